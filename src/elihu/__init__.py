@@ -1,0 +1,96 @@
+"""Persistent background jobs on PostgreSQL and SQLite: the public names."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elihu.app import Elihu as Elihu
+    from elihu.config import Config as Config
+    from elihu.context import Context as Context
+    from elihu.enqueue import Enqueued as Enqueued
+    from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
+    from elihu.errors import ConfigError as ConfigError
+    from elihu.errors import DatabaseError as DatabaseError
+    from elihu.errors import DatabaseTimeout as DatabaseTimeout
+    from elihu.errors import DatabaseUnavailable as DatabaseUnavailable
+    from elihu.errors import DataRefused as DataRefused
+    from elihu.errors import DuplicateTask as DuplicateTask
+    from elihu.errors import ElihuError as ElihuError
+    from elihu.errors import InvalidArguments as InvalidArguments
+    from elihu.errors import InvalidOption as InvalidOption
+    from elihu.errors import InvalidTask as InvalidTask
+    from elihu.errors import InvalidTransition as InvalidTransition
+    from elihu.errors import JobError as JobError
+    from elihu.errors import JobNotFound as JobNotFound
+    from elihu.errors import SchemaError as SchemaError
+    from elihu.errors import SchemaOutdated as SchemaOutdated
+    from elihu.errors import SchemaTooNew as SchemaTooNew
+    from elihu.errors import TaskError as TaskError
+    from elihu.errors import TaskNotBound as TaskNotBound
+    from elihu.errors import UniqueConflict as UniqueConflict
+    from elihu.errors import UnknownTask as UnknownTask
+    from elihu.errors import WrongLoop as WrongLoop
+    from elihu.job import Job as Job
+    from elihu.job import JobPage as JobPage
+    from elihu.job import JobState as JobState
+    from elihu.job import NewJob as NewJob
+    from elihu.job import Run as Run
+    from elihu.job import RunResult as RunResult
+    from elihu.options import Unique as Unique
+    from elihu.outcome import Cancel as Cancel
+    from elihu.outcome import Discard as Discard
+    from elihu.outcome import Retry as Retry
+    from elihu.outcome import Snooze as Snooze
+    from elihu.task import Task as Task
+    from elihu.task import Tasks as Tasks
+
+_HOMES = {
+    "app": ("Elihu",),
+    "config": ("Config",),
+    "context": ("Context",),
+    "enqueue": ("Enqueued",),
+    "errors": (
+        "ArgumentsTooLarge",
+        "ConfigError",
+        "DataRefused",
+        "DatabaseError",
+        "DatabaseTimeout",
+        "DatabaseUnavailable",
+        "DuplicateTask",
+        "ElihuError",
+        "InvalidArguments",
+        "InvalidOption",
+        "InvalidTask",
+        "InvalidTransition",
+        "JobError",
+        "JobNotFound",
+        "SchemaError",
+        "SchemaOutdated",
+        "SchemaTooNew",
+        "TaskError",
+        "TaskNotBound",
+        "UniqueConflict",
+        "UnknownTask",
+        "WrongLoop",
+    ),
+    "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunResult"),
+    "options": ("Unique",),
+    "outcome": ("Cancel", "Discard", "Retry", "Snooze"),
+    "task": ("Task", "Tasks"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that ``elihu --help`` starts without what it does not need."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'elihu' has no attribute {name!r}")
+    value = getattr(import_module(f"elihu.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

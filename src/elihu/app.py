@@ -1,0 +1,262 @@
+"""The facade: ``Elihu`` declares tasks, stores jobs, looks at them and runs nodes, and delegates every part of it."""
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from elihu.client import Client
+from elihu.clock import Clock, SystemClock
+from elihu.config import Config, load_config
+from elihu.engines.base import NodeRow
+from elihu.enqueue import Enqueued, chunked
+from elihu.errors import WrongLoop
+from elihu.job import Job, NewJob
+from elihu.jobs import Jobs
+from elihu.runtime.announcer import Hub
+from elihu.runtime.middleware import Middleware
+from elihu.runtime.node import Node, Program
+from elihu.runtime.portal import Portal
+from elihu.task import Registry, Task, TaskDecorator, Tasks
+from elihu.telemetry.bus import Bus
+from elihu.telemetry.events import Event
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+M = TypeVar("M", bound=Middleware)
+Lifespan = Callable[["Elihu"], AbstractAsyncContextManager[Any]]
+
+logger = logging.getLogger("elihu")
+
+EXIT_TIMEOUT: Final = 2.0
+"""Seconds in which announcements are sent and connections closed when a program ends without closing its app."""
+
+_left_behind: list[object] = []
+"""What a forked child inherited: it must neither use nor close its parent's connections, so it keeps them untouched."""
+
+
+class Elihu:
+    """An app: its tasks, and the database their jobs live in.
+
+    ``settings`` are those of ``Config``; each wins over the environment and files. ``lifespan(app)`` is an async context manager
+    entered by each node; what it yields is ``ctx.state``. Raises ``ConfigError``.
+    """
+
+    def __init__(
+        self,
+        database_url: str | None = None,
+        *,
+        config: Config | None = None,
+        lifespan: Lifespan | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        self._keywords: Mapping[str, Any] = {"database_url": database_url, **settings}
+        self.config = config or load_config(keywords=self._keywords)
+        self._lifespan = lifespan
+        self._clock = clock or SystemClock()
+        self._bus = Bus()
+        self._registry = Registry()
+        self._middlewares: list[Middleware] = []
+        self._forget()
+        self.task = TaskDecorator(self._add)
+        self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
+        self.nodes = Nodes(self._client)
+
+    # declarations
+
+    def include(self, tasks: Tasks) -> None:
+        """Add a group's tasks. Raises ``DuplicateTask``."""
+        for task in tasks.bind(self):
+            self._registry.add(task)
+
+    def middleware(self, function: M) -> M:
+        """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await call_next(ctx)`` returns the task's value."""
+        self._middlewares.append(function)
+        return function
+
+    def on(self, event: type[E], handler: Callable[[E], None]) -> Callable[[], None]:
+        """Call ``handler`` for each event of this type, in the thread where it happens; the callable returned ends that."""
+        return self._bus.on(event, handler)
+
+    def task_named(self, name: str) -> Task[..., Any]:
+        """The task of this name or alias. Raises ``UnknownTask``."""
+        return self._registry.get(name)
+
+    def override(self, **flags: Any) -> None:
+        """Lay settings over all others, as the command line does. Call it before the app is used."""
+        self.config = load_config(flags=flags, keywords=self._keywords)
+
+    def _add(self, task: Task[..., Any]) -> None:
+        self._registry.add(task)
+        task.bind(self)
+
+    # enqueueing
+
+    @property
+    def max_args(self) -> int:
+        """The most bytes that a job's arguments may take as JSON."""
+        return self.config.max_args
+
+    async def aenqueue(self, new: NewJob) -> Job:
+        """Store a job that ``task.build`` made; returns after its commit."""
+        return await self._client().insert(new)
+
+    def enqueue(self, new: NewJob) -> Job:
+        """``aenqueue`` for synchronous code. Raises ``WrongLoop`` inside a running event loop."""
+        if _in_loop():
+            raise WrongLoop("enqueue() inside a running event loop: expected await task.aenqueue(…), got the synchronous verb")
+        return self._portal_of_this_process().run(self.aenqueue(new))
+
+    async def enqueue_many(self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], *, ids: bool = False) -> Enqueued:
+        """Store what ``task.build`` made, streamed in chunks that are committed one by one.
+
+        ``ids=True`` returns the ids too, in order; those of conflicts are the jobs that were there.
+        """
+        done = Enqueued(ids=[] if ids else None)
+        client = self._client()
+        async for chunk in chunked(jobs):
+            done.add(await client.insert_many(chunk))
+        return done
+
+    # nodes
+
+    @asynccontextmanager
+    async def running(self, queues: Mapping[str, int] | None = None) -> AsyncIterator[Node]:
+        """Run a node inside this program; at the end running jobs have ``grace`` seconds and are then given back."""
+        node = self._node(queues)
+        await node.start()
+        try:
+            yield node
+        finally:
+            await node.stop()
+
+    async def serve(
+        self,
+        queues: Mapping[str, int] | None = None,
+        *,
+        stopping: asyncio.Event,
+        stop_now: asyncio.Event,
+        started: Callable[[Node], None] = lambda node: None,
+    ) -> None:
+        """Run a node until ``stopping`` is set; ``stop_now`` lets the stop wait for no running job."""
+        async with self.running(queues) as node:
+            started(node)
+            await stopping.wait()
+            hurry = asyncio.create_task(_when(stop_now, node.hurry))
+            await node.stop()
+            hurry.cancel()
+
+    def _node(self, queues: Mapping[str, int] | None) -> Node:
+        config = self.config if queues is None else load_config(keywords={**self._keywords, "queues": queues})
+        if queues is None and config.require_queues:
+            for task in self._registry.tasks():
+                if task.options.queue not in config.queues:
+                    logger.warning("queue %r of task %r is not served by this node", task.options.queue, task.name)
+        lifespan = self._lifespan
+        program = Program(
+            registry=self._registry,
+            middlewares=tuple(self._middlewares),
+            lifespan=(lambda: lifespan(self)) if lifespan else None,
+            queues=config.queues,
+        )
+        return Node(config, program, bus=self._bus, clock=self._clock, hub=self._hub)
+
+    # the database, loops and the end
+
+    async def migrate(self) -> list[int]:
+        """Make or change the tables; the versions applied. Raises ``SchemaTooNew``."""
+        return await (await self._client().connect()).migrate()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run any of the app's coroutines to its end from synchronous code. Raises ``WrongLoop`` inside a running event loop."""
+        if _in_loop():
+            coroutine.close()
+            raise WrongLoop("app.run() inside a running event loop: expected await, got the synchronous verb")
+        return self._portal_of_this_process().run(coroutine)
+
+    async def aclose(self) -> None:
+        """Close every connection of this app, of all loops. It can be used again, and then connects anew."""
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        here = asyncio.get_running_loop()
+        for loop, client in clients.items():
+            if loop is here:
+                await client.close()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.aclose()
+
+    def _client(self) -> Client:
+        if self._pid != os.getpid():
+            _left_behind.append((self._clients, self._portal, self._hub))
+            self._forget()
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            with self._lock:
+                self._clients = {known: kept for known, kept in self._clients.items() if not known.is_closed()}
+                client = self._clients[loop] = Client(self.config, self._bus, self._hub)
+        return client
+
+    def _portal_of_this_process(self) -> Portal:
+        if self._pid != os.getpid():
+            _left_behind.append((self._clients, self._portal, self._hub))
+            self._forget()
+        with self._lock:
+            if self._portal is None:
+                self._portal = Portal()
+                atexit.register(self._at_exit)
+            return self._portal
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._hub = Hub()
+        self._clients: dict[asyncio.AbstractEventLoop, Client] = {}
+        self._portal: Portal | None = None
+
+    def _at_exit(self) -> None:
+        if self._pid == os.getpid() and self._portal is not None:
+            self._portal.run(self._close_in_time())
+
+    async def _close_in_time(self) -> None:
+        try:
+            async with asyncio.timeout(EXIT_TIMEOUT):
+                await self.aclose()
+        except Exception as error:
+            logger.warning("the app could not be closed in time: %s", error)
+
+
+class Nodes:
+    """``app.nodes``: who executes jobs."""
+
+    def __init__(self, client: Callable[[], Client]) -> None:
+        self._client = client
+
+    async def list(self) -> list[NodeRow]:
+        """Every node that has a row in the database."""
+        return await (await self._client().ready()).nodes()
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _when(event: asyncio.Event, call: Callable[[], None]) -> None:
+    await event.wait()
+    call()

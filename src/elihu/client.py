@@ -1,0 +1,84 @@
+"""What one event loop needs to work with an app's database: an engine, the inserter, the announcer."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pydantic_core
+
+from elihu.config import Config
+from elihu.engines.base import Engine, Inserted
+from elihu.engines.select import engine_for
+from elihu.enqueue import Inserter
+from elihu.job import Job, NewJob
+from elihu.runtime.announcer import Announcer, Hub
+from elihu.telemetry.bus import Bus
+
+
+class Client:
+    """Belongs to the loop it was made in; connects, and checks the tables, at its first use."""
+
+    def __init__(self, config: Config, bus: Bus, hub: Hub) -> None:
+        self._engine = engine_for(config, bus)
+        self._announcer = Announcer(self._engine, hub)
+        self._inserter = Inserter(self._engine, self._announcer.queues)
+        self._opening = asyncio.Lock()
+        self._ready = False
+
+    @property
+    def announcer(self) -> Announcer:
+        return self._announcer
+
+    async def connect(self) -> Engine:
+        """The engine, opened, whatever tables are there."""
+        async with self._opening:
+            await self._engine.open()
+        return self._engine
+
+    async def ready(self) -> Engine:
+        """The engine, opened and with its tables checked."""
+        if not self._ready:
+            engine = await self.connect()
+            await engine.check_schema()
+            self._ready = True
+        return self._engine
+
+    async def insert(self, new: NewJob) -> Job:
+        """Store one job."""
+        engine = await self.ready()
+        while True:
+            inserted = await self._inserter.one(new)
+            if not inserted.conflict:
+                return stored_job(new, inserted)
+            if twin := await engine.get(inserted.id):
+                return replace(twin, conflict=True)
+
+    async def insert_many(self, jobs: list[NewJob]) -> list[Inserted]:
+        """Store jobs in one transaction."""
+        await self.ready()
+        return await self._inserter.many(jobs)
+
+    async def close(self) -> None:
+        await self._announcer.close()
+        await self._engine.close()
+
+
+def stored_job(new: NewJob, inserted: Inserted) -> Job:
+    """The job that this insert made."""
+    meta: Mapping[str, Any] = pydantic_core.from_json(new.meta) if new.meta else {}
+    return Job(
+        id=inserted.id,
+        state=inserted.state,
+        queue=new.queue,
+        task=new.task,
+        args=pydantic_core.from_json(new.args),
+        meta=meta,
+        tags=new.tags,
+        priority=new.priority,
+        attempt=0,
+        max_attempts=new.max_attempts,
+        unique_key=inserted.unique_key,
+        inserted_at=inserted.inserted_at,
+        scheduled_at=inserted.scheduled_at,
+    )

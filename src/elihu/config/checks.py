@@ -1,0 +1,113 @@
+"""What one value of a setting must be. Each check takes the value and whether it came as text (a flag, the environment), where
+``"5"`` is a number; it returns the value as the configuration holds it, or raises ``Unfit``."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from elihu.duration import parse_duration
+from elihu.errors import InvalidOption
+
+Check = Callable[[Any, bool], Any]
+
+_BOOLS: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_SIZES: Final = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>[KMG]i?B|B)", re.IGNORECASE | re.ASCII)
+_SHOWN = 80
+
+
+class Unfit(Exception):
+    """The value is not what the setting needs."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(expected, got)
+        self.expected = expected
+        self.got = got
+
+
+def shown(value: object) -> str:
+    """``value`` as an error shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def duration(low: float, high: float) -> Check:
+    """Seconds from ``low`` to ``high``: a number, a ``timedelta`` or text with units."""
+    expected = f'a duration from {low:g} to {high:,.16g} seconds (a number, a timedelta, or text such as "90s" or "1h30m")'
+
+    def check(value: Any, textual: bool) -> float:
+        number = float(value) if textual and isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else value
+        try:
+            seconds = parse_duration(number, "")
+        except InvalidOption:
+            raise Unfit(expected, shown(value)) from None
+        if not low <= seconds <= high:
+            raise Unfit(expected, shown(value))
+        return seconds
+
+    return check
+
+
+def whole(low: int, high: int) -> Check:
+    """A whole number from ``low`` to ``high``."""
+    expected = f"a whole number from {low:,} to {high:,}"
+
+    def check(value: Any, textual: bool) -> int:
+        number = int(value) if textual and isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else value
+        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+            raise Unfit(expected, shown(value))
+        return number
+
+    return check
+
+
+def size(low: int, high: int) -> Check:
+    """Bytes from ``low`` to ``high``: a whole number, or text such as ``"1MiB"``."""
+    expected = f'a size from {low:,} to {high:,} bytes (a whole number, or text such as "64KiB" or "1.5MiB")'
+
+    def check(value: Any, textual: bool) -> int:
+        if isinstance(value, str) and (found := _SIZE.fullmatch(value)):
+            number = round(float(found["number"]) * _SIZES[found["unit"].lower()])
+        else:
+            number = value
+        try:
+            return int(whole(low, high)(number, textual))
+        except Unfit:
+            raise Unfit(expected, shown(value)) from None
+
+    return check
+
+
+def flag(value: Any, textual: bool) -> bool:
+    """True or false."""
+    if textual and isinstance(value, str):
+        value = _BOOLS.get(value.lower(), value)
+    if not isinstance(value, bool):
+        raise Unfit("true or false", shown(value))
+    return value
+
+
+def one_of(*known: str) -> Check:
+    """One of these texts."""
+
+    def check(value: Any, _textual: bool) -> str:
+        if value not in known:
+            raise Unfit(" or ".join(f'"{each}"' for each in known), shown(value))
+        return str(value)
+
+    return check
+
+
+def matching(pattern: str, expected: str) -> Check:
+    """Text that fits the pattern as a whole."""
+    compiled = re.compile(pattern)
+
+    def check(value: Any, _textual: bool) -> str:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise Unfit(expected, shown(value))
+        return value
+
+    return check
+
+
+name = matching(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}", "text of 1 to 200 characters, none of them a control character")

@@ -1,0 +1,112 @@
+"""Database URLs: which are accepted, their one spelling, and how they are shown."""
+
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode
+
+from elihu.config.checks import Unfit
+
+SQLITE: Final = "sqlite:///"
+POSTGRESQL: Final = "postgresql://"
+EXPECTED: Final = "a URL such as sqlite:///elihu.db or postgresql://user:password@host/database"
+
+_SCHEME = re.compile(r"(?P<dialect>[A-Za-z][A-Za-z0-9.-]*)(?:\+(?P<driver>[A-Za-z0-9_.-]*))?:")
+_SQLITE_DRIVERS = {None, "aiosqlite", "pysqlite"}
+_SECRETS = {"password", "sslpassword"}
+
+
+def check_url(value: object, _textual: bool) -> str:
+    """The URL in its one spelling: ``sqlite:///PATH`` or ``postgresql://…``. Never shows the text it refuses, which may hold a password."""
+    if not isinstance(value, str):
+        raise Unfit(EXPECTED, f"a value of type {type(value).__name__}")
+    found = _SCHEME.match(value)
+    if not found or not value.startswith("//", found.end()):
+        raise Unfit(EXPECTED, "text without a scheme" if value else "nothing")
+    if not value.isprintable():
+        raise Unfit(EXPECTED, "a URL with a control character or an unusual space in it")
+    rest = value[found.end() + 2 :]
+    match found["dialect"].lower(), found["driver"]:
+        case "sqlite", driver if driver in _SQLITE_DRIVERS:
+            return SQLITE + _sqlite_path(rest)
+        case (("postgresql" | "postgres"), driver):
+            return POSTGRESQL + _postgresql_rest(rest, driver)
+    raise Unfit(EXPECTED, f"the scheme {found[0].removesuffix(':')!r}")
+
+
+def check_postgresql_url(value: object, textual: bool) -> str:
+    """As ``check_url``, PostgreSQL only."""
+    url = check_url(value, textual)
+    if not url.startswith(POSTGRESQL):
+        raise Unfit("a postgresql:// URL", "an sqlite:// one")
+    return url
+
+
+def place_url(url: str, folder: Path, schema: str) -> str:
+    """``url`` with the absolute path of its SQLite file, a relative one being inside ``folder``; links are followed, so that one
+    file has one name. A ``schema`` other than ``elihu`` is a file of its own: ``jobs.db`` becomes ``jobs-SCHEMA.db``."""
+    if not url.startswith(SQLITE):
+        return url
+    path = folder / url.removeprefix(SQLITE)
+    if schema != "elihu":
+        path = path.with_name(f"{path.stem}-{schema}{path.suffix}")
+    try:
+        return f"{SQLITE}{path.resolve()}"
+    except (OSError, RuntimeError) as error:
+        raise Unfit("the path of a file", f"{str(path)!r}, which cannot be followed ({error})") from error
+
+
+def describe_url(url: str) -> str:
+    """``url`` without its passwords."""
+    if url.startswith(SQLITE):
+        return url
+    scheme, _, rest = url.partition("://")
+    rest, mark, query = rest.partition("?")
+    account, at, place = rest.rpartition("@")
+    user, colon, _ = account.partition(":")
+    if query:
+        pairs = [(name, "***" if name in _SECRETS else value) for name, value in parse_qsl(query, keep_blank_values=True)]
+        query = urlencode(pairs, safe="*/,", quote_via=quote)
+    return f"{scheme}://{user}{colon}{'***' if colon else ''}{at}{place}{mark}{query}"
+
+
+def _sqlite_path(rest: str) -> str:
+    path, question, query = rest.partition("?")
+    if path in {"", "/"} or ":memory:" in path or ("mode", "memory") in parse_qsl(query):
+        raise Unfit("the path of a file (sqlite:///elihu.db)", "a database in memory, which no second connection or process can see")
+    if not path.startswith("/"):
+        raise Unfit("a path after three slashes (sqlite:///elihu.db, or sqlite:////srv/elihu.db for an absolute one)", "two slashes")
+    if path.startswith("/file:"):
+        raise Unfit("a plain path (sqlite:///elihu.db)", 'one that starts with "file:"')
+    if path.endswith("/"):
+        raise Unfit("the path of a file (sqlite:///elihu.db)", "that of a folder")
+    if question:
+        raise Unfit("an SQLite URL without parameters", "one with a question mark")
+    return path[1:]
+
+
+def _postgresql_rest(rest: str, driver: str | None) -> str:
+    if "#" in rest:
+        raise Unfit("a URL without the sign # (write %23 in a password)", "one with it")
+    place, mark, query = rest.partition("?")
+    if "@" in query:
+        raise Unfit("a URL without the sign @ behind a question mark (write ? as %3F in a password)", "one with it")
+    authority, slash, path = place.partition("/")
+    if "@" in path:
+        raise Unfit("a URL without the sign @ behind a slash (write / as %2F in a password)", "one with it")
+    account, at, hosts = authority.rpartition("@")
+    if "@" in account:
+        raise Unfit("a URL with one sign @ (write %40 in a password)", "one with more")
+    for host in hosts.split(","):
+        _check_port(host)
+    if driver == "asyncpg" and mark:  # SQLAlchemy's asyncpg dialect spells it `ssl`, libpq and asyncpg's own URLs `sslmode`
+        query = re.sub(r"(^|&)ssl=", r"\1sslmode=", query)
+    return f"{account}{at}{hosts}{slash}{path}{mark}{query}"
+
+
+def _check_port(host: str) -> None:
+    name, colon, port = host[host.rfind("]") + 1 :].rpartition(":")
+    if ":" in name:
+        raise Unfit("an IPv6 address in brackets, and one port a host", "a host with several colons")
+    if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
+        raise Unfit("a port from 1 to 65535 after the host's colon", "something else")

@@ -1,0 +1,87 @@
+"""The settings as values: frozen, with their defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from elihu.config.database import describe_url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagerConfig:
+    """How due jobs become available: every ``interval`` seconds at most ``limit`` of them."""
+
+    interval: float = 1.0
+    limit: int = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifelineConfig:
+    """How orphans are looked for: every ``interval`` seconds, ``limit`` at a time."""
+
+    interval: float = 30.0
+    limit: int = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunerConfig:
+    """How finished jobs are removed: every ``interval`` seconds, ``limit`` at a time."""
+
+    interval: float = 60.0
+    limit: int = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    """Seconds for which finished jobs are kept: by state, and for some queues and tasks by their own table of states."""
+
+    states: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType({"completed": 86_400.0, "cancelled": 604_800.0, "discarded": 604_800.0})
+    )
+    queues: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+    tasks: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be set. Times are in seconds, sizes in bytes.
+
+    ``load_config`` makes it from what users wrote, and validates; built directly it holds what it is given. ``file`` is the
+    configuration file that was read. Its ``repr`` shows no password.
+    """
+
+    database_url: str = "sqlite:///elihu.db"
+    listen_url: str | None = None
+    schema: str = "elihu"
+    synchronous: Literal["full", "normal"] = "full"
+    connections: int = 10
+    call_timeout: float = 10.0
+    queues: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"default": 10}))
+    require_queues: bool = True
+    node_name: str | None = None
+    poll: float = 5.0
+    poll_fallback: float = 1.0
+    heartbeat: float = 5.0
+    dead_after: float = 20.0
+    lease: float = 10.0
+    grace: float = 15.0
+    max_args: int = 1_048_576
+    max_result: int = 8_388_608
+    stager: StagerConfig = field(default_factory=StagerConfig)
+    lifeline: LifelineConfig = field(default_factory=LifelineConfig)
+    pruner: PrunerConfig = field(default_factory=PrunerConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    app: str | None = None
+    file: Path | None = None
+
+    def describe_database(self) -> str:
+        """The database's URL as it can be printed: without its password."""
+        return describe_url(self.database_url)
+
+    def __repr__(self) -> str:
+        shown = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name in ("database_url", "listen_url"):
+            shown[name] = shown[name] and describe_url(shown[name])
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

@@ -1,0 +1,134 @@
+"""What a running task can see and say: the ``Context`` it asks for by annotation."""
+
+import asyncio
+import json
+import logging
+from typing import Any, Protocol
+
+from elihu.errors import InvalidOption
+from elihu.job import Job
+
+LOG_LIMIT = 65_536
+"""Characters of log lines kept with a run: its first and its last half."""
+
+
+class LogLines(logging.Handler):
+    """Keeps the first and the last half of ``LOG_LIMIT`` characters, and counts the lines between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._head: list[str] = []
+        self._tail: list[str] = []
+        self._head_size = self._tail_size = self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        half = LOG_LIMIT // 2
+        line = self.format(record)[:half]
+        if not self._tail and self._head_size + len(line) < half:
+            self._head.append(line)
+            self._head_size += len(line) + 1
+            return
+        self._tail.append(line)
+        self._tail_size += len(line) + 1
+        while self._tail_size > half and len(self._tail) > 1:
+            self._tail_size -= len(self._tail.pop(0)) + 1
+            self._dropped += 1
+
+    def text(self) -> str:
+        """The lines kept, with a mark where others were dropped."""
+        mark = [f"… {self._dropped} lines dropped …"] if self._dropped else []
+        return "\n".join(self._head + mark + self._tail)
+
+
+class Attempt(Protocol):
+    """What the executor gives a ``Context`` to work on."""
+
+    attempt: int
+    max_attempts: int
+
+    def read_job(self) -> Job: ...
+    def report(self, progress: str) -> None: ...
+
+
+class Context:
+    """The running attempt, handed to a task that has a parameter annotated ``Context``.
+
+    ``state`` is what the app's lifespan yielded on this node. Outside a node (a task called directly) ``job`` raises
+    ``LookupError``, progress goes nowhere and log lines go to the ``elihu.job`` logger alone.
+    """
+
+    __slots__ = ("_attempt", "_cancelled", "_event", "_job", "_lines", "_log", "state")
+
+    def __init__(self, attempt: Attempt | None = None, state: Any = None) -> None:
+        self.state = state
+        self._attempt = attempt
+        self._cancelled = False
+        self._event: asyncio.Event | None = None
+        self._job: Job | None = None
+        self._lines: LogLines | None = None
+        self._log: logging.Logger | None = None
+
+    @property
+    def job(self) -> Job:
+        """The job as it was fetched."""
+        if self._job is None:
+            if self._attempt is None:
+                raise LookupError("ctx.job: expected an attempt on a node, got a direct call of the task")
+            self._job = self._attempt.read_job()
+        return self._job
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt."""
+        return self._attempt.attempt if self._attempt else 1
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure now would be the job's end."""
+        return self._attempt is None or self._attempt.attempt >= self._attempt.max_attempts
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for this attempt's end."""
+        return self._cancelled
+
+    async def wait_cancelled(self) -> None:
+        """Return when somebody asks for this attempt's end."""
+        if not self._cancelled:
+            self._event = self._event or asyncio.Event()
+            await self._event.wait()
+
+    def cancel(self) -> None:
+        """Let ``cancelled`` be true; called by the node, in the loop's thread."""
+        self._cancelled = True
+        if self._event:
+            self._event.set()
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell how far the task has come; only the newest report of a moment is stored. Callable from any thread.
+
+        Raises ``InvalidOption`` where the report is no finite number or text.
+        """
+        try:
+            text = json.dumps({"done": done, "total": total, "message": message}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidOption(f"progress(): expected finite numbers and a text, got {done!r}, {total!r}, {message!r}") from error
+        if self._attempt:
+            self._attempt.report(text)
+
+    @property
+    def log(self) -> logging.Logger:
+        """A logger whose lines are kept with the run, at most ``LOG_LIMIT`` characters, and go to ``elihu.job`` too."""
+        if self._log is None:
+            self._log = logging.Logger("elihu.job")
+            self._log.parent = logging.getLogger("elihu.job")
+            self._log.setLevel(logging.DEBUG)
+            if self._attempt:
+                self._lines = LogLines()
+                self._log.addHandler(self._lines)
+        return self._log
+
+    def log_text(self) -> str | None:
+        """The log lines so far, None where there are none."""
+        return (self._lines.text() or None) if self._lines else None

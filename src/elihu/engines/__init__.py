@@ -1,0 +1,1 @@
+"""The databases that jobs live in, behind one protocol."""

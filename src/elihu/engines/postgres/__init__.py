@@ -1,0 +1,1 @@
+"""PostgreSQL, version 14 or later, through asyncpg."""

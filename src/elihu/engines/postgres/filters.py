@@ -1,0 +1,90 @@
+"""Conditions of bulk verbs, put together from constant pieces; every value is a parameter."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from elihu.engines.base import PruneRule
+from elihu.job import JobFilter, JobState
+
+BIGINT_MAX: Final = 2**63 - 1
+
+
+class Where(NamedTuple):
+    """Conditions that begin with AND, and the values of their parameters."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+
+def where(filter_: JobFilter, states: Collection[JobState], first: int) -> Where | None:
+    """What ``filter_`` covers among ``states``, its parameters numbered from ``first``; None where that can be nothing.
+
+    States are written as constants: only then do partial indexes apply.
+    """
+    wanted = [state for state in JobState if state in states and (filter_.state is None or state in filter_.state)]
+    nodes = None if filter_.node is None else _uuids(filter_.node)
+    values = (filter_.ids, filter_.queue, filter_.task, filter_.tags, nodes)
+    if not wanted or any(value is not None and len(value) == 0 for value in values):
+        return None
+    given = _Numbered(first)
+    pieces = [] if len(wanted) == len(JobState) else [_state_is(wanted)]
+    for value, piece in zip(values, _PIECES, strict=True):
+        if value is not None:
+            pieces.append(piece(given.next(list(value))))
+    return Where(" ".join(pieces), tuple(given.values))
+
+
+def prunable(rule: PruneRule, first: int) -> Where:
+    """The finished jobs that a retention rule covers, whatever their age."""
+    given = _Numbered(first)
+    pieces = [_state_is([rule.state])]
+    if rule.queue is not None:
+        pieces.append(f"AND queue = {given.next(rule.queue)}")
+    if rule.task is not None:
+        pieces.append(f"AND task = {given.next(rule.task)}")
+    if rule.except_queues:
+        pieces.append(f"AND queue <> ALL({given.next(list(rule.except_queues))}::text[])")
+    if rule.except_tasks:
+        pieces.append(f"AND task <> ALL({given.next(list(rule.except_tasks))}::text[])")
+    return Where(" ".join(pieces), tuple(given.values))
+
+
+def storable_ids(ids: Iterable[int]) -> list[int]:
+    """Those that can be the id of a job at all, ascending, each once."""
+    return sorted({value for value in ids if 0 <= value <= BIGINT_MAX})
+
+
+class _Numbered:
+    """Values as they become parameters."""
+
+    def __init__(self, first: int) -> None:
+        self.values: list[Any] = []
+        self._first = first
+
+    def next(self, value: Any) -> str:
+        self.values.append(value)
+        return f"${self._first + len(self.values) - 1}"
+
+
+_PIECES: Final[tuple[Callable[[str], str], ...]] = (
+    lambda number: f"AND id = ANY({number}::bigint[])",
+    lambda number: f"AND queue = ANY({number}::text[])",
+    lambda number: f"AND task = ANY({number}::text[])",
+    lambda number: f"AND tags && {number}::text[]",
+    lambda number: f"AND node = ANY({number}::uuid[])",
+)
+
+
+def _state_is(states: Sequence[JobState]) -> str:
+    return f"AND state IN ({', '.join(f"'{state.value}'" for state in states)})"
+
+
+def _uuids(texts: Iterable[str]) -> list[UUID]:
+    found = []
+    for text in texts:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return found

@@ -1,0 +1,41 @@
+"""The statements of this engine: one verb a file under ``sql/``, written for the schema ``elihu``."""
+
+import re
+from importlib.resources import files
+from typing import Final
+
+from elihu.engines.postgres.filters import Where
+
+_COMMENT_LINES: Final = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
+_SCHEMA: Final = re.compile(r"\belihu\.")
+_FILTER: Final = "/* filter */"
+
+
+def in_schema(sql: str, schema: str) -> str:
+    """The text for the schema of that (validated) name in place of ``elihu``."""
+    return _SCHEMA.sub(f'"{schema}".', sql)
+
+
+class Queries:
+    """The statements by name, with the schema's name in them.
+
+    A text is made once and handed out again: the driver finds a prepared statement by its text.
+    """
+
+    def __init__(self, schema: str) -> None:
+        self._texts = {
+            file.name.removesuffix(".sql"): in_schema(_COMMENT_LINES.sub("", file.read_text(encoding="utf-8")), schema).strip()
+            for file in files(__package__).joinpath("sql").iterdir()
+            if file.name.endswith(".sql")
+        }
+        self._filtered: dict[tuple[str, str], str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def filtered(self, name: str, where: Where) -> str:
+        """The statement with the conditions of ``where`` at its mark."""
+        found = self._filtered.get((name, where.sql))
+        if found is None:
+            found = self._filtered[name, where.sql] = self._texts[name].replace(_FILTER, where.sql)
+        return found

@@ -1,0 +1,8 @@
+-- A heartbeat of node $1, and a look at the others and at the leader's lease, in one round trip; the lease is judged by the database's clock.
+WITH mine AS (
+  UPDATE elihu.node SET beat = beat + 1, beat_at = now() WHERE id = $1::uuid RETURNING id
+)
+SELECT EXISTS (SELECT FROM mine) AS known,
+  ARRAY(SELECT id::text FROM elihu.node WHERE id <> $1::uuid ORDER BY id) AS ids,
+  ARRAY(SELECT beat FROM elihu.node WHERE id <> $1::uuid ORDER BY id) AS beats,
+  (SELECT greatest(extract(epoch FROM expires_at - now()), 0)::float8 FROM elihu.leader) AS lease_ends_in

@@ -1,0 +1,18 @@
+-- Cancel what waits, mark what executes: at most $2 jobs above id $1, locked by id so that two such statements do not deadlock.
+WITH picked AS MATERIALIZED (
+  SELECT id FROM elihu.job
+  WHERE id > $1::bigint /* filter */ AND (state <> 'executing' OR intent IS DISTINCT FROM 'cancel')
+  ORDER BY id
+  LIMIT $2::integer
+  FOR NO KEY UPDATE
+), changed AS (
+  UPDATE elihu.job SET
+    state = CASE WHEN state = 'executing' THEN state ELSE 'cancelled' END,
+    intent = CASE WHEN state = 'executing' THEN 'cancel' END,
+    reason = CASE WHEN state = 'executing' THEN reason ELSE 'cancelled' END,
+    finished_at = CASE WHEN state = 'executing' THEN NULL ELSE now() END
+  WHERE id = ANY(ARRAY(SELECT id FROM picked))
+  RETURNING state, node
+)
+SELECT (SELECT count(*) FROM picked) AS seen, (SELECT max(id) FROM picked) AS last, (SELECT count(*) FROM changed) AS changed,
+  '{}'::text[] AS queues, ARRAY(SELECT DISTINCT node::text FROM changed WHERE state = 'executing') AS nodes

@@ -1,0 +1,2 @@
+-- How many jobs the filter covers.
+SELECT count(*) FROM elihu.job WHERE true /* filter */

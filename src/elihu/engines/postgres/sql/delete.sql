@@ -1,0 +1,14 @@
+-- Remove at most $2 jobs above id $1 with their runs, locked by id.
+WITH picked AS MATERIALIZED (
+  SELECT id FROM elihu.job
+  WHERE id > $1::bigint /* filter */
+  ORDER BY id
+  LIMIT $2::integer
+  FOR UPDATE
+), changed AS (
+  DELETE FROM elihu.job WHERE id = ANY(ARRAY(SELECT id FROM picked)) RETURNING id
+), runs AS (
+  DELETE FROM elihu.run WHERE job_id = ANY(ARRAY(SELECT id FROM changed))
+)
+SELECT (SELECT count(*) FROM picked) AS seen, (SELECT max(id) FROM picked) AS last, (SELECT count(*) FROM changed) AS changed,
+  '{}'::text[] AS queues, '{}'::text[] AS nodes

@@ -1,0 +1,70 @@
+-- Acknowledge and fetch in one statement: one round trip and one commit for a batch. $1 node, $2 queue, $3 free slots;
+-- $4-$6 the plainly completed; $7-$17 every other end; $18-$20 the position to start behind; $21 the tasks to leave out.
+-- Nothing here waits for a row lock: an id that does not come back is held by somebody or no longer ours; verdicts.sql tells which.
+-- The statement cannot see its own writes: a job released here is fetched by the next one. Rows come in no order.
+WITH mine AS MATERIALIZED (
+  SELECT d.*, j.attempt, j.started_at, j.final
+  FROM (
+    SELECT id, claim, value, 'completed' AS outcome, 'completed' AS to_state, NULL::float8 AS delay, 0 AS uncount,
+      NULL AS reason, NULL AS error, NULL AS traceback, NULL AS log
+    FROM unnest($4::bigint[], $5::integer[], $6::text[]) AS c(id, claim, value)
+    UNION ALL
+    SELECT id, claim, value, outcome, to_state, delay, uncount, reason, error, traceback, log
+    FROM unnest($7::bigint[], $8::integer[], $9::text[], $10::text[], $11::float8[], $12::integer[], $13::text[], $14::text[],
+        $15::text[], $16::text[], $17::text[])
+      AS o(id, claim, outcome, to_state, delay, uncount, value, reason, error, traceback, log)
+  ) d
+  -- LATERAL: a plain join may start at job_running and compare every end with every running job of the node
+  CROSS JOIN LATERAL (
+    SELECT attempt, started_at,
+      CASE WHEN intent = 'cancel' AND d.to_state IN ('available','scheduled','retryable') THEN 'cancelled' ELSE d.to_state END AS final
+    FROM elihu.job
+    WHERE job.id = d.id AND state = 'executing' AND job.claim = d.claim AND node = $1::uuid
+    FOR NO KEY UPDATE SKIP LOCKED
+  ) j
+), acked AS (
+  UPDATE elihu.job j SET
+    state = m.final,
+    attempt = j.attempt - m.uncount,
+    intent = CASE WHEN j.intent = 'on_error' AND m.final IN ('available','scheduled','retryable') THEN j.intent END,
+    reason = m.reason,
+    result = m.value::json,
+    orphans = CASE WHEN m.outcome = 'released' THEN j.orphans ELSE 0 END,
+    scheduled_at = CASE WHEN m.delay IS NOT NULL AND m.final IN ('available','scheduled','retryable')
+      THEN now() + make_interval(secs => m.delay) ELSE j.scheduled_at END,
+    -- given back without a start: such a job can still expire
+    started_at = CASE WHEN m.outcome = 'released' AND m.delay IS NOT NULL AND j.attempt = m.uncount THEN NULL ELSE j.started_at END,
+    finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END
+  FROM mine m
+  WHERE j.id = m.id
+  RETURNING j.id, j.awaited
+), history AS (
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason, error, traceback, log)
+  SELECT id, claim, attempt, $1::uuid, started_at, outcome, reason, error, traceback, log
+  FROM mine
+  WHERE outcome <> 'completed' OR log IS NOT NULL
+), taken AS (
+  UPDATE elihu.job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $1::uuid, started_at = now()
+  -- ANY(ARRAY()): a join may start at job_running
+  WHERE id = ANY(ARRAY(
+      SELECT id FROM elihu.job
+      WHERE state = 'available' AND queue = $2
+        AND (priority, scheduled_at, id) > ($18::smallint, $19::timestamptz, $20::bigint)
+        AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
+        AND task <> ALL($21::text[])
+      ORDER BY priority, scheduled_at, id
+      LIMIT $3::integer
+      FOR NO KEY UPDATE SKIP LOCKED))
+    AND EXISTS (SELECT 1 FROM elihu.node WHERE node.id = $1::uuid)
+  RETURNING id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
+    encode(unique_key, 'hex') AS unique_key, awaited
+)
+SELECT NULL::bigint AS id, NULL::integer AS claim, NULL::text AS task, NULL::json AS args, NULL::integer AS attempt,
+  NULL::integer AS max_attempts, NULL::smallint AS orphans, NULL::smallint AS priority, NULL::timestamptz AS scheduled_at,
+  NULL::timestamptz AS inserted_at, NULL::timestamptz AS started_at, NULL::text[] AS tags, NULL::json AS options, NULL::json AS meta,
+  NULL::text AS unique_key, NULL::boolean AS awaited,
+  ARRAY(SELECT id FROM acked WHERE NOT acked.awaited) AS acked, ARRAY(SELECT id FROM acked WHERE acked.awaited) AS acked_awaited
+UNION ALL
+SELECT id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
+  unique_key, awaited, NULL, NULL
+FROM taken

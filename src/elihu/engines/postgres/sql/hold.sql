@@ -1,0 +1,12 @@
+-- Suspend at most $2 jobs above id $1, locked by id.
+WITH picked AS MATERIALIZED (
+  SELECT id FROM elihu.job
+  WHERE id > $1::bigint /* filter */
+  ORDER BY id
+  LIMIT $2::integer
+  FOR NO KEY UPDATE
+), changed AS (
+  UPDATE elihu.job SET state = 'suspended' WHERE id = ANY(ARRAY(SELECT id FROM picked)) RETURNING id
+)
+SELECT (SELECT count(*) FROM picked) AS seen, (SELECT max(id) FROM picked) AS last, (SELECT count(*) FROM changed) AS changed,
+  '{}'::text[] AS queues, '{}'::text[] AS nodes

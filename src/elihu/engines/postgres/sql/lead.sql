@@ -1,0 +1,9 @@
+-- Take the lead, or renew it, for $2 seconds of the database's clock: granted to its holder, and to anybody once it has run out.
+-- now() is the start of the statement, so that waiting for another's attempt only shortens the lease.
+INSERT INTO elihu.leader AS l (node, expires_at) VALUES ($1::uuid, now() + make_interval(secs => $2::float8))
+ON CONFLICT (single) DO UPDATE SET
+  node = excluded.node,
+  expires_at = excluded.expires_at,
+  elected_at = CASE WHEN l.node = excluded.node THEN l.elected_at ELSE now() END
+WHERE l.node = excluded.node OR l.expires_at <= now()
+RETURNING node

@@ -1,0 +1,14 @@
+-- Let go at most $2 suspended jobs above id $1, locked by id: available or scheduled, by their time.
+WITH picked AS MATERIALIZED (
+  SELECT id FROM elihu.job
+  WHERE id > $1::bigint /* filter */
+  ORDER BY id
+  LIMIT $2::integer
+  FOR NO KEY UPDATE
+), changed AS (
+  UPDATE elihu.job SET state = CASE WHEN scheduled_at > now() THEN 'scheduled' ELSE 'available' END
+  WHERE id = ANY(ARRAY(SELECT id FROM picked))
+  RETURNING queue, state
+)
+SELECT (SELECT count(*) FROM picked) AS seen, (SELECT max(id) FROM picked) AS last, (SELECT count(*) FROM changed) AS changed,
+  ARRAY(SELECT DISTINCT queue FROM changed WHERE state = 'available') AS queues, '{}'::text[] AS nodes

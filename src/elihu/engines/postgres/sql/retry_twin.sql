@@ -1,0 +1,17 @@
+-- The first of the jobs that a piece of retry covers whose unique key another job holds, or that shares it with another of the piece.
+-- The condition is that of the index job_unique, word for word: so it is used.
+WITH picked AS MATERIALIZED (
+  SELECT id, unique_key FROM elihu.job
+  WHERE id > $1::bigint /* filter */
+  ORDER BY id
+  LIMIT $2::integer
+)
+SELECT p.id, t.id AS twin
+FROM picked p
+JOIN elihu.job t ON t.unique_key = p.unique_key AND t.id <> p.id
+WHERE t.unique_key IS NOT NULL AND (t.unique_scope = 2
+  OR t.state IN ('suspended','scheduled','available','executing','retryable') OR (t.unique_scope = 1 AND t.state = 'completed'))
+UNION ALL
+SELECT p.id, o.id FROM picked p JOIN picked o ON o.unique_key = p.unique_key AND o.id < p.id
+ORDER BY 1, 2
+LIMIT 1

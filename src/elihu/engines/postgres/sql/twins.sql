@@ -1,0 +1,6 @@
+-- The jobs that hold the unique keys $1. The condition is that of the index job_unique, word for word: so it is used, and what no
+-- longer stands in the way is not found.
+SELECT id, state, inserted_at, scheduled_at, unique_key
+FROM elihu.job
+WHERE unique_key = ANY($1::bytea[]) AND unique_key IS NOT NULL AND (unique_scope = 2
+  OR state IN ('suspended','scheduled','available','executing','retryable') OR (unique_scope = 1 AND state = 'completed'))

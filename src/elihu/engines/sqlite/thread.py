@@ -1,0 +1,280 @@
+"""One daemon thread that owns one connection and works through calls in order.
+
+    loop                                   thread
+    call() ── queue ─────────────────────> work(session)
+    future <── call_soon_threadsafe ────── answer
+
+A call that its caller gave up before it began is left out; one that has begun ends, and its answer is dropped. At its deadline
+a running statement is interrupted and the transaction rolled back. Each statement gives the interpreter's lock away and must win
+it back from a busy event loop, so a call is made of few statements, and none that yields a row at a time.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Final, TypeVar, cast
+from weakref import WeakSet
+
+from elihu.engines.sqlite.failures import breaks_connection, translate
+from elihu.errors import DatabaseTimeout, DatabaseUnavailable
+
+T = TypeVar("T")
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+FORK_PATIENCE: Final = 2.0
+
+
+class Session:
+    """What a call can do with the connection."""
+
+    __slots__ = ("_call", "connection")
+
+    def __init__(self, connection: sqlite3.Connection, call: "_Call") -> None:
+        self.connection = connection
+        self._call = call
+
+    def execute(self, statement: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        """Execute a statement that returns no rows."""
+        return self.connection.execute(statement, parameters)
+
+    def rows(self, statement: str, parameters: Parameters = ()) -> list[Any]:
+        """All rows of a statement: one that is not read to its end keeps its lock."""
+        return self.connection.execute(statement, parameters).fetchall()
+
+    def row(self, statement: str, parameters: Parameters = ()) -> Any:
+        """The one row of a statement, None where there is none."""
+        found = self.rows(statement, parameters)
+        return found[0] if found else None
+
+    def write(self) -> "Transaction":
+        """A transaction that takes the write lock at once: one that read first would fail, without waiting, where another wrote since."""
+        return Transaction(self.connection, self._call)
+
+
+class Transaction:
+    """``BEGIN IMMEDIATE`` … ``COMMIT``, or ``ROLLBACK`` on any error and past the call's deadline."""
+
+    __slots__ = ("_call", "_connection")
+
+    def __init__(self, connection: sqlite3.Connection, call: "_Call") -> None:
+        self._connection = connection
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None and not self._call.expired:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+class _Call:
+    __slots__ = ("expired", "future", "work")
+
+    def __init__(self, work: Callable[[Session], Any], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.expired = False
+
+
+class _Watch:
+    __slots__ = ("changed", "due", "every", "seen")
+
+    def __init__(self, changed: Callable[[], None], every: float) -> None:
+        self.changed = changed
+        self.every = every
+        self.due = 0.0
+        self.seen: tuple[sqlite3.Connection, int] | None = None
+
+
+class DatabaseThread:
+    """Executes calls on the connection that ``connect`` makes; ``timeout`` is each call's deadline in seconds."""
+
+    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection], timeout: float) -> None:
+        self._name = name
+        self._connect = connect
+        self._timeout = timeout
+        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._answers: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._delivering = False
+        self._connection: sqlite3.Connection | None = None
+        self._current: _Call | None = None
+        self._interrupting = threading.Lock()
+        self._working = threading.Lock()
+        self._still = False
+        self._watch: _Watch | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Begin to take calls of the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        _threads.add(self)
+        threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    async def call(self, work: Callable[[Session], T], *, deadline: bool = True) -> T:
+        """What ``work`` returns in the thread. Raises what it raises, in the terms of every engine."""
+        loop = self._loop
+        if loop is None:
+            raise DatabaseUnavailable("expected an open engine, got one that was never opened or is closed")
+        future: asyncio.Future[T] = loop.create_future()
+        call = _Call(work, future)
+        timer = loop.call_later(self._timeout, self._expire, call) if deadline else None
+        self._queue.put(call)
+        try:
+            return await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def watch(self, changed: Callable[[], None], every: float) -> None:
+        """Call ``changed`` in the loop's thread when, at a look every ``every`` seconds, another connection has written."""
+        self._watch = _Watch(changed, every)
+        await self.call(lambda session: None)
+
+    def unwatch(self) -> None:
+        """End what ``watch`` began."""
+        self._watch = None
+
+    async def close(self) -> None:
+        """Finish the calls made so far and close the connection. Safe to call twice, and before ``start``."""
+        loop, self._loop = self._loop, None
+        if loop is None or self._ended is None:
+            return
+        self._watch = None
+        self._queue.put(None)
+        await asyncio.wait([self._ended], timeout=self._timeout)
+
+    def _expire(self, call: _Call) -> None:
+        with self._interrupting:
+            call.expired = True
+            if self._current is call and self._connection is not None:
+                self._connection.interrupt()
+        if not call.future.done():
+            call.future.set_exception(DatabaseTimeout(f"expected an answer of the database within {self._timeout:g} s, got none"))
+
+    def _run(self) -> None:
+        loop, ended = cast(asyncio.AbstractEventLoop, self._loop), cast("asyncio.Future[None]", self._ended)
+        while (call := self._next(loop)) is not None:
+            if call.future.done():
+                continue
+            answer: Any = None
+            failure: BaseException | None = None
+            with self._working:
+                try:
+                    answer = call.work(self._begin(call))
+                except BaseException as error:  # noqa: BLE001 (it is the caller's)
+                    failure = translate(error)
+                    self._recover(error)
+                with self._interrupting:
+                    self._current = None
+            self._answers.append((call.future, answer, failure))
+            del call, answer, failure
+            if not self._delivering:
+                self._delivering = True
+                self._tell(loop, self._deliver)
+        with self._working:
+            self._disconnect()
+        self._tell(loop, lambda: ended.done() or ended.set_result(None))
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> _Call | None:
+        while (watch := self._watch) is not None:
+            wait = watch.due - time.monotonic()
+            if wait <= 0:
+                watch.due = time.monotonic() + watch.every
+                self._look(loop, watch)
+                continue
+            try:
+                return self._queue.get(timeout=wait)
+            except Empty:
+                continue
+        return self._queue.get()
+
+    def _look(self, loop: asyncio.AbstractEventLoop, watch: _Watch) -> None:
+        with self._working:
+            if (connection := self._connection) is None:
+                return
+            with contextlib.suppress(sqlite3.Error):
+                seen = (connection, connection.execute("PRAGMA data_version").fetchone()[0])
+                if watch.seen not in {None, seen}:
+                    self._tell(loop, watch.changed)
+                watch.seen = seen
+
+    def _begin(self, call: _Call) -> Session:
+        if self._connection is None:
+            self._connection = self._connect()
+        with self._interrupting:
+            self._current = call
+        return Session(self._connection, call)
+
+    def _recover(self, error: BaseException) -> None:
+        if self._connection is None:
+            return
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as worse:
+            error = worse
+        if breaks_connection(error):
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        with self._interrupting:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _deliver(self) -> None:
+        self._delivering = False
+        while self._answers:
+            future, answer, failure = self._answers.popleft()
+            if future.done():
+                continue
+            if failure is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(failure)
+
+    @staticmethod
+    def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(what)
+
+    def before_fork(self) -> None:
+        """Close the connection between two calls: SQLite's locks belong to the process, its notes of them would be copied to the child."""
+        self._still = self._working.acquire(timeout=FORK_PATIENCE)
+        if self._still:
+            self._disconnect()
+
+    def after_fork(self) -> None:
+        """Go on; the next call connects anew."""
+        if self._still:
+            self._still = False
+            self._working.release()
+
+
+_threads: WeakSet[DatabaseThread] = WeakSet()
+
+
+def _before_fork() -> None:
+    for thread in list(_threads):
+        thread.before_fork()
+
+
+def _after_fork() -> None:
+    for thread in list(_threads):
+        thread.after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

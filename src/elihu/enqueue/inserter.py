@@ -1,0 +1,90 @@
+"""From validated jobs to rows: callers at the same moment share one statement, and a queue is announced after its commit."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from elihu.engines.base import Engine, Inserted
+from elihu.errors import DataRefused
+from elihu.job import JobState, NewJob
+
+BATCH_ROWS: Final = 1_000
+BATCH_BYTES: Final = 4 * 1_048_576
+
+
+class _Waiting(NamedTuple):
+    new: NewJob
+    answer: asyncio.Future[Inserted]
+
+
+class Inserter:
+    """Stores jobs through one engine.
+
+    The first call goes at once; those that arrive while its statement is under way form the next one, so no timer delays
+    anybody. A unique job has a statement of its own, since it may have to wait for somebody else's transaction.
+    """
+
+    def __init__(self, engine: Engine, announce: Callable[[Iterable[str]], None]) -> None:
+        self._engine = engine
+        self._announce = announce
+        self._waiting: list[_Waiting] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def one(self, new: NewJob) -> Inserted:
+        """Store one job; returns after its commit. A caller cancelled before its statement began stores nothing."""
+        if new.unique_key is not None:
+            return (await self.many([new]))[0]
+        waiting = _Waiting(new, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send(), name="elihu-inserter")
+        return await waiting.answer
+
+    async def many(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Store these jobs in one transaction."""
+        inserted = await self._engine.insert(jobs)
+        self._announce({new.queue for new, row in zip(jobs, inserted, strict=True) if row.state is JobState.AVAILABLE and not row.conflict})
+        return inserted
+
+    async def _send(self) -> None:
+        try:
+            while batch := self._next_batch():
+                await self._insert(batch)
+        finally:
+            self._sender = None
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = taken = 0
+        for waiting in self._waiting:
+            if len(batch) == BATCH_ROWS or size > BATCH_BYTES:
+                break
+            taken += 1
+            if not waiting.answer.done():
+                batch.append(waiting)
+                size += len(waiting.new.args)
+        del self._waiting[:taken]
+        return batch
+
+    async def _insert(self, batch: list[_Waiting]) -> None:
+        try:
+            inserted = await self.many([waiting.new for waiting in batch])
+        except DataRefused as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._insert(batch[:middle])
+                await self._insert(batch[middle:])
+            else:
+                self._fail(batch, error)
+        except Exception as error:
+            self._fail(batch, error)
+        else:
+            for waiting, row in zip(batch, inserted, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(row)
+
+    @staticmethod
+    def _fail(batch: list[_Waiting], error: Exception) -> None:
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)

@@ -1,0 +1,130 @@
+"""Every exception Elihu raises, as one tree.
+
+ElihuError
+├── ConfigError (ValueError)          a setting: which key, what was expected, what came, from where
+├── SchemaError                       the database's tables and this code do not fit
+│   ├── SchemaOutdated                the tables are absent or older: run ``elihu migrate``
+│   └── SchemaTooNew                  the tables are newer than this code
+├── DatabaseError                     the database did not do what was asked
+│   ├── DatabaseUnavailable           not reached, or the connection broke; trying again can help
+│   ├── DatabaseTimeout               no answer within ``call_timeout``; the outcome is unknown
+│   └── DataRefused                   the database refuses a value; trying again cannot help
+├── InvalidOption (ValueError)        an option of a task, an enqueue or a verb
+├── InvalidArguments (ValueError)     arguments that do not fit a task's signature, or cannot be stored
+│   └── ArgumentsTooLarge             larger than ``max_args``
+├── TaskError                         a declaration, or a name
+│   ├── InvalidTask (TypeError)       a function that cannot be a task
+│   ├── DuplicateTask                 two tasks with one name or alias
+│   ├── UnknownTask (LookupError)     no task of that name here
+│   └── TaskNotBound                  a task of a group that no app includes
+├── JobError                          a job that cannot do what was asked
+│   ├── JobNotFound (LookupError)     no job has this id
+│   ├── InvalidTransition             the job's state does not allow it
+│   └── UniqueConflict                another job holds the unique key
+└── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
+"""
+
+
+class ElihuError(Exception):
+    """The base of every exception that Elihu raises."""
+
+
+class ConfigError(ElihuError, ValueError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class SchemaError(ElihuError):
+    """The tables in the database and this version of the code do not fit."""
+
+
+class SchemaOutdated(SchemaError):
+    """The tables are absent or older than the code needs: run ``elihu migrate``."""
+
+
+class SchemaTooNew(SchemaError):
+    """The tables were made by a newer version of Elihu."""
+
+
+class DatabaseError(ElihuError):
+    """The database did not do what was asked of it."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database was not reached, or the connection broke; the call can be tried again."""
+
+
+class DatabaseTimeout(DatabaseError):
+    """No answer came within ``call_timeout``; whether the call took effect is not known."""
+
+
+class DataRefused(DatabaseError):
+    """The database refuses a value of the call; trying again cannot help."""
+
+
+class InvalidOption(ElihuError, ValueError):
+    """An option is unknown, of the wrong type or out of range."""
+
+
+class InvalidArguments(ElihuError, ValueError):
+    """Arguments do not fit the task's signature, or cannot be stored.
+
+    ``field`` names the argument at fault, with the path inside it (``"order.lines.0.price"``), or is None
+    when the whole set is at fault.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ArgumentsTooLarge(InvalidArguments):
+    """The arguments' stored JSON is larger than ``max_args`` bytes."""
+
+
+class TaskError(ElihuError):
+    """A task's declaration or name is at fault."""
+
+
+class InvalidTask(TaskError, TypeError):
+    """The function cannot be a task."""
+
+
+class DuplicateTask(TaskError):
+    """Two tasks claim one name or alias."""
+
+
+class UnknownTask(TaskError, LookupError):
+    """No task of this name is registered here."""
+
+
+class TaskNotBound(TaskError):
+    """The task belongs to a ``Tasks`` group that no app includes yet."""
+
+
+class JobError(ElihuError):
+    """A job cannot do what was asked of it."""
+
+
+class JobNotFound(JobError, LookupError):
+    """No job has this id."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"expected the id of a stored job, got {job_id}")
+        self.job_id = job_id
+
+
+class InvalidTransition(JobError):
+    """The job's state does not allow what was asked."""
+
+
+class UniqueConflict(JobError):
+    """Another job holds the unique key; ``twin`` is its id."""
+
+    def __init__(self, message: str, *, job_id: int, twin: int) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.twin = twin
+
+
+class WrongLoop(ElihuError, RuntimeError):
+    """A synchronous verb was called inside a running event loop."""

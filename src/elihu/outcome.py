@@ -1,0 +1,74 @@
+"""What an attempt can come to, as values; ``runtime/acker.py`` alone decides what each means for the job."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from elihu.duration import parse_duration
+
+
+class Outcome(Exception):
+    """An end of an attempt that the task itself asks for: return it or raise it."""
+
+
+class Snooze(Outcome):
+    """Put the job back for ``delay`` (seconds, ``timedelta`` or text such as ``"10m"``) without using up an attempt."""
+
+    def __init__(self, delay: float | timedelta | str) -> None:
+        super().__init__(delay)
+        self.delay = parse_duration(delay, "Snooze")
+
+
+class Cancel(Outcome):
+    """End the job as ``cancelled``."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Discard(Outcome):
+    """End the job as ``discarded``; its run is ``failed``."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Retry(Outcome):
+    """Fail this attempt; the next one comes after ``in_`` (seconds, ``timedelta`` or text), else after the task's backoff."""
+
+    def __init__(self, reason: str | None = None, *, in_: float | timedelta | str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay = None if in_ is None else parse_duration(in_, "Retry(in_=)")
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The task returned; ``value`` is the JSON text to keep, or None, and ``problem`` why it could not be kept."""
+
+    value: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task raised, or the job could not be started (arguments that no longer fit)."""
+
+    error: BaseException
+    retry: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody asked for the job's end while it ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The node gives the attempt back, not counted."""
+
+    reason: str
+
+
+Ending = Complete | Failed | Cancelled | Released | Snooze | Cancel | Discard | Retry

@@ -1,0 +1,143 @@
+"""From how an attempt ended to what is written of it, and the outbox in which that waits for the next exchange."""
+
+import traceback as tracebacks
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from elihu.engines.base import Ack, Claim
+from elihu.errors import ElihuError
+from elihu.job import JobState, RunResult
+from elihu.options import backoff_seconds
+from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Released, Retry, Snooze
+from elihu.runtime.execution import Cause, Execution
+
+ERROR_LIMIT: Final = 8_192
+TRACEBACK_LIMIT: Final = 32_768
+BATCH_BYTES: Final = 4 * 1_048_576
+BATCH_ROWS: Final = 1_000
+
+
+def settle(execution: Execution, ending: Ending) -> Ack:
+    """What this ending means for the job: its next state, when, and what its run says."""
+    if type(ending) is Complete and ending.problem is None and execution.context.log_text() is None:
+        return Ack(execution.claim.id, execution.claim.claim, RunResult.COMPLETED, JobState.COMPLETED, value=ending.value)
+    return _settle(execution, ending)._replace(log=clean(execution.context.log_text()))
+
+
+def _settle(execution: Execution, ending: Ending) -> Ack:
+    job_id, claim = execution.key
+    match ending:
+        case Complete(value, problem):
+            return Ack(job_id, claim, RunResult.COMPLETED, JobState.COMPLETED, value=value, reason=clean(problem))
+        case Snooze(delay=delay):
+            return Ack(job_id, claim, RunResult.SNOOZED, JobState.SCHEDULED, delay=delay, uncount=1)
+        case Cancel(reason=reason):
+            return Ack(job_id, claim, RunResult.CANCELLED, JobState.CANCELLED, reason=clean(reason))
+        case Cancelled():
+            return Ack(job_id, claim, RunResult.CANCELLED, JobState.CANCELLED, reason="cancelled")
+        case Discard(reason=reason):
+            return Ack(job_id, claim, RunResult.FAILED, JobState.DISCARDED, reason=clean(reason))
+        case Released(reason=reason):
+            return given_back(execution.claim, reason)
+        case Retry(reason=reason, delay=delay):
+            return _failed(execution, RuntimeError(reason or "the task asked for a retry"), retry=True, delay=delay, reason=reason)
+        case Failed(error=error, retry=retry):
+            return _failed(execution, error, retry=retry)
+
+
+def given_back(claim: Claim, reason: str, delay: float | None = None) -> Ack:
+    """The end of an attempt that the node gives back, not counted: at once, or ``delay`` seconds from now."""
+    state = JobState.AVAILABLE if delay is None else JobState.SCHEDULED
+    return Ack(claim.id, claim.claim, RunResult.RELEASED, state, delay=delay, uncount=1, reason=clean(reason))
+
+
+def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: float | None = None, reason: str | None = None) -> Ack:
+    job_id, claim = execution.key
+    text = reason or describe(error)
+    ack = Ack(
+        job_id,
+        claim,
+        RunResult.FAILED,
+        JobState.DISCARDED,
+        reason=clean(text),
+        error=clean(describe(error)),
+        traceback=clean(_traceback(error), TRACEBACK_LIMIT, keep_end=True),
+    )
+    if execution.cause is Cause.CANCEL:
+        return ack._replace(state=JobState.CANCELLED, result=RunResult.CANCELLED, reason="cancelled")
+    options = execution.task.options
+    wanted = isinstance(error, options.retry_on) and not isinstance(error, options.discard_on)
+    if not (retry and wanted) or execution.attempt >= execution.max_attempts:
+        return ack
+    if delay is None:
+        try:
+            delay = backoff_seconds(
+                execution.options.get("backoff", options.backoff), execution.read_job, execution.attempt, execution.max_attempts, error
+            )
+        except Exception as broken:
+            delay = backoff_seconds(None, execution.read_job, execution.attempt, execution.max_attempts, error)
+            note = f"backoff of task {execution.task.name!r} failed: {describe(broken)}"
+            ack = ack._replace(error=clean(f"{ack.error}\n{note}"))
+    return ack._replace(state=JobState.RETRYABLE, delay=delay)
+
+
+def describe(error: BaseException) -> str:
+    """The error in one text: its type's name and what it says."""
+    try:
+        said = str(error)
+    except Exception:
+        said = "its text cannot be read"
+    name = type(error).__qualname__
+    return f"{name}: {said}" if said else name
+
+
+def _traceback(error: BaseException) -> str | None:
+    if error.__traceback__ is None or isinstance(error, ElihuError):
+        return None
+    try:
+        return "".join(tracebacks.format_exception(error))
+    except Exception:
+        return None
+
+
+def clean(text: str | None, limit: int = ERROR_LIMIT, *, keep_end: bool = False) -> str | None:
+    """``text`` as both databases can hold it: no NUL, no lone surrogates, at most ``limit`` characters."""
+    if text is None:
+        return None
+    text = str(text).replace("\x00", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
+    if len(text) <= limit:
+        return text
+    return "…" + text[1 - limit :] if keep_end else text[: limit - 1] + "…"
+
+
+class Outbox:
+    """Acknowledgements that wait to be sent, each job at most once in a batch."""
+
+    def __init__(self) -> None:
+        self._acks: deque[Ack] = deque()
+
+    def __len__(self) -> int:
+        return len(self._acks)
+
+    def put(self, ack: Ack) -> None:
+        self._acks.append(ack)
+
+    def put_back(self, acks: Iterable[Ack]) -> None:
+        """Those of a batch that failed, to the front and in their order."""
+        self._acks.extendleft(reversed(list(acks)))
+
+    def take(self) -> list[Ack]:
+        """The next batch: at most ``BATCH_ROWS`` and about ``BATCH_BYTES``."""
+        batch: dict[int, Ack] = {}
+        later: list[Ack] = []
+        size = 0
+        while self._acks and len(batch) < BATCH_ROWS and size < BATCH_BYTES:
+            ack = self._acks.popleft()
+            if ack.id in batch:
+                later.append(ack)
+                continue
+            batch[ack.id] = ack
+            size += sum(len(text) for text in ack[6:] if text is not None)
+        self.put_back(later)
+        return list(batch.values())

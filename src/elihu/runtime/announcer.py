@@ -1,0 +1,97 @@
+"""Sends announcements: to this process at once, to others after the commit, on another connection, debounced."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from elihu.engines.base import Engine, Signal, SignalKind
+from elihu.errors import DatabaseError
+from elihu.runtime.pause import pause
+
+logger = logging.getLogger("elihu")
+
+DEBOUNCE: Final = 0.01
+"""Seconds in which further announcements of this process are joined into one statement."""
+
+
+class Hub:
+    """Hands signals to the nodes of this process, each in its own loop's thread."""
+
+    def __init__(self) -> None:
+        self._receivers: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[Signal], None]]] = {}
+        self._lock = threading.Lock()
+
+    def join(self, receive: Callable[[Signal], None]) -> Callable[[], None]:
+        """Call ``receive`` in the running loop for each signal; the callable returned ends that."""
+        key = object()
+        with self._lock:
+            self._receivers[key] = (asyncio.get_running_loop(), receive)
+
+        def leave() -> None:
+            with self._lock:
+                self._receivers.pop(key, None)
+
+        return leave
+
+    def deliver(self, signals: Iterable[Signal]) -> None:
+        """Pass the signals on; callable from any thread."""
+        if not self._receivers:
+            return
+        with self._lock:
+            receivers = list(self._receivers.values())
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        for signal in signals:
+            for loop, receive in receivers:
+                if loop is here:
+                    receive(signal)
+                elif not loop.is_closed():
+                    loop.call_soon_threadsafe(receive, signal)
+
+
+class Announcer:
+    """Announces from one loop. A lost announcement loses nothing: every receiver polls as well."""
+
+    def __init__(self, engine: Engine, hub: Hub) -> None:
+        self._engine = engine
+        self._hub = hub
+        self._pending: dict[Signal, None] = {}
+        self._sender: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._failing = False
+
+    def queues(self, names: Iterable[str]) -> None:
+        """Say that these queues have available jobs."""
+        self.announce([Signal(SignalKind.JOBS, name) for name in names])
+
+    def announce(self, signals: Iterable[Signal]) -> None:
+        """Deliver here now, and to other processes soon."""
+        signals = list(signals)
+        self._hub.deliver(signals)
+        self._pending.update(dict.fromkeys(signals))
+        if self._pending and self._sender is None:
+            self._sender = asyncio.create_task(self._send(), name="elihu-announcer")
+
+    async def close(self) -> None:
+        """Send what is left."""
+        self._closing.set()
+        if self._sender:
+            await self._sender
+
+    async def _send(self) -> None:
+        while self._pending:
+            batch = list(self._pending)
+            self._pending.clear()
+            try:
+                await self._engine.notify(batch)
+                self._failing = False
+            except DatabaseError as error:
+                if not self._failing:
+                    logger.warning("announcements fail, others find the work by polling: %s", error)
+                self._failing = True
+            await pause(self._closing, DEBOUNCE)
+        self._sender = None

@@ -1,0 +1,72 @@
+"""Leadership: one node of all stages, rescues and prunes.
+
+follower --lead() says yes--> leader --renewal refused, failed or not in time--> follower
+                              leader --stop: resign and announce--> follower
+"""
+
+import asyncio
+import random
+from typing import ClassVar, Final
+
+from elihu.engines.base import Signal, SignalKind
+from elihu.runtime.service import Scope, Service, Tick
+from elihu.telemetry.events import LeaderElected, LeaderLost
+
+LATEST_TRY: Final = 1.0
+"""Seconds after the end of another's lease within which a follower tries."""
+
+
+class Leader(Service):
+    """Renews its lease at half its life, or tries for one when the leader's ends."""
+
+    name: ClassVar = "leader"
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self._valid_until: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether the lease is held and has not run out by this machine's own monotonic time."""
+        return self._valid_until is not None and self.scope.clock.monotonic() < self._valid_until
+
+    def lease_ends_in(self, seconds: float | None) -> None:
+        """What a heartbeat read of the present lease: a follower tries within ``LATEST_TRY`` after its end."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._valid_until is None and seconds is not None and self._task is not None:
+            delay = max(seconds, 0.0) + random.random() * LATEST_TRY
+            self._timer = asyncio.get_running_loop().call_later(delay, self.wake)
+
+    async def tick(self) -> Tick:
+        scope = self.scope
+        asked = scope.clock.monotonic()
+        try:
+            held = await scope.engine.lead(scope.identity.node, scope.config.lease)
+        except BaseException:
+            self._follow()
+            raise
+        if not held:
+            self._follow()
+            return Tick(scope.config.heartbeat + random.random() * LATEST_TRY, {"leader": False})
+        elected = self._valid_until is None
+        self._valid_until = asked + scope.config.lease
+        if elected and LeaderElected in scope.bus:
+            scope.bus.emit(LeaderElected(node=scope.identity.node))
+        return Tick(scope.config.lease / 2, {"leader": True})
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._timer:
+            self._timer.cancel()
+        if self._valid_until is not None:
+            self._follow()
+            if await self.scope.engine.resign(self.scope.identity.node):
+                self.scope.announcer.announce([Signal(SignalKind.LEADER)])
+
+    def _follow(self) -> None:
+        lost, self._valid_until = self._valid_until is not None, None
+        if lost and LeaderLost in self.scope.bus:
+            self.scope.bus.emit(LeaderLost(node=self.scope.identity.node))

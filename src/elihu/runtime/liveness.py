@@ -1,0 +1,153 @@
+"""Liveness: this node's heartbeat and the burial of others, on a thread, a loop and a connection of its own.
+
+Users' code that blocks the node's loop does not stop the beat. A node that finds its own row gone was buried: it takes a new
+identity and the node drops its attempts.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from elihu.clock import Clock
+from elihu.config import Config
+from elihu.engines.base import Engine, Peer, Pulse, Signal, SignalKind
+from elihu.engines.select import engine_for
+from elihu.errors import DatabaseError
+from elihu.runtime.announcer import Hub
+from elihu.runtime.lifeline import available_queues, rescue_all
+from elihu.runtime.pause import pause
+from elihu.runtime.service import backoff_after, logger
+from elihu.runtime.watch import Watch
+from elihu.telemetry.bus import Bus
+from elihu.telemetry.events import NodeBuried
+
+JOIN_TIMEOUT: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What the node wants to hear of; both are called in the node's loop."""
+
+    pulse: Callable[[Pulse], None]
+    reborn: Callable[[str], None]
+
+
+class Liveness:
+    """Keeps one node alive in the table of nodes. ``stop`` may be called twice, and before ``start``."""
+
+    def __init__(
+        self, config: Config, bus: Bus, clock: Clock, hub: Hub, *, name: str, info: dict[str, object], listening: Listening
+    ) -> None:
+        self._config = config
+        self._bus = bus
+        self._clock = clock
+        self._hub = hub
+        self._name = name
+        self._info = info
+        self._listening = listening
+        self._watch = Watch(heartbeat=config.heartbeat, dead_after=config.dead_after)
+        self._node = str(uuid4())
+        self._failures = 0
+        self._thread: threading.Thread | None = None
+        self._inner: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    async def start(self) -> str:
+        """Write the node's row and begin to beat; the node's identity. Raises ``DatabaseError`` when that fails."""
+        self._outer = asyncio.get_running_loop()
+        started: asyncio.Future[str] = self._outer.create_future()
+        self._ended = asyncio.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main(started)), name="elihu-liveness", daemon=True)
+        self._thread.start()
+        return await started
+
+    async def stop(self) -> None:
+        """Remove the node's row and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None or self._inner is None or self._stopping is None:
+            return
+        if not self._inner.is_closed():
+            self._inner.call_soon_threadsafe(self._stopping.set)
+        try:
+            async with asyncio.timeout(self._config.call_timeout + JOIN_TIMEOUT):
+                await self._ended.wait()
+        except TimeoutError:
+            logger.warning("the node's row could not be removed in time; other nodes will bury it")
+
+    async def _main(self, started: asyncio.Future[str]) -> None:
+        self._inner, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        engine = engine_for(self._config, self._bus)
+        try:
+            try:
+                await engine.open()
+                await engine.enlist(self._node, self._name, self._info)
+            except BaseException as error:
+                self._tell(started.set_exception, error)
+                return
+            self._tell(started.set_result, self._node)
+            await self._beat_until_stopped(engine, self._stopping)
+            try:
+                await engine.retire(self._node)
+            except DatabaseError as error:
+                logger.warning("the node's row could not be removed, other nodes will bury it: %s", error)
+        finally:
+            await engine.close()
+            self._tell(self._ended.set)
+
+    async def _beat_until_stopped(self, engine: Engine, stopping: asyncio.Event) -> None:
+        next_beat = self._clock.monotonic()
+        while not stopping.is_set():
+            now = self._clock.monotonic()
+            try:
+                if now >= next_beat:
+                    next_beat = now + self._config.heartbeat
+                    peers = await self._beat(engine)
+                else:
+                    peers = await engine.peers(self._node)
+                await self._bury_dead(engine, self._watch.look(self._clock.monotonic(), peers))
+                delay = min(next_beat, self._watch.next_look()) - self._clock.monotonic()
+                if self._failures:
+                    logger.info("the heartbeat works again after %d failures", self._failures)
+                self._failures = 0
+            except Exception as error:
+                self._watch.forget()
+                self._failures += 1
+                if self._failures == 1:
+                    logger.warning("the heartbeat failed, and goes on trying: %s: %s", type(error).__name__, error)
+                delay = backoff_after(self._failures)
+                next_beat = self._clock.monotonic() + delay
+            await pause(stopping, max(delay, 0.001))
+
+    async def _beat(self, engine: Engine) -> list[Peer]:
+        pulse = await engine.beat(self._node)
+        if not pulse.known:
+            reborn = str(uuid4())
+            await engine.enlist(reborn, self._name, self._info)
+            logger.warning("this node was buried as %s, dropped its attempts and goes on as %s", self._node, reborn)
+            self._node = reborn
+            self._tell(self._listening.reborn, reborn)
+        self._tell(self._listening.pulse, pulse)
+        return pulse.peers
+
+    async def _bury_dead(self, engine: Engine, dead: list[Peer]) -> None:
+        buried = False
+        for peer in dead:
+            if peer.id != self._node and await engine.bury(peer.id, peer.beat):
+                buried = True
+                logger.warning("node %s is dead and buried", peer.id)
+                if NodeBuried in self._bus:
+                    self._bus.emit(NodeBuried(node=self._node, dead=peer.id))
+        if buried:
+            rescued = await rescue_all(engine, self._config.lifeline.limit, bus=self._bus, node=self._node)
+            signals = [Signal(SignalKind.JOBS, queue) for queue in available_queues(rescued)]
+            self._hub.deliver(signals)
+            await engine.notify(signals)
+
+    def _tell(self, call: Callable[..., object], *args: object) -> None:
+        """Call in the node's loop, which may have ended."""
+        with contextlib.suppress(RuntimeError):
+            self._outer.call_soon_threadsafe(call, *args)

@@ -1,0 +1,170 @@
+"""A node: its services, started in order and stopped in reverse."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from elihu.clock import Clock
+from elihu.config import Config
+from elihu.engines.base import Pulse, Signal, SignalKind
+from elihu.engines.select import engine_for
+from elihu.runtime.announcer import Announcer, Hub
+from elihu.runtime.canceller import Canceller
+from elihu.runtime.executor import Executor
+from elihu.runtime.leader import Leader
+from elihu.runtime.lifeline import Lifeline
+from elihu.runtime.listener import Listener
+from elihu.runtime.liveness import Listening, Liveness
+from elihu.runtime.middleware import Middleware
+from elihu.runtime.producer import Producer
+from elihu.runtime.progress import Progress
+from elihu.runtime.pruner import Pruner
+from elihu.runtime.reconciler import Reconciler
+from elihu.runtime.service import Identity, Scope, logger
+from elihu.runtime.stager import Stager
+from elihu.runtime.threads import Threads
+from elihu.task import Registry
+from elihu.telemetry.bus import Bus
+from elihu.telemetry.events import NodeReborn, NodeStarted, NodeStopped
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the app gives a node to run."""
+
+    registry: Registry
+    middlewares: Sequence[Middleware] = ()
+    lifespan: Lifespan | None = None
+    queues: Mapping[str, int] = field(default_factory=dict)
+
+
+class Node:
+    """Executes jobs until it is stopped. ``stop`` may be called twice, and before ``start``."""
+
+    def __init__(self, config: Config, program: Program, *, bus: Bus, clock: Clock, hub: Hub) -> None:
+        self._config = config
+        self._program = program
+        self._bus = bus
+        self._hub = hub
+        self._clock = clock
+        self._stack: contextlib.AsyncExitStack | None = None
+        self._stop_now = asyncio.Event()
+        self.engine = engine_for(config, bus)
+        self.scope = Scope(config, self.engine, bus, clock, Identity(""), Announcer(self.engine, hub))
+        self.leader = Leader(self.scope)
+        self.listener = Listener(self.scope, self.engine.notifier(), hub)
+        self.progress = Progress(self.scope)
+        self.canceller = Canceller(self.scope, lambda: self.producers)
+        self._threads = Threads()
+        executor = Executor(self._threads, program.middlewares, config.max_result)
+        self.producers = [
+            Producer(self.scope, queue, limit, registry=program.registry, executor=executor, progress=self.progress, poll=self._poll)
+            for queue, limit in program.queues.items()
+        ]
+        self.services = [
+            self.listener,
+            self.leader,
+            Stager(self.scope, self.leader),
+            Lifeline(self.scope, self.leader),
+            Pruner(self.scope, self.leader),
+            self.canceller,
+            Reconciler(self.scope, lambda: self.producers),
+            self.progress,
+        ]
+
+    @property
+    def id(self) -> str:
+        """This node's identity at present."""
+        return self.scope.identity.node
+
+    async def start(self) -> None:
+        """Start everything in order; what was started is stopped again when something fails."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self.engine.open()
+            stack.push_async_callback(self.engine.close)
+            await self.engine.check_schema()
+            stack.push_async_callback(self.scope.announcer.close)
+            liveness = self._liveness()
+            stack.push_async_callback(liveness.stop)
+            self.scope.identity.node = await liveness.start()
+            stack.callback(self._hub.join(self._receive))
+            for service in self.services:
+                stack.push_async_callback(service.stop)
+                await service.start()
+            stack.callback(self._threads.close)
+            state = await stack.enter_async_context(self._program.lifespan()) if self._program.lifespan else None
+            stack.push_async_callback(self._stop_producers)
+            for producer in self.producers:
+                producer.state = state
+                await producer.start()
+            self._stack = stack.pop_all()
+        if NodeStarted in self._bus:
+            self._bus.emit(NodeStarted(node=self.id))
+
+    async def stop(self, *, now: bool = False) -> None:
+        """Stop in reverse order: running jobs have ``grace`` seconds to end, none with ``now``, and are then given back."""
+        if now:
+            self.hurry()
+        stack, self._stack = self._stack, None
+        if stack is None:
+            return
+        await stack.aclose()
+        if NodeStopped in self._bus:
+            self._bus.emit(NodeStopped(node=self.id))
+
+    def hurry(self) -> None:
+        """Let a stop that is under way, or the next one, wait for no running job."""
+        self._stop_now.set()
+
+    def _poll(self) -> float:
+        return self._config.poll if self.listener.works else self._config.poll_fallback
+
+    def _liveness(self) -> Liveness:
+        info: dict[str, object] = {"queues": dict(self._program.queues), "pid": os.getpid(), "host": socket.gethostname()}
+        name = self._config.node_name or socket.gethostname()
+        listening = Listening(pulse=self._on_pulse, reborn=self._on_reborn)
+        return Liveness(self._config, self._bus, self._clock, self._hub, name=name, info=info, listening=listening)
+
+    def _on_pulse(self, pulse: Pulse) -> None:
+        self.leader.lease_ends_in(pulse.lease_ends_in)
+
+    def _on_reborn(self, node: str) -> None:
+        buried, self.scope.identity.node = self.id, node
+        for producer in self.producers:
+            producer.lose_all()
+        self.leader.wake()
+        if NodeReborn in self._bus:
+            self._bus.emit(NodeReborn(node=node, buried=buried))
+
+    def _receive(self, signal: Signal) -> None:
+        match signal:
+            case (SignalKind.JOBS, queue):
+                for producer in self.producers:
+                    if not queue or producer.queue == queue:
+                        producer.look()
+            case (SignalKind.INTENT, node):
+                if not node or node == self.id:
+                    self.canceller.wake()
+            case (SignalKind.LEADER, _):
+                self.leader.wake()
+            case (SignalKind.CHANGED, _):
+                for producer in self.producers:
+                    producer.look()
+                self.canceller.wake()
+                self.leader.wake()
+
+    async def _stop_producers(self) -> None:
+        grace = self._config.grace
+        results = await asyncio.gather(
+            *(producer.stop(grace=grace, now=self._stop_now) for producer in self.producers), return_exceptions=True
+        )
+        for error in results:
+            if isinstance(error, BaseException):
+                logger.error("a queue did not stop as it should: %s: %s", type(error).__name__, error)

@@ -1,0 +1,314 @@
+"""A queue's producer: claims jobs for its free slots, runs them, and acknowledges them together with the next claim.
+
+wake (announcement, a finished job, the poll) → exchange(acknowledgements, free slots) → claims → executions
+                                                    ↑                                          │
+                                                    └────────────── outbox ←───────────────────┘
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from elihu.engines.base import Ack, Claim, Position, Verdict
+from elihu.errors import DatabaseError, DataRefused, UnknownTask
+from elihu.job import JobState
+from elihu.runtime.acker import Outbox, given_back, settle
+from elihu.runtime.execution import Cause, Execution
+from elihu.runtime.executor import Executor
+from elihu.runtime.progress import Progress
+from elihu.runtime.service import Scope, backoff_after, logger
+from elihu.task import Registry
+from elihu.telemetry.events import AcknowledgementRefused, JobRaised, JobStarted, JobStopped, QueueShutdown, TaskUnknown
+
+UNKNOWN_TASK_DELAY: Final = 30.0
+"""Seconds for which a job of an unknown task is put back, and its name left out of this node's fetches."""
+
+UNWIND: Final = 1.0
+"""Seconds that cancelled attempts of a stopping queue have to end before they are given back as they are."""
+
+BUSY_DELAY: Final = 0.05
+LONGEST_BUSY_DELAY: Final = 1.0
+
+
+class Producer:
+    """Serves one queue with ``limit`` slots. ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too."""
+
+    def __init__(
+        self, scope: Scope, queue: str, limit: int, *, registry: Registry, executor: Executor, progress: Progress, poll: Callable[[], float]
+    ) -> None:
+        self.queue = queue
+        self.limit = limit
+        self.state: object = None
+        self.running: dict[tuple[int, int], Execution] = {}
+        self.held: set[tuple[int, int]] = set()
+        self._scope = scope
+        self._registry = registry
+        self._executor = executor
+        self._progress = progress
+        self._poll = poll
+        self._outbox = Outbox()
+        self._busy: dict[tuple[int, int], float] = {}
+        self._woken = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._fetching = False
+        self._ending = False
+        self._hungry = True
+        self._looks = 0
+        self._after: Position | None = None
+        self._unknown: dict[str, float] = {}
+        self._poll_timer: asyncio.TimerHandle | None = None
+        self._failures = 0
+
+    async def start(self) -> None:
+        if self._task is None:
+            self._fetching = True
+            self._task = asyncio.create_task(self._run(), name=f"elihu-queue-{self.queue}")
+            self._schedule_poll()
+
+    def look(self) -> None:
+        """There may be jobs: fetch from the front of the queue."""
+        self._hungry = True
+        self._looks += 1
+        self._after = None
+        self._woken.set()
+
+    async def stop(self, *, grace: float, now: asyncio.Event) -> None:
+        """Fetch no more; wait ``grace`` seconds, or until ``now``, for what runs; give back the rest; write every end."""
+        self._fetching = False
+        if self._poll_timer:
+            self._poll_timer.cancel()
+        if self._task is None:
+            return
+        await self._drain(grace, now)
+        released = tuple(job_id for job_id, _ in self.running)
+        await self._end_all()
+        self._ending = True
+        self._woken.set()
+        task, self._task = self._task, None
+        _, unwritten = await asyncio.wait([task], timeout=self._scope.config.call_timeout)
+        if unwritten:
+            logger.warning("queue %s: the ends of %d attempts could not be written in time", self.queue, len(self.held))
+            task.cancel()
+            await asyncio.wait([task])
+        if QueueShutdown in self._scope.bus:
+            self._scope.bus.emit(QueueShutdown(node=self._scope.identity.node, queue=self.queue, released=released))
+
+    def cancel(self, key: tuple[int, int]) -> None:
+        """End this attempt, if it is here, since somebody asked for its job's end."""
+        if execution := self.running.get(key):
+            execution.end(Cause.CANCEL)
+
+    def lose_all(self) -> None:
+        """The node was buried: end every attempt and acknowledge none."""
+        for execution in list(self.running.values()):
+            execution.end(Cause.LOST)
+        self.running.clear()
+        self.held.clear()
+        self._outbox = Outbox()
+        self.look()
+
+    async def _run(self) -> None:
+        while not (self._ending and not self.held):
+            if not (self._outbox or (self._hungry and self._free > 0)):
+                self._woken.clear()
+                await self._woken.wait()
+                continue
+            try:
+                await self._exchange()
+            except DatabaseError as error:
+                self._failures += 1
+                if self._failures == 1:
+                    logger.warning("queue %s cannot reach its jobs, and goes on trying: %s", self.queue, error)
+                await asyncio.sleep(backoff_after(self._failures))
+                self.look()
+            else:
+                if self._failures:
+                    logger.info("queue %s works again after %d failures", self.queue, self._failures)
+                self._failures = 0
+
+    @property
+    def _free(self) -> int:
+        return self.limit - len(self.running) if self._fetching else 0
+
+    async def _drain(self, grace: float, now: asyncio.Event) -> None:
+        waits = [asyncio.create_task(event.wait()) for event in (self._idle, now)]
+        if self.running:
+            self._idle.clear()
+            await asyncio.wait(waits, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _end_all(self) -> None:
+        """End what runs, and give back what does not end in time: it may go on, unheard, while its job runs elsewhere."""
+        handles = []
+        for execution in list(self.running.values()):
+            execution.end(Cause.RELEASE)
+            handles.append(execution.handle)
+        if handles:
+            await asyncio.wait([handle for handle in handles if handle], timeout=UNWIND)
+        for execution in list(self.running.values()):
+            self._finish(execution, given_back(execution.claim, "the node stopped"), None)
+
+    async def _exchange(self) -> None:
+        node, free, after, looks = self._scope.identity.node, max(self._free, 0), self._after, self._looks
+        acks = self._outbox.take()
+        self._hungry = False
+        try:
+            answer = await self._scope.engine.exchange(node, self.queue, free, acks, after=after, exclude=self._excluded())
+        except DataRefused as error:
+            if not acks:
+                raise
+            await self._send_halved(node, acks, error)
+            self._hungry = True
+            return
+        except BaseException:
+            self._outbox.put_back(acks)
+            raise
+        if node == self._scope.identity.node:
+            for claim in answer.claims:
+                self._begin(claim, node)
+        await self._check(node, acks, {job_id for job_id, _ in answer.acked})
+        if not free or self._looks != looks:
+            return
+        if len(answer.claims) == free:
+            last = answer.claims[-1]
+            self._hungry = True
+            self._after = Position(last.priority, last.scheduled_at, last.id)
+        elif after is not None:
+            self.look()
+
+    async def _send_halved(self, node: str, acks: Sequence[Ack], error: DataRefused) -> None:
+        """Find the row that the database refuses: write the others, and of it only that it ended."""
+        if len(acks) == 1:
+            logger.error("job %d: its end cannot be stored as it is: %s", acks[0].id, error)
+            bare = acks[0]._replace(value=None, error=None, traceback=None, log=None, reason=f"could not be stored: {type(error).__name__}")
+            answer = await self._scope.engine.exchange(node, self.queue, 0, [bare])
+            await self._check(node, [bare], {job_id for job_id, _ in answer.acked})
+            return
+        middle = len(acks) // 2
+        for half in (acks[:middle], acks[middle:]):
+            try:
+                answer = await self._scope.engine.exchange(node, self.queue, 0, half)
+            except DataRefused as again:
+                await self._send_halved(node, half, again)
+            except DatabaseError:
+                self._outbox.put_back(half)
+            else:
+                await self._check(node, half, {job_id for job_id, _ in answer.acked})
+
+    async def _check(self, node: str, acks: Sequence[Ack], written: set[int]) -> None:
+        """Forget what is written; send again what somebody's lock held up; report what is no longer ours."""
+        missing = []
+        available = False
+        for ack in acks:
+            if ack.id in written:
+                self.held.discard((ack.id, ack.claim))
+                self._busy.pop((ack.id, ack.claim), None)
+                available = available or ack.state is JobState.AVAILABLE
+            else:
+                missing.append(ack)
+        if available:
+            self._scope.announcer.queues([self.queue])
+        if not missing:
+            return
+        try:
+            verdicts = await self._scope.engine.verdicts(node, missing)
+        except DatabaseError:
+            self._outbox.put_back(missing)
+            raise
+        for ack in missing:
+            key = ack.id, ack.claim
+            verdict = verdicts[key]
+            if verdict is Verdict.BUSY:
+                delay = self._busy[key] = min(self._busy.get(key, BUSY_DELAY / 2) * 2, LONGEST_BUSY_DELAY)
+                asyncio.get_running_loop().call_later(delay, self._send, ack)
+                continue
+            self.held.discard(key)
+            self._busy.pop(key, None)
+            if verdict is Verdict.REFUSED and AcknowledgementRefused in self._scope.bus:
+                self._scope.bus.emit(AcknowledgementRefused(job_id=ack.id, claim=ack.claim, node=node, result=ack.result))
+
+    def _begin(self, claim: Claim, node: str) -> None:
+        scope = self._scope
+        try:
+            task = self._registry.get(claim.task)
+        except UnknownTask:
+            self._give_back_unknown(claim, node)
+            return
+        if not self._fetching:
+            self.held.add((claim.id, claim.claim))
+            self._send(given_back(claim, "the node stopped"))
+            return
+        execution = Execution(claim, self.queue, node, task, self.state, self._progress, scope.clock.monotonic())
+        self.running[execution.key] = execution
+        self._idle.clear()
+        self.held.add(execution.key)
+        execution.handle = asyncio.create_task(self._perform(execution))
+
+    async def _perform(self, execution: Execution) -> None:
+        bus, claim = self._scope.bus, execution.claim
+        execution.begun = True
+        if JobStarted in bus:
+            bus.emit(
+                JobStarted(
+                    job_id=claim.id, claim=claim.claim, task=claim.task, queue=self.queue, attempt=claim.attempt, node=execution.node
+                )
+            )
+        ending = await self._executor.execute(execution)
+        if execution.cause is Cause.LOST:
+            return
+        await self._progress.flush(execution.key)
+        self._finish(execution, settle(execution, ending), getattr(ending, "error", None))
+
+    def _finish(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
+        if self.running.pop(execution.key, None) is None:
+            return
+        if not self.running:
+            self._idle.set()
+        kind = JobRaised if error is not None else JobStopped
+        if kind in self._scope.bus:
+            claim = execution.claim
+            self._scope.bus.emit(
+                kind(
+                    job_id=claim.id,
+                    claim=claim.claim,
+                    task=claim.task,
+                    queue=self.queue,
+                    attempt=claim.attempt,
+                    node=execution.node,
+                    result=ack.result,
+                    state=ack.state,
+                    duration=self._scope.clock.monotonic() - execution.started,
+                    error=error,
+                )
+            )
+        self._send(ack)
+
+    def _send(self, ack: Ack) -> None:
+        self._outbox.put(ack)
+        self._woken.set()
+
+    def _give_back_unknown(self, claim: Claim, node: str) -> None:
+        reason = f"this node knows no task named {claim.task!r}"
+        if claim.task not in self._unknown:
+            logger.warning("queue %s: %s; its jobs are put back for %d s", self.queue, reason, UNKNOWN_TASK_DELAY)
+        self._unknown[claim.task] = self._scope.clock.monotonic() + UNKNOWN_TASK_DELAY
+        if TaskUnknown in self._scope.bus:
+            self._scope.bus.emit(TaskUnknown(task=claim.task, queue=self.queue, job_id=claim.id, node=node))
+        self.held.add((claim.id, claim.claim))
+        self._send(given_back(claim, reason, UNKNOWN_TASK_DELAY))
+
+    def _excluded(self) -> tuple[str, ...]:
+        if not self._unknown:
+            return ()
+        now = self._scope.clock.monotonic()
+        self._unknown = {task: until for task, until in self._unknown.items() if until > now}
+        return tuple(self._unknown)
+
+    def _schedule_poll(self) -> None:
+        self._poll_timer = asyncio.get_running_loop().call_later(self._poll(), self._on_poll)
+
+    def _on_poll(self) -> None:
+        self.look()
+        self._schedule_poll()

@@ -1,0 +1,204 @@
+"""The options of a task and of ``using``: what there is, what each may be, checked before anything is stored."""
+
+import difflib
+import inspect
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypedDict
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from elihu.duration import Duration, parse_duration
+from elihu.errors import InvalidOption
+from elihu.options import Backoff, Unique, check_range
+from elihu.task.plain import NotPlain, check_plain
+from elihu.task.walk import dotted, find
+
+Exceptions = type[BaseException] | tuple[type[BaseException], ...]
+
+LONGEST_NAME: Final = 200
+LARGEST_META: Final = 65_536
+MOST_TAGS: Final = 100
+MOST_ATTEMPTS: Final = 1_000_000
+
+_LATER: Final = frozenset({"timeout", "expires", "template", "conn", "notify"})
+
+
+class CommonOptions(TypedDict, total=False):
+    """What both a task and ``using`` take."""
+
+    queue: str
+    priority: int
+    max_attempts: int
+    unique: Unique | None
+    tags: Iterable[str]
+    meta: Mapping[str, Any]
+    record: bool
+
+
+class TaskKeywords(CommonOptions, total=False):
+    """What ``task`` takes."""
+
+    name: str | None
+    aliases: Iterable[str]
+    run_in: Literal["loop", "thread"] | None
+    backoff: Backoff | None
+    retry_on: Exceptions | None
+    discard_on: Exceptions | None
+    max_orphans: int
+
+
+class UsingKeywords(CommonOptions, total=False):
+    """What ``using`` takes."""
+
+    delay: Duration | None
+    run_at: datetime | None
+    hold: bool
+    backoff: Duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """How the jobs of a task are stored, tried and ended.
+
+    ``backoff`` is seconds, a callable or None for the exponential one; ``retry_on`` None retries any exception;
+    ``meta`` is plain JSON.
+    """
+
+    queue: str = "default"
+    priority: int = 0
+    max_attempts: int = 20
+    backoff: Backoff | None = None
+    unique: Unique | None = None
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    retry_on: tuple[type[BaseException], ...] | None = None
+    discard_on: tuple[type[BaseException], ...] = ()
+    max_orphans: int = 3
+    record: bool = False
+
+
+def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ``InvalidOption`` for a name that is no option, with the nearest that is one."""
+    names = sorted(known)
+    for name in given:
+        if name in names:
+            continue
+        if name in _LATER:
+            raise InvalidOption(f"{what}: {name}: this version does not support it")
+        near = difflib.get_close_matches(name, names, n=1)
+        raise InvalidOption(f"{what}: expected an option out of {', '.join(names)}, got {name}" + (f" (did you mean {near[0]}?)" if near else ""))
+
+
+def check_name(what: str, value: Any) -> str:
+    """Return ``value``, a text of 1 to 200 characters that has no control characters; raise ``InvalidOption`` otherwise."""
+    if isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME and not any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+        return str(value)
+    shown = repr(value) if not isinstance(value, str) or len(value) <= LONGEST_NAME else f"{len(value):,} characters"
+    raise InvalidOption(f"{what}: expected a text of 1 to {LONGEST_NAME} characters without control characters, got {shown}")
+
+
+def check_bool(what: str, value: Any) -> bool:
+    """Return ``value``, True or False; raise ``InvalidOption`` otherwise."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidOption(f"{what}: expected True or False, got {value!r}")
+
+
+def check_names(what: str, value: Any) -> tuple[str, ...]:
+    """The texts in ``value``, each as ``check_name`` wants it, without repetitions."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidOption(f"{what}: expected a list of texts, got {value!r}")
+    return tuple(dict.fromkeys(check_name(what, name) for name in value))
+
+
+def check_tags(what: str, value: Any) -> tuple[str, ...]:
+    """The tags in ``value``, trimmed, lower-cased and without repetitions; at most 100. Raises ``InvalidOption``."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidOption(f"{what}: expected a list of texts, got {value!r}")
+    tags = check_names(what, [tag.strip().lower() if isinstance(tag, str) else tag for tag in value])
+    if len(tags) > MOST_TAGS:
+        raise InvalidOption(f"{what}: expected at most {MOST_TAGS} tags, got {len(tags)}")
+    return tags
+
+
+def check_meta(what: str, value: Any) -> tuple[dict[str, Any], str | None]:
+    """A copy of ``value``, an object of plain JSON of at most 65,536 bytes, and its JSON (None where it is empty)."""
+    if not isinstance(value, Mapping):
+        raise InvalidOption(f"{what}: expected a dictionary of plain JSON, got {value!r}")
+    try:
+        data = to_json(check_plain(dict(value)))
+        copy = from_json(data)
+    except NotPlain as error:
+        where = f": {dotted(error.path)}" if error.path else ""
+        raise InvalidOption(f"{what}{where}: expected {error.expected}, got {error.value!r}") from error
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidOption(f"{what}: expected plain JSON, got {error}") from error
+    if len(data) > LARGEST_META:
+        raise InvalidOption(f"{what}: expected at most {LARGEST_META:,} bytes of JSON, got {len(data):,}")
+    if (path := find(copy, lambda part: isinstance(part, str) and "\0" in part)) is not None:
+        raise InvalidOption(f"{what}: {dotted(path)}: expected text without NUL characters, got one")
+    return copy, data.decode() if copy else None
+
+
+def check_exceptions(what: str, value: Any) -> tuple[type[BaseException], ...]:
+    """The exception types in ``value``, one or a tuple of them; raise ``InvalidOption`` for anything else."""
+    kinds = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if kinds and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        return kinds
+    raise InvalidOption(f"{what}: expected exception types, got {value!r}")
+
+
+def check_backoff(what: str, value: Any) -> Backoff:
+    """Return ``value``: a duration, in seconds, or a callable of the job and the error. Raises ``InvalidOption``."""
+    if not callable(value):
+        return parse_duration(value, what)
+    if inspect.iscoroutinefunction(value):
+        raise InvalidOption(f"{what}: expected a duration or a plain function of the job and the error, got the async {value!r}")
+    backoff: Callable[..., Any] = value
+    return backoff
+
+
+def check_unique(what: str, value: Any, arguments: Iterable[str]) -> Unique | None:
+    """Return ``value``, whose ``keys`` must be among ``arguments``. Raises ``InvalidOption``."""
+    if value is None:
+        return None
+    if not isinstance(value, Unique):
+        raise InvalidOption(f"{what}: expected Unique(…) or None, got {value!r}")
+    names = sorted(arguments)
+    for key in value.keys or ():
+        if key not in names:
+            raise InvalidOption(f"{what}: keys: expected some of the task's arguments ({', '.join(names) or 'it has none'}), got {key!r}")
+    return value
+
+
+def parse_task_options(what: str, given: TaskKeywords, arguments: Iterable[str]) -> TaskOptions:
+    """The options of a task whose arguments have these names; what is not given has its default. Raises ``InvalidOption``."""
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        place = f"{what}: {name}"
+        match name:
+            case "queue":
+                checked[name] = check_name(place, value)
+            case "priority":
+                checked[name] = check_range(place, value, 0, 9)
+            case "max_attempts":
+                checked[name] = check_range(place, value, 1, MOST_ATTEMPTS)
+            case "backoff" if value is not None:
+                checked[name] = check_backoff(place, value)
+            case "unique":
+                checked[name] = check_unique(place, value, arguments)
+            case "tags":
+                checked[name] = check_tags(place, value)
+            case "meta":
+                checked[name] = MappingProxyType(check_meta(place, value)[0])
+            case "retry_on" | "discard_on" if value is not None:
+                checked[name] = check_exceptions(place, value)
+            case "max_orphans":
+                checked[name] = check_range(place, value, 1, 100)
+            case "record":
+                checked[name] = check_bool(place, value)
+    return TaskOptions(**checked)

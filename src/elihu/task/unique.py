@@ -1,0 +1,53 @@
+"""The digest of what must be unique about a job."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from elihu.options import Unique
+from elihu.task.walk import parts
+
+
+def digest(unique: Unique, *, task: str, valid: Mapping[str, Any], data: bytes, queue: str, meta: Mapping[str, Any]) -> bytes:
+    """SHA-256 of one canonical JSON text of the fields that ``unique`` compares.
+
+    ``valid`` are the arguments as validated and ``data`` their JSON: of a set, whose order in JSON is not stable from one
+    process to the next, the members are compared in order of their text.
+    """
+    fields: dict[str, Any] = {}
+    for name in unique.by:
+        match name:
+            case "task":
+                fields[name] = task
+            case "args":
+                stored = _settle(valid, from_json(data))
+                fields[name] = stored if unique.keys is None else {key: stored[key] for key in unique.keys if key in stored}
+            case "queue":
+                fields[name] = queue
+            case "meta":
+                fields[name] = dict(meta)
+    return hashlib.sha256(_canonical(fields).encode()).digest()
+
+
+def _canonical(tree: Any) -> str:
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _settle(value: Any, tree: Any) -> Any:
+    if isinstance(tree, list):
+        inner = [part for _, part in parts(value)]
+        if len(inner) != len(tree):
+            return tree
+        settled = [_settle(part, twin) for part, twin in zip(inner, tree, strict=True)]
+        return sorted(settled, key=_canonical) if isinstance(value, set | frozenset) else settled
+    if isinstance(tree, dict):
+        twins = {_key(key): part for key, part in parts(value)}
+        return {key: _settle(twins.get(key), twin) for key, twin in tree.items()}
+    return tree
+
+
+def _key(key: object) -> str:
+    return key if isinstance(key, str) else str(key)

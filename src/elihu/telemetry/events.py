@@ -1,0 +1,171 @@
+"""Everything that happens, as types: subscribe with ``app.on(EventType, handler)``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The base of all events; subscribing to it receives every one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent(Event):
+    """Something happened to an attempt on this node."""
+
+    job_id: int
+    claim: int
+    task: str
+    queue: str
+    attempt: int
+    node: str
+
+
+class JobStarted(JobEvent):
+    """An attempt begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStopped(JobEvent):
+    """An attempt ended as ``result`` and leaves the job in ``state``; ``duration`` is in seconds."""
+
+    result: str
+    state: str
+    duration: float
+    error: BaseException | None = None
+
+
+class JobRaised(JobStopped):
+    """An attempt ended by an exception, ``error``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgementRefused(Event):
+    """The claim of a finished attempt was no longer this node's: its end was not written."""
+
+    job_id: int
+    claim: int
+    node: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskUnknown(Event):
+    """A job was given back since this node does not know its task."""
+
+    task: str
+    queue: str
+    job_id: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCalled(Event):
+    """One call to the database ended, well or not; ``duration`` is in seconds."""
+
+    engine: str
+    verb: str
+    duration: float
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceEvent(Event):
+    """Something happened to a service of a node."""
+
+    service: str
+    node: str
+
+
+class ServiceStarted(ServiceEvent):
+    """The service begins to tick."""
+
+
+class ServiceStopped(ServiceEvent):
+    """The service has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked(ServiceEvent):
+    """One tick went well; ``data`` is what it did (the stager: ``staged_count`` and ``queues``), ``duration`` in seconds."""
+
+    duration: float
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickFailed(ServiceEvent):
+    """One tick failed, the ``failures``-th in a row; the next comes in ``retry_in`` seconds."""
+
+    error: BaseException
+    failures: int
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEvent(Event):
+    """Something happened to a node."""
+
+    node: str
+
+
+class LeaderElected(NodeEvent):
+    """The node became the leader."""
+
+
+class LeaderLost(NodeEvent):
+    """The node is no longer the leader."""
+
+
+class NodeStarted(NodeEvent):
+    """The node is in the table of nodes and about to fetch."""
+
+
+class NodeStopped(NodeEvent):
+    """The node has left the table of nodes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReborn(NodeEvent):
+    """The node found itself buried, dropped its attempts and goes on as ``node``; it was ``buried``."""
+
+    buried: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeBuried(NodeEvent):
+    """``node`` found ``dead`` dead and removed it."""
+
+    dead: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRescued(NodeEvent):
+    """An attempt of a dead node was ended as orphaned; ``state`` is the job's state now."""
+
+    job_id: int
+    queue: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierSwitched(NodeEvent):
+    """Announcements work (``listening``), or do not and the node polls (``polling``)."""
+
+    mode: Literal["listening", "polling"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueUnserved(NodeEvent):
+    """Jobs are available in a queue that no node serves."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueShutdown(NodeEvent):
+    """A queue's producer ended; ``released`` are the ids of the jobs it gave back."""
+
+    queue: str
+    released: tuple[int, ...]
