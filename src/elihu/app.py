@@ -22,7 +22,7 @@ from elihu.runtime.announcer import Hub
 from elihu.runtime.middleware import Middleware
 from elihu.runtime.node import Node, Program
 from elihu.runtime.portal import Portal
-from elihu.task import Registry, Task, TaskDecorator, Tasks
+from elihu.task import DeclaresTasks, Registry, Task, Tasks
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
 
@@ -40,7 +40,7 @@ _left_behind: list[object] = []
 """What a forked child inherited: it must neither use nor close its parent's connections, so it keeps them untouched."""
 
 
-class Elihu:
+class Elihu(DeclaresTasks):
     """An app: its tasks, and the database their jobs live in.
 
     ``settings`` are those of ``Config``; each wins over the environment and files. ``lifespan(app)`` is an async context manager
@@ -63,17 +63,16 @@ class Elihu:
         self._bus = Bus()
         self._registry = Registry()
         self._middlewares: list[Middleware] = []
-        self._forget()
-        self.task = TaskDecorator(self._add)
+        self._connected = _Connected()
+        self._closed = False
         self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
         self.nodes = Nodes(self._client)
 
     # declarations
 
     def include(self, tasks: Tasks) -> None:
-        """Add a group's tasks. Raises ``DuplicateTask``."""
-        for task in tasks.bind(self):
-            self._registry.add(task)
+        """Add a group's tasks. Raises ``DuplicateTask``, and ``TaskError`` for a group of another open app."""
+        tasks.join(self, self._registry)
 
     def middleware(self, function: M) -> M:
         """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await call_next(ctx)`` returns the task's value."""
@@ -92,11 +91,16 @@ class Elihu:
         """Lay settings over all others, as the command line does. Call it before the app is used."""
         self.config = load_config(flags=flags, keywords=self._keywords)
 
-    def _add(self, task: Task[..., Any]) -> None:
+    def _adopt(self, task: Task[..., Any]) -> None:
         self._registry.add(task)
         task.bind(self)
 
     # enqueueing
+
+    @property
+    def closed(self) -> bool:
+        """Whether the app has been closed and not used since."""
+        return self._closed
 
     @property
     def max_args(self) -> int:
@@ -111,7 +115,7 @@ class Elihu:
         """``aenqueue`` for synchronous code. Raises ``WrongLoop`` inside a running event loop."""
         if _in_loop():
             raise WrongLoop("enqueue() inside a running event loop: expected await task.aenqueue(…), got the synchronous verb")
-        return self._portal_of_this_process().run(self.aenqueue(new))
+        return self._portal().run(self.aenqueue(new))
 
     async def enqueue_many(self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], *, ids: bool = False) -> Enqueued:
         """Store what ``task.build`` made, streamed in chunks that are committed one by one.
@@ -155,7 +159,7 @@ class Elihu:
     def _node(self, queues: Mapping[str, int] | None) -> Node:
         config = self.config if queues is None else load_config(keywords={**self._keywords, "queues": queues})
         if queues is None and config.require_queues:
-            for task in self._registry.tasks():
+            for task in self._registry:
                 if task.options.queue not in config.queues:
                     logger.warning("queue %r of task %r is not served by this node", task.options.queue, task.name)
         lifespan = self._lifespan
@@ -165,7 +169,7 @@ class Elihu:
             lifespan=(lambda: lifespan(self)) if lifespan else None,
             queues=config.queues,
         )
-        return Node(config, program, bus=self._bus, clock=self._clock, hub=self._hub)
+        return Node(config, program, bus=self._bus, clock=self._clock, hub=self._connected_here().hub)
 
     # the database, loops and the end
 
@@ -178,12 +182,12 @@ class Elihu:
         if _in_loop():
             coroutine.close()
             raise WrongLoop("app.run() inside a running event loop: expected await, got the synchronous verb")
-        return self._portal_of_this_process().run(coroutine)
+        return self._portal().run(coroutine)
 
     async def aclose(self) -> None:
         """Close every connection of this app, of all loops. It can be used again, and then connects anew."""
-        with self._lock:
-            clients, self._clients = self._clients, {}
+        clients = self._connected_here().take_all()
+        self._closed = True
         here = asyncio.get_running_loop()
         for loop, client in clients.items():
             if loop is here:
@@ -198,37 +202,32 @@ class Elihu:
         await self.aclose()
 
     def _client(self) -> Client:
-        if self._pid != os.getpid():
-            _left_behind.append((self._clients, self._portal, self._hub))
-            self._forget()
+        connected = self._connected_here()
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
+        client = connected.clients.get(loop)
         if client is None:
-            with self._lock:
-                self._clients = {known: kept for known, kept in self._clients.items() if not known.is_closed()}
-                client = self._clients[loop] = Client(self.config, self._bus, self._hub)
+            client = connected.add(loop, Client(self.config, self._bus, connected.hub))
         return client
 
-    def _portal_of_this_process(self) -> Portal:
-        if self._pid != os.getpid():
-            _left_behind.append((self._clients, self._portal, self._hub))
-            self._forget()
-        with self._lock:
-            if self._portal is None:
-                self._portal = Portal()
+    def _portal(self) -> Portal:
+        connected = self._connected_here()
+        with connected.lock:
+            if connected.portal is None:
+                connected.portal = Portal()
                 atexit.register(self._at_exit)
-            return self._portal
+            return connected.portal
 
-    def _forget(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._hub = Hub()
-        self._clients: dict[asyncio.AbstractEventLoop, Client] = {}
-        self._portal: Portal | None = None
+    def _connected_here(self) -> "_Connected":
+        if self._connected.pid != os.getpid():
+            _left_behind.append(self._connected)
+            self._connected = _Connected()
+        self._closed = False
+        return self._connected
 
     def _at_exit(self) -> None:
-        if self._pid == os.getpid() and self._portal is not None:
-            self._portal.run(self._close_in_time())
+        connected = self._connected
+        if connected.pid == os.getpid() and connected.portal is not None:
+            connected.portal.run(self._close_in_time())
 
     async def _close_in_time(self) -> None:
         try:
@@ -236,6 +235,30 @@ class Elihu:
                 await self.aclose()
         except Exception as error:
             logger.warning("the app could not be closed in time: %s", error)
+
+
+class _Connected:
+    """What one process has open: a client for each loop, and the loop of synchronous code."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.hub = Hub()
+        self.clients: dict[asyncio.AbstractEventLoop, Client] = {}
+        self.portal: Portal | None = None
+
+    def add(self, loop: asyncio.AbstractEventLoop, client: Client) -> Client:
+        """Keep the client of this loop, and forget those of loops that have ended."""
+        with self.lock:
+            self.clients = {known: kept for known, kept in self.clients.items() if not known.is_closed()}
+            self.clients[loop] = client
+        return client
+
+    def take_all(self) -> dict[asyncio.AbstractEventLoop, Client]:
+        """The clients, which from now on are the caller's to close."""
+        with self.lock:
+            clients, self.clients = self.clients, {}
+        return clients
 
 
 class Nodes:

@@ -10,7 +10,7 @@ from elihu.engines.base import Engine, Signal, SignalKind, Touched
 from elihu.errors import InvalidOption, JobNotFound, UnknownTask
 from elihu.job import Job, JobChanges, JobFilter, JobPage, JobState, Run
 from elihu.options import check_range
-from elihu.task import Registry, check_meta, check_queue, check_run_at, check_tags, encode_plain
+from elihu.task import Registry, check_meta, check_name, check_run_at, check_tags
 
 One = str | int | Iterable[Any] | None
 
@@ -106,12 +106,12 @@ class Jobs:
         """
         changes = JobChanges(
             args=None if args is None else await self._encode(job_id, args),
-            queue=None if queue is None else check_queue(queue),
+            queue=None if queue is None else check_name("queue", queue),
             priority=None if priority is None else check_range("priority", priority, 0, 9),
-            run_at=None if run_at is None else check_run_at(run_at),
+            run_at=None if run_at is None else check_run_at("run_at", run_at),
             max_attempts=None if max_attempts is None else check_range("max_attempts", max_attempts, 1, 1_000_000),
-            tags=None if tags is None else check_tags(tags),
-            meta=None if meta is None else check_meta(meta),
+            tags=None if tags is None else check_tags("tags", tags),
+            meta=None if meta is None else check_meta("meta", meta)[1] or "{}",
         )
         job, touched = await (await self._engine()).update(_check_id(job_id), changes)
         self._announce(touched)
@@ -121,7 +121,7 @@ class Jobs:
         try:
             task = self._registry.get((await self.get(job_id)).task)
         except UnknownTask:
-            return encode_plain(args, self._max_args())
+            return check_meta("args", args, self._max_args())[1] or "{}"
         return task.codec.encode((), dict(args), self._max_args())
 
     async def _touch(self, verb: str, ids: tuple[int, ...], filters: Mapping[str, One]) -> int:
@@ -129,7 +129,7 @@ class Jobs:
         engine = await self._engine()
         touched = await getattr(engine, verb)(where)
         self._announce(touched)
-        return int(touched.count)
+        return int(touched.changed)
 
     def _announce(self, touched: Touched) -> None:
         signals = [Signal(SignalKind.JOBS, queue) for queue in touched.queues]
@@ -163,7 +163,7 @@ def job_filter(ids: tuple[int, ...], filters: Mapping[str, One], *, required: bo
             if not isinstance(value, str):
                 raise InvalidOption(f"{name}: expected a text or texts, got {value!r}")
     if "tags" in values:
-        values["tags"] = check_tags(values["tags"])
+        values["tags"] = check_tags("tags", values["tags"])
     return JobFilter(**values)
 
 

@@ -62,7 +62,7 @@ def exponential_backoff(failures: int, max_attempts: int, *, jitter: Callable[[]
     Beyond 20 attempts n is scaled down, so that the last wait is that of 20 attempts, about six days.
     """
     n = failures if max_attempts <= 20 else round(failures / max_attempts * 20)
-    return (15 + 2**n) * (1 + 0.1 * jitter())
+    return float(15 + 2**n) * (1 + 0.1 * jitter())
 
 
 def backoff_seconds(backoff: Backoff | None, job: Callable[[], Job], failures: int, max_attempts: int, error: BaseException) -> float:

@@ -359,9 +359,9 @@ def test_an_error_is_in_the_tree() -> None:
 def test_the_app_alone_can_be_found(tmp_path: Path) -> None:
     assert find_app(environ={}, folder=tmp_path) is None
     (tmp_path / "elihu.toml").write_text('app = "a:b"\npoll = "nonsense"\n')
-    assert find_app(environ={}, folder=tmp_path) == "a:b"
-    assert find_app(environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == "c:d"
-    assert find_app(flags={"app": "e:f"}, environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == "e:f"
+    assert find_app(environ={}, folder=tmp_path) == ("a:b", f"file {tmp_path / 'elihu.toml'}")
+    assert find_app(environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == ("c:d", "environment variable ELIHU_APP")
+    assert find_app(flags={"app": "e:f"}, environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == ("e:f", "flag --app")
     with pytest.raises(ConfigError, match=r"app: expected text such as .*, got 'x' \(flag --app\)"):
         find_app(flags={"app": "x"}, environ={}, folder=tmp_path)
 

@@ -271,6 +271,18 @@ def test_a_broken_file(tmp_path: Path, name: str, content: bytes, expected: str)
     assert f"(file {tmp_path / name})" in str(caught.value)
 
 
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path, **options: Any) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "elihu.toml").touch()
+    monkeypatch.setattr(Path, "read_text", deny)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    expected = f"configuration: expected a file that can be read, got Permission denied (file {tmp_path / 'elihu.toml'})"
+    assert str(caught.value) == expected
+
+
 def toml(value: object) -> str:
     match value:
         case dict():

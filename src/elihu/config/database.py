@@ -29,8 +29,8 @@ def check_url(value: object, _textual: bool) -> str:
     match found["dialect"].lower(), found["driver"]:
         case "sqlite", driver if driver in _SQLITE_DRIVERS:
             return SQLITE + _sqlite_path(rest)
-        case (("postgresql" | "postgres"), driver):
-            return POSTGRESQL + _postgresql_rest(rest, driver)
+        case (("postgresql" | "postgres"), _):
+            return POSTGRESQL + _postgresql_rest(rest)
     raise Unfit(EXPECTED, f"the scheme {found[0].removesuffix(':')!r}")
 
 
@@ -85,23 +85,21 @@ def _sqlite_path(rest: str) -> str:
     return path[1:]
 
 
-def _postgresql_rest(rest: str, driver: str | None) -> str:
+def _postgresql_rest(rest: str) -> str:
     if "#" in rest:
         raise Unfit("a URL without the sign # (write %23 in a password)", "one with it")
-    place, mark, query = rest.partition("?")
+    place, _, query = rest.partition("?")
     if "@" in query:
         raise Unfit("a URL without the sign @ behind a question mark (write ? as %3F in a password)", "one with it")
-    authority, slash, path = place.partition("/")
+    authority, _, path = place.partition("/")
     if "@" in path:
         raise Unfit("a URL without the sign @ behind a slash (write / as %2F in a password)", "one with it")
-    account, at, hosts = authority.rpartition("@")
+    account, _, hosts = authority.rpartition("@")
     if "@" in account:
         raise Unfit("a URL with one sign @ (write %40 in a password)", "one with more")
     for host in hosts.split(","):
         _check_port(host)
-    if driver == "asyncpg" and mark:  # SQLAlchemy's asyncpg dialect spells it `ssl`, libpq and asyncpg's own URLs `sslmode`
-        query = re.sub(r"(^|&)ssl=", r"\1sslmode=", query)
-    return f"{account}{at}{hosts}{slash}{path}{mark}{query}"
+    return rest
 
 
 def _check_port(host: str) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from elihu.config.checks import Unfit
 from elihu.config.database import POSTGRESQL, place_url
@@ -44,15 +44,22 @@ def load_config(
     return _build(_gather(flags, keywords, environ if read_environment else NOTHING, folder, file), folder, file)
 
 
-def find_app(*, flags: Mapping[str, Any] = NOTHING, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> str | None:
+class Located(NamedTuple):
+    """A value, and in words where it stands."""
+
+    value: str
+    label: str
+
+
+def find_app(*, flags: Mapping[str, Any] = NOTHING, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Located | None:
     """The setting ``app`` alone, from a flag, the environment or a file: it must be known before the app's own keywords can be.
 
     Raises ``ConfigError`` as ``load_config`` does, for this setting and for unknown ones.
     """
     folder = (folder or Path.cwd()).absolute()
     levels = _gather(flags, NOTHING, os.environ if environ is None else environ, folder, find_file(folder))
-    found: str | None = levels.value("app", default=None)
-    return found
+    app = levels.value("app", default=None)
+    return None if app is None else Located(app, levels.label("app"))
 
 
 def _gather(

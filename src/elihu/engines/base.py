@@ -120,7 +120,7 @@ class Rescued(NamedTuple):
 class Touched(NamedTuple):
     """What a bulk verb did: how many jobs changed, the queues that have available jobs by it, the nodes that must look."""
 
-    count: int
+    changed: int
     queues: frozenset[str]
     nodes: frozenset[str]
 

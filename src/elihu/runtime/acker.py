@@ -67,7 +67,7 @@ def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: f
     if execution.cause is Cause.CANCEL:
         return ack._replace(state=JobState.CANCELLED, result=RunResult.CANCELLED, reason="cancelled")
     options = execution.task.options
-    wanted = isinstance(error, options.retry_on) and not isinstance(error, options.discard_on)
+    wanted = (options.retry_on is None or isinstance(error, options.retry_on)) and not isinstance(error, options.discard_on)
     if not (retry and wanted) or execution.attempt >= execution.max_attempts:
         return ack
     if delay is None:

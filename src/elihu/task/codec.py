@@ -6,6 +6,7 @@ from inspect import Parameter
 from types import GenericAlias, NoneType, UnionType
 from typing import Any, NotRequired, Union, Unpack, get_args, get_origin
 
+import typing_extensions
 from pydantic import PydanticUserError
 
 from elihu.errors import ArgumentsTooLarge, InvalidArguments, InvalidTask
@@ -172,7 +173,7 @@ def _stored_type(parameter: Parameter) -> Any:
     if parameter.kind is Parameter.VAR_POSITIONAL:
         kept = GenericAlias(list, (kept,))
     elif parameter.kind is Parameter.VAR_KEYWORD:
-        kept = get_args(kept)[0] if get_origin(kept) is Unpack else GenericAlias(dict, (str, kept))
+        kept = get_args(kept)[0] if get_origin(kept) in {Unpack, typing_extensions.Unpack} else GenericAlias(dict, (str, kept))
     elif parameter.default is Parameter.empty:
         return kept
     return NotRequired[kept]

@@ -15,7 +15,7 @@ from elihu.duration import Duration, parse_duration
 from elihu.errors import InvalidOption
 from elihu.options import Backoff, Unique, check_range
 from elihu.task.plain import NotPlain, check_plain
-from elihu.task.walk import dotted, find
+from elihu.task.walk import dotted, find, show
 
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -90,55 +90,66 @@ def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
         if name in _LATER:
             raise InvalidOption(f"{what}: {name}: this version does not support it")
         near = difflib.get_close_matches(name, names, n=1)
-        raise InvalidOption(f"{what}: expected an option out of {', '.join(names)}, got {name}" + (f" (did you mean {near[0]}?)" if near else ""))
+        raise InvalidOption(
+            f"{what}: expected an option out of {', '.join(names)}, got {name}" + (f" (did you mean {near[0]}?)" if near else "")
+        )
 
 
 def check_name(what: str, value: Any) -> str:
     """Return ``value``, a text of 1 to 200 characters that has no control characters; raise ``InvalidOption`` otherwise."""
     if isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME and not any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
         return str(value)
-    shown = repr(value) if not isinstance(value, str) or len(value) <= LONGEST_NAME else f"{len(value):,} characters"
-    raise InvalidOption(f"{what}: expected a text of 1 to {LONGEST_NAME} characters without control characters, got {shown}")
+    raise InvalidOption(f"{what}: expected a text of 1 to {LONGEST_NAME} characters without control characters, got {show(value)}")
 
 
 def check_bool(what: str, value: Any) -> bool:
     """Return ``value``, True or False; raise ``InvalidOption`` otherwise."""
     if isinstance(value, bool):
         return value
-    raise InvalidOption(f"{what}: expected True or False, got {value!r}")
+    raise InvalidOption(f"{what}: expected True or False, got {show(value)}")
+
+
+def check_run_at(what: str, value: Any) -> datetime:
+    """Return ``value``, a ``datetime`` with a time zone; raise ``InvalidOption`` otherwise."""
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return value
+    raise InvalidOption(f"{what}: expected a datetime with a time zone, got {value!r}")
 
 
 def check_names(what: str, value: Any) -> tuple[str, ...]:
     """The texts in ``value``, each as ``check_name`` wants it, without repetitions."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise InvalidOption(f"{what}: expected a list of texts, got {value!r}")
+        raise InvalidOption(f"{what}: expected a list of texts, got {show(value)}")
     return tuple(dict.fromkeys(check_name(what, name) for name in value))
 
 
 def check_tags(what: str, value: Any) -> tuple[str, ...]:
     """The tags in ``value``, trimmed, lower-cased and without repetitions; at most 100. Raises ``InvalidOption``."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise InvalidOption(f"{what}: expected a list of texts, got {value!r}")
+        raise InvalidOption(f"{what}: expected a list of texts, got {show(value)}")
     tags = check_names(what, [tag.strip().lower() if isinstance(tag, str) else tag for tag in value])
     if len(tags) > MOST_TAGS:
         raise InvalidOption(f"{what}: expected at most {MOST_TAGS} tags, got {len(tags)}")
     return tags
 
 
-def check_meta(what: str, value: Any) -> tuple[dict[str, Any], str | None]:
-    """A copy of ``value``, an object of plain JSON of at most 65,536 bytes, and its JSON (None where it is empty)."""
+def check_meta(what: str, value: Any, largest: int = LARGEST_META) -> tuple[dict[str, Any], str | None]:
+    """A copy of ``value``, an object of plain JSON of at most ``largest`` bytes, and its JSON (None where it is empty).
+
+    Raises ``InvalidOption``.
+    """
     if not isinstance(value, Mapping):
-        raise InvalidOption(f"{what}: expected a dictionary of plain JSON, got {value!r}")
+        raise InvalidOption(f"{what}: expected a dictionary of plain JSON, got {show(value)}")
     try:
         data = to_json(check_plain(dict(value)))
         copy = from_json(data)
     except NotPlain as error:
         where = f": {dotted(error.path)}" if error.path else ""
-        raise InvalidOption(f"{what}{where}: expected {error.expected}, got {error.value!r}") from error
+        raise InvalidOption(f"{what}{where}: expected {error.expected}, got {show(error.value)}") from error
     except (PydanticSerializationError, ValueError) as error:
         raise InvalidOption(f"{what}: expected plain JSON, got {error}") from error
-    if len(data) > LARGEST_META:
-        raise InvalidOption(f"{what}: expected at most {LARGEST_META:,} bytes of JSON, got {len(data):,}")
+    if len(data) > largest:
+        raise InvalidOption(f"{what}: expected at most {largest:,} bytes of JSON, got {len(data):,}")
     if (path := find(copy, lambda part: isinstance(part, str) and "\0" in part)) is not None:
         raise InvalidOption(f"{what}: {dotted(path)}: expected text without NUL characters, got one")
     return copy, data.decode() if copy else None
@@ -149,7 +160,7 @@ def check_exceptions(what: str, value: Any) -> tuple[type[BaseException], ...]:
     kinds = tuple(value) if isinstance(value, tuple | list) else (value,)
     if kinds and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         return kinds
-    raise InvalidOption(f"{what}: expected exception types, got {value!r}")
+    raise InvalidOption(f"{what}: expected exception types, got {show(value)}")
 
 
 def check_backoff(what: str, value: Any) -> Backoff:
@@ -157,7 +168,7 @@ def check_backoff(what: str, value: Any) -> Backoff:
     if not callable(value):
         return parse_duration(value, what)
     if inspect.iscoroutinefunction(value):
-        raise InvalidOption(f"{what}: expected a duration or a plain function of the job and the error, got the async {value!r}")
+        raise InvalidOption(f"{what}: expected a duration or a plain function of the job and the error, got the async {show(value)}")
     backoff: Callable[..., Any] = value
     return backoff
 
@@ -167,7 +178,7 @@ def check_unique(what: str, value: Any, arguments: Iterable[str]) -> Unique | No
     if value is None:
         return None
     if not isinstance(value, Unique):
-        raise InvalidOption(f"{what}: expected Unique(…) or None, got {value!r}")
+        raise InvalidOption(f"{what}: expected Unique(…) or None, got {show(value)}")
     names = sorted(arguments)
     for key in value.keys or ():
         if key not in names:

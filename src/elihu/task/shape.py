@@ -1,7 +1,6 @@
 """A set of named, typed values ↔ an object of JSON that both databases can hold and that comes back as it went in."""
 
 import math
-import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -12,18 +11,16 @@ from uuid import UUID
 
 import typing_extensions
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import CoreConfig, ErrorDetails, SchemaSerializer, from_json
 
 from elihu.errors import InvalidArguments
 from elihu.task.plain import NotPlain, Plain
-from elihu.task.walk import Path, dotted, find, find_lost
+from elihu.task.walk import Path, dotted, find, find_lost, show
 
 _CONFIG: Final = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64")
 _EXACT: Final = (str, int, float, bool, bytes, NoneType, date, datetime, time, timedelta, UUID, Decimal)
+_SUSPECT: Final = (b"\\u0000", b"NaN", b"Infinity", "\ufffd".encode())
 _LONGEST_NUMBER: Final = 4300
-
-_repr = reprlib.Repr()
-_repr.maxstring = _repr.maxother = 80
 
 
 class Shape:
@@ -43,7 +40,8 @@ class Shape:
         self._names = tuple(types)
         self._validate = adapter.validator.validate_python
         self._parse = adapter.validator.validate_json
-        self._write = adapter.serializer.to_json
+        # The adapter's own serializer does not apply the configuration of a typed dictionary to its fields.
+        self._write = SchemaSerializer(adapter.core_schema, CoreConfig(ser_json_bytes="base64")).to_json
         self._exact = all(map(_is_exact, types.values()))
 
     def dump(self, values: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -55,9 +53,10 @@ class Shape:
         try:
             data = self._write(valid, round_trip=True, by_alias=False, warnings=False)
         except (ValueError, TypeError, RecursionError) as error:
+            self._check_surrogates(valid)
             raise self._unwritable(valid, error) from error
-        if b"\\u0000" in data or b"NaN" in data or b"Infinity" in data:
-            self._check_text(data)
+        if any(mark in data for mark in _SUSPECT):
+            self._check_text(valid, data)
         if not self._exact:
             self._check_return(valid, data)
         elif len(data) > _LONGEST_NUMBER:
@@ -77,14 +76,26 @@ class Shape:
         field = dotted(path) or None
         return InvalidArguments(": ".join(part for part in (self._what, field, problem) if part), field=field)
 
-    def _check_text(self, data: bytes) -> None:
+    def _check_text(self, valid: dict[str, Any], data: bytes) -> None:
+        self._check_surrogates(valid)
         try:
             tree = from_json(data, allow_inf_nan=False)
         except ValueError as error:
+            self._check_finite(valid)
             raise self.refuse("expected finite numbers, got NaN or infinity") from error
         path = find(tree, lambda part: isinstance(part, str) and "\0" in part)
         if path is not None:
             raise self.refuse("expected text without NUL characters, got one", path)
+
+    def _check_surrogates(self, valid: dict[str, Any]) -> None:
+        path = find(valid, _has_surrogate)
+        if path is not None:
+            raise self.refuse("expected text without lone surrogates, got one", path)
+
+    def _check_finite(self, valid: dict[str, Any]) -> None:
+        path = find(valid, lambda part: isinstance(part, float) and not math.isfinite(part))
+        if path is not None:
+            raise self.refuse("expected a finite number, got NaN or infinity", path)
 
     def _check_numbers(self, data: bytes) -> None:
         try:
@@ -96,32 +107,29 @@ class Shape:
         try:
             rebuilt = self._parse(data, by_alias=True, by_name=True)
         except ValidationError as error:
+            self._check_finite(valid)
             raise self._refusal(error, "expected a value that can be read back from JSON; there: ") from error
         with suppress(Exception):  # the comparison is the user's types' own
             if rebuilt == valid:
                 return
         if lost := find_lost(valid, rebuilt):
+            self._check_finite(valid)
             path, value, less = lost
-            if isinstance(value, float) and not math.isfinite(value):
-                raise self.refuse(f"expected a finite number, got {value}", path)
             kind = type(value).__qualname__
             if isinstance(value, type(less)):
                 raise self.refuse(f"expected a value that JSON holds whole, got a {kind}, which comes back masked or cut", path)
             raise self.refuse(
-                f"expected a value that comes back from JSON as it is, got {_show(value)}, which comes back as {_show(less)}: "
+                f"expected a value that comes back from JSON as it is, got {show(value)}, which comes back as {show(less)}: "
                 f"use a type that only a {kind} fits",
                 path,
             )
 
     def _unwritable(self, valid: dict[str, Any], error: Exception) -> InvalidArguments:
-        path = find(valid, _has_surrogate)
-        if path is not None:
-            return self.refuse("expected text without lone surrogates, got one", path)
         for name, value in valid.items():
             try:
                 self._write({name: value}, round_trip=True, by_alias=False, warnings=False)
             except (ValueError, TypeError, RecursionError) as cause:
-                return self.refuse(f"expected a value that JSON can hold, got {_show(value)} ({cause})", (name,))
+                return self.refuse(f"expected a value that JSON can hold, got {show(value)} ({cause})", (name,))
         return self.refuse(f"expected values that JSON can hold, got an error: {error}")
 
     def _refusal(self, error: ValidationError, before: str = "") -> InvalidArguments:
@@ -150,13 +158,9 @@ class Shape:
                 return path, "expected no field of this name, got one"
         cause = details.get("ctx", {}).get("error")
         if isinstance(cause, NotPlain):
-            return path + cause.path, f"expected {cause.expected}, got {_show(cause.value)}"
+            return path + cause.path, f"expected {cause.expected}, got {show(cause.value)}"
         expected = details["msg"].removeprefix("Input should be ")
-        return path, f"expected {expected}, got {_show(details['input'])}"
-
-
-def _show(value: Any) -> str:
-    return _repr.repr(value)
+        return path, f"expected {expected}, got {show(details['input'])}"
 
 
 def _has_surrogate(value: Any) -> bool:

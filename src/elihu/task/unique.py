@@ -44,10 +44,7 @@ def _settle(value: Any, tree: Any) -> Any:
         settled = [_settle(part, twin) for part, twin in zip(inner, tree, strict=True)]
         return sorted(settled, key=_canonical) if isinstance(value, set | frozenset) else settled
     if isinstance(tree, dict):
-        twins = {_key(key): part for key, part in parts(value)}
+        by_order = isinstance(value, dict) and len(value) == len(tree)
+        twins = dict(zip(tree, value.values(), strict=True)) if by_order else dict(parts(value))
         return {key: _settle(twins.get(key), twin) for key, twin in tree.items()}
     return tree
-
-
-def _key(key: object) -> str:
-    return key if isinstance(key, str) else str(key)

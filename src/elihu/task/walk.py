@@ -1,8 +1,13 @@
 """Looks inside values: what their parts are, where something is wrong, and what a round trip through JSON lost."""
 
+import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from datetime import date, time, timedelta
+from decimal import Decimal
+from types import NoneType
+from typing import Any, Final
+from uuid import UUID
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
@@ -10,6 +15,16 @@ Path = tuple[object, ...]
 
 DEPTH = 200
 """Levels of nesting that are looked into; pydantic's own parser of JSON goes no deeper."""
+
+
+_SIMPLE: Final = (NoneType, bool, int, float, str, bytes, date, time, timedelta, Decimal, UUID)
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 80
+
+
+def show(value: Any) -> str:
+    """``repr(value)``, cut to what an error message has room for."""
+    return _repr.repr(value)
 
 
 def parts(value: Any) -> Iterator[tuple[object, Any]]:
@@ -52,14 +67,14 @@ def find(value: Any, wrong: Callable[[Any], bool]) -> Path | None:
 
 
 def find_lost(value: Any, rebuilt: Any, path: Path = ()) -> tuple[Path, Any, Any] | None:
-    """The first part of ``value`` that came back as something less: its path, what it was, what it became.
+    """The first part of ``value`` that came back as something else: its path, what it was, what it became.
 
-    Less is a text for what was none, nothing for something, a base class for a subclass of it, and a masked secret.
-    What is merely another container of the same parts is not.
+    Something else is a simple value of another type, a model or dataclass of another class, and a masked secret. Another
+    container of the same parts is not, nor the plain value of an enumeration that equals it.
     """
     if value is rebuilt:
         return None
-    if _is_less(value, rebuilt):
+    if _is_other(value, rebuilt):
         return path, value, rebuilt
     if len(path) < DEPTH and not isinstance(value, set | frozenset):
         twins = dict(parts(rebuilt))
@@ -69,13 +84,11 @@ def find_lost(value: Any, rebuilt: Any, path: Path = ()) -> tuple[Path, Any, Any
     return None
 
 
-def _is_less(value: Any, rebuilt: Any) -> bool:
+def _is_other(value: Any, rebuilt: Any) -> bool:
     if isinstance(value, Secret | SecretStr | SecretBytes):
         return bool(value != rebuilt)
-    if isinstance(rebuilt, str):
-        return not isinstance(value, str)
-    if rebuilt is None:
-        return value is not None
-    if isinstance(value, BaseModel) or is_dataclass(value):
-        return type(value) is not type(rebuilt)
-    return False
+    if type(value) is type(rebuilt):
+        return False
+    if isinstance(rebuilt, _SIMPLE):
+        return not isinstance(value, type(rebuilt)) or bool(value != rebuilt)
+    return isinstance(value, BaseModel) or is_dataclass(value)

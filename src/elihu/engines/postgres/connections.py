@@ -166,8 +166,8 @@ class Connections:
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await connection.execute("ROLLBACK")
-        except (Exception, asyncio.CancelledError):  # noqa: S110 (whatever came of it, the connection goes)
-            pass
+        except (Exception, asyncio.CancelledError):
+            pass  # whatever came of it, the connection goes
         finally:
             connection.terminate()
             self._slots.release()

@@ -7,7 +7,8 @@ from uuid import UUID
 from elihu.engines.base import PruneRule
 from elihu.job import JobFilter, JobState
 
-BIGINT_MAX: Final = 2**63 - 1
+SMALLEST_ID: Final = -(2**63)
+LARGEST_ID: Final = 2**63 - 1
 
 
 class Where(NamedTuple):
@@ -17,14 +18,15 @@ class Where(NamedTuple):
     values: tuple[Any, ...]
 
 
-def where(filter_: JobFilter, states: Collection[JobState], first: int) -> Where | None:
+def conditions(filter_: JobFilter, states: Collection[JobState], first: int) -> Where | None:
     """What ``filter_`` covers among ``states``, its parameters numbered from ``first``; None where that can be nothing.
 
     States are written as constants: only then do partial indexes apply.
     """
     wanted = [state for state in JobState if state in states and (filter_.state is None or state in filter_.state)]
     nodes = None if filter_.node is None else _uuids(filter_.node)
-    values = (filter_.ids, filter_.queue, filter_.task, filter_.tags, nodes)
+    ids = None if filter_.ids is None else storable_ids(filter_.ids)
+    values = (ids, filter_.queue, filter_.task, filter_.tags, nodes)
     if not wanted or any(value is not None and len(value) == 0 for value in values):
         return None
     given = _Numbered(first)
@@ -52,7 +54,7 @@ def prunable(rule: PruneRule, first: int) -> Where:
 
 def storable_ids(ids: Iterable[int]) -> list[int]:
     """Those that can be the id of a job at all, ascending, each once."""
-    return sorted({value for value in ids if 0 <= value <= BIGINT_MAX})
+    return sorted({value for value in ids if SMALLEST_ID <= value <= LARGEST_ID})
 
 
 class _Numbered:
@@ -77,7 +79,8 @@ _PIECES: Final[tuple[Callable[[str], str], ...]] = (
 
 
 def _state_is(states: Sequence[JobState]) -> str:
-    return f"AND state IN ({', '.join(f"'{state.value}'" for state in states)})"
+    names = ", ".join(f"'{state.value}'" for state in states)
+    return f"AND state IN ({names})"
 
 
 def _uuids(texts: Iterable[str]) -> list[UUID]:

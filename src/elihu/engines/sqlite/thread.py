@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -89,11 +90,11 @@ class _Call:
 class _Watch:
     __slots__ = ("changed", "due", "every", "seen")
 
-    def __init__(self, changed: Callable[[], None], every: float) -> None:
+    def __init__(self, changed: Callable[[], None], every: float, seen: tuple[sqlite3.Connection, int]) -> None:
         self.changed = changed
         self.every = every
-        self.due = 0.0
-        self.seen: tuple[sqlite3.Connection, int] | None = None
+        self.seen = seen
+        self.due = time.monotonic() + every
 
 
 class DatabaseThread:
@@ -139,8 +140,11 @@ class DatabaseThread:
 
     async def watch(self, changed: Callable[[], None], every: float) -> None:
         """Call ``changed`` in the loop's thread when, at a look every ``every`` seconds, another connection has written."""
-        self._watch = _Watch(changed, every)
-        await self.call(lambda session: None)
+
+        def begin(session: Session) -> None:
+            self._watch = _Watch(changed, every, _version(session.connection))
+
+        await self.call(begin)
 
     def unwatch(self) -> None:
         """End what ``watch`` began."""
@@ -173,7 +177,7 @@ class DatabaseThread:
             with self._working:
                 try:
                     answer = call.work(self._begin(call))
-                except BaseException as error:  # noqa: BLE001 (it is the caller's)
+                except BaseException as error:
                     failure = translate(error)
                     self._recover(error)
                 with self._interrupting:
@@ -185,7 +189,7 @@ class DatabaseThread:
                 self._tell(loop, self._deliver)
         with self._working:
             self._disconnect()
-        self._tell(loop, lambda: ended.done() or ended.set_result(None))
+        self._tell(loop, partial(_settle, ended))
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> _Call | None:
         while (watch := self._watch) is not None:
@@ -205,10 +209,10 @@ class DatabaseThread:
             if (connection := self._connection) is None:
                 return
             with contextlib.suppress(sqlite3.Error):
-                seen = (connection, connection.execute("PRAGMA data_version").fetchone()[0])
-                if watch.seen not in {None, seen}:
+                seen = _version(connection)
+                if seen != watch.seen:
+                    watch.seen = seen
                     self._tell(loop, watch.changed)
-                watch.seen = seen
 
     def _begin(self, call: _Call) -> Session:
         if self._connection is None:
@@ -262,6 +266,16 @@ class DatabaseThread:
         if self._still:
             self._still = False
             self._working.release()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _version(connection: sqlite3.Connection) -> tuple[sqlite3.Connection, int]:
+    """What changes when another connection writes: SQLite counts for each connection on its own."""
+    return connection, connection.execute("PRAGMA data_version").fetchone()[0]
 
 
 _threads: WeakSet[DatabaseThread] = WeakSet()

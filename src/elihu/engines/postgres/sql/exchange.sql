@@ -22,6 +22,7 @@ WITH mine AS MATERIALIZED (
     WHERE job.id = d.id AND state = 'executing' AND job.claim = d.claim AND node = $1::uuid
     FOR NO KEY UPDATE SKIP LOCKED
   ) j
+  WHERE d.id = d.id + 0
 ), acked AS (
   UPDATE elihu.job j SET
     state = m.final,
@@ -36,7 +37,7 @@ WITH mine AS MATERIALIZED (
     started_at = CASE WHEN m.outcome = 'released' AND m.delay IS NOT NULL AND j.attempt = m.uncount THEN NULL ELSE j.started_at END,
     finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END
   FROM mine m
-  WHERE j.id = m.id
+  WHERE j.id = m.id AND m.id = m.id + 0
   RETURNING j.id, j.awaited
 ), history AS (
   INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason, error, traceback, log)
@@ -44,19 +45,19 @@ WITH mine AS MATERIALIZED (
   FROM mine
   WHERE outcome <> 'completed' OR log IS NOT NULL
 ), taken AS (
-  UPDATE elihu.job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $1::uuid, started_at = now()
-  -- ANY(ARRAY()): a join may start at job_running
-  WHERE id = ANY(ARRAY(
+  UPDATE elihu.job j SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $1::uuid, started_at = now()
+  FROM unnest(ARRAY(
       SELECT id FROM elihu.job
-      WHERE state = 'available' AND queue = $2
+      WHERE state = 'available' AND queue = $2 AND queue BETWEEN $2 AND $2
         AND (priority, scheduled_at, id) > ($18::smallint, $19::timestamptz, $20::bigint)
         AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
-        AND task <> ALL($21::text[])
+        AND CASE WHEN task = ANY($21::text[]) THEN false ELSE true END
       ORDER BY priority, scheduled_at, id
       LIMIT $3::integer
-      FOR NO KEY UPDATE SKIP LOCKED))
+      FOR NO KEY UPDATE SKIP LOCKED)) AS f(id)
+  WHERE j.id = f.id AND f.id = f.id + 0
     AND EXISTS (SELECT 1 FROM elihu.node WHERE node.id = $1::uuid)
-  RETURNING id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
+  RETURNING j.id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
     encode(unique_key, 'hex') AS unique_key, awaited
 )
 SELECT NULL::bigint AS id, NULL::integer AS claim, NULL::text AS task, NULL::json AS args, NULL::integer AS attempt,

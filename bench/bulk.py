@@ -1,0 +1,44 @@
+"""Bulk inserts: `enqueue_many` from a generator. The limit is one statement for 5,000 jobs at a time."""
+
+import time
+
+from bench.arena import Arena
+from bench.limit import open_limit
+from bench.subject import Case, Figures, Options, Subject, expect, rate
+
+JOBS = 50_000
+ROWS = 5_000
+
+
+def cases(options: Options) -> list[Case]:
+    """One stream."""
+    return [Case(jobs=options.jobs or JOBS)]
+
+
+async def ours(arena: Arena, case: Case) -> Figures:
+    """The arguments are checked and written on the way."""
+    async with arena.app() as app:
+
+        @app.task(name="bench.noop")
+        async def noop(number: int) -> None: ...
+
+        await noop.aenqueue(0)
+        began = time.perf_counter()
+        done = await app.enqueue_many(noop.build(number) for number in range(case.jobs))
+        seconds = time.perf_counter() - began
+    expect("jobs stored", case.jobs, done.inserted)
+    return rate(case.jobs, seconds)
+
+
+async def limit(arena: Arena, case: Case) -> Figures:
+    """Rows that are all the same."""
+    async with open_limit(arena) as sql:
+        await sql.insert(1)
+        began = time.perf_counter()
+        for first in range(0, case.jobs, ROWS):
+            await sql.insert(min(ROWS, case.jobs - first))
+        seconds = time.perf_counter() - began
+    return rate(case.jobs, seconds)
+
+
+SUBJECT = Subject("bulk", cases, ours, limit)

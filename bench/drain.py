@@ -1,0 +1,63 @@
+"""Draining: jobs that do nothing, from the first fetch to the last acknowledgement. The limit completes a batch and fetches the next."""
+
+import asyncio
+import time
+
+from bench.arena import Arena
+from bench.limit import open_limit
+from bench.subject import Case, Figures, Options, Subject, expect, rate
+from elihu.telemetry.events import EngineCalled
+
+JOBS = 20_000
+
+
+def cases(options: Options) -> list[Case]:
+    """Ten slots, a hundred and five hundred."""
+    return [Case(slots=each, jobs=options.jobs or JOBS) for each in ([options.slots] if options.slots else [10, 100, 500])]
+
+
+async def ours(arena: Arena, case: Case) -> Figures:
+    """One node in this process."""
+    async with arena.app(slots=case.slots or 1) as app:
+        started = 0
+        all_started = asyncio.Event()
+        exchanges: list[tuple[float, float]] = []
+
+        @app.task(name="bench.noop")
+        async def noop(number: int) -> None:
+            nonlocal started
+            started += 1
+            if started == case.jobs:
+                all_started.set()
+
+        def note(event: EngineCalled) -> None:
+            if event.verb == "exchange":
+                now = time.perf_counter()
+                exchanges.append((now - event.duration, now))
+
+        await app.enqueue_many(noop.build(number) for number in range(case.jobs))
+        app.on(EngineCalled, note)
+        async with app.running():
+            await all_started.wait()
+        expect("jobs completed", case.jobs, await app.jobs.count(state="completed"))
+    return rate(case.jobs, max(end for _, end in exchanges) - min(begin for begin, _ in exchanges))
+
+
+async def limit(arena: Arena, case: Case) -> Figures:
+    """One connection in this process; nothing is executed."""
+    slots = case.slots or 1
+    async with open_limit(arena) as sql:
+        for first in range(0, case.jobs, 5_000):
+            await sql.insert(min(5_000, case.jobs - first))
+        done = 0
+        began = time.perf_counter()
+        claimed = await sql.exchange([], slots)
+        while claimed:
+            done += len(claimed)
+            claimed = await sql.exchange(claimed, slots)
+        seconds = time.perf_counter() - began
+    expect("jobs claimed", case.jobs, done)
+    return rate(case.jobs, seconds)
+
+
+SUBJECT = Subject("drain", cases, ours, limit)

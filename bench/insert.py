@@ -1,0 +1,51 @@
+"""Single inserts: callers at work at the same moment, each waiting for its commit. The limit is one statement for all of them at a time."""
+
+import asyncio
+import time
+
+from bench.arena import Arena
+from bench.limit import open_limit
+from bench.subject import Case, Figures, Options, Subject, expect, rate
+
+JOBS = 3_000
+
+
+def cases(options: Options) -> list[Case]:
+    """One caller, ten and a hundred."""
+    callers = [options.callers] if options.callers else [1, 10, 100]
+    return [Case(callers=each, jobs=(options.jobs or JOBS) // each * each or each) for each in callers]
+
+
+async def ours(arena: Arena, case: Case) -> Figures:
+    """Coroutines that call ``aenqueue``."""
+    callers = case.callers or 1
+    async with arena.app() as app:
+
+        @app.task(name="bench.noop")
+        async def noop(number: int) -> None: ...
+
+        async def call() -> None:
+            for number in range(case.jobs // callers):
+                await noop.aenqueue(number)
+
+        await noop.aenqueue(0)
+        began = time.perf_counter()
+        await asyncio.gather(*(call() for _ in range(callers)))
+        seconds = time.perf_counter() - began
+        expect("jobs stored", case.jobs + 1, await app.jobs.count())
+    return rate(case.jobs, seconds)
+
+
+async def limit(arena: Arena, case: Case) -> Figures:
+    """Statements one after the other, each for as many jobs as there are callers."""
+    rows = case.callers or 1
+    async with open_limit(arena) as sql:
+        await sql.insert(1)
+        began = time.perf_counter()
+        for _ in range(case.jobs // rows):
+            await sql.insert(rows)
+        seconds = time.perf_counter() - began
+    return rate(case.jobs, seconds)
+
+
+SUBJECT = Subject("insert", cases, ours, limit)

@@ -1,0 +1,112 @@
+"""Latency: from the call of `aenqueue` to the first line of the task, one job at a time, on a worker that has nothing else to do.
+
+The limit stores a job and claims it; on PostgreSQL another connection is told to claim it by NOTIFY.
+"""
+
+import asyncio
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from bench.arena import Arena
+from bench.limit import open_limit
+from bench.subject import Case, Figures, Options, Subject
+
+JOBS = 200
+PAUSE = 0.03
+"""Seconds between two jobs, so that everything the first caused has ended."""
+
+HERE: Final = "this process"
+ELSEWHERE: Final = "another process"
+
+Send = Callable[[], Awaitable[float]]
+"""Enqueues a job and returns the seconds until it started."""
+
+
+def cases(options: Options) -> list[Case]:
+    """A worker in the caller's process, and one in another."""
+    return [Case(jobs=options.jobs or JOBS, worker=each) for each in (HERE, ELSEWHERE)]
+
+
+async def ours(arena: Arena, case: Case) -> Figures:
+    """A node with ten slots."""
+    async with (here if case.worker == HERE else elsewhere)(arena) as send:
+        return await sample(send, case.jobs)
+
+
+async def limit(arena: Arena, case: Case) -> Figures:
+    """The same wherever the worker is."""
+    async with open_limit(arena) as sql:
+
+        async def send() -> float:
+            sent = time.monotonic()
+            await sql.send()
+            return time.monotonic() - sent
+
+        return await sample(send, case.jobs)
+
+
+async def sample(send: Send, jobs: int) -> Figures:
+    """The median and the 99th percentile, after one job that does not count."""
+    await send()
+    seconds = []
+    for _ in range(jobs):
+        await asyncio.sleep(PAUSE)
+        seconds.append(await send())
+    percentiles = statistics.quantiles(seconds, n=100, method="inclusive") if jobs > 1 else seconds * 99
+    return {"p50_ms": percentiles[49] * 1_000, "p99_ms": percentiles[98] * 1_000}
+
+
+@contextlib.asynccontextmanager
+async def here(arena: Arena) -> AsyncIterator[Send]:
+    """A node in this process."""
+    async with arena.app() as app:
+        started: asyncio.Queue[float] = asyncio.Queue()
+
+        @app.task(name="bench.note")
+        async def note(sent: float) -> None:
+            started.put_nowait(time.monotonic() - sent)
+
+        async def send() -> float:
+            await note.aenqueue(time.monotonic())
+            return await started.get()
+
+        async with app.running():
+            yield send
+
+
+@contextlib.asynccontextmanager
+async def elsewhere(arena: Arena) -> AsyncIterator[Send]:
+    """A node in another process, which reports each start in a line; both read the same monotonic clock."""
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.worker", arena.url, arena.schema,
+        cwd=Path(__file__).parents[1], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    lines = worker.stdout
+    try:
+        async with arena.app() as app:
+
+            @app.task(name="bench.note")
+            async def note(sent: float) -> None: ...
+
+            async def send() -> float:
+                await note.aenqueue(time.monotonic())
+                return float(await lines.readline())
+
+            await lines.readline()
+            yield send
+        worker.stdin.close()
+        await worker.wait()
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
+
+
+SUBJECT = Subject("latency", cases, ours, limit)

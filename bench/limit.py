@@ -1,0 +1,126 @@
+"""The least that plain SQL has to do for the same: no objects, no services, no guard beyond the job's id and claim.
+
+It works on Elihu's own tables, since rows and indexes of the same size are what makes a ratio mean something.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from typing import Any, Final, Protocol
+from uuid import uuid4
+
+import asyncpg
+
+from bench.arena import SQLITE, Arena
+from elihu.engines.postgres.url import driver_url
+
+TASK: Final = "bench.limit"
+CHANNEL: Final = "elihu_bench"
+
+Claimed = tuple[int, int]
+
+
+class Limit(Protocol):
+    """One connection, used by one caller."""
+
+    async def insert(self, rows: int) -> None:
+        """Store so many jobs by one statement."""
+        ...
+
+    async def exchange(self, finished: Sequence[Claimed], free: int) -> list[Claimed]:
+        """Complete these jobs and claim at most ``free`` others, in one transaction; the id and claim of each."""
+        ...
+
+    async def send(self) -> None:
+        """Store one job and claim it, told of it by an announcement where the engine has them."""
+        ...
+
+
+@asynccontextmanager
+async def open_limit(arena: Arena) -> AsyncIterator[Limit]:
+    """Plain SQL on these tables."""
+    if arena.engine == "sqlite":
+        with closing(sqlite3.connect(arena.url.removeprefix(SQLITE), isolation_level=None)) as file:
+            yield SqliteLimit(file)
+        return
+    worker, caller = [await asyncpg.connect(driver_url(arena.url)) for _ in range(2)]
+    limit = PostgresLimit(worker, caller, arena.schema)
+    try:
+        await worker.add_listener(CHANNEL, limit.hear)
+        yield limit
+    finally:
+        await worker.close()
+        await caller.close()
+
+
+class PostgresLimit:
+    """A worker's connection, which listens, and a caller's."""
+
+    def __init__(self, worker: Any, caller: Any, schema: str) -> None:
+        self._worker = worker
+        self._caller = caller
+        self._node = str(uuid4())
+        self._heard = asyncio.Event()
+        self._insert = f"INSERT INTO {schema}.job (task, args) SELECT * FROM unnest($1::text[], $2::json[])"
+        self._exchange = f"""WITH done AS (
+              UPDATE {schema}.job j SET state = 'completed', finished_at = now()
+              FROM unnest($1::bigint[], $2::integer[]) AS d(id, claim) WHERE j.id = d.id AND j.claim = d.claim)
+            UPDATE {schema}.job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $3::uuid, started_at = now()
+            WHERE id = ANY(ARRAY(
+              SELECT id FROM {schema}.job WHERE state = 'available' AND queue = 'default'
+              ORDER BY priority, scheduled_at, id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED))
+            RETURNING id, claim, task, args, attempt"""
+
+    def hear(self, *_: object) -> None:
+        self._heard.set()
+
+    async def insert(self, rows: int) -> None:
+        await self._caller.fetch(self._insert, [TASK] * rows, ['{"number": 1}'] * rows)
+
+    async def exchange(self, finished: Sequence[Claimed], free: int) -> list[Claimed]:
+        ids, claims = [job_id for job_id, _ in finished], [claim for _, claim in finished]
+        rows = await self._worker.fetch(self._exchange, ids, claims, self._node, free)
+        return [(row[0], row[1]) for row in rows]
+
+    async def send(self) -> None:
+        self._heard.clear()
+        await self.insert(1)
+        await self._caller.execute(f"NOTIFY {CHANNEL}")
+        await self._heard.wait()
+        await self.exchange([], 1)
+
+
+class SqliteLimit:
+    """One connection, as durable as Elihu's."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._node = str(uuid4())
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    async def insert(self, rows: int) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany("INSERT INTO job (task, args) VALUES (?, ?)", [(TASK, '{"number": 1}')] * rows)
+        self._connection.execute("COMMIT")
+
+    async def exchange(self, finished: Sequence[Claimed], free: int) -> list[Claimed]:
+        now = time.time()
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany(
+            "UPDATE job SET state = 'completed', finished_at = ? WHERE id = ? AND claim = ?", [(now, *key) for key in finished]
+        )
+        rows = self._connection.execute(
+            """UPDATE job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = ?, started_at = ?
+            WHERE id IN (SELECT id FROM job WHERE state = 'available' AND queue = 'default' ORDER BY priority, scheduled_at, id LIMIT ?)
+            RETURNING id, claim, task, args, attempt""",
+            (self._node, now, free),
+        ).fetchall()
+        self._connection.execute("COMMIT")
+        return [(row[0], row[1]) for row in rows]
+
+    async def send(self) -> None:
+        await self.insert(1)
+        await self.exchange([], 1)

@@ -1,0 +1,161 @@
+"""The example's own tables: one row a scan, one row a file. A job that runs twice writes the same row twice.
+
+On PostgreSQL they are in the database of the jobs, on SQLite in a file beside it. The statements are the same.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from filescan.examine import Examined
+
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS filescan_scan (
+      scan bigint PRIMARY KEY, folder text NOT NULL, started_at double precision NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS filescan_file (
+      scan bigint NOT NULL, path text NOT NULL, size bigint, sha256 text, lines bigint, error text,
+      examined_at double precision NOT NULL, PRIMARY KEY (scan, path))""",
+)
+BEGIN = "INSERT INTO filescan_scan (scan, folder, started_at) VALUES ($1, $2, $3) ON CONFLICT (scan) DO NOTHING"
+SAVE = """INSERT INTO filescan_file (scan, path, size, sha256, lines, error, examined_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+  ON CONFLICT (scan, path) DO UPDATE SET size = excluded.size, sha256 = excluded.sha256, lines = excluded.lines,
+    error = excluded.error, examined_at = excluded.examined_at"""
+SCAN = """SELECT folder, (SELECT max(examined_at) FROM filescan_file f WHERE f.scan = s.scan) - started_at
+  FROM filescan_scan s WHERE scan = $1"""
+SUMS = """SELECT count(sha256), CAST(coalesce(sum(size), 0) AS bigint), count(lines), CAST(coalesce(sum(lines), 0) AS bigint)
+  FROM filescan_file WHERE scan = $1"""
+LARGEST = "SELECT path, size FROM filescan_file WHERE scan = $1 AND size IS NOT NULL ORDER BY size DESC, path LIMIT 1"
+REPEATED = """SELECT CAST(coalesce(sum(files - 1), 0) AS bigint), CAST(coalesce(sum((files - 1) * size), 0) AS bigint)
+  FROM (SELECT size, count(*) AS files FROM filescan_file WHERE scan = $1 AND size > 0 GROUP BY sha256, size) AS contents"""
+FAILURES = "SELECT path, error FROM filescan_file WHERE scan = $1 AND error IS NOT NULL ORDER BY path"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one scan came to.
+
+    ``lines`` are those of ``text_files``; ``repeated`` files have the content of another one, which empty files do not;
+    ``seconds`` run from the beginning of the scan to its last file.
+    """
+
+    folder: str
+    files: int
+    size: int
+    text_files: int
+    lines: int
+    largest: tuple[str, int] | None
+    repeated: int
+    repeated_size: int
+    failures: list[tuple[str, str]]
+    seconds: float
+
+
+class Database(Protocol):
+    """Runs one statement in a transaction of its own; parameters are written $1, $2, …"""
+
+    async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]: ...
+
+
+class Store:
+    """Writes and reads the tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, scan: int, folder: str) -> None:
+        """Note the beginning of a scan; that of a scan which begins again stays."""
+        await self._database.run(BEGIN, scan, folder, time.time())
+
+    async def save(self, scan: int, file: Examined) -> None:
+        """Write what was found in a file, or why it could not be read."""
+        await self._database.run(SAVE, scan, file.path, file.size, file.sha256, file.lines, file.error, time.time())
+
+    async def totals(self, scan: int) -> Totals:
+        """Add up what was written of a scan."""
+        run = self._database.run
+        [(folder, seconds)] = await run(SCAN, scan)
+        [(files, size, text_files, lines)] = await run(SUMS, scan)
+        largest = await run(LARGEST, scan)
+        [(repeated, repeated_size)] = await run(REPEATED, scan)
+        return Totals(
+            folder=folder,
+            files=files,
+            size=size,
+            text_files=text_files,
+            lines=lines,
+            largest=(largest[0][0], largest[0][1]) if largest else None,
+            repeated=repeated,
+            repeated_size=repeated_size,
+            failures=[(path, error) for path, error in await run(FAILURES, scan)],
+            seconds=seconds or 0.0,
+        )
+
+
+@asynccontextmanager
+async def open_store(database_url: str) -> AsyncIterator[Store]:
+    """The store that belongs to this database of jobs, with its tables."""
+    if database_url.startswith("sqlite:///"):
+        jobs = Path(database_url.removeprefix("sqlite:///"))
+        opened = open_sqlite(jobs.with_name(f"{jobs.stem}-filescan.db"))
+    else:
+        opened = open_postgres(database_url)
+    async with opened as database:
+        yield Store(database)
+
+
+class Sqlite:
+    """One connection in one thread, so that the event loop never waits for the file."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+
+    async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        named = {str(number): value for number, value in enumerate(values, 1)}
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, statement, named)
+
+    def _run(self, statement: str, named: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return self._connection.execute(statement, named).fetchall()
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[Database]:
+    """An SQLite file of the example's own."""
+    with (
+        closing(sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)) as connection,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        for table in TABLES:
+            connection.execute(table)
+        yield Sqlite(connection, thread)
+
+
+class Postgres:
+    """A few connections."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await self._pool.fetch(statement, *values)]
+
+
+@asynccontextmanager
+async def open_postgres(url: str) -> AsyncIterator[Database]:
+    """Tables in the database of the jobs."""
+    import asyncpg
+
+    async with asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('filescan'))")  # nodes that start together make them one by one
+            for table in TABLES:
+                await connection.execute(table)
+        yield Postgres(pool)

@@ -1,0 +1,40 @@
+"""Finds the files of a folder and of all below it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Listing:
+    """One folder: its regular files with their sizes in bytes, the folders in it, and why it could not be read."""
+
+    path: str
+    files: list[tuple[str, int]] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    error: OSError | None = None
+
+
+async def walk(folder: str) -> AsyncIterator[Listing]:
+    """Every folder from this one down, each listed in a thread. Symbolic links are not followed."""
+    pending = [folder]
+    while pending:
+        listing = await asyncio.to_thread(list_folder, pending.pop())
+        pending += listing.folders
+        yield listing
+
+
+def list_folder(path: str) -> Listing:
+    """What is directly in one folder."""
+    listing = Listing(path)
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    listing.folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    listing.files.append((entry.path, entry.stat(follow_symlinks=False).st_size))
+    except OSError as error:
+        listing.error = error
+    return listing

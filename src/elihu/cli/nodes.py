@@ -1,0 +1,27 @@
+"""``elihu nodes``."""
+
+import click
+
+from elihu.cli.options import Given, given, shared
+
+
+@click.group()
+@shared
+def nodes() -> None:
+    """Look at the nodes that execute jobs."""
+
+
+@nodes.command("ls")
+@shared
+@given
+def ls(options: Given) -> None:
+    """List the nodes."""
+    from elihu.cli.opening import open_app, run
+    from elihu.cli.output import print_json, print_table
+
+    found = run(open_app(options), lambda app: app.nodes.list())
+    if options.json:
+        print_json([node._asdict() for node in found])
+        return
+    columns = ("id", "name", "started_at", "beat_at", "leader", "running")
+    print_table(columns, [[getattr(node, column) for column in columns] for node in found])

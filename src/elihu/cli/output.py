@@ -1,0 +1,72 @@
+"""Prints tables, values and JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document, times in RFC 3339."""
+    click.echo(json.dumps(value, default=_plain, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows: fitted to a terminal, else as wide as they are."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=1_000_000)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    console.print(table)
+
+
+def print_fields(record: Any) -> None:
+    """Print a dataclass's fields, one a line."""
+    print_table(("field", "value"), list(field_values(record).items()))
+
+
+def field_values(record: Any) -> dict[str, Any]:
+    """A dataclass as a dict, not copied deeper."""
+    return {each.name: getattr(record, each.name) for each in fields(record)}
+
+
+def cell(value: object) -> str:
+    """``value`` on one line, without control characters that a terminal would obey."""
+    match value:
+        case None | ():
+            text = "-"
+        case datetime():
+            text = f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+        case bool():
+            text = "yes" if value else "no"
+        case str():
+            text = value
+        case tuple() | list():
+            text = ", ".join(map(str, value))
+        case Mapping():
+            text = json.dumps(dict(value), default=_plain, ensure_ascii=False)
+        case _:
+            text = str(value)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case Mapping():
+            return dict(value)
+        case set() | frozenset():
+            return sorted(value)
+    return str(value)

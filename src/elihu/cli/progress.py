@@ -1,0 +1,89 @@
+"""Shows how a node's database comes along: a display updated in place on a terminal, else a line now and then."""
+
+import asyncio
+import sys
+from collections import Counter
+from typing import Final
+
+import click
+
+from elihu.app import Elihu
+from elihu.errors import ElihuError
+from elihu.job import FINISHED, JobState
+
+REFRESH: Final = 1.0
+"""Seconds between two looks on a terminal."""
+LINE: Final = 10.0
+"""Seconds between two lines elsewhere."""
+SHARE: Final = 20
+"""A look that takes long is followed by a pause this many times as long, so that counting a large table stays cheap."""
+
+
+async def show_progress(app: Elihu) -> None:
+    """Show counts by state and the rate of ended jobs until cancelled; a database that is away only delays it."""
+    if sys.stdout.isatty():
+        await _live(app)
+    else:
+        await _lines(app)
+
+
+async def _lines(app: Elihu) -> None:
+    tally = Tally(app)
+    before = await tally.look()
+    while True:
+        await tally.rest(LINE)
+        text = await tally.look()
+        if text and text != before:
+            click.echo(f"jobs      {text}")
+        before = text
+
+
+async def _live(app: Elihu) -> None:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if console.is_dumb_terminal:
+        await _lines(app)
+        return
+    tally = Tally(app)
+    with Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
+        while True:
+            text = await tally.look()
+            if text:
+                live.update(Text(f"jobs      {text}"), refresh=True)
+            await tally.rest(REFRESH)
+
+
+class Tally:
+    """Counts jobs by state, and how many ended a second since the look before."""
+
+    def __init__(self, app: Elihu) -> None:
+        self._app = app
+        self._clock = asyncio.get_running_loop().time
+        self._ended: int | None = None
+        self._at = 0.0
+        self._took = 0.0
+
+    async def look(self) -> str:
+        """The counts in words, empty while the database cannot tell."""
+        began = self._clock()
+        try:
+            counts = await self._app.jobs.counts()
+        except ElihuError:
+            return ""
+        finally:
+            self._took = self._clock() - began
+        total: Counter[str] = Counter()
+        for states in counts.values():
+            total.update(states)
+        ended = sum(total[state] for state in FINISHED)
+        rate = 0.0 if self._ended is None else max(0.0, (ended - self._ended) / (began - self._at))
+        self._ended, self._at = ended, began
+        parts = [f"{state} {total[state]:,}" for state in JobState if total[state]]
+        return " · ".join([*parts, f"{rate:,.0f}/s"] if parts else ["none"])
+
+    async def rest(self, seconds: float) -> None:
+        """Wait until the next look is due."""
+        await asyncio.sleep(max(seconds, SHARE * self._took))

@@ -1,0 +1,139 @@
+"""``elihu up`` and ``elihu start``: one node in this process, until a signal ends it."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from elihu.cli.options import Given, given, shared_but_json
+
+if TYPE_CHECKING:
+    from elihu.app import Elihu
+
+_QUEUES = click.option("--queues", metavar="NAME=LIMIT,…", help="The queues to serve, each with its number of jobs at a time.")
+
+
+@click.command()
+@_QUEUES
+@shared_but_json
+@given
+def up(options: Given, queues: str | None) -> None:
+    """Bring the tables up to date, then run a node.
+
+    It runs until it is interrupted: SIGINT or SIGTERM lets running jobs end, a second one does not wait. Without an app the node
+    knows no task.
+    """
+    _serve(options, queues, needs_tasks=False, migrate=True)
+
+
+@click.command()
+@_QUEUES
+@shared_but_json
+@given
+def start(options: Given, queues: str | None) -> None:
+    """Run a node: execute the jobs of some queues.
+
+    It runs until it is interrupted: SIGINT or SIGTERM lets running jobs end, a second one does not wait.
+    """
+    _serve(options, queues, needs_tasks=True, migrate=False)
+
+
+def _serve(options: Given, queues: str | None, *, needs_tasks: bool, migrate: bool) -> None:
+    from elihu.cli.opening import open_app
+
+    if options.json:
+        raise click.UsageError("--json: expected a command that prints a table, got one that runs a node")
+    # Whoever names the queues splits the work between nodes: that some are not served here is then no reason to warn.
+    app = open_app(options, needs_tasks=needs_tasks, queues=queues, require_queues=None if queues is None else False)
+    _log_to_stderr()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            runner.run(_run_node(app, migrate=migrate))
+        except asyncio.CancelledError:
+            raise click.Abort from None
+
+
+async def _run_node(app: "Elihu", *, migrate: bool) -> None:
+    from elihu.cli.progress import show_progress
+    from elihu.runtime.node import Node
+
+    stops = _Stops(f"stopping: running jobs have {app.config.grace:g} s to end; a second signal does not wait for them")
+    progress: list[asyncio.Task[None]] = []
+
+    def started(node: Node) -> None:
+        stops.armed = True
+        _say("node", node.id)
+        progress.append(asyncio.create_task(show_progress(app)))
+
+    async with app:
+        _say("database", f"{app.config.describe_database()} (schema {app.config.schema})")
+        if app.config.file:
+            _say("settings", str(app.config.file))
+        if migrate:
+            versions = await app.migrate()
+            _say("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
+        _say("queues", ", ".join(f"{name}={limit}" for name, limit in app.config.queues.items()))
+        try:
+            await app.serve(stopping=stops.stopping, stop_now=stops.stop_now, started=started)
+        finally:
+            for task in progress:
+                task.cancel()
+            await asyncio.gather(*progress, return_exceptions=True)
+    _say("stopped", "every job is finished or given back")
+
+
+class _Stops:
+    """Turns signals into events: the first one stops, the second stops now. Before the node runs, a signal ends the command."""
+
+    def __init__(self, notice: str) -> None:
+        self.stopping = asyncio.Event()
+        self.stop_now = asyncio.Event()
+        self.armed = False
+        self._notice = notice
+        self._task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._received)
+
+    def _received(self) -> None:
+        if not self.armed and self._task:
+            self._task.cancel()
+        elif not self.stopping.is_set():
+            click.echo(self._notice)
+            self.stopping.set()
+        else:
+            self.stop_now.set()
+
+
+def _say(what: str, text: str) -> None:
+    click.echo(f"{what:<10}{text}")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+    except ModuleNotFoundError:
+        return None
+    return factory
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what ``sys.stderr`` is at that moment, which the live display replaces."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _log_to_stderr() -> None:
+    """Show log lines, unless the app has set logging up itself."""
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = _StderrHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)

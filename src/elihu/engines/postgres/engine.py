@@ -1,0 +1,245 @@
+"""The multi-node engine."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from elihu.engines.base import (
+    Ack,
+    Exchange,
+    Inserted,
+    NodeRow,
+    Peer,
+    Position,
+    PruneRule,
+    Pulse,
+    Rescued,
+    Signal,
+    Verdict,
+)
+from elihu.engines.postgres.connections import Connection, transact
+from elihu.engines.postgres.filters import prunable
+from elihu.engines.postgres.insertion import columns, plainly_stored, stored, unique_columns
+from elihu.engines.postgres.jobs import Jobs
+from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
+from elihu.engines.postgres.notifier import PostgresNotifier, channel_of, payload_of
+from elihu.engines.postgres.rows import claim_of
+from elihu.errors import DatabaseUnavailable, SchemaOutdated, SchemaTooNew
+from elihu.job import Intent, JobState, NewJob, RunResult
+
+_INSERT_ROUNDS: Final = 10
+_FRONT: Final = Position(-1, datetime.fromtimestamp(0, UTC), 0)
+_INTENTS: Final = [intent.value for intent in Intent]
+
+
+class PostgresEngine(Jobs):
+    """``Engine`` on PostgreSQL 14 or later."""
+
+    # schema
+
+    async def schema_version(self) -> int:
+        """The version of the tables in the database; 0 where there are none."""
+
+        async def work(connection: Connection) -> int:
+            return await stored_version(connection, self._config.schema)
+
+        return await self._call("schema_version", work)
+
+    async def migrate(self) -> list[int]:
+        """Bring the tables up to date; return the versions applied. Raises ``SchemaTooNew``."""
+
+        async def work(connection: Connection) -> list[int]:
+            return await migrate(connection, self._config.schema)
+
+        return await self._call("migrate", work, bounded=False)
+
+    async def check_schema(self) -> None:
+        """Raise ``SchemaOutdated`` or ``SchemaTooNew`` unless the tables fit."""
+        version = await self.schema_version()
+        if version < VERSION:
+            raise SchemaOutdated(outdated(self._config.schema, version))
+        if version > VERSION:
+            raise SchemaTooNew(too_new(self._config.schema, version))
+
+    # the hot path
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Store all jobs in one transaction, in order; one ``Inserted`` for each."""
+        if not jobs:
+            return []
+        if all(job.unique_key is None for job in jobs):
+            return plainly_stored(await self._fetch("insert", self._sql["insert"], *columns(jobs)))
+
+        async def work(connection: Connection) -> list[Inserted]:
+            return await self._insert_unique(connection, jobs)
+
+        async def in_transaction(connection: Connection) -> list[Inserted]:
+            return await transact(connection, work)
+
+        return await self._call("insert", work if len(jobs) == 1 else in_transaction)
+
+    async def exchange(
+        self, node: str, queue: str, free: int, acks: Sequence[Ack], *, after: Position | None = None, exclude: Sequence[str] = ()
+    ) -> Exchange:
+        """Write ends and claim jobs in one round trip."""
+        plain: list[Ack] = []
+        other: list[Ack] = []
+        for ack in acks:
+            (plain if _is_plain(ack) else other).append(ack)
+        rows = await self._fetch(
+            "exchange",
+            self._sql["exchange"],
+            node,
+            queue,
+            free,
+            [ack.id for ack in plain],
+            [ack.claim for ack in plain],
+            [ack.value for ack in plain],
+            [ack.id for ack in other],
+            [ack.claim for ack in other],
+            [ack.result.value for ack in other],
+            [ack.state.value for ack in other],
+            [ack.delay for ack in other],
+            [ack.uncount for ack in other],
+            [ack.value for ack in other],
+            [ack.reason for ack in other],
+            [ack.error for ack in other],
+            [ack.traceback for ack in other],
+            [ack.log for ack in other],
+            *(after or _FRONT),
+            list(exclude),
+        )
+        return _exchanged(rows)
+
+    async def verdicts(self, node: str, acks: Sequence[Ack]) -> dict[tuple[int, int], Verdict]:
+        """Why these acknowledgements did not come back, by (id, claim)."""
+        if not acks:
+            return {}
+        rows = await self._fetch(
+            "verdicts",
+            self._sql["verdicts"],
+            [ack.id for ack in acks],
+            [ack.claim for ack in acks],
+            [ack.result.value for ack in acks],
+            node,
+        )
+        return {(row["id"], row["claim"]): Verdict(row["verdict"]) for row in rows}
+
+    async def notify(self, signals: Sequence[Signal]) -> None:
+        """Send announcements to other processes."""
+        if signals:
+            payloads = list(dict.fromkeys(map(payload_of, signals)))
+            await self._fetch("notify", self._sql["notify"], channel_of(self._config.schema), payloads)
+
+    # what services do
+
+    async def stage(self, limit: int) -> dict[str, int]:
+        """Make due jobs available; the number staged for each queue that has available jobs now."""
+        return {row["queue"]: row["staged"] for row in await self._fetch("stage", self._sql["stage"], limit)}
+
+    async def enlist(self, node: str, name: str, info: dict[str, object]) -> None:
+        """Write a new node's row."""
+        await self._fetch("enlist", self._sql["enlist"], node, name, json.dumps(info))
+
+    async def retire(self, node: str) -> None:
+        """Remove the node's row."""
+        await self._fetch("retire", self._sql["retire"], node)
+
+    async def beat(self, node: str) -> Pulse:
+        """Raise the node's beat and look at everybody else."""
+        row = await self._fetch_row("beat", self._sql["beat"], node)
+        assert row is not None
+        peers = [Peer(id_, beat, False) for id_, beat in zip(row["ids"], row["beats"], strict=True)]
+        return Pulse(row["known"], peers, row["lease_ends_in"])
+
+    async def peers(self, node: str) -> list[Peer]:
+        """The other nodes, without beating."""
+        return [Peer(row["id"], row["beat"], False) for row in await self._fetch("peers", self._sql["peers"], node)]
+
+    async def bury(self, node: str, beat: int | None) -> bool:
+        """Remove a dead node's row if its beat is still ``beat``; whether it was removed by this call."""
+        return await self._fetch_value("bury", self._sql["bury"], node, beat) is not None
+
+    async def rescue(self, limit: int) -> list[Rescued]:
+        """End at most ``limit`` attempts of nodes that are no more."""
+        rows = await self._fetch("rescue", self._sql["rescue"], limit)
+        return [Rescued(row["id"], row["queue"], JobState(row["state"]), row["awaited"]) for row in sorted(rows)]
+
+    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
+        """Give back what executes in the node's name without its knowledge: (id, queue) of each."""
+        ids, claims = [id_ for id_, _ in held], [claim for _, claim in held]
+        rows = await self._fetch("reconcile", self._sql["reconcile"], node, older_than, ids, claims)
+        return [(row["id"], row["queue"]) for row in rows]
+
+    async def lead(self, node: str, lease: float) -> bool:
+        """Take or renew leadership for ``lease`` seconds; whether the node is the leader now."""
+        return await self._fetch_value("lead", self._sql["lead"], node, lease) is not None
+
+    async def resign(self, node: str) -> bool:
+        """Give leadership up; whether the node had it."""
+        return await self._fetch_value("resign", self._sql["resign"], node) is not None
+
+    async def intents(self, node: str) -> list[tuple[int, int, Intent]]:
+        """(id, claim, wish) of the node's executing jobs of which something was asked."""
+        rows = await self._fetch("intents", self._sql["intents"], node, _INTENTS)
+        return [(row["id"], row["claim"], Intent(row["intent"])) for row in rows]
+
+    async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
+        """Store progress, (id, claim, JSON text) each, under the guard."""
+        if progress:
+            ids, claims, texts = (list(column) for column in zip(*progress, strict=True))
+            await self._fetch("record_progress", self._sql["progress"], node, ids, claims, texts)
+
+    async def prune(self, rule: PruneRule, limit: int) -> int:
+        """Remove at most ``limit`` jobs that the rule covers, with their runs; how many went."""
+        covered = prunable(rule, 3)
+        return int(await self._fetch_value("prune", self._sql.filtered("prune", covered), rule.age, limit, *covered.values))
+
+    async def nodes(self) -> list[NodeRow]:
+        """All nodes, oldest first."""
+        rows = await self._fetch("nodes", self._sql["nodes"])
+        return [
+            NodeRow(row["id"], row["name"], row["started_at"], row["beat_at"], row["leader"], row["running"], json.loads(row["info"]))
+            for row in rows
+        ]
+
+    def notifier(self) -> PostgresNotifier:
+        """A new, unstarted notifier on a connection of its own, to ``listen_url`` where there is one."""
+        return PostgresNotifier(self, self._connections, self._config.listen_url or self._config.database_url, self._config.schema)
+
+    async def _insert_unique(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Inserted]:
+        found: dict[int, Inserted] = {}
+        waiting = list(range(len(jobs)))
+        for _ in range(_INSERT_ROUNDS):
+            sent = [jobs[place] for place in waiting]
+            rows = await connection.fetch(self._sql["insert_unique"], *columns(sent), *unique_columns(sent))
+            answers = list(zip(waiting, rows, strict=True))
+            found.update({place: stored(row, row["ukey"]) for place, row in answers if row["id"] is not None})
+            if len(found) == len(jobs):
+                break
+            met = {place: row["ukey"] for place, row in answers if row["id"] is None}
+            twins = {row["unique_key"]: row for row in await connection.fetch(self._sql["twins"], list(set(met.values())))}
+            found.update({place: stored(twins[key], key, conflict=True) for place, key in met.items() if key in twins})
+            waiting = [place for place in waiting if place not in found]
+            if not waiting:
+                break
+        else:
+            raise DatabaseUnavailable(f"insert: expected unique keys to stay as they are, got {_INSERT_ROUNDS} changes in a row")
+        return [found[place] for place in range(len(jobs))]
+
+
+def _is_plain(ack: Ack) -> bool:
+    return ack.result is RunResult.COMPLETED and ack.state is JobState.COMPLETED and ack[4:6] == (None, 0) and ack[7:] == (None,) * 4
+
+
+def _exchanged(rows: Sequence[Any]) -> Exchange:
+    acked: list[tuple[int, bool]] = []
+    claims = []
+    for row in rows:
+        if row[0] is None:
+            acked = [(id_, False) for id_ in row["acked"]] + [(id_, True) for id_ in row["acked_awaited"]]
+        else:
+            claims.append(claim_of(row))
+    claims.sort(key=lambda claim: (claim.priority, claim.scheduled_at, claim.id))
+    return Exchange(acked, claims)

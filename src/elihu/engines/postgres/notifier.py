@@ -1,0 +1,158 @@
+"""Announcements over LISTEN and NOTIFY."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from elihu.engines.base import Signal, SignalKind
+from elihu.engines.postgres.connections import Connection, Connections
+from elihu.errors import DatabaseError
+
+_PROBE_TIMEOUT: Final = 2.0
+_LONGEST_PAUSE: Final = 2.0
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAYLOAD: Final = 7_900  # bytes; the server refuses 8,000
+
+logger = logging.getLogger("elihu")
+
+
+class Sender(Protocol):
+    """Who sends a notifier's test of itself: the engine, over its ordinary connections."""
+
+    async def notify(self, signals: Sequence[Signal]) -> None: ...
+
+
+def channel_of(schema: str) -> str:
+    """The channel on which the nodes of a schema hear each other."""
+    return f"elihu_{schema}_signal"
+
+
+def payload_of(signal: Signal) -> str:
+    """``kind:payload``; a payload that is too long is left out, which means all."""
+    text = f"{signal.kind.value}:{signal.payload}"
+    return text if len(text.encode()) <= _LONGEST_PAYLOAD else f"{signal.kind.value}:"
+
+
+def signal_of(payload: str) -> Signal | None:
+    """The signal in a payload; None for one of a kind that this code does not know."""
+    kind, _, rest = payload.partition(":")
+    return Signal(SignalKind(kind), rest) if kind in set(SignalKind) else None
+
+
+class PostgresNotifier:
+    """Listens on one connection of its own, and connects again by itself.
+
+    After each connection but a first one that succeeds at once it delivers ``CHANGED``: what was announced meanwhile is lost.
+    """
+
+    def __init__(self, sender: Sender, connections: Connections, url: str, schema: str) -> None:
+        self._sender = sender
+        self._connections = connections
+        self._url = url
+        self._channel = channel_of(schema)
+        self._deliver: Callable[[Signal], None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._probes: dict[str, asyncio.Future[None]] = {}
+
+    async def start(self, deliver: Callable[[Signal], None]) -> None:
+        """Begin to call ``deliver``; returns after the first trial to connect, whatever came of it."""
+        if self._task is not None:
+            return
+        self._deliver = deliver
+        tried = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._listen(tried))
+        await tried.wait()
+
+    async def stop(self) -> None:
+        """End the delivery. Safe to call twice, and before ``start``."""
+        task, self._task = self._task, None
+        self._deliver = None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def probe(self) -> bool:
+        """Whether a signal sent now comes back within two seconds; a listening connection found dead is replaced."""
+        nonce = secrets.token_hex(8)
+        answer = self._probes[nonce] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                await self._sender.notify([Signal(SignalKind.PROBE, nonce)])
+                await answer
+            return True
+        except (TimeoutError, DatabaseError):
+            await self._replace_if_dead()
+            return False
+        finally:
+            del self._probes[nonce]
+
+    async def _listen(self, tried: asyncio.Event) -> None:
+        pause = _FIRST_PAUSE
+        first = True
+        while True:
+            gone = asyncio.Event()
+            try:
+                await self._connect(gone)
+            except Exception as error:
+                if first or pause == _FIRST_PAUSE:
+                    logger.warning("announcements cannot be heard, trying again: %s", error)
+                tried.set()
+                first = False
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            try:
+                pause = _FIRST_PAUSE
+                if not first:
+                    self._hand_over(Signal(SignalKind.CHANGED))
+                first = False
+                tried.set()
+                await gone.wait()
+            finally:
+                self._disconnect()
+
+    async def _connect(self, gone: asyncio.Event) -> None:
+        connection = await self._connections.connect_alone(self._url)
+        try:
+            connection.add_termination_listener(lambda _: gone.set())
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                await connection.add_listener(self._channel, self._hear)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._connection = connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _replace_if_dead(self) -> None:
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            return
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                await connection.execute("SELECT 1")
+        except Exception:
+            connection.terminate()
+
+    def _hear(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        signal = signal_of(payload)
+        if signal is None:
+            return
+        if signal.kind is not SignalKind.PROBE:
+            self._hand_over(signal)
+        elif (answer := self._probes.get(signal.payload)) is not None and not answer.done():
+            answer.set_result(None)
+
+    def _hand_over(self, signal: Signal) -> None:
+        if self._deliver is None:
+            return
+        try:
+            self._deliver(signal)
+        except Exception:
+            logger.exception("the receiver of an announcement raised")

@@ -1,0 +1,78 @@
+"""Rows as the driver gives them, made into the values of ``elihu.job`` and ``elihu.engines.base``."""
+
+import json
+from typing import Any
+
+from elihu.engines.base import Claim
+from elihu.job import Job, JobState, Run, RunResult
+
+Row = Any  # the driver's records carry no types
+
+
+def job_of(row: Row) -> Job:
+    """The job in a row of get.sql, find.sql or update.sql."""
+    return Job(
+        id=row["id"],
+        state=JobState(row["state"]),
+        queue=row["queue"],
+        task=row["task"],
+        args=json.loads(row["args"]),
+        meta=_json(row["meta"]) or {},
+        tags=tuple(row["tags"]),
+        priority=row["priority"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        unique_key=row["unique_key"],
+        inserted_at=row["inserted_at"],
+        scheduled_at=row["scheduled_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        reason=row["reason"],
+        result=_json(row["result"]),
+        progress=_json(row["progress"]),
+        node=row["node"],
+    )
+
+
+def run_of(job_id: int, row: Row) -> Run:
+    """The attempt in a row of runs.sql."""
+    return Run(
+        id=f"{job_id}.{row['claim']}",
+        job_id=job_id,
+        claim=row["claim"],
+        attempt=row["attempt"],
+        node=row["node"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        result=None if row["result"] is None else RunResult(row["result"]),
+        reason=row["reason"],
+        error=row["error"],
+        traceback=row["traceback"],
+        log=row["log"],
+    )
+
+
+def claim_of(row: Row) -> Claim:
+    """The claim in a row of exchange.sql, whose first columns are the fields of ``Claim`` in their order."""
+    return Claim(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        tuple(row[11]),
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+    )
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)

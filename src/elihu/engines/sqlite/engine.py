@@ -1,0 +1,215 @@
+"""The SQLite engine: each verb is one call of a thread that owns a connection.
+
+One thread writes, and answers what a node asks in its course; another reads for the jobs API, so that a long read never stands before
+the hot path.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from elihu.config import Config
+from elihu.engines.base import (
+    Ack,
+    Exchange,
+    Inserted,
+    NodeRow,
+    Notifier,
+    Peer,
+    Position,
+    PruneRule,
+    Pulse,
+    Rescued,
+    Signal,
+    Touched,
+    Verdict,
+)
+from elihu.engines.sqlite import changes, exchange, insert, members, migrations, reads, upkeep
+from elihu.engines.sqlite.connection import check_library, connect, database_path
+from elihu.engines.sqlite.locks import Locks
+from elihu.engines.sqlite.notifier import SqliteNotifier
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.thread import DatabaseThread, Session
+from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
+from elihu.telemetry.bus import Bus
+from elihu.telemetry.events import EngineCalled
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ENDING: Final = statement("ending")
+
+
+class SqliteEngine:
+    """Jobs in one SQLite file, of which many processes of one machine make use.
+
+    ``config.database_url`` names the file. Raises ``ConfigError`` for a URL that names none, and for a SQLite older than 3.40.
+    """
+
+    name = "sqlite"
+
+    def __init__(self, config: Config, bus: Bus) -> None:
+        check_library()
+        path = database_path(config.database_url)
+        self._bus = bus
+        self._locks = Locks(path)
+        self._writer = DatabaseThread("elihu-sqlite-writer", partial(_writer_connection, path, config), config.call_timeout)
+        self._reader = DatabaseThread("elihu-sqlite-reader", partial(_reader_connection, path, config), config.call_timeout)
+
+    async def open(self) -> None:
+        """Connect, and make the file where there is none. Raises ``ConfigError`` where it is no SQLite database."""
+        self._writer.start()
+        self._reader.start()
+        await self._write("open", migrations.version)
+
+    async def close(self) -> None:
+        """Finish the calls made so far, disconnect and let go of the locks. Safe to call twice, and before ``open``."""
+        await self._reader.close()
+        await self._writer.close()
+        self._locks.close()
+
+    async def schema_version(self) -> int:
+        return await self._write("schema_version", migrations.version)
+
+    async def migrate(self) -> list[int]:
+        return await self._call(self._writer, "migrate", migrations.migrate, deadline=False)
+
+    async def check_schema(self) -> None:
+        await self._call(self._writer, "check_schema", migrations.check, deadline=False)
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        return await self._write("insert", insert.insert, jobs) if jobs else []
+
+    async def exchange(
+        self, node: str, queue: str, free: int, acks: Sequence[Ack], *, after: Position | None = None, exclude: Sequence[str] = ()
+    ) -> Exchange:
+        return await self._write("exchange", exchange.exchange, node, queue, free, acks, after, exclude)
+
+    async def verdicts(self, node: str, acks: Sequence[Ack]) -> dict[tuple[int, int], Verdict]:
+        return await self._write("verdicts", exchange.verdicts, node, acks) if acks else {}
+
+    async def notify(self, signals: Sequence[Signal]) -> None:
+        """Nothing to send: a commit is an announcement by itself."""
+
+    async def stage(self, limit: int) -> dict[str, int]:
+        return await self._write("stage", upkeep.stage, limit)
+
+    async def enlist(self, node: str, name: str, info: dict[str, object]) -> None:
+        await self._write("enlist", members.enlist, self._locks, node, name, info)
+
+    async def retire(self, node: str) -> None:
+        await self._write("retire", members.retire, self._locks, node)
+
+    async def beat(self, node: str) -> Pulse:
+        return await self._write("beat", members.beat, self._locks, node)
+
+    async def peers(self, node: str) -> list[Peer]:
+        return (await self._write("peers", members.beat, self._locks, node)).peers
+
+    async def bury(self, node: str, beat: int | None) -> bool:
+        return await self._write("bury", members.bury, self._locks, node)
+
+    async def rescue(self, limit: int) -> list[Rescued]:
+        return await self._write("rescue", upkeep.rescue, limit)
+
+    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
+        return await self._write("reconcile", upkeep.reconcile, node, held, older_than)
+
+    async def lead(self, node: str, lease: float) -> bool:
+        return await self._write("lead", members.lead, self._locks, node)
+
+    async def resign(self, node: str) -> bool:
+        return await self._write("resign", members.resign, self._locks, node)
+
+    async def intents(self, node: str) -> list[tuple[int, int, Intent]]:
+        return await self._write("intents", upkeep.intents, node)
+
+    async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
+        if progress:
+            await self._write("record_progress", upkeep.record_progress, node, progress)
+
+    async def prune(self, rule: PruneRule, limit: int) -> int:
+        return await self._write("prune", upkeep.prune, rule, limit)
+
+    async def get(self, job_id: int) -> Job | None:
+        return await self._read("get", reads.get, job_id)
+
+    async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
+        return await self._read("find", reads.find, where, after, limit)
+
+    async def count(self, where: JobFilter) -> int:
+        return await self._read("count", reads.count, where)
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        return await self._read("counts", reads.counts)
+
+    async def runs(self, job_id: int) -> list[Run]:
+        return await self._read("runs", reads.runs, job_id)
+
+    async def cancel(self, where: JobFilter) -> Touched:
+        return await self._bulk("cancel", changes.CANCEL, where)
+
+    async def retry(self, where: JobFilter) -> Touched:
+        return await self._bulk("retry", changes.RETRY, where)
+
+    async def delete(self, where: JobFilter) -> Touched:
+        return await self._bulk("delete", changes.DELETE, where)
+
+    async def hold(self, where: JobFilter) -> Touched:
+        return await self._bulk("hold", changes.HOLD, where)
+
+    async def release(self, where: JobFilter) -> Touched:
+        return await self._bulk("release", changes.RELEASE, where)
+
+    async def update(self, job_id: int, changed: JobChanges) -> tuple[Job, Touched]:
+        return await self._write("update", changes.update, job_id, changed)
+
+    async def position(self, job_id: int) -> int | None:
+        return await self._read("position", reads.position, job_id)
+
+    async def nodes(self) -> list[NodeRow]:
+        return await self._read("nodes", members.nodes, self._locks)
+
+    def notifier(self) -> Notifier:
+        """A notifier of the open engine."""
+        return SqliteNotifier(self._writer)
+
+    async def _bulk(self, name: str, verb: changes.BulkVerb, where: JobFilter) -> Touched:
+        """Piece after piece, each with its own deadline; between two of them others' calls have their turn."""
+        touched, last, end = changes.NOTHING, 0, await self._read(name, changes.last_id)
+        while (picked := await self._read(name, changes.pick, verb, where, last, end)) is not None:
+            touched = changes.joined(touched, await self._write(name, changes.change, verb, where, picked))
+            last = picked.last
+        return touched
+
+    async def _write(self, verb: str, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._call(self._writer, verb, lambda session: work(session, *args, **kwargs))
+
+    async def _read(self, verb: str, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._call(self._reader, verb, lambda session: work(session, *args, **kwargs))
+
+    async def _call(self, thread: DatabaseThread, verb: str, work: Callable[[Session], T], *, deadline: bool = True) -> T:
+        if EngineCalled not in self._bus:
+            return await thread.call(work, deadline=deadline)
+        begun = time.monotonic()
+        error: BaseException | None = None
+        try:
+            return await thread.call(work, deadline=deadline)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._bus.emit(EngineCalled(engine=self.name, verb=verb, duration=time.monotonic() - begun, error=error))
+
+
+def _writer_connection(path: Path, config: Config) -> sqlite3.Connection:
+    connection = connect(path, synchronous=config.synchronous, call_timeout=config.call_timeout, read_only=False)
+    connection.execute(_ENDING)
+    return connection
+
+
+def _reader_connection(path: Path, config: Config) -> sqlite3.Connection:
+    return connect(path, synchronous=config.synchronous, call_timeout=config.call_timeout, read_only=True)

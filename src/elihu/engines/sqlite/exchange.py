@@ -1,0 +1,104 @@
+"""Acknowledge and fetch in one transaction, and why an acknowledgement did not come back."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from elihu.engines.base import Ack, Claim, Exchange, Position, Verdict
+from elihu.engines.sqlite.insert import CLOCK
+from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
+from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
+from elihu.engines.sqlite.thread import Session
+from elihu.job import RunResult
+
+_PLAIN: Final = statement("ending_plain")
+_OTHER: Final = statement("ending_other")
+_CLEAR: Final = statement("ending_clear")
+_WIDTH: Final = len(Ack._fields)
+_PEEK: Final = statement("exchange_peek")
+_WRITTEN: Final = statement("exchange_written")
+_HISTORY: Final = statement("exchange_history")
+_ACK: Final = statement("exchange_ack")
+_CLAIMS: Final = statement("exchange_claims")
+_FETCH: Final = statement("exchange_fetch")
+_VERDICTS: Final = statement("verdicts")
+
+
+def exchange(
+    session: Session, node: str, queue: str, free: int, acks: Sequence[Ack], after: Position | None, exclude: Sequence[str]
+) -> Exchange:
+    """Write the ends, then claim: a job given back here can be claimed here."""
+    where: dict[str, Any] = {
+        "node": node,
+        "queue": queue,
+        "free": free,
+        "after_priority": after.priority if after else -1,
+        "after_at": stored_time(after.scheduled_at) if after else 0.0,
+        "after_id": after.id if after else 0,
+        "exclude": dump(exclude),
+    }
+    if not acks and (free <= 0 or not session.row(_PEEK, where)[0]):
+        return Exchange([], [])
+    with session.write():
+        (where["now"],) = session.row(CLOCK)
+        acked = _acknowledge(session, where, acks) if acks else []
+        claims = _claim(session, where) if free > 0 else []
+    return Exchange(acked, claims)
+
+
+def verdicts(session: Session, node: str, acks: Sequence[Ack]) -> dict[tuple[int, int], Verdict]:
+    """What the database says of these ends."""
+    asked = dump([(ack.id, ack.claim, ack.result) for ack in acks])
+    return {(id_, claim): Verdict(verdict) for id_, claim, verdict in session.rows(_VERDICTS, {"node": node, "acks": asked})}
+
+
+def _acknowledge(session: Session, where: dict[str, Any], acks: Sequence[Ack]) -> list[tuple[int, bool]]:
+    plain = {ack.id: ack.claim for ack in acks if _is_plain(ack)}
+    other = [ack for ack in acks if not _is_plain(ack)]
+    if plain:
+        session.execute(_PLAIN, {"done": dump(plain)})
+    for portion in portions(other):
+        session.execute(with_rows(_OTHER, len(portion), _WIDTH), flat(portion))
+    (written,) = session.row(_WRITTEN, where)
+    if other:
+        session.execute(_HISTORY, where)
+    session.execute(_ACK, where)
+    session.execute(_CLEAR)
+    return [(id_, bool(awaited)) for id_, awaited in json.loads(written)]
+
+
+def _is_plain(ack: Ack) -> bool:
+    return ack.result is RunResult.COMPLETED and ack.value is None and ack.log is None and ack.reason is None
+
+
+def _claim(session: Session, where: dict[str, Any]) -> list[Claim]:
+    (found,) = session.row(_CLAIMS, where)
+    rows = json.loads(found)
+    if rows:
+        session.execute(_FETCH, where)
+    started_at = moment(where["now"])
+    return [_claim_from(row, started_at) for row in rows]
+
+
+def _claim_from(row: Sequence[Any], started_at: datetime) -> Claim:
+    """A row of ``exchange_claims.sql``."""
+    id_, claim, task, args, attempt, max_attempts, orphans, priority, scheduled, inserted, tags, options, meta, unique_key, awaited = row
+    return Claim(
+        id=id_,
+        claim=claim,
+        task=task,
+        args=args,
+        attempt=attempt,
+        max_attempts=max_attempts,
+        orphans=orphans,
+        priority=priority,
+        scheduled_at=moment(scheduled / MICROSECONDS),
+        inserted_at=moment(inserted / MICROSECONDS),
+        started_at=started_at,
+        tags=() if tags == "[]" else tuple(json.loads(tags)),
+        options=options,
+        meta=meta,
+        unique_key=unique_key,
+        awaited=bool(awaited),
+    )

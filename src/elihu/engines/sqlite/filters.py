@@ -1,0 +1,48 @@
+"""Conditions of the jobs API, put together from constant pieces; every value is a parameter."""
+
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from elihu.engines.sqlite.rows import dump
+from elihu.job import JobFilter, JobState
+
+SMALLEST_ID: Final = -(2**63)
+LARGEST_ID: Final = 2**63 - 1
+
+_PIECES: Final = {
+    "ids": "id IN (SELECT value FROM json_each(:ids))",
+    "queue": "queue IN (SELECT value FROM json_each(:queue))",
+    "task": "task IN (SELECT value FROM json_each(:task))",
+    "tags": "EXISTS (SELECT 1 FROM json_each(job.tags) t WHERE t.value IN (SELECT value FROM json_each(:tags)))",
+    "node": "node IN (SELECT value FROM json_each(:node))",
+}
+
+
+class Where(NamedTuple):
+    """A condition, and its parameters by name."""
+
+    sql: str
+    values: dict[str, Any]
+
+
+def where(filter_: JobFilter, states: Collection[JobState] = frozenset(JobState)) -> Where:
+    """What ``filter_`` covers among ``states``, which are written as constants: only then do partial indexes apply."""
+    wanted = [state for state in JobState if state in states and (filter_.state is None or state in filter_.state)]
+    names = ", ".join(f"'{state.value}'" for state in wanted)
+    pieces = ["true" if len(wanted) == len(JobState) else f"state IN ({names})"]
+    values: dict[str, Any] = {}
+    for field, piece in _PIECES.items():
+        allowed = getattr(filter_, field)
+        if allowed is not None:
+            pieces.append(piece)
+            values[field] = dump(_storable(allowed) if field == "ids" else list(allowed))
+    return Where(" AND ".join(pieces), values)
+
+
+def is_storable(id_: int) -> bool:
+    """Whether a job can have this id at all."""
+    return SMALLEST_ID <= id_ <= LARGEST_ID
+
+
+def _storable(ids: Collection[int]) -> list[int]:
+    return sorted({id_ for id_ in ids if is_storable(id_)})

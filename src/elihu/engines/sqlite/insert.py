@@ -1,0 +1,104 @@
+"""Storing jobs."""
+
+import json
+from collections.abc import Sequence
+from math import floor
+from typing import Any, Final
+
+from elihu.engines.base import Inserted
+from elihu.engines.sqlite.queries import LARGEST, flat, portions, statement, with_rows
+from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, nearest, stored_time
+from elihu.engines.sqlite.thread import Session
+from elihu.job import JobState, NewJob
+
+KEPT: Final = 30 * 86_400.0
+"""Seconds for which a job is kept whose uniqueness covers finished jobs and has no period."""
+
+CLOCK: Final = statement("clock")
+_INSERT: Final = statement("insert")
+_TWINS: Final = statement("insert_twins")
+_WIDTH: Final = 14
+
+
+def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
+    """Store ``jobs``, in order and all or none."""
+    if len(jobs) <= LARGEST and len(jobs).bit_count() == 1 and all(job.unique_key is None for job in jobs):
+        now = _now(session)
+        return _store(session, [_row(job, now) for job in jobs])
+    with session.write():
+        now = _now(session)
+        rows = [_row(job, now) for job in jobs]
+        if all(job.unique_key is None for job in jobs):
+            return _store(session, rows)
+        return _store_unique(session, rows)
+
+
+def _store(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
+    stored: list[Inserted] = []
+    for portion in portions(rows):
+        cursor = session.execute(with_rows(_INSERT, len(portion), _WIDTH), flat(portion))
+        assert cursor.lastrowid is not None
+        first = cursor.lastrowid - len(portion) + 1
+        stored += [_inserted(first + offset, row) for offset, row in enumerate(portion)]
+    return stored
+
+
+def _store_unique(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
+    holders = _holders(session, {row[9] for row in rows if row[9] is not None})
+    fresh: list[tuple[Any, ...]] = []
+    keys = set(holders)
+    for row in rows:
+        if row[9] is None or row[9] not in keys:
+            fresh.append(row)
+            keys.add(row[9])
+    answers: list[Inserted] = []
+    stored = iter(_store(session, fresh))
+    for row in rows:
+        if row[9] is None:
+            answers.append(next(stored))
+        elif row[9] in holders:
+            answers.append(holders[row[9]])
+        else:
+            answers.append(next(stored))
+            holders[row[9]] = answers[-1]._replace(conflict=True)
+    return answers
+
+
+def _holders(session: Session, keys: set[str]) -> dict[str, Inserted]:
+    (found,) = session.row(_TWINS, {"keys": dump(sorted(keys))})
+    return {
+        key: Inserted(id_, JobState(state), moment(inserted / MICROSECONDS), moment(scheduled / MICROSECONDS), True, key)
+        for key, id_, state, inserted, scheduled in json.loads(found)
+    }
+
+
+def _now(session: Session) -> float:
+    (now,) = session.row(CLOCK)
+    return float(now)
+
+
+def _row(job: NewJob, now: float) -> tuple[Any, ...]:
+    at = stored_time(job.run_at) if job.run_at is not None else nearest(now + (job.delay or 0.0))
+    state = JobState.SUSPENDED if job.hold else JobState.SCHEDULED if at > now else JobState.AVAILABLE
+    key, keep_until = _unique(job, now)
+    return (
+        state.value, job.queue, job.task, job.priority, job.max_attempts, job.args, job.options, job.meta,
+        dump(job.tags) if job.tags else "[]", key, job.unique_scope, now, at, keep_until,
+    )  # fmt: skip
+
+
+def _unique(job: NewJob, now: float) -> tuple[str | None, float | None]:
+    """The stored key, which ends in the number of the window, and until when the job must be kept for it."""
+    if job.unique_key is None:
+        return None, None
+    key = job.unique_key.hex()
+    until = now + KEPT
+    if job.unique_period is not None:
+        window = floor(now / job.unique_period)
+        key = f"{key}:{window}"
+        until = (window + 1) * job.unique_period
+    return key, until if job.unique_scope else None
+
+
+def _inserted(id_: int, row: tuple[Any, ...]) -> Inserted:
+    return Inserted(id_, JobState(row[0]), moment(row[11]), moment(row[12]), False, row[9])

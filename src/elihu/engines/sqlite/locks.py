@@ -1,0 +1,146 @@
+"""Who lives and who leads, told by file locks beside the database.
+
+A node holds ``<database>-node-<id>.lock`` and the leader ``<database>-leader.lock``, each by ``flock``: the kernel lets go of it when
+the process ends, however it ends, and keeps it while the process is stopped. A lock belongs to the open file, so two nodes of
+one process do not see through each other. The files are closed on ``exec`` and in forked children.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+from weakref import WeakSet
+
+_MODE: Final = 0o644
+
+
+class Locks:
+    """The locks that one engine holds beside the database at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._nodes: dict[str, int] = {}
+        self._leader: tuple[str, int] | None = None
+        _all.add(self)
+
+    def take_node(self, node: str) -> None:
+        """Hold the lock of ``node``, or go on holding it. Raises ``OSError``."""
+        if node in self._nodes:
+            return
+        held = _lock(self._node_path(node))
+        if held is None:
+            raise BlockingIOError(f"{self._node_path(node)} is locked by another process")
+        self._nodes[node] = held
+
+    def drop_node(self, node: str) -> None:
+        """Remove the lock of ``node``, held here or nowhere."""
+        self._node_path(node).unlink(missing_ok=True)
+        held = self._nodes.pop(node, None)
+        if held is not None:
+            os.close(held)
+
+    def is_dead(self, node: str) -> bool:
+        """Whether nobody holds the lock of ``node``. A shared lock asks: two that look at once do not take each other for the node.
+        What cannot be looked at is taken to live."""
+        try:
+            probe = os.open(self._node_path(node), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        try:
+            fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(probe)
+
+    def lead(self, node: str) -> bool:
+        """Hold the leader's lock for ``node``, or go on holding it; whether it does. Raises ``OSError``."""
+        path = self._leader_path()
+        if self._leader is not None:
+            holder, held = self._leader
+            if _is_file(held, path):
+                return holder == node
+            self._leader = None
+            os.close(held)
+        fresh = _lock(path)
+        if fresh is None:
+            return False
+        self._leader = node, fresh
+        os.ftruncate(fresh, 0)
+        os.pwrite(fresh, node.encode(), 0)
+        return True
+
+    def resign(self, node: str) -> bool:
+        """Let go of the leader's lock; whether ``node`` held it."""
+        if self._leader is None or self._leader[0] != node:
+            return False
+        held, self._leader = self._leader[1], None
+        os.ftruncate(held, 0)
+        os.close(held)
+        return True
+
+    @property
+    def leader_here(self) -> str | None:
+        """The node for which this engine holds the leader's lock."""
+        return self._leader[0] if self._leader else None
+
+    def leader(self) -> str | None:
+        """The node that holds the leader's lock, or held it when it died."""
+        try:
+            return self._leader_path().read_text() or None
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        """Let go of every lock and leave the files, as the end of the process would. In a forked child the parent keeps its locks."""
+        held = [*self._nodes.values(), *([self._leader[1]] if self._leader else [])]
+        self._nodes.clear()
+        self._leader = None
+        for descriptor in held:
+            os.close(descriptor)
+
+    def _node_path(self, node: str) -> Path:
+        return self._path.with_name(f"{self._path.name}-node-{node}.lock")
+
+    def _leader_path(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-leader.lock")
+
+
+def _lock(path: Path) -> int | None:
+    """The file at ``path``, made where there is none, exclusively locked; None while another holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_file(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    """Whether ``path`` still names the open file: a lock on one that was removed guards nothing."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+_all: WeakSet[Locks] = WeakSet()
+
+
+def _close_in_child() -> None:
+    for locks in list(_all):
+        locks.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,65 @@
+"""Nodes and their leader: rows tell who there is, locks who lives."""
+
+from typing import Final
+
+from elihu.engines.base import NodeRow, Peer, Pulse
+from elihu.engines.sqlite.locks import Locks
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.rows import dump, node_from
+from elihu.engines.sqlite.thread import Session
+
+_ENLIST: Final = statement("enlist")
+_BURY: Final = statement("bury")
+_PEERS: Final = statement("peers")
+_NODES: Final = statement("nodes")
+
+
+def enlist(session: Session, locks: Locks, node: str, name: str, info: dict[str, object]) -> None:
+    """Take the lock, then write the row: whoever sees the row finds the lock held."""
+    locks.take_node(node)
+    try:
+        session.execute(_ENLIST, {"node": node, "name": name, "info": dump(info)})
+    except BaseException:
+        locks.drop_node(node)
+        raise
+
+
+def retire(session: Session, locks: Locks, node: str) -> None:
+    """Remove the row, then let go of the lock."""
+    session.rows(_BURY, {"node": node})
+    locks.drop_node(node)
+
+
+def beat(session: Session, locks: Locks, node: str) -> Pulse:
+    """Look at everybody; the lock needs no renewal."""
+    ids = [id_ for (id_,) in session.rows(_PEERS)]
+    return Pulse(node in ids, [Peer(id_, None, locks.is_dead(id_)) for id_ in ids if id_ != node], None)
+
+
+def bury(session: Session, locks: Locks, node: str) -> bool:
+    """Remove the row of a node that is still dead, then its lock file."""
+    if not locks.is_dead(node):
+        return False
+    buried = bool(session.rows(_BURY, {"node": node}))
+    if buried:
+        locks.drop_node(node)
+    return buried
+
+
+def lead(session: Session, locks: Locks, node: str) -> bool:
+    """Take the leader's lock, or go on holding it. One that this engine holds for a node that is no more is let go of first."""
+    holder = locks.leader_here
+    if holder not in {None, node} and (holder,) not in session.rows(_PEERS):
+        locks.resign(str(holder))
+    return locks.lead(node)
+
+
+def resign(session: Session, locks: Locks, node: str) -> bool:
+    """Let go of the leader's lock."""
+    return locks.resign(node)
+
+
+def nodes(session: Session, locks: Locks) -> list[NodeRow]:
+    """All nodes, oldest first."""
+    leader = locks.leader()
+    return [node_from(row, leader) for row in session.rows(_NODES)]

@@ -1,0 +1,83 @@
+"""The tables: their version, and the migrations that make them."""
+
+import sqlite3
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from elihu.engines.sqlite.thread import Session
+from elihu.errors import SchemaError, SchemaOutdated, SchemaTooNew
+
+
+class Migration(NamedTuple):
+    """One step forward, as SQL."""
+
+    version: int
+    name: str
+    sql: str
+
+
+def _load() -> tuple[Migration, ...]:
+    folder = files(__package__) / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple(Migration(int(name[:4]), name, (folder / name).read_text("utf-8")) for name in names)
+
+
+MIGRATIONS: Final = _load()
+NEWEST: Final = MIGRATIONS[-1].version
+
+
+def migration_sql(schema: str) -> str:
+    """Every migration as one script for the ``sqlite3`` shell; ``schema`` is of no account, a file holds one app."""
+    steps = "\n".join(f"-- {migration.name}\n{migration.sql}" for migration in MIGRATIONS)
+    return f"BEGIN IMMEDIATE;\n{steps}COMMIT;\n"
+
+
+def version(session: Session) -> int:
+    """The version of the tables; 0 where there are none."""
+    if session.row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'") is None:
+        return 0
+    found = session.row("SELECT value FROM meta WHERE key = 'schema_version'")
+    return int(found[0]) if found else 0
+
+
+def migrate(session: Session) -> list[int]:
+    """Apply what is missing; the write lock lets one process in at a time. Raises ``SchemaTooNew``."""
+    with session.write():
+        present = version(session)
+        check_not_newer(present)
+        missing = [migration for migration in MIGRATIONS if migration.version > present]
+        for migration in missing:
+            _apply(session, migration)
+    return [migration.version for migration in missing]
+
+
+def check(session: Session) -> None:
+    """Raise unless the tables fit; make them where there are none."""
+    present = version(session)
+    if present == 0:
+        migrate(session)
+        return
+    check_not_newer(present)
+    if present < NEWEST:
+        raise SchemaOutdated(f"expected tables of version {NEWEST}, got version {present}: run elihu migrate")
+
+
+def check_not_newer(present: int) -> None:
+    """Raise ``SchemaTooNew`` where the tables are newer than this code."""
+    if present > NEWEST:
+        raise SchemaTooNew(f"expected tables of version {NEWEST} or older, got version {present}: they were made by a newer Elihu")
+
+
+def _apply(session: Session, migration: Migration) -> None:
+    """Statement by statement: executescript() would commit first."""
+    text = ""
+    try:
+        for line in migration.sql.splitlines(keepends=True):
+            text += line
+            if sqlite3.complete_statement(text):
+                session.execute(text)
+                text = ""
+    except sqlite3.OperationalError as error:
+        if "already exists" not in str(error):
+            raise
+        raise SchemaError(f'expected a database without tables of these names, got "{error}": give Elihu a file of its own') from error

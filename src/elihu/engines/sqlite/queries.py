@@ -1,0 +1,38 @@
+"""The statements in ``sql/``, one verb a file, and what little is put into them."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+LARGEST: Final = 512
+"""Rows of values in one statement: with eleven to fourteen values each, well below SQLite's limit of 32,766 parameters."""
+
+
+def statement(name: str) -> str:
+    """The statement of ``sql/<name>.sql`` without the lines that say why it is written so."""
+    lines = (files(__package__) / "sql" / f"{name}.sql").read_text("utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.startswith("--"))
+
+
+@cache
+def with_rows(text: str, rows: int, width: int) -> str:
+    """The statement with ``{rows}`` made into ``rows`` rows of ``width`` parameters."""
+    row = f"({', '.join('?' * width)})"
+    return text.replace("{rows}", ", ".join([row] * rows))
+
+
+def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """``items`` in order, in portions whose sizes are powers of two: so few statements are ever prepared."""
+    start = 0
+    while left := len(items) - start:
+        size = min(LARGEST, 1 << (left.bit_length() - 1))
+        yield items[start : start + size]
+        start += size
+
+
+def flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """The values of all rows in one list."""
+    return [value for row in rows for value in row]

@@ -1,0 +1,2 @@
+-- How many jobs a filter covers.
+SELECT count(*) FROM job WHERE {where}

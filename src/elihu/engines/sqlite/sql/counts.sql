@@ -1,0 +1,2 @@
+-- Jobs by queue and state.
+SELECT queue, state, count(*) FROM job GROUP BY queue, state

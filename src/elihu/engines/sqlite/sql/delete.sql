@@ -1,0 +1,2 @@
+-- Remove jobs.
+DELETE FROM job WHERE id IN (SELECT value FROM json_each(:ids))

@@ -1,0 +1,2 @@
+-- The next exchange begins with none.
+DELETE FROM temp.ending

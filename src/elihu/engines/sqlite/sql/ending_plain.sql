@@ -1,0 +1,2 @@
+-- Plain completions, :done an object of id → claim: most ends are such, and two numbers of JSON cost less than eleven values.
+INSERT INTO temp.ending (id, claim, result, state, uncount) SELECT CAST(key AS INTEGER), value, 'completed', 'completed', 0 FROM json_each(:done)

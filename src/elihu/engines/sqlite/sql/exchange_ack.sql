@@ -1,0 +1,19 @@
+-- Write the ends under the guard. A wish to cancel wins over every state from which the job would run again. A job given back with a delay
+-- before it ever started (no attempt counts) loses started_at, so that it can still expire. +node as in exchange_written.
+UPDATE job SET
+  state = e.final,
+  attempt = attempt - e.uncount,
+  intent = CASE WHEN intent = 'on_error' AND e.final IN ('available', 'scheduled', 'retryable') THEN intent END,
+  reason = e.reason,
+  result = e.value,
+  orphans = CASE WHEN e.result = 'released' THEN orphans ELSE 0 END,
+  scheduled_at = CASE WHEN e.delay IS NOT NULL AND e.final IN ('available', 'scheduled', 'retryable')
+    THEN round((:now + e.delay) * 1000000.0) / 1000000.0 ELSE scheduled_at END,
+  started_at = CASE WHEN e.result = 'released' AND e.delay IS NOT NULL AND attempt = e.uncount THEN NULL ELSE started_at END,
+  finished_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN :now END
+FROM (
+  SELECT d.*, CASE WHEN j.intent = 'cancel' AND d.state IN ('available', 'scheduled', 'retryable') THEN 'cancelled' ELSE d.state END AS final
+  FROM temp.ending d CROSS JOIN job j
+  WHERE j.id = d.id AND j.state = 'executing' AND j.claim = d.claim AND +j.node = :node
+) e
+WHERE job.id = e.id

@@ -1,0 +1,7 @@
+-- A page of jobs, newest first.
+SELECT id, state, queue, task, args, meta, tags, priority, attempt, max_attempts, unique_key, inserted_at, scheduled_at, started_at, finished_at,
+  reason, result, progress, node
+FROM job
+WHERE id < :after AND {where}
+ORDER BY id DESC
+LIMIT :limit

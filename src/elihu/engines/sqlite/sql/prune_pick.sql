@@ -1,0 +1,10 @@
+-- The oldest :limit jobs that a retention rule covers, read without the write lock. The list of states is the condition of job_finished,
+-- without which the planner cannot use it.
+SELECT json_group_array(id) FROM (
+  SELECT id FROM job INDEXED BY job_finished
+  WHERE state IN ('completed', 'discarded', 'cancelled') AND state = :state AND finished_at < :now - :age
+    AND (keep_until IS NULL OR keep_until <= :now)
+    AND (:queue IS NULL OR queue = :queue) AND (:task IS NULL OR task = :task)
+    AND queue NOT IN (SELECT value FROM json_each(:except_queues)) AND task NOT IN (SELECT value FROM json_each(:except_tasks))
+  ORDER BY finished_at
+  LIMIT :limit)

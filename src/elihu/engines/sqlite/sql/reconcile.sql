@@ -1,0 +1,8 @@
+-- Give them back, not counted. A wish to cancel is kept.
+UPDATE job SET
+  state = CASE WHEN intent = 'cancel' THEN 'cancelled' ELSE 'available' END,
+  attempt = attempt - 1,
+  reason = CASE WHEN intent = 'cancel' THEN 'cancelled' END,
+  finished_at = CASE WHEN intent = 'cancel' THEN :now END,
+  intent = CASE WHEN intent = 'on_error' THEN intent END
+WHERE id IN (SELECT value FROM json_each(:ids))

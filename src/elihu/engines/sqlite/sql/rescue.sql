@@ -1,0 +1,26 @@
+-- End the attempts of the jobs :ids, which rescue_lost named under the same lock. The first orphaning gives a job back at once, the second with
+-- a delay and jitter, the third in a row (max_orphans in its options) discards it; so does the last attempt. A wish to cancel
+-- outlives the node. max_orphans is read as 3 unless it is a small whole number.
+UPDATE job SET
+  state = p.final,
+  attempt = attempt - transactional,
+  orphans = orphans + 1,
+  intent = CASE WHEN p.spent AND p.final = 'available' THEN 'on_error' END,
+  reason = CASE p.final WHEN 'discarded' THEN 'orphaned' WHEN 'cancelled' THEN 'cancelled' END,
+  finished_at = CASE WHEN p.final IN ('discarded', 'cancelled') THEN :now END,
+  scheduled_at = CASE WHEN p.final = 'retryable' THEN round((:now + 17.0 * (1.0 + abs(random() % 1000000) / 1000000.0)) * 1000000.0) / 1000000.0
+    ELSE scheduled_at END
+FROM (
+  SELECT id, spent, CASE
+      WHEN intent = 'cancel' THEN 'cancelled'
+      WHEN spent AND NOT (has_on_error AND intent IS NOT 'on_error') THEN 'discarded'
+      WHEN orphans = 0 OR spent THEN 'available'
+      ELSE 'retryable'
+    END AS final
+  FROM (
+    SELECT job.id, intent, orphans, has_on_error, attempt - transactional >= max_attempts OR orphans + 1 >= CASE
+        WHEN json_type(options, '$.max_orphans') = 'integer' AND options ->> 'max_orphans' BETWEEN 0 AND 9999 THEN options ->> 'max_orphans'
+        ELSE 3
+      END AS spent
+    FROM json_each(:ids) i CROSS JOIN job ON job.id = i.value)) p
+WHERE job.id = p.id

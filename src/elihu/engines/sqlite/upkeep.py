@@ -1,0 +1,122 @@
+"""What the services of a node do to jobs: stage, rescue, reconcile, prune."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from elihu.engines.base import PruneRule, Rescued
+from elihu.engines.sqlite.insert import CLOCK
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.rows import dump
+from elihu.engines.sqlite.thread import Session
+from elihu.job import Intent, JobState
+
+_DUE: Final = statement("stage_due")
+_STAGE: Final = statement("stage")
+_READY: Final = statement("stage_ready")
+_LOST: Final = statement("rescue_lost")
+_RESCUE_HISTORY: Final = statement("rescue_history")
+_RESCUE: Final = statement("rescue")
+_RESCUED: Final = statement("rescued")
+_RECONCILE_LOST: Final = statement("reconcile_lost")
+_RECONCILE_HISTORY: Final = statement("reconcile_history")
+_RECONCILE: Final = statement("reconcile")
+_INTENTS: Final = statement("intents")
+_PROGRESS: Final = statement("progress")
+_PRUNE_PICK: Final = statement("prune_pick")
+_PRUNE: Final = statement("prune")
+_PRUNE_RUNS: Final = statement("prune_runs")
+
+_ALL: Final = -1
+_KNOWN: Final = frozenset(Intent)
+
+
+def stage(session: Session, limit: int) -> dict[str, int]:
+    """Make due jobs available; the count for each queue that has available jobs then."""
+    staged: dict[str, int] = {}
+    if session.rows(_DUE, {"now": session.row(CLOCK)[0], "limit": 1}):
+        with session.write():
+            due = {"now": session.row(CLOCK)[0], "limit": limit}
+            staged = dict(session.rows(_DUE, due))
+            session.execute(_STAGE, due)
+    ready = {queue for (queue,) in session.rows(_READY)}
+    return dict.fromkeys(ready, 0) | staged
+
+
+def rescue(session: Session, limit: int) -> list[Rescued]:
+    """End orphaned attempts, all in one statement; where one row makes that fail, one by one, past the bad ones."""
+    if session.row(_LOST, {"limit": 1})[0] == "[]":
+        return []
+    try:
+        with session.write():
+            return _rescue(session, session.row(_LOST, {"limit": limit})[0])
+    except sqlite3.IntegrityError:
+        with session.write():
+            return _rescue_singly(session, limit)
+
+
+def _rescue(session: Session, ids: str) -> list[Rescued]:
+    now = session.row(CLOCK)[0]
+    session.execute(_RESCUE_HISTORY, {"ids": ids, "now": now})
+    session.execute(_RESCUE, {"ids": ids, "now": now})
+    return [Rescued(id_, queue, JobState(state), bool(awaited)) for id_, queue, state, awaited in session.rows(_RESCUED, {"ids": ids})]
+
+
+def _rescue_singly(session: Session, limit: int) -> list[Rescued]:
+    rescued: list[Rescued] = []
+    for id_ in json.loads(session.row(_LOST, {"limit": _ALL})[0]):
+        session.execute("SAVEPOINT one")
+        try:
+            rescued += _rescue(session, dump([id_]))
+        except sqlite3.IntegrityError:
+            session.execute("ROLLBACK TO one")
+        session.execute("RELEASE one")
+        if len(rescued) >= limit:
+            break
+    return rescued
+
+
+def reconcile(session: Session, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
+    """Give back what the node executes without knowing."""
+    asked = {"node": node, "held": dump(held), "older_than": older_than}
+    if not session.rows(_RECONCILE_LOST, asked):
+        return []
+    with session.write():
+        lost: list[tuple[int, str]] = session.rows(_RECONCILE_LOST, asked)
+        given_back: dict[str, Any] = {"ids": dump([id_ for id_, _ in lost]), "now": session.row(CLOCK)[0]}
+        session.execute(_RECONCILE_HISTORY, given_back)
+        session.execute(_RECONCILE, given_back)
+    return lost
+
+
+def intents(session: Session, node: str) -> list[tuple[int, int, Intent]]:
+    """The wishes that this code knows."""
+    return [(id_, claim, Intent(wish)) for id_, claim, wish in session.rows(_INTENTS, {"node": node}) if wish in _KNOWN]
+
+
+def record_progress(session: Session, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
+    """Store progress under the guard."""
+    with session.write():
+        session.execute(_PROGRESS, {"node": node, "progress": dump(progress)})
+
+
+def prune(session: Session, rule: PruneRule, limit: int) -> int:
+    """Pick without the write lock, then remove what is still as it was."""
+    asked = {
+        "now": session.row(CLOCK)[0],
+        "state": rule.state.value,
+        "age": rule.age,
+        "queue": rule.queue,
+        "task": rule.task,
+        "except_queues": dump(rule.except_queues),
+        "except_tasks": dump(rule.except_tasks),
+        "limit": limit,
+    }
+    (asked["ids"],) = session.row(_PRUNE_PICK, asked)
+    if asked["ids"] == "[]":
+        return 0
+    with session.write():
+        removed = session.execute(_PRUNE, asked).rowcount
+        session.execute(_PRUNE_RUNS, asked)
+    return removed

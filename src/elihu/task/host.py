@@ -1,0 +1,27 @@
+"""What a task needs of the app it belongs to."""
+
+from typing import Protocol
+
+from elihu.job import Job, NewJob
+
+
+class Host(Protocol):
+    """Stores jobs: the app, as tasks see it."""
+
+    @property
+    def max_args(self) -> int:
+        """Bytes of JSON that a job's arguments may have."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether the app has ended, so that its tasks may go to another."""
+        ...
+
+    def enqueue(self, new: NewJob, /) -> Job:
+        """Store ``new`` and wait for the commit, in synchronous code."""
+        ...
+
+    async def aenqueue(self, new: NewJob, /) -> Job:
+        """Store ``new``; return after the commit."""
+        ...

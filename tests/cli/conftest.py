@@ -1,0 +1,34 @@
+"""Folders in which the command line is tried."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Shell
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Shell]:
+    """A shell whose commands get no setting but the defaults."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    shell = Shell(folder, {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")})
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def shell(bare: Shell, database_url: str) -> Shell:
+    """A shell whose commands work with an empty database, once on each engine."""
+    bare.environ["ELIHU_DATABASE_URL"] = database_url
+    return bare
+
+
+@pytest.fixture
+def shop(shell: Shell) -> Shell:
+    """The same with its tables made, and an app with tasks."""
+    shell.environ["ELIHU_APP"] = "shop:app"
+    shell("migrate")
+    return shell

@@ -1,0 +1,177 @@
+"""The command line as its users meet it: in processes of its own, in a folder with an app."""
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+BOUND = 30.0
+"""Seconds after which a command that has not done what it should is given up."""
+
+SHOP = """
+import asyncio
+import sys
+from elihu import Context, Elihu, Snooze, Unique
+
+app = Elihu()
+
+
+@app.task
+async def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task(name="once", unique=Unique())
+def once(number: int) -> None:
+    pass
+
+
+@app.task(name="fail", max_attempts=1)
+def fail() -> None:
+    raise ValueError("a [red]bad[/red] thing")
+
+
+@app.task(name="long")
+async def long(*, ctx: Context) -> None:
+    print("long job begins", flush=True)
+    await ctx.wait_cancelled()
+
+
+@app.task(name="brief")
+async def brief() -> None:
+    print("brief job ran", flush=True)
+
+
+@app.task(name="mailed", queue="mail")
+async def mailed() -> None:
+    print("mail job ran", flush=True)
+"""
+
+
+class Process:
+    """A running command, of which a test reads one line after the other."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.seen: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._errors: list[str] = []
+        assert process.stdout
+        assert process.stderr
+        self._readers = [
+            threading.Thread(target=self._read, args=(process.stdout, self._lines.put), daemon=True),
+            threading.Thread(target=self._read, args=(process.stderr, self._errors.append), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def wait_for(self, text: str) -> str:
+        """The next line of standard output that holds ``text``."""
+        deadline = time.monotonic() + BOUND
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"expected a line with {text!r}, got {self.seen} and on stderr {self.errors}")
+            self.seen.append(line)
+            if text in line:
+                return line
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for the process's end and return its status."""
+        status = self.process.wait(BOUND)
+        for reader in self._readers:
+            reader.join(BOUND)
+        while (line := self._lines.get(timeout=BOUND)) is not None:
+            self.seen.append(line)
+        return status
+
+    @property
+    def errors(self) -> str:
+        """Standard error so far."""
+        return "".join(self._errors)
+
+    def _read(self, stream: IO[str], keep: Callable[[str | None], None]) -> None:
+        for line in stream:
+            keep(line)
+        if stream is self.process.stdout:
+            keep(None)
+
+
+class Shell:
+    """Runs ``python -m elihu`` in a folder that holds an app, ``shop:app``."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder = folder
+        self.environ = environ
+        self._processes: list[Process] = []
+        (folder / "shop.py").write_text(SHOP)
+
+    def __call__(self, *arguments: str, status: int = 0, text: str | None = None) -> str:
+        """Run a command to its end and return what it printed; on another exit status than ``status`` the test fails."""
+        done = self.run(*arguments, text=text)
+        assert done.returncode == status, done.stderr + done.stdout
+        return done.stdout
+
+    def run(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "elihu", *arguments],
+            check=False,
+            cwd=self.folder,
+            env=self.environ,
+            input=text or "",
+            capture_output=True,
+            text=True,
+            timeout=BOUND,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        """Run a command and read the JSON it printed."""
+        return json.loads(self(*arguments, "--json"))
+
+    def refused(self, *arguments: str, status: int) -> str:
+        """Run a command that must fail with ``status`` and return what it says: one line on standard error, no traceback."""
+        done = self.run(*arguments)
+        assert done.returncode == status, done.stderr + done.stdout
+        assert not done.stdout
+        assert "Traceback" not in done.stderr
+        if status == 1:
+            assert done.stderr.startswith("elihu: ")
+            assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    def begin(self, *arguments: str) -> Process:
+        """Start a command that runs until it is stopped; it is killed with the test."""
+        process = Process(
+            subprocess.Popen(
+                [sys.executable, "-u", "-m", "elihu", *arguments],
+                cwd=self.folder,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for process in self._processes:
+            if process.process.poll() is None:
+                process.process.kill()
+            process.end()

@@ -1,0 +1,79 @@
+"""Help: complete, and quick, since it imports nothing that is heavy."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from elihu.cli.main import COMMANDS, cli
+
+HEAVY = {"pydantic", "pydantic_core", "rich", "asyncpg", "sqlite3", "uvloop", "asyncio", "tomllib", "ssl"}
+
+
+def modules_after(*arguments: str) -> set[str]:
+    code = (
+        "import sys\n"
+        "from elihu.cli.main import cli\n"
+        f"cli({list(arguments)!r}, prog_name='elihu', standalone_mode=False)\n"
+        "print('MODULES', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
+    return {name.partition(".")[0] for name in done.stdout.rpartition("MODULES")[2].split()}
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("jobs", "--help"), ("jobs", "ls", "--help"), ("up", "--help"), ("enqueue", "--help")])
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert not modules_after(*arguments) & (HEAVY - ({"asyncio", "ssl"} if arguments[0] == "up" else set()))
+
+
+def test_every_command_is_listed_with_its_line() -> None:
+    text = CliRunner().invoke(cli, ["--help"]).output
+    for name, (_, line) in COMMANDS.items():
+        assert f"  {name}" in text
+        assert line in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_in_the_list_is_that_of_the_command(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command
+    assert command.name == name
+    assert (command.help or "").partition("\n\n")[0] == COMMANDS[name][1]
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        found.append((*path, name))
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", commands(cli), ids=" ".join)
+def test_every_command_helps(path: tuple[str, ...]) -> None:
+    for flag in ("--help", "-h"):
+        result = CliRunner().invoke(cli, [*path, flag])
+        assert result.exit_code == 0
+        assert f"Usage: cli {' '.join(path)}" in result.output
+        assert "--database URL" in result.output
+        assert ("--json" in result.output) == (path[0] not in {"up", "start"})
+
+
+def test_the_verbs_of_the_contract_are_there() -> None:
+    names = {" ".join(path) for path in commands(cli)}
+    verbs = ["ls", "show", "runs", "cancel", "retry", "delete", "hold", "release", "position"]
+    assert names >= {"up", "start", "migrate", "enqueue", "nodes ls", *(f"jobs {verb}" for verb in verbs)}
+
+
+def test_version_and_help_of_the_process() -> None:
+    for start in ([sys.executable, "-m", "elihu"],):
+        done = subprocess.run([*start, "--version"], check=True, capture_output=True, text=True, timeout=30)
+        assert done.stdout.startswith("elihu ")
+        done = subprocess.run([*start, "--help"], check=True, capture_output=True, text=True, timeout=30)
+        assert done.stdout.startswith("Usage: elihu ")

@@ -1,0 +1,180 @@
+"""``up`` and ``start``: what they print, what ends them, and how."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.shell import BOUND, Shell
+
+BLOCKED = """
+import asyncio
+from contextlib import asynccontextmanager
+from elihu import Elihu
+
+
+@asynccontextmanager
+async def lifespan(app):
+    print("lifespan begins", flush=True)
+    await asyncio.Event().wait()
+    yield
+
+
+app = Elihu(lifespan=lifespan)
+"""
+
+
+def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) -> None:
+    node = shop.begin("start")
+    assert node.wait_for("database").split(maxsplit=1)[1].strip() == f"{database_url} (schema elihu)"
+    assert node.wait_for("queues").split()[1] == "default=10"
+    identity = node.wait_for("node").split()[1]
+    assert [(each["id"], each["info"]["queues"]) for each in shop.json("nodes", "ls")] == [(identity, {"default": 10})]
+    shop("enqueue", "brief")
+    node.wait_for("brief job ran")
+    node.signal(signal.SIGTERM)
+    node.wait_for("stopping: running jobs have 15 s to end")
+    assert node.end() == 0
+    assert "every job is finished or given back" in node.seen[-1]
+    assert "Traceback" not in node.errors
+    assert shop.json("nodes", "ls") == []
+    assert shop.json("jobs", "show", "1")["state"] == "completed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_wait(shop: Shell, number: signal.Signals) -> None:
+    shop.environ["ELIHU_GRACE"] = "1h"
+    node = shop.begin("start")
+    shop("enqueue", "long")
+    node.wait_for("long job begins")
+    node.signal(number)
+    node.wait_for("stopping")
+    node.signal(number)
+    assert node.end() == 0
+    job = shop.json("jobs", "show", "1")
+    assert (job["state"], job["attempt"]) == ("available", 0)
+    assert [run["result"] for run in shop.json("jobs", "runs", "1")] == ["released"]
+
+
+def test_only_the_queues_named_are_served(shop: Shell) -> None:
+    shop("enqueue", "mailed")
+    shop("enqueue", "brief")
+    node = shop.begin("start", "--queues", "default=1")
+    node.wait_for("brief job ran")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+    assert "mail job ran\n" not in node.seen
+    assert "not served" not in node.errors
+    assert shop.json("jobs", "show", "1")["state"] == "available"
+
+
+def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
+    node = shop.begin("start")
+    node.wait_for("node")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+    assert "queue 'mail' of task 'mailed' is not served by this node" in node.errors
+
+
+def test_up_makes_the_tables_and_needs_no_app(shell: Shell) -> None:
+    node = shell.begin("up")
+    assert node.wait_for("tables").split(maxsplit=1)[1] == "migrated to version 1\n"
+    assert node.wait_for("queues").split()[1] == "default=10"
+    node.wait_for("node")
+    node.signal(signal.SIGINT)
+    assert node.end() == 0
+    again = shell.begin("up", "--queues", "a=1,b=2")
+    assert again.wait_for("tables").split(maxsplit=1)[1] == "up to date\n"
+    assert again.wait_for("queues").split(maxsplit=1)[1] == "a=1, b=2\n"
+    again.wait_for("node")
+    again.signal(signal.SIGTERM)
+    assert again.end() == 0
+
+
+def test_up_with_an_app_from_a_file(bare: Shell) -> None:
+    (bare.folder / "elihu.toml").write_text('app = "shop:app"\n[queues]\nmail = 2\n')
+    bare("enqueue", "mailed")
+    node = bare.begin("up")
+    node.wait_for(f"sqlite:///{bare.folder}/elihu.db")
+    node.wait_for(f"{bare.folder}/elihu.toml")
+    node.wait_for("mail job ran")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+
+
+def test_a_failed_job_is_told_of(shop: Shell) -> None:
+    node = shop.begin("start")
+    node.wait_for("node")
+    shop("enqueue", "fail")
+    shop("enqueue", "brief")
+    node.wait_for("brief job ran")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+    assert shop.json("jobs", "show", "1")["state"] == "discarded"
+    assert "a [red]bad[/red] thing" in shop("jobs", "runs", "1")
+
+
+def test_lines_where_nobody_watches(shop: Shell) -> None:
+    node = shop.begin("start")
+    node.wait_for("node")
+    shop("enqueue", "brief")
+    line = node.wait_for("jobs  ")
+    assert "completed 1" in line
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+
+
+def test_a_live_display_on_a_terminal(shop: Shell) -> None:
+    shop("enqueue", "brief")
+    master, slave = pty.openpty()
+    environ = {**shop.environ, "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "elihu", "start"], cwd=shop.folder, env=environ, stdin=slave, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    try:
+        screen = read_until(master, "completed 1")
+        assert "\x1b[" in screen
+        process.send_signal(signal.SIGTERM)
+        read_until(master, "every job is finished or given back")
+        assert process.wait(BOUND) == 0
+    finally:
+        process.kill()
+        process.wait(BOUND)
+        os.close(master)
+
+
+def test_without_tables_start_says_what_to_run(shell: Shell, database_url: str) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("an SQLite file gets its tables at the first start of a node")
+    done = shell.run("--app", "shop:app", "start")
+    assert done.returncode == 1
+    assert 'run "elihu migrate"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_signal_before_the_node_runs_ends_the_command(bare: Shell) -> None:
+    (bare.folder / "blocked.py").write_text(BLOCKED)
+    node = bare.begin("--app", "blocked:app", "up")
+    node.wait_for("lifespan begins")
+    node.signal(signal.SIGINT)
+    assert node.end() == 1
+    assert "Traceback" not in node.errors
+
+
+def read_until(descriptor: int, text: str) -> str:
+    seen = b""
+    deadline = time.monotonic() + BOUND
+    while text.encode() not in seen:
+        ready = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]
+        assert ready, f"expected {text!r}, got {seen!r}"
+        try:
+            seen += os.read(descriptor, 65_536)
+        except OSError as error:
+            raise AssertionError(f"expected {text!r}, got {seen!r}") from error
+    return seen.decode(errors="replace")

@@ -1,0 +1,169 @@
+"""What each command does and prints, on both engines."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.cli.shell import Shell
+
+
+def test_migrate_once_and_again(shell: Shell, database_url: str) -> None:
+    assert shell("migrate") == f"{database_url} (schema elihu): migrated to version 1\n"
+    assert shell("migrate") == f"{database_url} (schema elihu): up to date\n"
+    assert shell.json("migrate") == {"database": database_url, "schema": "elihu", "applied": []}
+
+
+def test_migrate_prints_its_sql_and_changes_nothing(shell: Shell) -> None:
+    script = shell("migrate", "--sql")
+    assert "CREATE TABLE" in script
+    assert shell.json("migrate")["applied"] == [1]
+
+
+def test_enqueue_with_keywords_positions_and_stdin(shop: Shell) -> None:
+    assert shop("enqueue", "shop.add", "--args", '{"a": 1}') == "1\n"
+    assert shop("enqueue", "shop.add", "--args", "[1, 5]") == "2\n"
+    assert shop("enqueue", "shop.add", "--args", "-", text='{"a": 7}') == "3\n"
+    assert [job["args"] for job in reversed(shop.json("jobs", "ls")["items"])] == [{"a": 1}, {"a": 1, "b": 5}, {"a": 7}] or [
+        job["args"] for job in reversed(shop.json("jobs", "ls")["items"])
+    ] == [{"a": 1, "b": 2}, {"a": 1, "b": 5}, {"a": 7, "b": 2}]
+
+
+def test_enqueue_with_options(shop: Shell) -> None:
+    job = shop.json(
+        "enqueue", "brief", "--queue", "mail", "--priority", "3", "--max-attempts", "4", "--delay", "1h", "--tag", "Vip", "--tag", "b",
+        "--meta", '{"by": "me"}',
+    )  # fmt: skip
+    assert job == {"id": 1, "state": "scheduled", "queue": "mail", "conflict": False}
+    shown = shop.json("jobs", "show", "1")
+    assert (shown["priority"], shown["max_attempts"], shown["meta"]) == (3, 4, {"by": "me"})
+    assert set(shown["tags"]) == {"vip", "b"}
+    wait = datetime.fromisoformat(shown["scheduled_at"]) - datetime.fromisoformat(shown["inserted_at"])
+    assert abs(wait - timedelta(hours=1)) < timedelta(seconds=5)
+
+
+def test_enqueue_at_a_time_after_seconds_and_held(shop: Shell) -> None:
+    shop("enqueue", "brief", "--run-at", "2099-01-31T08:00:00+02:00")
+    assert datetime.fromisoformat(shop.json("jobs", "show", "1")["scheduled_at"]) == datetime(2099, 1, 31, 6, tzinfo=UTC)
+    assert shop.json("enqueue", "brief", "--delay", "90")["state"] == "scheduled"
+    assert shop.json("enqueue", "brief", "--hold")["state"] == "suspended"
+
+
+def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
+    assert shop.json("enqueue", "once", "--args", "[1]") == {"id": 1, "state": "available", "queue": "default", "conflict": False}
+    assert shop.json("enqueue", "once", "--args", "[1]")["conflict"] is True
+    done = shop.run("enqueue", "once", "--args", "[1]")
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert done.stderr == "elihu: nothing stored: job 1 holds the unique key\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["shop.add"], "a"),
+        (["shop.add", "--args", '{"a": "x"}'], "a"),
+        (["shop.add", "--args", '{"a": 1, "zzz": 1}'], "zzz"),
+        (["brief", "--priority", "10"], "priority"),
+        (["brief", "--delay", "soon"], "delay"),
+        (["brief", "--run-at", "2099-01-31T08:00:00"], "run_at"),
+        (["brief", "--delay", "1", "--run-at", "2099-01-31T08:00:00Z"], "delay"),
+        (["brief", "--meta", "[1]"], "meta"),
+        (["brief", "--queue", ""], "queue"),
+        (["nothing"], "nothing"),
+    ],
+)
+def test_enqueue_of_what_cannot_be(shop: Shell, arguments: list[str], expected: str) -> None:
+    assert expected in shop.refused("enqueue", *arguments, status=1)
+    assert shop.json("jobs", "ls")["items"] == []
+
+
+def test_jobs_ls(shop: Shell) -> None:
+    for number in range(3):
+        shop("enqueue", "shop.add", "--args", f"[{number}]", "--tag", f"t{number}")
+    shop("enqueue", "mailed")
+    lines = shop("jobs", "ls").splitlines()
+    assert lines[0].split() == ["id", "state", "queue", "task", "attempt", "priority", "scheduled_at", "tags"]
+    assert [line.split()[0] for line in lines[1:]] == ["4", "3", "2", "1"]
+    assert lines[1].split()[1:6] == ["available", "mail", "mailed", "0/20", "0"]
+
+    def ids(*arguments: str) -> list[int]:
+        return [job["id"] for job in shop.json("jobs", "ls", *arguments)["items"]]
+
+    assert ids("1", "3") == [3, 1]
+    assert ids("--queue", "mail") == [4]
+    assert ids("--queue", "mail", "--queue", "default", "--task", "mailed") == [4]
+    assert ids("--tag", "t0", "--tag", "t2") == [3, 1]
+    assert ids("--state", "completed") == []
+    assert ids("--node", "00000000-0000-0000-0000-000000000000") == []
+    page = shop.json("jobs", "ls", "--limit", "2")
+    assert ([job["id"] for job in page["items"]], page["next"]) == ([4, 3], 3)
+    assert ids("--limit", "2", "--after", "3") == [2, 1]
+    done = shop.run("jobs", "ls", "--limit", "2")
+    assert done.stderr == "elihu: there are more: --after 3\n"
+
+
+def test_jobs_show(shop: Shell) -> None:
+    shop("enqueue", "shop.add", "--args", "[1]")
+    rows = dict(line.split(maxsplit=1) for line in shop("jobs", "show", "1").splitlines())
+    assert (rows["id"], rows["state"], rows["task"], rows["node"]) == ("1", "available", "shop.add", "-")
+    assert shop.json("jobs", "show", "1")["finished_at"] is None
+    assert "expected the id of a stored job, got 99" in shop.refused("jobs", "show", "99", status=1)
+
+
+def test_text_from_jobs_cannot_steer_the_terminal(shop: Shell) -> None:
+    shop("enqueue", "brief", "--queue", "[red]x[/red]", "--meta", '{"a": "\\u001b[31m\\nline"}')
+    assert "[red]x[/red]" in shop("jobs", "ls")
+    shown = shop("jobs", "show", "1")
+    assert "\x1b" not in shown
+    assert "\\u001b[31m\\nline" in shown
+
+
+def test_jobs_runs_and_position(shop: Shell) -> None:
+    shop("enqueue", "brief")
+    shop("enqueue", "brief", "--priority", "1")
+    shop("enqueue", "brief", "--hold")
+    assert shop("jobs", "position", "1") == "1\n"
+    assert shop.json("jobs", "position", "2") == {"position": 2}
+    assert shop("jobs", "position", "3") == "none\n"
+    assert shop.json("jobs", "runs", "1") == []
+    assert shop("jobs", "runs", "1").split() == ["id", "attempt", "node", "started_at", "ended_at", "result", "reason", "error"]
+    for command in ("runs", "position"):
+        assert "got 99" in shop.refused("jobs", command, "99", status=1)
+
+
+def test_the_verbs_that_change_jobs(shop: Shell) -> None:
+    for _ in range(4):
+        shop("enqueue", "brief", "--tag", "many")
+
+    def states() -> list[str]:
+        return [job["state"] for job in reversed(shop.json("jobs", "ls")["items"])]
+
+    assert shop("jobs", "hold", "1", "2") == "2 jobs held\n"
+    assert states() == ["suspended", "suspended", "available", "available"]
+    assert shop("jobs", "release", "1") == "1 job released\n"
+    assert shop("jobs", "cancel", "--state", "suspended") == "1 job cancelled\n"
+    assert states() == ["available", "cancelled", "available", "available"]
+    assert shop.json("jobs", "cancel", "--tag", "many", "--queue", "default") == {"cancelled": 3}
+    assert shop("jobs", "retry", "2") == "1 job retried\n"
+    assert shop("jobs", "delete", "2", "3", "99") == "2 jobs deleted\n"
+    assert shop("jobs", "delete", "--task", "nothing") == "0 jobs deleted\n"
+    assert states() == ["cancelled", "cancelled"]
+
+
+def test_nodes_ls_without_nodes(shop: Shell) -> None:
+    assert shop("nodes", "ls").split() == ["id", "name", "started_at", "beat_at", "leader", "running"]
+    assert shop.json("nodes", "ls") == []
+
+
+def test_tables_that_are_absent(shell: Shell, database_url: str) -> None:
+    if database_url.startswith("postgresql"):
+        assert 'run "elihu migrate"' in shell.refused("jobs", "ls", status=1)
+        assert 'run "elihu migrate"' in shell.refused("--app", "shop:app", "enqueue", "brief", status=1)
+    else:
+        assert shell("--app", "shop:app", "enqueue", "brief") == "1\n"
+
+
+def test_a_schema_of_its_own(shop: Shell) -> None:
+    shop("migrate", "--schema", "billing")
+    shop("enqueue", "brief", "--schema", "billing")
+    assert len(shop.json("jobs", "ls", "--schema", "billing")["items"]) == 1
+    assert shop.json("jobs", "ls")["items"] == []
