@@ -3,10 +3,16 @@
 import asyncio
 import json
 import logging
+import math
+from collections import deque
 from typing import Any, Protocol
 
 from elihu.errors import InvalidOption
 from elihu.job import Job
+from elihu.text import clean
+
+MESSAGE_LIMIT = 1_000
+"""Characters of a progress message that are kept."""
 
 LOG_LIMIT = 65_536
 """Characters of log lines kept with a run: its first and its last half."""
@@ -19,12 +25,18 @@ class LogLines(logging.Handler):
         super().__init__()
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._head: list[str] = []
-        self._tail: list[str] = []
+        self._tail: deque[str] = deque()
         self._head_size = self._tail_size = self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._keep(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+    def _keep(self, line: str) -> None:
         half = LOG_LIMIT // 2
-        line = self.format(record)[:half]
+        line = line[: half - 1]
         if not self._tail and self._head_size + len(line) < half:
             self._head.append(line)
             self._head_size += len(line) + 1
@@ -32,13 +44,28 @@ class LogLines(logging.Handler):
         self._tail.append(line)
         self._tail_size += len(line) + 1
         while self._tail_size > half and len(self._tail) > 1:
-            self._tail_size -= len(self._tail.pop(0)) + 1
+            self._tail_size -= len(self._tail.popleft()) + 1
             self._dropped += 1
 
     def text(self) -> str:
         """The lines kept, with a mark where others were dropped."""
         mark = [f"… {self._dropped} lines dropped …"] if self._dropped else []
-        return "\n".join(self._head + mark + self._tail)
+        return "\n".join([*self._head, *mark, *self._tail])
+
+
+class JobLogger(logging.Logger):
+    """Keeps lines of every level with the run, and passes on those that the ``elihu.job`` logger wants."""
+
+    def __init__(self, lines: LogLines | None) -> None:
+        super().__init__("elihu.job", logging.DEBUG)
+        self._lines = lines
+
+    def handle(self, record: logging.LogRecord) -> None:
+        if self._lines is not None:
+            self._lines.handle(record)
+        onward = logging.getLogger("elihu.job")
+        if onward.isEnabledFor(record.levelno):
+            onward.handle(record)
 
 
 class Attempt(Protocol):
@@ -108,25 +135,23 @@ class Context:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell how far the task has come; only the newest report of a moment is stored. Callable from any thread.
 
-        Raises ``InvalidOption`` where the report is no finite number or text.
+        ``message`` is cut to ``MESSAGE_LIMIT`` characters. Raises ``InvalidOption`` for what is no finite number or no text.
         """
-        try:
-            text = json.dumps({"done": done, "total": total, "message": message}, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise InvalidOption(f"progress(): expected finite numbers and a text, got {done!r}, {total!r}, {message!r}") from error
+        for name, number in (("done", done), ("total", 0 if total is None else total)):
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                raise InvalidOption(f"progress({name}=): expected a finite number, got {number!r}")
+        if message is not None and not isinstance(message, str):
+            raise InvalidOption(f"progress(message=): expected a text, got {message!r}")
         if self._attempt:
-            self._attempt.report(text)
+            said = None if message is None else clean(message, MESSAGE_LIMIT)
+            self._attempt.report(json.dumps({"done": done, "total": total, "message": said}))
 
     @property
     def log(self) -> logging.Logger:
         """A logger whose lines are kept with the run, at most ``LOG_LIMIT`` characters, and go to ``elihu.job`` too."""
         if self._log is None:
-            self._log = logging.Logger("elihu.job")
-            self._log.parent = logging.getLogger("elihu.job")
-            self._log.setLevel(logging.DEBUG)
-            if self._attempt:
-                self._lines = LogLines()
-                self._log.addHandler(self._lines)
+            self._lines = LogLines() if self._attempt else None
+            self._log = JobLogger(self._lines)
         return self._log
 
     def log_text(self) -> str | None:

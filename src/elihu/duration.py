@@ -23,7 +23,7 @@ def parse_duration(value: Duration, what: str) -> float:
         case bool():
             seconds = math.nan
         case int() | float():
-            seconds = float(value)
+            seconds = float(value) if abs(value) <= _LONGEST else math.nan
         case timedelta():
             seconds = value.total_seconds()
         case str() if value and (found := _TEXT.fullmatch(value)):

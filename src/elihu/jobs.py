@@ -118,11 +118,12 @@ class Jobs:
         return job
 
     async def _encode(self, job_id: int, args: Mapping[str, Any]) -> str:
+        text = check_meta("args", args, self._max_args())[1] or "{}"
         try:
-            task = self._registry.get((await self.get(job_id)).task)
+            codec = self._registry.get((await self.get(job_id)).task).codec
         except UnknownTask:
-            return check_meta("args", args, self._max_args())[1] or "{}"
-        return task.codec.encode((), dict(args), self._max_args())
+            return text
+        return codec.encode(*codec.decode(text), self._max_args())
 
     async def _touch(self, verb: str, ids: tuple[int, ...], filters: Mapping[str, One]) -> int:
         where = job_filter(ids, filters, required=True)

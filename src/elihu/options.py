@@ -38,14 +38,14 @@ class Unique:
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
         known = get_args(UniqueField)
-        if not isinstance(self.by, tuple) or not self.by or not set(self.by) <= set(known):
+        if not isinstance(self.by, tuple) or not self.by or not all(name in known for name in self.by):
             raise InvalidOption(f"Unique(by=): expected some of {', '.join(known)}, got {self.by!r}")
         if self.keys is not None:
             if "args" not in self.by:
                 raise InvalidOption(f'Unique(keys=): expected "args" among by, got by={self.by!r}')
             if not isinstance(self.keys, tuple) or not self.keys or not all(isinstance(key, str) for key in self.keys):
                 raise InvalidOption(f"Unique(keys=): expected names of arguments, got {self.keys!r}")
-        if self.states not in SCOPES:
+        if self.states not in tuple(SCOPES):
             raise InvalidOption(f"Unique(states=): expected one of {', '.join(SCOPES)}, got {self.states!r}")
         if self.on_conflict != "skip":
             raise InvalidOption(f'Unique(on_conflict=): expected "skip", got {self.on_conflict!r}')
@@ -59,7 +59,7 @@ class Unique:
 def exponential_backoff(failures: int, max_attempts: int, *, jitter: Callable[[], float] = random.random) -> float:
     """Seconds to wait after the ``failures``-th failure: ``15 + 2**n``, and up to 10 % more.
 
-    Beyond 20 attempts n is scaled down, so that the last wait is that of 20 attempts, about six days.
+    With more than 20 attempts n is scaled down to at most 20: the longest wait is about 12 days.
     """
     n = failures if max_attempts <= 20 else round(failures / max_attempts * 20)
     return float(15 + 2**n) * (1 + 0.1 * jitter())

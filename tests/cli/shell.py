@@ -90,13 +90,22 @@ class Process:
         self.process.send_signal(number)
 
     def end(self) -> int:
-        """Wait for the process's end and return its status."""
+        """Wait for the process's end and return its status; ``seen`` then holds all it printed."""
         status = self.process.wait(BOUND)
         for reader in self._readers:
             reader.join(BOUND)
-        while (line := self._lines.get(timeout=BOUND)) is not None:
-            self.seen.append(line)
+        while not self._lines.empty():
+            if (line := self._lines.get()) is not None:
+                self.seen.append(line)
         return status
+
+    def close(self) -> None:
+        """Kill the process where it still runs."""
+        self.process.kill()
+        self.end()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
 
     @property
     def errors(self) -> str:
@@ -172,6 +181,4 @@ class Shell:
     def close(self) -> None:
         """Kill what still runs."""
         for process in self._processes:
-            if process.process.poll() is None:
-                process.process.kill()
-            process.end()
+            process.close()

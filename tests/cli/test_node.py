@@ -31,9 +31,9 @@ app = Elihu(lifespan=lifespan)
 
 def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) -> None:
     node = shop.begin("start")
-    assert node.wait_for("database").split(maxsplit=1)[1].strip() == f"{database_url} (schema elihu)"
-    assert node.wait_for("queues").split()[1] == "default=10"
-    identity = node.wait_for("node").split()[1]
+    assert node.wait_for("database  ").split(maxsplit=1)[1].strip() == f"{database_url} (schema elihu)"
+    assert node.wait_for("queues  ").split()[1] == "default=10"
+    identity = node.wait_for("node  ").split()[1]
     assert [(each["id"], each["info"]["queues"]) for each in shop.json("nodes", "ls")] == [(identity, {"default": 10})]
     shop("enqueue", "brief")
     node.wait_for("brief job ran")
@@ -75,7 +75,7 @@ def test_only_the_queues_named_are_served(shop: Shell) -> None:
 
 def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
     node = shop.begin("start")
-    node.wait_for("node")
+    node.wait_for("node  ")
     node.signal(signal.SIGTERM)
     assert node.end() == 0
     assert "queue 'mail' of task 'mailed' is not served by this node" in node.errors
@@ -83,15 +83,15 @@ def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
 
 def test_up_makes_the_tables_and_needs_no_app(shell: Shell) -> None:
     node = shell.begin("up")
-    assert node.wait_for("tables").split(maxsplit=1)[1] == "migrated to version 1\n"
-    assert node.wait_for("queues").split()[1] == "default=10"
-    node.wait_for("node")
+    assert node.wait_for("tables  ").split(maxsplit=1)[1] == "migrated to version 1\n"
+    assert node.wait_for("queues  ").split()[1] == "default=10"
+    node.wait_for("node  ")
     node.signal(signal.SIGINT)
     assert node.end() == 0
     again = shell.begin("up", "--queues", "a=1,b=2")
-    assert again.wait_for("tables").split(maxsplit=1)[1] == "up to date\n"
-    assert again.wait_for("queues").split(maxsplit=1)[1] == "a=1, b=2\n"
-    again.wait_for("node")
+    assert again.wait_for("tables  ").split(maxsplit=1)[1] == "up to date\n"
+    assert again.wait_for("queues  ").split(maxsplit=1)[1] == "a=1, b=2\n"
+    again.wait_for("node  ")
     again.signal(signal.SIGTERM)
     assert again.end() == 0
 
@@ -109,7 +109,7 @@ def test_up_with_an_app_from_a_file(bare: Shell) -> None:
 
 def test_a_failed_job_is_told_of(shop: Shell) -> None:
     node = shop.begin("start")
-    node.wait_for("node")
+    node.wait_for("node  ")
     shop("enqueue", "fail")
     shop("enqueue", "brief")
     node.wait_for("brief job ran")
@@ -119,10 +119,11 @@ def test_a_failed_job_is_told_of(shop: Shell) -> None:
     assert "a [red]bad[/red] thing" in shop("jobs", "runs", "1")
 
 
-def test_lines_where_nobody_watches(shop: Shell) -> None:
-    node = shop.begin("start")
-    node.wait_for("node")
-    shop("enqueue", "brief")
+def test_lines_where_nobody_watches(bare: Shell) -> None:
+    bare.environ["ELIHU_APP"] = "shop:app"
+    node = bare.begin("start")
+    node.wait_for("node  ")
+    bare("enqueue", "brief")
     line = node.wait_for("jobs  ")
     assert "completed 1" in line
     node.signal(signal.SIGTERM)

@@ -191,8 +191,11 @@ async def test_what_is_no_folder_is_discarded(scanner: Elihu, tmp_path: Path) ->
     ).reason == f"expected a folder, got '{tmp_path}/nowhere': FileNotFoundError: No such file or directory"
 
 
-async def test_jobs_that_end_unfinished_are_failures(scanner: Elihu, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with scanner.running({"default": 2, "small": 8}):
+async def test_jobs_that_end_unfinished_are_failures(
+    scanner: Elihu, folder: Path, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scanner.override(database_url=database_url, queues={"default": 2, "small": 8})
+    async with scanner.running():
         snoozed = asyncio.create_task(wait_for_end(scanner, "filescan.report", "scheduled"))
         await scan.aenqueue(str(folder))
         await snoozed

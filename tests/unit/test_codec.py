@@ -323,6 +323,27 @@ class TestTypes:
 
         assert refused(task, [{"sku": "a", "price": 1}, {"sku": "b", "price": "much"}]).field == "items.1.price"
 
+    def test_fields_that_a_model_does_not_have(self) -> None:
+        def task(it: Strict) -> None: ...
+
+        error = refused(task, {"userId": 1, "other": 2})
+        assert error.field == "it.other"
+        assert "expected no field of this name" in str(error)
+
+    def test_types_that_cannot_be_compared(self) -> None:
+        class Odd(BaseModel):
+            x: int
+
+            def __eq__(self, other: object) -> bool:
+                raise TypeError("not comparable")
+
+            __hash__ = None  # type: ignore[assignment]
+
+        def task(it: Any) -> None: ...
+
+        task.__annotations__["it"] = Odd
+        assert codec(task).encode((Odd(x=1),), {}, LIMIT) == '{"it":{"x":1}}'
+
     def test_wrapped_function_is_read_through(self) -> None:
         def inner(a: date) -> None: ...
 
@@ -465,6 +486,18 @@ class TestWhatNoDatabaseHolds:
         error = refused(task, value)
         assert error.field == field
         str(error).encode()
+
+    def test_a_model_that_writes_constants_of_its_own(self) -> None:
+        class Loose(BaseModel):
+            model_config = ConfigDict(ser_json_inf_nan="constants")
+
+            x: float
+
+        def task(it: Any, text: str = "") -> None: ...
+
+        task.__annotations__["it"] = Loose
+        assert refused(task, Loose(x=math.inf)).field == "it.x"
+        assert round_trip(task, Loose(x=1.0), "NaN \ufffd") == ((), {"it": Loose(x=1.0), "text": "NaN \ufffd"})
 
     def test_numbers_too_long_to_be_read(self) -> None:
         def task(a: int) -> None: ...

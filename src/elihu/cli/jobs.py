@@ -99,7 +99,10 @@ def runs(options: Given, /, job_id: int) -> None:
 @shared
 @given
 def position(options: Given, /, job_id: int) -> None:
-    """Print a job's place in its queue: 1 for the next to run, none unless it is available."""
+    """Print a job's place in its queue.
+
+    1 is the next to run; a job that is not available has none.
+    """
     from elihu.cli.opening import open_app, run
     from elihu.cli.output import print_json
 

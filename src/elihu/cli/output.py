@@ -1,6 +1,7 @@
 """Prints tables, values and JSON."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -15,25 +16,27 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows: fitted to a terminal, else as wide as they are."""
+    """Print rows: fitted to a terminal, else each on one line however wide."""
+    lines = [[cell(value) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_fitted(columns, lines)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
+    for line in (columns, *lines):
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_fitted(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=1_000_000)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    console.print(table)
-
-
-def print_fields(record: Any) -> None:
-    """Print a dataclass's fields, one a line."""
-    print_table(("field", "value"), list(field_values(record).items()))
+    for line in lines:
+        table.add_row(*map(Text, line))
+    Console(highlight=False).print(table)
 
 
 def field_values(record: Any) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -31,7 +33,7 @@ async def _lines(app: Elihu) -> None:
     tally = Tally(app)
     before = await tally.look()
     while True:
-        await tally.rest(LINE)
+        await asyncio.sleep(tally.pause(LINE))
         text = await tally.look()
         if text and text != before:
             click.echo(f"jobs      {text}")
@@ -53,15 +55,15 @@ async def _live(app: Elihu) -> None:
             text = await tally.look()
             if text:
                 live.update(Text(f"jobs      {text}"), refresh=True)
-            await tally.rest(REFRESH)
+            await asyncio.sleep(tally.pause(REFRESH))
 
 
 class Tally:
     """Counts jobs by state, and how many ended a second since the look before."""
 
-    def __init__(self, app: Elihu) -> None:
+    def __init__(self, app: Elihu, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock
         self._ended: int | None = None
         self._at = 0.0
         self._took = 0.0
@@ -84,6 +86,6 @@ class Tally:
         parts = [f"{state} {total[state]:,}" for state in JobState if total[state]]
         return " · ".join([*parts, f"{rate:,.0f}/s"] if parts else ["none"])
 
-    async def rest(self, seconds: float) -> None:
-        """Wait until the next look is due."""
-        await asyncio.sleep(max(seconds, SHARE * self._took))
+    def pause(self, seconds: float) -> float:
+        """Seconds until the next look is due: at least ``seconds``, longer after a look that took long."""
+        return max(seconds, SHARE * self._took)

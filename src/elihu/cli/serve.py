@@ -51,7 +51,7 @@ def _serve(options: Given, queues: str | None, *, needs_tasks: bool, migrate: bo
     # Whoever names the queues splits the work between nodes: that some are not served here is then no reason to warn.
     app = open_app(options, needs_tasks=needs_tasks, queues=queues, require_queues=None if queues is None else False)
     _log_to_stderr()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             runner.run(_run_node(app, migrate=migrate))
         except asyncio.CancelledError:
@@ -113,7 +113,8 @@ def _say(what: str, text: str) -> None:
     click.echo(f"{what:<10}{text}")
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes uvloop's event loops where it is installed; None for the standard library's."""
     try:
         factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
     except ModuleNotFoundError:

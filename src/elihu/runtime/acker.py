@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from elihu.context import LOG_LIMIT
 from elihu.engines.base import Ack, Claim
-from elihu.errors import ElihuError
 from elihu.job import JobState, RunResult
 from elihu.options import backoff_seconds
 from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Released, Retry, Snooze
 from elihu.runtime.execution import Cause, Execution
+from elihu.text import clean
 
 ERROR_LIMIT: Final = 8_192
 TRACEBACK_LIMIT: Final = 32_768
@@ -22,34 +23,35 @@ def settle(execution: Execution, ending: Ending) -> Ack:
     """What this ending means for the job: its next state, when, and what its run says."""
     if type(ending) is Complete and ending.problem is None and execution.context.log_text() is None:
         return Ack(execution.claim.id, execution.claim.claim, RunResult.COMPLETED, JobState.COMPLETED, value=ending.value)
-    return _settle(execution, ending)._replace(log=clean(execution.context.log_text()))
+    log = execution.context.log_text()
+    return _settle(execution, ending)._replace(log=None if log is None else clean(log, LOG_LIMIT))
 
 
 def _settle(execution: Execution, ending: Ending) -> Ack:
     job_id, claim = execution.key
     match ending:
         case Complete(value, problem):
-            return Ack(job_id, claim, RunResult.COMPLETED, JobState.COMPLETED, value=value, reason=clean(problem))
+            return Ack(job_id, claim, RunResult.COMPLETED, JobState.COMPLETED, value=value, reason=_short(problem))
         case Snooze(delay=delay):
             return Ack(job_id, claim, RunResult.SNOOZED, JobState.SCHEDULED, delay=delay, uncount=1)
         case Cancel(reason=reason):
-            return Ack(job_id, claim, RunResult.CANCELLED, JobState.CANCELLED, reason=clean(reason))
+            return Ack(job_id, claim, RunResult.CANCELLED, JobState.CANCELLED, reason=_short(reason))
         case Cancelled():
             return Ack(job_id, claim, RunResult.CANCELLED, JobState.CANCELLED, reason="cancelled")
         case Discard(reason=reason):
-            return Ack(job_id, claim, RunResult.FAILED, JobState.DISCARDED, reason=clean(reason))
+            return Ack(job_id, claim, RunResult.FAILED, JobState.DISCARDED, reason=_short(reason))
         case Released(reason=reason):
             return given_back(execution.claim, reason)
         case Retry(reason=reason, delay=delay):
             return _failed(execution, RuntimeError(reason or "the task asked for a retry"), retry=True, delay=delay, reason=reason)
         case Failed(error=error, retry=retry):
-            return _failed(execution, error, retry=retry)
+            return _failed(execution, error, retry=retry and _is_retried(execution, error))
 
 
 def given_back(claim: Claim, reason: str, delay: float | None = None) -> Ack:
     """The end of an attempt that the node gives back, not counted: at once, or ``delay`` seconds from now."""
     state = JobState.AVAILABLE if delay is None else JobState.SCHEDULED
-    return Ack(claim.id, claim.claim, RunResult.RELEASED, state, delay=delay, uncount=1, reason=clean(reason))
+    return Ack(claim.id, claim.claim, RunResult.RELEASED, state, delay=delay, uncount=1, reason=_short(reason))
 
 
 def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: float | None = None, reason: str | None = None) -> Ack:
@@ -60,26 +62,28 @@ def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: f
         claim,
         RunResult.FAILED,
         JobState.DISCARDED,
-        reason=clean(text),
-        error=clean(describe(error)),
-        traceback=clean(_traceback(error), TRACEBACK_LIMIT, keep_end=True),
+        reason=_short(text),
+        error=_short(describe(error)),
+        traceback=_traceback(error),
     )
     if execution.cause is Cause.CANCEL:
         return ack._replace(state=JobState.CANCELLED, result=RunResult.CANCELLED, reason="cancelled")
-    options = execution.task.options
-    wanted = (options.retry_on is None or isinstance(error, options.retry_on)) and not isinstance(error, options.discard_on)
-    if not (retry and wanted) or execution.attempt >= execution.max_attempts:
+    if not retry or execution.attempt >= execution.max_attempts:
         return ack
     if delay is None:
+        backoff = execution.options.get("backoff", execution.task.options.backoff)
         try:
-            delay = backoff_seconds(
-                execution.options.get("backoff", options.backoff), execution.read_job, execution.attempt, execution.max_attempts, error
-            )
-        except Exception as broken:
+            delay = backoff_seconds(backoff, execution.read_job, execution.attempt, execution.max_attempts, error)
+        except BaseException as broken:
             delay = backoff_seconds(None, execution.read_job, execution.attempt, execution.max_attempts, error)
             note = f"backoff of task {execution.task.name!r} failed: {describe(broken)}"
-            ack = ack._replace(error=clean(f"{ack.error}\n{note}"))
+            ack = ack._replace(error=_short(f"{ack.error}\n{note}"))
     return ack._replace(state=JobState.RETRYABLE, delay=delay)
+
+
+def _is_retried(execution: Execution, error: BaseException) -> bool:
+    options = execution.task.options
+    return (options.retry_on is None or isinstance(error, options.retry_on)) and not isinstance(error, options.discard_on)
 
 
 def describe(error: BaseException) -> str:
@@ -93,22 +97,16 @@ def describe(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str | None:
-    if error.__traceback__ is None or isinstance(error, ElihuError):
+    if error.__traceback__ is None:
         return None
     try:
-        return "".join(tracebacks.format_exception(error))
+        return clean("".join(tracebacks.format_exception(error)), TRACEBACK_LIMIT, keep_end=True)
     except Exception:
         return None
 
 
-def clean(text: str | None, limit: int = ERROR_LIMIT, *, keep_end: bool = False) -> str | None:
-    """``text`` as both databases can hold it: no NUL, no lone surrogates, at most ``limit`` characters."""
-    if text is None:
-        return None
-    text = str(text).replace("\x00", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
-    if len(text) <= limit:
-        return text
-    return "…" + text[1 - limit :] if keep_end else text[: limit - 1] + "…"
+def _short(text: str | None) -> str | None:
+    return None if text is None else clean(str(text), ERROR_LIMIT)
 
 
 class Outbox:

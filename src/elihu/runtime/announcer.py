@@ -1,13 +1,14 @@
 """Sends announcements: to this process at once, to others after the commit, on another connection, debounced."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from elihu.engines.base import Engine, Signal, SignalKind
-from elihu.errors import DatabaseError
+from elihu.errors import ElihuError
 from elihu.runtime.pause import pause
 
 logger = logging.getLogger("elihu")
@@ -49,8 +50,9 @@ class Hub:
             for loop, receive in receivers:
                 if loop is here:
                     receive(signal)
-                elif not loop.is_closed():
-                    loop.call_soon_threadsafe(receive, signal)
+                else:
+                    with contextlib.suppress(RuntimeError):  # that loop has ended
+                        loop.call_soon_threadsafe(receive, signal)
 
 
 class Announcer:
@@ -89,7 +91,7 @@ class Announcer:
             try:
                 await self._engine.notify(batch)
                 self._failing = False
-            except DatabaseError as error:
+            except ElihuError as error:
                 if not self._failing:
                     logger.warning("announcements fail, others find the work by polling: %s", error)
                 self._failing = True

@@ -90,11 +90,13 @@ class Execution:
         self.progress.report(self.key, progress)
 
     def end(self, cause: Cause) -> None:
-        """Ask the attempt to end: an async task is cancelled, a thread sees ``ctx.cancelled``. The first cause stands, but a
-        lost claim overrides any. An attempt that has not begun is not cancelled, since its end could then not be told: it
-        looks at its cause when it begins."""
-        if self.cause is None or cause is Cause.LOST:
-            self.cause = cause
+        """Ask the attempt to end: an async task is cancelled, a thread sees ``ctx.cancelled``. It is asked once, so that what it
+        does to clean up is left in peace. The first cause stands, but a lost claim overrides any. An attempt that has not begun
+        is not cancelled, since its end could then not be told: it looks at its cause when it begins."""
+        if self.cause is not None:
+            self.cause = cause if cause is Cause.LOST else self.cause
+            return
+        self.cause = cause
         self.context.cancel()
         if self.handle and self.begun and self.task.run_in == "loop":
             self.handle.cancel()

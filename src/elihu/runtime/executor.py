@@ -28,10 +28,8 @@ class Executor:
             value = await self._run(execution)
         except (Snooze, Cancel, Discard, Retry) as outcome:
             return outcome
-        except asyncio.CancelledError as error:
-            return self._ended(execution.cause, error)
         except BaseException as error:
-            return Cancelled() if execution.cause is Cause.CANCEL else Failed(error)
+            return self._ended(execution.cause, error)
         if isinstance(value, Snooze | Cancel | Discard | Retry):
             return value
         if value is None or not execution.keeps_value:
@@ -57,7 +55,8 @@ class Executor:
         return await self._threads.run(partial(task.fn, *args, **kwargs))
 
     @staticmethod
-    def _ended(cause: Cause | None, error: asyncio.CancelledError) -> Ending:
+    def _ended(cause: Cause | None, error: BaseException) -> Ending:
+        """An attempt that was asked to end and raises, whatever it raises, ends for that cause."""
         match cause:
             case Cause.CANCEL:
                 return Cancelled()

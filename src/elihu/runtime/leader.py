@@ -9,7 +9,8 @@ import random
 from typing import ClassVar, Final
 
 from elihu.engines.base import Signal, SignalKind
-from elihu.runtime.service import Scope, Service, Tick
+from elihu.errors import ElihuError
+from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.events import LeaderElected, LeaderLost
 
 LATEST_TRY: Final = 1.0
@@ -33,12 +34,11 @@ class Leader(Service):
 
     def lease_ends_in(self, seconds: float | None) -> None:
         """What a heartbeat read of the present lease: a follower tries within ``LATEST_TRY`` after its end."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        if seconds == 0 and self._timer:
+            return  # the end was seen to come: another draw would only put the trial off
+        self._forget_trial()
         if self._valid_until is None and seconds is not None and self._task is not None:
-            delay = max(seconds, 0.0) + random.random() * LATEST_TRY
-            self._timer = asyncio.get_running_loop().call_later(delay, self.wake)
+            self._timer = asyncio.get_running_loop().call_later(seconds + random.random() * LATEST_TRY, self._try)
 
     async def tick(self) -> Tick:
         scope = self.scope
@@ -58,13 +58,27 @@ class Leader(Service):
         return Tick(scope.config.lease / 2, {"leader": True})
 
     async def stop(self) -> None:
+        """Resign, a follower too: the answer to its last trial may have been on its way."""
+        was_started = self._task is not None
         await super().stop()
-        if self._timer:
-            self._timer.cancel()
-        if self._valid_until is not None:
-            self._follow()
+        self._forget_trial()
+        self._follow()
+        if not was_started:
+            return
+        try:
             if await self.scope.engine.resign(self.scope.identity.node):
                 self.scope.announcer.announce([Signal(SignalKind.LEADER)])
+        except ElihuError as error:
+            logger.warning("this node could not resign; if it leads, another does when its lease has run out: %s", error)
+
+    def _try(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def _forget_trial(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _follow(self) -> None:
         lost, self._valid_until = self._valid_until is not None, None

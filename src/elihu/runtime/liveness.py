@@ -16,7 +16,7 @@ from elihu.clock import Clock
 from elihu.config import Config
 from elihu.engines.base import Engine, Peer, Pulse, Signal, SignalKind
 from elihu.engines.select import engine_for
-from elihu.errors import DatabaseError
+from elihu.errors import ElihuError
 from elihu.runtime.announcer import Hub
 from elihu.runtime.lifeline import available_queues, rescue_all
 from elihu.runtime.pause import pause
@@ -53,24 +53,24 @@ class Liveness:
         self._node = str(uuid4())
         self._failures = 0
         self._thread: threading.Thread | None = None
-        self._inner: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> str:
         """Write the node's row and begin to beat; the node's identity. Raises ``DatabaseError`` when that fails."""
         self._outer = asyncio.get_running_loop()
         started: asyncio.Future[str] = self._outer.create_future()
         self._ended = asyncio.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main(started)), name="elihu-liveness", daemon=True)
+        self._inner = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, args=(started,), name="elihu-liveness", daemon=True)
         self._thread.start()
         return await started
 
     async def stop(self) -> None:
         """Remove the node's row and end the thread."""
         thread, self._thread = self._thread, None
-        if thread is None or self._inner is None or self._stopping is None:
+        if thread is None:
             return
-        if not self._inner.is_closed():
+        with contextlib.suppress(RuntimeError):  # its loop has ended
             self._inner.call_soon_threadsafe(self._stopping.set)
         try:
             async with asyncio.timeout(self._config.call_timeout + JOIN_TIMEOUT):
@@ -78,25 +78,30 @@ class Liveness:
         except TimeoutError:
             logger.warning("the node's row could not be removed in time; other nodes will bury it")
 
+    def _serve(self, started: asyncio.Future[str]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._inner) as runner:
+                runner.run(self._main(started))
+        finally:
+            self._tell(self._ended.set)
+
     async def _main(self, started: asyncio.Future[str]) -> None:
-        self._inner, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         engine = engine_for(self._config, self._bus)
         try:
             try:
                 await engine.open()
                 await engine.enlist(self._node, self._name, self._info)
             except BaseException as error:
-                self._tell(started.set_exception, error)
+                self._tell(_settle, started, None, error)
                 return
-            self._tell(started.set_result, self._node)
+            self._tell(_settle, started, self._node, None)
             await self._beat_until_stopped(engine, self._stopping)
             try:
                 await engine.retire(self._node)
-            except DatabaseError as error:
+            except ElihuError as error:
                 logger.warning("the node's row could not be removed, other nodes will bury it: %s", error)
         finally:
             await engine.close()
-            self._tell(self._ended.set)
 
     async def _beat_until_stopped(self, engine: Engine, stopping: asyncio.Event) -> None:
         next_beat = self._clock.monotonic()
@@ -151,3 +156,12 @@ class Liveness:
         """Call in the node's loop, which may have ended."""
         with contextlib.suppress(RuntimeError):
             self._outer.call_soon_threadsafe(call, *args)
+
+
+def _settle(started: asyncio.Future[str], node: str | None, error: BaseException | None) -> None:
+    if started.done():
+        return  # whoever waited was cancelled
+    if error is not None:
+        started.set_exception(error)
+    elif node is not None:
+        started.set_result(node)

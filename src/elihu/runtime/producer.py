@@ -6,15 +6,18 @@ wake (announcement, a finished job, the poll) → exchange(acknowledgements, fre
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from elihu.engines.base import Ack, Claim, Position, Verdict
-from elihu.errors import DatabaseError, DataRefused, UnknownTask
-from elihu.job import JobState
+from elihu.errors import DataRefused, ElihuError, UnknownTask
+from elihu.job import JobState, RunResult
+from elihu.outcome import Failed
 from elihu.runtime.acker import Outbox, given_back, settle
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.executor import Executor
+from elihu.runtime.pause import pause
 from elihu.runtime.progress import Progress
 from elihu.runtime.service import Scope, backoff_after, logger
 from elihu.task import Registry
@@ -49,6 +52,7 @@ class Producer:
         self._outbox = Outbox()
         self._busy: dict[tuple[int, int], float] = {}
         self._woken = asyncio.Event()
+        self._looked = asyncio.Event()
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fetching = False
@@ -57,6 +61,7 @@ class Producer:
         self._looks = 0
         self._after: Position | None = None
         self._unknown: dict[str, float] = {}
+        self._released: list[int] = []
         self._poll_timer: asyncio.TimerHandle | None = None
         self._failures = 0
 
@@ -72,6 +77,7 @@ class Producer:
         self._looks += 1
         self._after = None
         self._woken.set()
+        self._looked.set()
 
     async def stop(self, *, grace: float, now: asyncio.Event) -> None:
         """Fetch no more; wait ``grace`` seconds, or until ``now``, for what runs; give back the rest; write every end."""
@@ -81,7 +87,6 @@ class Producer:
         if self._task is None:
             return
         await self._drain(grace, now)
-        released = tuple(job_id for job_id, _ in self.running)
         await self._end_all()
         self._ending = True
         self._woken.set()
@@ -92,7 +97,7 @@ class Producer:
             task.cancel()
             await asyncio.wait([task])
         if QueueShutdown in self._scope.bus:
-            self._scope.bus.emit(QueueShutdown(node=self._scope.identity.node, queue=self.queue, released=released))
+            self._scope.bus.emit(QueueShutdown(node=self._scope.identity.node, queue=self.queue, released=tuple(self._released)))
 
     def cancel(self, key: tuple[int, int]) -> None:
         """End this attempt, if it is here, since somebody asked for its job's end."""
@@ -105,7 +110,9 @@ class Producer:
             execution.end(Cause.LOST)
         self.running.clear()
         self.held.clear()
+        self._busy.clear()
         self._outbox = Outbox()
+        self._idle.set()
         self.look()
 
     async def _run(self) -> None:
@@ -116,11 +123,13 @@ class Producer:
                 continue
             try:
                 await self._exchange()
-            except DatabaseError as error:
+            except Exception as error:
                 self._failures += 1
                 if self._failures == 1:
-                    logger.warning("queue %s cannot reach its jobs, and goes on trying: %s", self.queue, error)
-                await asyncio.sleep(backoff_after(self._failures))
+                    surprise = not isinstance(error, ElihuError)
+                    logger.warning("queue %s cannot reach its jobs, and goes on trying: %s", self.queue, error, exc_info=surprise)
+                self._looked.clear()
+                await pause(self._looked, backoff_after(self._failures))
                 self.look()
             else:
                 if self._failures:
@@ -159,11 +168,11 @@ class Producer:
         except DataRefused as error:
             if not acks:
                 raise
-            await self._send_halved(node, acks, error)
             self._hungry = True
+            await self._send_halved(node, acks, error)
             return
         except BaseException:
-            self._outbox.put_back(acks)
+            self._put_back(acks)
             raise
         if node == self._scope.identity.node:
             for claim in answer.claims:
@@ -180,22 +189,31 @@ class Producer:
 
     async def _send_halved(self, node: str, acks: Sequence[Ack], error: DataRefused) -> None:
         """Find the row that the database refuses: write the others, and of it only that it ended."""
-        if len(acks) == 1:
-            logger.error("job %d: its end cannot be stored as it is: %s", acks[0].id, error)
-            bare = acks[0]._replace(value=None, error=None, traceback=None, log=None, reason=f"could not be stored: {type(error).__name__}")
-            answer = await self._scope.engine.exchange(node, self.queue, 0, [bare])
-            await self._check(node, [bare], {job_id for job_id, _ in answer.acked})
-            return
-        middle = len(acks) // 2
-        for half in (acks[:middle], acks[middle:]):
-            try:
-                answer = await self._scope.engine.exchange(node, self.queue, 0, half)
-            except DataRefused as again:
-                await self._send_halved(node, half, again)
-            except DatabaseError:
-                self._outbox.put_back(half)
-            else:
-                await self._check(node, half, {job_id for job_id, _ in answer.acked})
+        waiting = self._smaller(acks, error)
+        try:
+            while waiting:
+                try:
+                    answer = await self._scope.engine.exchange(node, self.queue, 0, waiting[-1])
+                except DataRefused as again:
+                    waiting[-1:] = self._smaller(waiting[-1], again)
+                else:
+                    await self._check(node, waiting.pop(), {job_id for job_id, _ in answer.acked})
+        finally:
+            self._put_back(chain(*waiting))
+
+    def _smaller(self, acks: Sequence[Ack], error: DataRefused) -> list[Sequence[Ack]]:
+        """What to send in place of a batch that was refused, last piece first: its halves, of a single row only that it ended,
+        and of that nothing: the reconciler gives such a job back."""
+        if len(acks) > 1:
+            middle = len(acks) // 2
+            return [acks[middle:], acks[:middle]]
+        (ack,) = acks
+        logger.error("job %d: its end cannot be stored as it is: %s", ack.id, error)
+        bare = ack._replace(value=None, error=None, traceback=None, log=None, reason="its end could not be stored: DataRefused")
+        if ack != bare:
+            return [[bare]]
+        self.held.discard((ack.id, ack.claim))
+        return []
 
     async def _check(self, node: str, acks: Sequence[Ack], written: set[int]) -> None:
         """Forget what is written; send again what somebody's lock held up; report what is no longer ours."""
@@ -214,15 +232,15 @@ class Producer:
             return
         try:
             verdicts = await self._scope.engine.verdicts(node, missing)
-        except DatabaseError:
-            self._outbox.put_back(missing)
+        except BaseException:
+            self._put_back(missing)
             raise
         for ack in missing:
             key = ack.id, ack.claim
             verdict = verdicts[key]
             if verdict is Verdict.BUSY:
                 delay = self._busy[key] = min(self._busy.get(key, BUSY_DELAY / 2) * 2, LONGEST_BUSY_DELAY)
-                asyncio.get_running_loop().call_later(delay, self._send, ack)
+                asyncio.get_running_loop().call_later(delay, self._send_again, ack)
                 continue
             self.held.discard(key)
             self._busy.pop(key, None)
@@ -238,6 +256,7 @@ class Producer:
             return
         if not self._fetching:
             self.held.add((claim.id, claim.claim))
+            self._released.append(claim.id)
             self._send(given_back(claim, "the node stopped"))
             return
         execution = Execution(claim, self.queue, node, task, self.state, self._progress, scope.clock.monotonic())
@@ -255,17 +274,26 @@ class Producer:
                     job_id=claim.id, claim=claim.claim, task=claim.task, queue=self.queue, attempt=claim.attempt, node=execution.node
                 )
             )
-        ending = await self._executor.execute(execution)
+        try:
+            ending = await self._executor.execute(execution)
+            ack = settle(execution, ending)
+        except Exception as error:
+            ending = Failed(error)
+            ack = settle(execution, ending)
         if execution.cause is Cause.LOST:
             return
         await self._progress.flush(execution.key)
-        self._finish(execution, settle(execution, ending), getattr(ending, "error", None))
+        self._finish(execution, ack, getattr(ending, "error", None))
 
     def _finish(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
         if self.running.pop(execution.key, None) is None:
             return
         if not self.running:
             self._idle.set()
+        if ack.result is RunResult.RELEASED:
+            self._released.append(ack.id)
+        if error is not None:
+            report_failure(execution, ack)
         kind = JobRaised if error is not None else JobStopped
         if kind in self._scope.bus:
             claim = execution.claim
@@ -288,6 +316,14 @@ class Producer:
     def _send(self, ack: Ack) -> None:
         self._outbox.put(ack)
         self._woken.set()
+
+    def _send_again(self, ack: Ack) -> None:
+        self._put_back([ack])
+        self._woken.set()
+
+    def _put_back(self, acks: Iterable[Ack]) -> None:
+        """To be sent again, unless the node was buried meanwhile."""
+        self._outbox.put_back(ack for ack in acks if (ack.id, ack.claim) in self.held)
 
     def _give_back_unknown(self, claim: Claim, node: str) -> None:
         reason = f"this node knows no task named {claim.task!r}"
@@ -312,3 +348,12 @@ class Producer:
     def _on_poll(self) -> None:
         self.look()
         self._schedule_poll()
+
+
+def report_failure(execution: Execution, ack: Ack) -> None:
+    """Log an attempt that failed: a warning while the job is tried again, an error when that was its end."""
+    what = f"job {ack.id} ({execution.task.name}) failed in attempt {execution.attempt} of {execution.max_attempts}"
+    if ack.state is JobState.RETRYABLE and ack.delay is not None:
+        logger.warning("%s and is tried again in %.0f s: %s", what, ack.delay, ack.error)
+    else:
+        logger.error("%s and is %s: %s", what, ack.state, ack.error)

@@ -27,12 +27,18 @@ class Threads:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if self._busy == self._threads:
+            threading.Thread(target=self._serve, name=f"elihu-task-{self._threads + 1}", daemon=True).start()
             self._threads += 1
-            threading.Thread(target=self._serve, name=f"elihu-task-{self._threads}", daemon=True).start()
         self._busy += 1
         context = contextvars.copy_context()
         self._work.put((loop, future, lambda: context.run(call)))
-        return await future
+        value, error = await future
+        try:
+            if error is not None:
+                raise error
+            return value
+        finally:
+            del error
 
     def close(self) -> None:
         """Let the threads end, each after the call it is in."""
@@ -47,9 +53,6 @@ class Threads:
             error: BaseException | None = None
             try:
                 value = call()
-            except StopIteration as stop:
-                error = RuntimeError(f"the task raised {stop!r}")
-                error.__cause__ = stop
             except BaseException as raised:
                 error = raised
             try:
@@ -59,10 +62,8 @@ class Threads:
             del work, future, call, value, error
 
     def _answer(self, future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+        """The error goes as a value: a future cannot carry StopIteration, and one thrown into a coroutine by its future closes the
+        coroutines around it where it is a GeneratorExit."""
         self._busy -= 1
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+        if not future.done():
+            future.set_result((value, error))

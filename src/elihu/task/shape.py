@@ -82,7 +82,7 @@ class Shape:
             tree = from_json(data, allow_inf_nan=False)
         except ValueError as error:
             self._check_finite(valid)
-            raise self.refuse("expected finite numbers, got NaN or infinity") from error
+            raise self.refuse(f"expected values that can be read back from JSON, got {error}") from error
         path = find(tree, lambda part: isinstance(part, str) and "\0" in part)
         if path is not None:
             raise self.refuse("expected text without NUL characters, got one", path)

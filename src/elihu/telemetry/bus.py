@@ -45,8 +45,8 @@ class Bus:
                 logger.exception("a handler of %s raised", type(event).__name__)
 
     def _for(self, event: type[Event]) -> tuple[Callable[[Any], None], ...]:
-        found = self._resolved.get(event)
+        resolved = self._resolved  # a handler added meanwhile begins a new table, and this one is not read again
+        found = resolved.get(event)
         if found is None:
-            found = tuple(handler for base in event.__mro__ for handler in self._handlers.get(base, ()))
-            self._resolved[event] = found
+            found = resolved[event] = tuple(handler for base in event.__mro__ for handler in self._handlers.get(base, ()))
         return found

@@ -193,9 +193,7 @@ async def transact(connection: Connection, work: Work[T]) -> T:
 
 async def _connect(url: str, where: str, *, cached: bool) -> Connection:
     try:
-        connection = await asyncpg.connect(
-            url, timeout=CONNECT_TIMEOUT, statement_cache_size=500 if cached else 0, max_cached_statement_lifetime=0
-        )
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, statement_cache_size=500 if cached else 0)
     except asyncpg.ClientConfigurationError as error:
         raise ConfigError(f"database_url: expected a PostgreSQL URL, got one for {where} of which the driver says: {error}") from error
     except TimeoutError as error:

@@ -20,12 +20,12 @@ from elihu.engines.base import (
 )
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.filters import prunable
-from elihu.engines.postgres.insertion import columns, plainly_stored, stored, unique_columns
+from elihu.engines.postgres.insertion import columns, plainly_stored, scalars, stored, unique_columns
 from elihu.engines.postgres.jobs import Jobs
 from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
 from elihu.engines.postgres.notifier import PostgresNotifier, channel_of, payload_of
 from elihu.engines.postgres.rows import claim_of
-from elihu.errors import DatabaseUnavailable, SchemaOutdated, SchemaTooNew
+from elihu.errors import DatabaseUnavailable, DataRefused, SchemaOutdated, SchemaTooNew
 from elihu.job import Intent, JobState, NewJob, RunResult
 
 _INSERT_ROUNDS: Final = 10
@@ -68,6 +68,8 @@ class PostgresEngine(Jobs):
         """Store all jobs in one transaction, in order; one ``Inserted`` for each."""
         if not jobs:
             return []
+        if len(jobs) == 1 and jobs[0].unique_key is None:
+            return plainly_stored(await self._fetch("insert", self._sql["insert_one"], *scalars(jobs[0])))
         if all(job.unique_key is None for job in jobs):
             return plainly_stored(await self._fetch("insert", self._sql["insert"], *columns(jobs)))
 
@@ -162,9 +164,20 @@ class PostgresEngine(Jobs):
         return await self._fetch_value("bury", self._sql["bury"], node, beat) is not None
 
     async def rescue(self, limit: int) -> list[Rescued]:
-        """End at most ``limit`` attempts of nodes that are no more."""
-        rows = await self._fetch("rescue", self._sql["rescue"], limit)
-        return [Rescued(row["id"], row["queue"], JobState(row["state"]), row["awaited"]) for row in sorted(rows)]
+        """End at most ``limit`` attempts of nodes that are no more, all in one statement; where one row makes that fail, one by one."""
+        try:
+            return await self._rescue(limit, None)
+        except DataRefused as error:
+            refusal = error
+        rescued: list[Rescued] = []
+        for row in await self._fetch("rescue", self._sql["lost"], limit):
+            try:
+                rescued += await self._rescue(1, row["id"])
+            except DataRefused as error:
+                refusal = error
+        if not rescued:
+            raise refusal
+        return rescued
 
     async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
         """Give back what executes in the node's name without its knowledge: (id, queue) of each."""
@@ -207,6 +220,10 @@ class PostgresEngine(Jobs):
     def notifier(self) -> PostgresNotifier:
         """A new, unstarted notifier on a connection of its own, to ``listen_url`` where there is one."""
         return PostgresNotifier(self, self._connections, self._config.listen_url or self._config.database_url, self._config.schema)
+
+    async def _rescue(self, limit: int, job_id: int | None) -> list[Rescued]:
+        rows = await self._fetch("rescue", self._sql["rescue"], limit, job_id)
+        return [Rescued(row["id"], row["queue"], JobState(row["state"]), row["awaited"]) for row in sorted(rows)]
 
     async def _insert_unique(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Inserted]:
         found: dict[int, Inserted] = {}

@@ -11,7 +11,7 @@ REPEATABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 # Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NO_TABLES: Final = frozenset({"42P01", "3F000", "42703"})
-_REFUSED: Final = ("22", "23", "54")
+_REFUSED: Final = ("22", "23", "54", "P0")
 _TIMEOUT: Final = frozenset({"57014", "55P03"})
 _UNAVAILABLE: Final = ("08", "0A", "25", "28", "3D", "40", "42501", "53", "55", "57", "58", "F0", "XX")
 _SPOILED: Final = ("08", "0A", "25", "57P", "XX")

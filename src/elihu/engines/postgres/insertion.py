@@ -1,33 +1,44 @@
-"""New jobs as the arrays that insert.sql and insert_unique.sql take, and their answers as values."""
+"""New jobs as the statements that insert them take them, and their answers as values."""
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from elihu.engines.base import Inserted
 from elihu.engines.postgres.rows import Row
 from elihu.job import JobState, NewJob
 
 
-def columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
-    """$1 to $11: an array a column, an element a job."""
+def scalars(job: NewJob) -> tuple[Any, ...]:
+    """$1 to $11 of insert_one.sql."""
+    return (
+        job.task, job.queue, job.priority, job.max_attempts, job.args, job.options, job.meta, job.tags, job.run_at, job.delay, job.hold,
+    )  # fmt: skip
+
+
+def columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
+    """$1 to $11 of insert.sql and insert_unique.sql: an array a column, an element a job; None, which unnest reads as NULL for each, where it would hold nothing else."""
     return [
         [job.task for job in jobs],
         [job.queue for job in jobs],
         [job.priority for job in jobs],
         [job.max_attempts for job in jobs],
         [job.args for job in jobs],
-        [job.options for job in jobs],
-        [job.meta for job in jobs],
-        [json.dumps(job.tags) if job.tags else None for job in jobs],
-        [job.run_at for job in jobs],
-        [job.delay for job in jobs],
-        [job.hold for job in jobs],
+        _unless_empty([job.options for job in jobs]),
+        _unless_empty([job.meta for job in jobs]),
+        _unless_empty([json.dumps(job.tags) if job.tags else None for job in jobs]),
+        _unless_empty([job.run_at for job in jobs]),
+        _unless_empty([job.delay for job in jobs]),
+        _unless_empty([job.hold or None for job in jobs]),
     ]
 
 
+def _unless_empty(column: list[Any]) -> list[Any] | None:
+    return None if column.count(None) == len(column) else column
+
+
 def unique_columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
-    """$12 to $14."""
+    """$12 to $14 of insert_unique.sql."""
     return [[job.unique_key for job in jobs], [job.unique_scope for job in jobs], [job.unique_period for job in jobs]]
 
 
@@ -37,7 +48,9 @@ def stored(row: Row, unique_key: bytes | None = None, *, conflict: bool = False)
     return Inserted(row[0], JobState(row[1]), row[2], row[3], conflict, key)
 
 
+_STATES: Final = {state.value: state for state in JobState}
+
+
 def plainly_stored(rows: Iterable[Row]) -> list[Inserted]:
     """The answer of insert.sql: its ids ascend in the order of the jobs, its rows come in none."""
-    states = {state.value: state for state in JobState}
-    return [Inserted(id_, states[state], inserted_at, scheduled_at, False, None) for id_, state, inserted_at, scheduled_at in sorted(rows)]
+    return [Inserted(id_, _STATES[state], inserted_at, scheduled_at, False, None) for id_, state, inserted_at, scheduled_at in sorted(rows)]

@@ -25,9 +25,10 @@ _RELEASABLE: Final = frozenset({JobState.SUSPENDED})
 
 
 class Piece(NamedTuple):
-    """What a bulk verb takes at once: jobs above id ``after`` that ``where`` covers."""
+    """What a bulk verb takes at once: jobs above id ``after``, up to id ``end``, that ``where`` covers."""
 
     after: int
+    end: int
     where: Where
 
 
@@ -126,20 +127,22 @@ class Jobs(Calls):
         queues: set[str] = set()
         nodes: set[str] = set()
         for part in _parts(filter_):
-            covered = conditions(part, states, 3)
-            after = SMALLEST_ID
+            covered = conditions(part, states, 4)
+            after, end = SMALLEST_ID, LARGEST_ID
             while covered is not None:
-                row = await self._piece(verb, Piece(after, covered))
+                row = await self._piece(verb, Piece(after, end, covered))
                 count += row["changed"]
                 queues.update(row["queues"])
                 nodes.update(row["nodes"])
                 if row["seen"] < PIECE:
                     break
+                if end == LARGEST_ID:
+                    end = await self._fetch_value(verb, self._sql["newest"]) or SMALLEST_ID
                 after = row["last"]
         return Touched(count, frozenset(queues), frozenset(nodes))
 
     async def _piece(self, verb: str, piece: Piece) -> Row:
-        values: tuple[Any, ...] = (piece.after, PIECE, *piece.where.values)
+        values: tuple[Any, ...] = (piece.after, piece.end, PIECE, *piece.where.values)
         for _ in range(_TWIN_TRIES):
             try:
                 return await self._fetch_row(verb, self._sql.filtered(verb, piece.where), *values)

@@ -38,8 +38,6 @@ def driver_url(url: str) -> str:
     if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
         raise ConfigError(f'database_url: expected a URL that begins with "postgresql://", got one that begins with "{scheme[:40]}"')
     parts = urlsplit(f"postgresql://{rest}")
-    if parts.netloc.count("@") > 1:
-        raise ConfigError(f"database_url: expected an @ in the user or the password to be written %40, got several for {place(url)}")
     known = [
         ("sslmode", _SSL_WORDS.get(value.lower(), value)) if name == "ssl" else (name, value)
         for name, value in parse_qsl(parts.query)

@@ -10,10 +10,11 @@ from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
 from elihu.engines.sqlite.thread import Session
-from elihu.job import RunResult
+from elihu.job import JobState, RunResult
 
 _PLAIN: Final = statement("ending_plain")
 _OTHER: Final = statement("ending_other")
+_AS_PLAIN: Final = Ack(0, 0, RunResult.COMPLETED, JobState.COMPLETED)[2:]
 _CLEAR: Final = statement("ending_clear")
 _WIDTH: Final = len(Ack._fields)
 _PEEK: Final = statement("exchange_peek")
@@ -69,7 +70,7 @@ def _acknowledge(session: Session, where: dict[str, Any], acks: Sequence[Ack]) -
 
 
 def _is_plain(ack: Ack) -> bool:
-    return ack.result is RunResult.COMPLETED and ack.value is None and ack.log is None and ack.reason is None
+    return ack[2:] == _AS_PLAIN
 
 
 def _claim(session: Session, where: dict[str, Any]) -> list[Claim]:

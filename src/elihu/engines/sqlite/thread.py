@@ -37,7 +37,7 @@ class Session:
 
     __slots__ = ("_call", "connection")
 
-    def __init__(self, connection: sqlite3.Connection, call: "_Call") -> None:
+    def __init__(self, connection: sqlite3.Connection, call: "Call | None" = None) -> None:
         self.connection = connection
         self._call = call
 
@@ -64,7 +64,7 @@ class Transaction:
 
     __slots__ = ("_call", "_connection")
 
-    def __init__(self, connection: sqlite3.Connection, call: "_Call") -> None:
+    def __init__(self, connection: sqlite3.Connection, call: "Call | None") -> None:
         self._connection = connection
         self._call = call
 
@@ -72,13 +72,15 @@ class Transaction:
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None and not self._call.expired:
+        if kind is None and not (self._call and self._call.expired):
             self._connection.execute("COMMIT")
         elif self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
 
-class _Call:
+class Call:
+    """A piece of work on its way, and the future that waits for its answer."""
+
     __slots__ = ("expired", "future", "work")
 
     def __init__(self, work: Callable[[Session], Any], future: asyncio.Future[Any]) -> None:
@@ -104,11 +106,11 @@ class DatabaseThread:
         self._name = name
         self._connect = connect
         self._timeout = timeout
-        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._queue: SimpleQueue[Call | None] = SimpleQueue()
         self._answers: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._delivering = False
         self._connection: sqlite3.Connection | None = None
-        self._current: _Call | None = None
+        self._current: Call | None = None
         self._interrupting = threading.Lock()
         self._working = threading.Lock()
         self._still = False
@@ -117,7 +119,9 @@ class DatabaseThread:
         self._ended: asyncio.Future[None] | None = None
 
     def start(self) -> None:
-        """Begin to take calls of the running event loop."""
+        """Begin to take calls of the running event loop. Safe to call twice."""
+        if self._loop is not None:
+            return
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         _threads.add(self)
@@ -129,7 +133,7 @@ class DatabaseThread:
         if loop is None:
             raise DatabaseUnavailable("expected an open engine, got one that was never opened or is closed")
         future: asyncio.Future[T] = loop.create_future()
-        call = _Call(work, future)
+        call = Call(work, future)
         timer = loop.call_later(self._timeout, self._expire, call) if deadline else None
         self._queue.put(call)
         try:
@@ -159,7 +163,7 @@ class DatabaseThread:
         self._queue.put(None)
         await asyncio.wait([self._ended], timeout=self._timeout)
 
-    def _expire(self, call: _Call) -> None:
+    def _expire(self, call: Call) -> None:
         with self._interrupting:
             call.expired = True
             if self._current is call and self._connection is not None:
@@ -191,7 +195,7 @@ class DatabaseThread:
             self._disconnect()
         self._tell(loop, partial(_settle, ended))
 
-    def _next(self, loop: asyncio.AbstractEventLoop) -> _Call | None:
+    def _next(self, loop: asyncio.AbstractEventLoop) -> Call | None:
         while (watch := self._watch) is not None:
             wait = watch.due - time.monotonic()
             if wait <= 0:
@@ -214,7 +218,7 @@ class DatabaseThread:
                     watch.seen = seen
                     self._tell(loop, watch.changed)
 
-    def _begin(self, call: _Call) -> Session:
+    def _begin(self, call: Call) -> Session:
         if self._connection is None:
             self._connection = self._connect()
         with self._interrupting:

@@ -1,9 +1,9 @@
--- Cancel what waits, mark what executes: at most $2 jobs above id $1, locked by id so that two such statements do not deadlock.
+-- Cancel what waits, mark what executes: at most $3 jobs above id $1 and up to $2, locked by id so that two such statements do not deadlock.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
-  WHERE id > $1::bigint /* filter */ AND (state <> 'executing' OR intent IS DISTINCT FROM 'cancel')
+  WHERE id > $1::bigint AND id <= $2::bigint /* filter */ AND (state <> 'executing' OR intent IS DISTINCT FROM 'cancel')
   ORDER BY id
-  LIMIT $2::integer
+  LIMIT $3::integer
   FOR NO KEY UPDATE
 ), changed AS (
   UPDATE elihu.job SET

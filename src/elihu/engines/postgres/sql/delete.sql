@@ -1,9 +1,9 @@
--- Remove at most $2 jobs above id $1 with their runs, locked by id.
+-- Remove at most $3 jobs above id $1 and up to $2 with their runs, locked by id.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
-  WHERE id > $1::bigint /* filter */
+  WHERE id > $1::bigint AND id <= $2::bigint /* filter */
   ORDER BY id
-  LIMIT $2::integer
+  LIMIT $3::integer
   FOR UPDATE
 ), changed AS (
   DELETE FROM elihu.job WHERE id = ANY(ARRAY(SELECT id FROM picked)) RETURNING id

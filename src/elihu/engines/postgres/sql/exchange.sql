@@ -2,6 +2,9 @@
 -- $4-$6 the plainly completed; $7-$17 every other end; $18-$20 the position to start behind; $21 the tasks to leave out.
 -- Nothing here waits for a row lock: an id that does not come back is held by somebody or no longer ours; verdicts.sql tells which.
 -- The statement cannot see its own writes: a job released here is fetched by the next one. Rows come in no order.
+-- The planner knows neither $3 nor the lengths of the arrays: it supposes a tenth of the queue, and ten rows an array. By that a plan for any
+-- values looks dearer than planning at each call (half a millisecond), and one made while the table is small reads all of it and outlives
+-- that. Three conditions that always hold (BETWEEN $2 AND $2, = id + 0) and a CASE in place of <> ALL let it suppose few rows.
 WITH mine AS MATERIALIZED (
   SELECT d.*, j.attempt, j.started_at, j.final
   FROM (

@@ -1,9 +1,9 @@
--- Suspend at most $2 jobs above id $1, locked by id.
+-- Suspend at most $3 jobs above id $1 and up to $2, locked by id.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
-  WHERE id > $1::bigint /* filter */
+  WHERE id > $1::bigint AND id <= $2::bigint /* filter */
   ORDER BY id
-  LIMIT $2::integer
+  LIMIT $3::integer
   FOR NO KEY UPDATE
 ), changed AS (
   UPDATE elihu.job SET state = 'suspended' WHERE id = ANY(ARRAY(SELECT id FROM picked)) RETURNING id

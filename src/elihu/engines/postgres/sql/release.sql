@@ -1,9 +1,9 @@
--- Let go at most $2 suspended jobs above id $1, locked by id: available or scheduled, by their time.
+-- Let go at most $3 suspended jobs above id $1 and up to $2, locked by id: available or scheduled, by their time.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
-  WHERE id > $1::bigint /* filter */
+  WHERE id > $1::bigint AND id <= $2::bigint /* filter */
   ORDER BY id
-  LIMIT $2::integer
+  LIMIT $3::integer
   FOR NO KEY UPDATE
 ), changed AS (
   UPDATE elihu.job SET state = CASE WHEN scheduled_at > now() THEN 'scheduled' ELSE 'available' END

@@ -1,4 +1,4 @@
--- End at most $1 attempts whose node is no more. The first orphaning gives a job back at once, the second with a delay and jitter, the third in a
+-- End at most $1 attempts whose node is no more, or only that of job $2 where it is given. The first orphaning gives a job back at once, the second with a delay and jitter, the third in a
 -- row (max_orphans in its options) discards it; so does the last attempt. A wish to cancel outlives the node.
 -- Robust row by row: max_orphans is read as 3 unless it is a small whole number, and a run that stands already is left alone.
 WITH lost AS MATERIALIZED (
@@ -6,8 +6,8 @@ WITH lost AS MATERIALIZED (
     attempt - transactional::int >= max_attempts
       OR orphans + 1 >= CASE WHEN options->>'max_orphans' ~ '^[0-9]{1,4}$' THEN (options->>'max_orphans')::integer ELSE 3 END AS spent
   FROM elihu.job j
-  WHERE state = 'executing' AND NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node)
-  ORDER BY id
+  WHERE state = 'executing' AND NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node) AND ($2::bigint IS NULL OR id = $2::bigint)
+  ORDER BY node, id  -- the order of job_running: for that of id alone the planner may walk the whole primary key
   LIMIT $1::integer
   FOR NO KEY UPDATE OF j SKIP LOCKED
 ), plan AS MATERIALIZED (
@@ -23,7 +23,7 @@ WITH lost AS MATERIALIZED (
   UPDATE elihu.job j SET
     state = p.to_state,
     attempt = p.attempt - p.transactional::int,
-    orphans = p.orphans + 1,
+    orphans = least(p.orphans + 1, 32767),
     intent = CASE WHEN p.spent AND p.to_state = 'available' THEN 'on_error' END,
     reason = CASE p.to_state WHEN 'discarded' THEN 'orphaned' WHEN 'cancelled' THEN 'cancelled' END,
     finished_at = CASE WHEN p.to_state IN ('discarded','cancelled') THEN now() END,

@@ -2,9 +2,9 @@
 -- The condition is that of the index job_unique, word for word: so it is used.
 WITH picked AS MATERIALIZED (
   SELECT id, unique_key FROM elihu.job
-  WHERE id > $1::bigint /* filter */
+  WHERE id > $1::bigint AND id <= $2::bigint /* filter */
   ORDER BY id
-  LIMIT $2::integer
+  LIMIT $3::integer
 )
 SELECT p.id, t.id AS twin
 FROM picked p

@@ -1,0 +1,74 @@
+"""What a running node shows, and the loop it runs in."""
+
+import asyncio
+import sys
+from typing import Any, cast
+
+import pytest
+
+from elihu.app import Elihu
+from elihu.cli.progress import LINE, REFRESH, Tally
+from elihu.cli.serve import loop_factory
+from elihu.errors import DatabaseUnavailable
+
+Counts = dict[str, dict[str, int]]
+
+
+class Source:
+    """Stands for an app whose counts are as told; a look at them takes as long as told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.answers: list[tuple[float, Counts | Exception]] = []
+        self.jobs = self
+
+    async def counts(self) -> Counts:
+        took, answer = self.answers.pop(0)
+        self.now += took
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def tally(self, *answers: tuple[float, Any]) -> Tally:
+        self.answers = list(answers)
+        return Tally(cast(Elihu, self), lambda: self.now)
+
+
+async def test_counts_of_all_queues_and_the_rate() -> None:
+    source = Source()
+    tally = source.tally(
+        (0.0, {}),
+        (0.0, {"a": {"available": 1_500, "completed": 2}, "b": {"completed": 3, "discarded": 5}}),
+        (0.0, {"a": {"executing": 1, "completed": 1_010}}),
+        (0.0, {"a": {"completed": 10}}),
+    )
+    assert await tally.look() == "none"
+    source.now = 10.0
+    assert await tally.look() == "available 1,500 · completed 5 · discarded 5 · 1/s"
+    source.now = 12.0
+    assert await tally.look() == "executing 1 · completed 1,010 · 500/s"
+    source.now = 13.0
+    assert await tally.look() == "completed 10 · 0/s"
+
+
+async def test_a_database_that_is_away_is_no_end() -> None:
+    tally = Source().tally((0.0, DatabaseUnavailable("away")), (0.0, {"a": {"available": 1}}))
+    assert await tally.look() == ""
+    assert await tally.look() == "available 1 · 0/s"
+
+
+async def test_a_slow_look_is_followed_by_a_long_pause() -> None:
+    tally = Source().tally((0.03125, {}), (2.0, {}))
+    await tally.look()
+    assert (tally.pause(REFRESH), tally.pause(LINE)) == (REFRESH, LINE)
+    await tally.look()
+    assert tally.pause(REFRESH) == tally.pause(LINE) == 40.0
+
+
+def test_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    assert loop_factory() is uvloop.new_event_loop
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert loop_factory() is None
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        assert "uvloop" not in type(runner.get_loop()).__module__

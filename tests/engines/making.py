@@ -1,0 +1,100 @@
+"""Short words for what the tests of the engines say often."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from elihu.engines.base import Ack, Claim, Engine, Exchange
+from elihu.job import Job, JobFilter, JobState, NewJob, RunResult
+
+ANY = JobFilter()
+
+
+def new(task: str = "t", **fields: Any) -> NewJob:
+    return NewJob(task=task, **fields)
+
+
+async def put(engine: Engine, *jobs: NewJob) -> list[int]:
+    """Insert, and return the ids."""
+    return [inserted.id for inserted in await engine.insert(jobs or [new()])]
+
+
+async def node(engine: Engine, name: str = "here") -> str:
+    """A new node's id."""
+    id_ = str(uuid4())
+    await engine.enlist(id_, name, {})
+    return id_
+
+
+async def fetch(engine: Engine, node: str, free: int = 100, queue: str = "default") -> list[Claim]:
+    return (await engine.exchange(node, queue, free, [])).claims
+
+
+async def settle(engine: Engine, node: str, *acks: Ack) -> Exchange:
+    """Acknowledge without a fetch."""
+    return await engine.exchange(node, "default", 0, acks)
+
+
+def completed(claim: Claim, **fields: Any) -> Ack:
+    return Ack(claim.id, claim.claim, RunResult.COMPLETED, JobState.COMPLETED, **fields)
+
+
+def failed(claim: Claim, **fields: Any) -> Ack:
+    return Ack(claim.id, claim.claim, **{"result": RunResult.FAILED, "state": JobState.RETRYABLE, "delay": 60.0, "error": "boom"} | fields)
+
+
+def discarded(claim: Claim, **fields: Any) -> Ack:
+    return Ack(claim.id, claim.claim, **{"result": RunResult.FAILED, "state": JobState.DISCARDED, "error": "boom"} | fields)
+
+
+def released(claim: Claim, **fields: Any) -> Ack:
+    return Ack(claim.id, claim.claim, **{"result": RunResult.RELEASED, "state": JobState.AVAILABLE, "uncount": 1} | fields)
+
+
+def snoozed(claim: Claim, delay: float = 60.0) -> Ack:
+    return Ack(claim.id, claim.claim, RunResult.SNOOZED, JobState.SCHEDULED, delay=delay, uncount=1)
+
+
+def cancelled(claim: Claim, reason: str | None = None) -> Ack:
+    return Ack(claim.id, claim.claim, RunResult.CANCELLED, JobState.CANCELLED, reason=reason)
+
+
+async def job(engine: Engine, job_id: int) -> Job:
+    found = await engine.get(job_id)
+    assert found is not None
+    return found
+
+
+async def states(engine: Engine, ids: Sequence[int]) -> list[str]:
+    return [(await job(engine, id_)).state.value for id_ in ids]
+
+
+async def results(engine: Engine, job_id: int) -> list[str | None]:
+    """How the attempts of a job ended, by claim."""
+    return [None if run.result is None else run.result.value for run in await engine.runs(job_id)]
+
+
+async def in_state(engine: Engine, state: JobState, **fields: Any) -> int:
+    """A job brought to ``state`` by the ways a job goes."""
+    queue = f"way-to-{state}"
+    (id_,) = await put(
+        engine, new(queue=queue, **fields, hold=state is JobState.SUSPENDED, delay=3600 if state is JobState.SCHEDULED else None)
+    )
+    if state in {JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE}:
+        return id_
+    here = await node(engine)
+    (claim,) = await fetch(engine, here, queue=queue)
+    match state:
+        case JobState.RETRYABLE:
+            await settle(engine, here, failed(claim, delay=3600.0))
+        case JobState.COMPLETED:
+            await settle(engine, here, completed(claim))
+        case JobState.DISCARDED:
+            await settle(engine, here, discarded(claim))
+        case JobState.CANCELLED:
+            await settle(engine, here, cancelled(claim))
+    return id_
+
+
+def only(*ids: int) -> JobFilter:
+    return JobFilter(ids=ids)

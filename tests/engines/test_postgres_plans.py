@@ -1,0 +1,264 @@
+"""How PostgreSQL executes the statements of the hot path in a large table, under the plan that it makes for any values."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+from elihu.engines.base import PruneRule
+from elihu.engines.postgres.filters import conditions, prunable
+from elihu.engines.postgres.queries import Queries
+from elihu.job import JobFilter, JobState
+from elihu.testing.postgres import PostgresServer
+from tests.engines.postgres_support import engine_on, psql
+
+FINISHED: Final = 1_000_000
+SCHEDULED: Final = 100_000
+DUE: Final = 20_000
+AVAILABLE: Final = 100_000
+
+QUERIES: Final = Queries("elihu")
+FRONT: Final = (-1, datetime.fromtimestamp(0, UTC), 0)
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Scan(NamedTuple):
+    """A look at the table of jobs: the kind, the index, the rows it touched, those it dropped included, and the pages it read."""
+
+    kind: str
+    index: str | None
+    rows: float
+    pages: int
+
+
+@pytest.fixture(scope="module")
+def large(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with many jobs, for tests that leave it as it is."""
+    url = postgres_server.create_database("large")
+    asyncio.run(_fill(url))
+    yield url
+    postgres_server.drop_database("large")
+
+
+async def _fill(url: str) -> None:
+    async with engine_on(url), psql(url) as connection:
+        await connection.execute(
+            f"""
+            INSERT INTO elihu.job (state, task, args, attempt, claim, node, started_at, finished_at)
+            SELECT 'completed', 'task', '{{"n": 1}}', 1, 1, gen_random_uuid(), now() - interval '2 h',
+              now() - interval '1 h' - i * interval '1 ms'
+            FROM generate_series(1, {FINISHED}) AS i;
+            INSERT INTO elihu.job (state, task, scheduled_at)
+            SELECT 'scheduled', 'task', now() + (i - {DUE}) * interval '1 min' FROM generate_series(1, {SCHEDULED}) AS i;
+            INSERT INTO elihu.job (state, task, scheduled_at)
+            SELECT 'available', 'task', now() - interval '1 h' + i * interval '1 ms' FROM generate_series(1, {AVAILABLE}) AS i;
+            ANALYZE elihu.job;
+            """
+        )
+
+
+@asynccontextmanager
+async def generic(url: str) -> AsyncIterator[Any]:
+    """A connection that plans for any values, in a transaction that is rolled back."""
+    async with psql(url) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        yield connection
+        await transaction.rollback()
+
+
+def literal(value: Any) -> str:
+    """``value`` as SQL."""
+    match value:
+        case None:
+            return "NULL"
+        case list():
+            items = ",".join("NULL" if item is None else str(item) for item in value)
+            return f"'{{{items}}}'"
+        case int() | float():
+            return str(value)
+    return f"'{value}'"
+
+
+async def scans(connection: Any, sql: str, values: Sequence[Any]) -> list[Scan]:
+    """Execute the statement, and return each look at the table of jobs."""
+    name = f"p{uuid4().hex}"
+    await connection.execute(f"PREPARE {name} AS {sql}")
+    answer = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} ({', '.join(map(literal, values))})")
+    found: list[Scan] = []
+    waiting = [json.loads(answer)[0]["Plan"]]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.get("Plans", [])
+        if node.get("Relation Name") == "job" and node["Node Type"] != "ModifyTable":
+            touched = node["Actual Rows"] + sum(value for key, value in node.items() if key.startswith("Rows Removed by"))
+            found.append(Scan(node["Node Type"], node.get("Index Name"), touched * node["Actual Loops"], pages(node)))
+        elif node["Node Type"] == "Bitmap Index Scan":
+            found.append(Scan(node["Node Type"], node["Index Name"], node["Actual Rows"] * node["Actual Loops"], pages(node)))
+    return found
+
+
+def pages(node: dict[str, Any]) -> int:
+    """Pages that a node of a plan read, wherever they were."""
+    return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"])
+
+
+def examined(found: Sequence[Scan]) -> float:
+    """Rows touched in all; no scan may have read the table through, nor an index that is not made for it."""
+    assert found
+    assert [scan for scan in found if scan.kind == "Seq Scan"] == []
+    return sum(scan.rows for scan in found)
+
+
+def exchange(node: str, free: int, claims: Sequence[tuple[int, int]] = (), *, after: tuple[int, datetime, int] = FRONT) -> list[Any]:
+    """The values of exchange.sql; every other end is a failure, the rest are plain."""
+    plain, other = claims[::2], claims[1::2]
+    n = len(other)
+    return [
+        node,
+        "default",
+        free,
+        [id_ for id_, _ in plain],
+        [claim for _, claim in plain],
+        [None] * len(plain),
+        [id_ for id_, _ in other],
+        [claim for _, claim in other],
+        ["failed"] * n,
+        ["retryable"] * n,
+        [15.0] * n,
+        [0] * n,
+        *([[None] * n] * 5),
+        *after,
+        [],
+    ]
+
+
+async def node_in(connection: Any) -> str:
+    """A node."""
+    node = str(uuid4())
+    await connection.execute("INSERT INTO elihu.node (id, name) VALUES ($1::uuid, 'test')", node)
+    return node
+
+
+async def fetched(connection: Any, node: str, free: int) -> list[tuple[int, int]]:
+    """Claims of ``node``."""
+    values = exchange(node, free)
+    rows = await connection.fetch(QUERIES["exchange"], *values)
+    return [(row["id"], row["claim"]) for row in rows if row["id"] is not None]
+
+
+async def test_acknowledge_and_fetch_500(large: str) -> None:
+    async with generic(large) as connection:
+        node = await node_in(connection)
+        claims = await fetched(connection, node, 1_000)
+        found = await scans(connection, QUERIES["exchange"], exchange(node, 500, claims[:500]))
+        assert examined(found) <= 4 * 500
+        assert {scan.index for scan in found} <= {"job_pkey", "job_fetch", "job_running"}
+
+
+async def test_acknowledge_only_and_an_empty_poll(large: str) -> None:
+    async with generic(large) as connection:
+        node = await node_in(connection)
+        claims = await fetched(connection, node, 100)
+        assert examined(await scans(connection, QUERIES["exchange"], exchange(node, 0, claims))) <= 2 * 100
+        await connection.execute("UPDATE elihu.job SET queue = 'elsewhere' WHERE state = 'available' AND id % 50 = 0")
+        values = exchange(node, 100)
+        values[1] = "empty"
+        assert examined(await scans(connection, QUERIES["exchange"], values)) == 0
+
+
+async def test_fetching_behind_a_position_begins_there(large: str) -> None:
+    async with generic(large) as connection:
+        node = await node_in(connection)
+        position = await connection.fetchrow(
+            "SELECT priority, scheduled_at, id FROM elihu.job WHERE state = 'available' ORDER BY 1, 2, 3 OFFSET 60000 LIMIT 1"
+        )
+        found = await scans(connection, QUERIES["exchange"], exchange(node, 100, after=tuple(position)))
+        assert examined(found) <= 2 * 100
+        # what an index drops inside itself counts as no row: pages show it
+        (fetch,) = [scan for scan in found if scan.index == "job_fetch"]
+        assert fetch.pages <= 20
+        first = await connection.fetchval("SELECT min(scheduled_at) FROM elihu.job WHERE node = $1::uuid AND state = 'executing'", node)
+        assert first > position["scheduled_at"]
+
+
+async def test_the_plan_for_any_values_is_the_one_that_is_used(large: str) -> None:
+    async with psql(large) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        node = await node_in(connection)
+        for batch in (1, 10, 100):
+            sql = f"{QUERIES['exchange']} -- {batch}"
+            claims: list[tuple[int, int]] = []
+            for _ in range(10):
+                rows = await connection.fetch(sql, *exchange(node, batch, claims))
+                claims = [(row["id"], row["claim"]) for row in rows if row["id"] is not None]
+                assert len(claims) == batch
+            made = await connection.fetchrow("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", sql)
+            assert tuple(made) == (5, 5), batch
+        await transaction.rollback()
+
+
+async def test_the_plan_of_an_empty_table_fits_a_full_one(postgres_url: str) -> None:
+    async with engine_on(postgres_url), generic(postgres_url) as connection:
+        node = await node_in(connection)
+        found = await scans(connection, QUERIES["exchange"], exchange(node, 100, [(1, 1), (2, 1)]))
+        assert examined(found) == 0
+
+
+async def test_stage_5000(large: str) -> None:
+    async with generic(large) as connection:
+        found = await scans(connection, QUERIES["stage"], [5_000])
+        assert examined(found) <= 2 * 5_000 + 10
+        assert await connection.fetchval("SELECT count(*) FROM elihu.job WHERE state = 'available'") == AVAILABLE + 5_000
+
+
+async def test_rescue_500(large: str) -> None:
+    async with generic(large) as connection:
+        alive, dead = await node_in(connection), await node_in(connection)
+        await fetched(connection, alive, 500)
+        await fetched(connection, dead, 1_000)
+        await connection.execute("DELETE FROM elihu.node WHERE id = $1::uuid", dead)
+        found = await scans(connection, QUERIES["rescue"], [500, None])
+        assert examined(found) <= 4 * 500
+        assert await connection.fetchval("SELECT count(*) FROM elihu.run WHERE result = 'orphaned'") == 500
+
+
+async def test_reconcile_intents_and_progress_look_at_running_jobs_only(large: str) -> None:
+    async with generic(large) as connection:
+        node = await node_in(connection)
+        claims = await fetched(connection, node, 200)
+        ids, numbers = [id_ for id_, _ in claims], [claim for _, claim in claims]
+        assert examined(await scans(connection, QUERIES["intents"], [node, ["cancel"]])) <= 200
+        assert examined(await scans(connection, QUERIES["progress"], [node, ids, numbers, ["1"] * 200])) <= 2 * 200
+        assert examined(await scans(connection, QUERIES["verdicts"], [ids, numbers, ["completed"] * 200, node])) <= 200
+        assert examined(await scans(connection, QUERIES["reconcile"], [node, -1.0, [], []])) <= 2 * 200
+
+
+async def test_prune_5000(large: str) -> None:
+    async with generic(large) as connection:
+        rule = prunable(PruneRule(JobState.COMPLETED, 60.0), 3)
+        found = await scans(connection, QUERIES.filtered("prune", rule), [60.0, 5_000, *rule.values])
+        assert examined(found) <= 2 * 5_000
+
+
+async def test_a_piece_of_a_bulk_verb_by_ids_and_by_state(large: str) -> None:
+    async with generic(large) as connection:
+        some = conditions(JobFilter(ids=tuple(range(1_050_000, 1_051_000))), frozenset(JobState) - {JobState.EXECUTING}, 4)
+        assert some is not None
+        found = await scans(connection, QUERIES.filtered("delete", some), [-(2**63), 2**63 - 1, 1_000, *some.values])
+        assert examined(found) <= 2 * 1_000
+
+
+async def test_unique_twins_are_found_by_their_index(large: str) -> None:
+    async with generic(large) as connection:
+        found = await scans(connection, QUERIES["twins"], [["\\\\x01", "\\\\x02"]])
+        assert examined(found) == 0
+        assert {scan.index for scan in found} == {"job_unique"}

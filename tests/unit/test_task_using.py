@@ -1,0 +1,348 @@
+"""From a task and its arguments to a job that can be stored: ``build``, ``using``, ``enqueue``, uniqueness."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, field_serializer, field_validator
+
+from elihu.errors import ArgumentsTooLarge, InvalidArguments, InvalidOption, InvalidTask, TaskNotBound
+from elihu.job import Job, JobState, NewJob
+from elihu.options import Unique
+from elihu.task.declare import Prepared, Task, declare
+from elihu.task.group import Tasks
+from elihu.task.registry import Registry
+
+
+class FakeHost:
+    """Keeps what a task gives it."""
+
+    def __init__(self, max_args: int = 1_048_576) -> None:
+        self.max_args = max_args
+        self.closed = False
+        self.stored: list[NewJob] = []
+
+    def enqueue(self, new: NewJob, /) -> Job:
+        self.stored.append(new)
+        now = datetime.now(UTC)
+        return Job(
+            id=len(self.stored),
+            state=JobState.AVAILABLE,
+            queue=new.queue,
+            task=new.task,
+            args=json.loads(new.args),
+            meta={},
+            tags=new.tags,
+            priority=new.priority,
+            attempt=0,
+            max_attempts=new.max_attempts,
+            unique_key=None,
+            inserted_at=now,
+            scheduled_at=now,
+        )
+
+    async def aenqueue(self, new: NewJob, /) -> Job:
+        return self.enqueue(new)
+
+
+def made(host: FakeHost | None = None, **options: Any) -> Task[..., Any]:
+    def order(user_id: int, at: date | None = None) -> int:
+        return 0
+
+    task = declare(order, {"name": "order", **options})  # type: ignore[typeddict-item]
+    if host:
+        task.bind(host)
+    return task
+
+
+def refused(task: Task[..., Any], **options: Any) -> str:
+    with pytest.raises(InvalidOption) as caught:
+        task.using(**options)
+    assert str(caught.value).startswith("task order: using: ")
+    return str(caught.value)
+
+
+class TestBuild:
+    def test_defaults(self) -> None:
+        assert made().build(7) == NewJob(task="order", args='{"user_id":7,"at":null}')
+
+    def test_the_task_s_options(self) -> None:
+        task = made(queue="mail", priority=3, max_attempts=5, tags=["a"], meta={"b": 1}, record=True, backoff=3, max_orphans=5)
+        assert task.build(7, at="2026-01-02") == NewJob(
+            task="order",
+            args='{"user_id":7,"at":"2026-01-02"}',
+            queue="mail",
+            priority=3,
+            max_attempts=5,
+            tags=("a",),
+            meta='{"b":1}',
+            options='{"max_orphans":5}',
+        )
+
+    def test_nothing_invalid_is_built(self) -> None:
+        with pytest.raises(InvalidArguments) as caught:
+            made().build("x")
+        assert caught.value.field == "user_id"
+
+    def test_the_default_limit_is_a_mebibyte(self) -> None:
+        task = declare(lambda a: None, {"name": "x"})
+        assert len(task.build("x" * (1_048_576 - 8)).args) == 1_048_576
+        with pytest.raises(ArgumentsTooLarge):
+            task.build("x" * (1_048_576 - 7))
+
+    def test_the_app_s_limit(self) -> None:
+        with pytest.raises(ArgumentsTooLarge, match="at most 10 bytes of JSON, got 23"):
+            made(FakeHost(max_args=10)).build(7)
+
+
+class TestEnqueue:
+    async def test_both_ways(self) -> None:
+        host = FakeHost()
+        task = made(host)
+        assert task.enqueue(7).id == 1
+        assert (await task.aenqueue(8)).id == 2
+        assert task.using(priority=2).enqueue(9).priority == 2
+        assert (await task.using(priority=3).aenqueue(10)).priority == 3
+        assert [json.loads(new.args)["user_id"] for new in host.stored] == [7, 8, 9, 10]
+
+    async def test_nothing_invalid_is_stored(self) -> None:
+        host = FakeHost()
+        task = made(host)
+        for bad in ("x", None, 1.5):
+            with pytest.raises(InvalidArguments):
+                task.enqueue(bad)
+            with pytest.raises(InvalidArguments):
+                await task.aenqueue(bad)
+        assert host.stored == []
+
+    async def test_without_an_app(self) -> None:
+        with pytest.raises(TaskNotBound, match=r"task order: .*include"):
+            made().enqueue(7)
+        with pytest.raises(TaskNotBound):
+            await made().using(priority=1).aenqueue(7)
+
+    def test_what_using_returned_before_the_app_came(self) -> None:
+        task = made()
+        later = task.using(priority=2)
+        host = FakeHost()
+        task.bind(host)
+        later.enqueue(7)
+        assert host.stored[0].priority == 2
+
+
+class TestUsing:
+    def test_the_task_itself_stays(self) -> None:
+        task = made()
+        assert isinstance(task.using(priority=5, queue="x"), Prepared)
+        assert task.build(7).priority == 0
+        assert "order" in repr(task.using())
+
+    def test_options_replace_the_task_s(self) -> None:
+        new = made(queue="a", priority=1, max_attempts=2).using(queue="b", priority=0, max_attempts=9, hold=True).build(7)
+        assert (new.queue, new.priority, new.max_attempts, new.hold) == ("b", 0, 9, True)
+
+    def test_tags_add_and_meta_goes_over(self) -> None:
+        new = made(tags=["a", "b"], meta={"x": 1, "y": {"z": 1}}).using(tags=["B ", "c"], meta={"y": 2, "w": 3}).build(7)
+        assert new.tags == ("a", "b", "c")
+        assert new.meta == '{"x":1,"y":2,"w":3}'
+
+    @pytest.mark.parametrize(("delay", "seconds"), [("10m", 600.0), (0, 0.0), (1.5, 1.5), (timedelta(hours=1), 3600.0)])
+    def test_delay(self, delay: Any, seconds: float) -> None:
+        new = made().using(delay=delay).build(7)
+        assert (new.delay, new.run_at) == (seconds, None)
+
+    def test_run_at(self) -> None:
+        at = datetime(2030, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+        new = made().using(run_at=at, delay=None).build(7)
+        assert (new.delay, new.run_at) == (None, at)
+
+    @pytest.mark.parametrize(
+        ("task", "using", "stored"),
+        [
+            ({}, {"record": True}, {"record": True}),
+            ({"record": True}, {"record": False}, {"record": False}),
+            ({"record": True}, {"record": True}, None),
+            ({}, {"record": False}, None),
+            ({}, {"backoff": "1m"}, {"backoff": 60.0}),
+            ({"backoff": 60}, {"backoff": "1m"}, None),
+            ({"backoff": 60}, {"backoff": 0}, {"backoff": 0.0}),
+            ({"backoff": lambda job, error: 1}, {"backoff": 1}, {"backoff": 1.0}),
+            ({"max_orphans": 1}, {"record": True, "backoff": 1}, {"max_orphans": 1, "record": True, "backoff": 1.0}),
+        ],
+    )
+    def test_only_what_differs_from_the_task_is_stored(self, task: Any, using: Any, stored: Any) -> None:
+        options = made(**task).using(**using).build(7).options
+        assert (options and json.loads(options)) == stored
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"delay": -1}, "delay: expected a duration"),
+            ({"delay": "soon"}, "delay: expected a duration"),
+            ({"delay": 1, "run_at": datetime(2030, 1, 1, tzinfo=UTC)}, "expected delay or run_at, got both"),
+            ({"run_at": datetime(2030, 1, 1)}, "run_at: expected a datetime with a time zone"),  # noqa: DTZ001
+            ({"run_at": "2030-01-01"}, "run_at: expected a datetime"),
+            ({"run_at": 3}, "run_at: expected a datetime"),
+            ({"hold": 1}, "hold: expected True or False"),
+            ({"queue": ""}, "queue: expected a text"),
+            ({"queue": None}, "queue: expected a text"),
+            ({"priority": 10}, "priority: expected a whole number from 0 to 9"),
+            ({"max_attempts": 0}, "max_attempts: expected a whole number from 1 to 1,000,000"),
+            ({"backoff": lambda job, error: 1}, "a callable cannot be stored"),
+            ({"backoff": None}, "backoff: expected a duration"),
+            ({"unique": 3}, "unique: expected Unique"),
+            ({"unique": Unique(keys=("z",))}, "got 'z'"),
+            ({"tags": "a"}, "tags: expected a list of texts"),
+            ({"meta": []}, "meta: expected a dictionary"),
+            ({"record": "yes"}, "record: expected True or False"),
+            ({"retry_on": OSError}, "got retry_on"),
+            ({"max_orphans": 3}, "got max_orphans"),
+            ({"prioritty": 1}, "did you mean priority?"),
+            ({"timeout": 1}, "timeout: this version does not support it"),
+            ({"expires": 1}, "expires: this version does not support it"),
+            ({"conn": 1}, "conn: this version does not support it"),
+            ({"notify": False}, "notify: this version does not support it"),
+        ],
+    )
+    def test_refusals(self, options: dict[str, Any], words: str) -> None:
+        assert words in refused(made(), **options)
+
+    def test_tags_and_meta_are_bounded_together(self) -> None:
+        task = made(tags=[str(n) for n in range(60)], meta={"a": "x" * 40_000})
+        assert "100 tags" in refused(task, tags=[f"t{n}" for n in range(60)])
+        assert "65,536 bytes" in refused(task, meta={"b": "x" * 40_000})
+
+    def test_recording_what_has_no_json_form(self) -> None:
+        def opaque() -> FakeHost:
+            return FakeHost()
+
+        with pytest.raises(InvalidTask, match="return annotation"):
+            declare(opaque, {"name": "x"}).using(record=True)
+
+
+@dataclass(frozen=True)
+class Bag:
+    items: frozenset[str]
+
+
+def key(task: Task[..., Any], *args: Any, using: dict[str, Any] | None = None, **kwargs: Any) -> bytes:
+    new = task.using(**using or {}).build(*args, **kwargs)
+    assert new.unique_key is not None
+    assert len(new.unique_key) == 32
+    return new.unique_key
+
+
+class TestUnique:
+    def test_not_unique_by_default(self) -> None:
+        new = made().build(7)
+        assert (new.unique_key, new.unique_scope, new.unique_period) == (None, None, None)
+
+    @pytest.mark.parametrize(("states", "scope"), [("incomplete", 0), ("successful", 1), ("all", 2)])
+    def test_scope_and_period(self, states: Any, scope: int) -> None:
+        new = made(unique=Unique(states=states, period="1h")).build(7)
+        assert (new.unique_scope, new.unique_period) == (scope, 3600.0)
+
+    def test_switched_on_and_off(self) -> None:
+        assert made().using(unique=Unique()).build(7).unique_key is not None
+        assert made(unique=Unique()).using(unique=None).build(7).unique_key is None
+
+    def test_the_same_call_however_it_is_written(self) -> None:
+        task = made(unique=Unique())
+        same = {key(task, 7), key(task, user_id=7), key(task, "7", None), key(task, at=None, user_id=7)}
+        assert len(same) == 1
+        assert key(task, 8) not in same
+        assert key(task, 7, date(2026, 1, 1)) not in same
+        assert key(task, 7, date(2026, 1, 1)) == key(task, 7, "2026-01-01")
+
+    def test_another_task(self) -> None:
+        def order(user_id: int, at: date | None = None) -> None: ...
+
+        other = declare(order, {"name": "other", "unique": Unique()})
+        assert key(other, 7) != key(made(unique=Unique()), 7)
+        by_args = Unique(by=("args",))
+        assert key(other, 7, using={"unique": by_args}) == key(made(unique=by_args), 7)
+
+    def test_only_some_arguments(self) -> None:
+        task = made(unique=Unique(keys=("user_id",)))
+        assert key(task, 7) == key(task, 7, date(2026, 1, 1))
+        assert key(task, 7) != key(task, 8)
+
+    def test_queue_and_meta(self) -> None:
+        task = made(unique=Unique(by=("queue",)))
+        assert key(task, 7) == key(task, 8)
+        assert key(task, 7) != key(task, 7, using={"queue": "x"})
+        task = made(unique=Unique(by=("task", "meta")), meta={"a": 1})
+        assert key(task, 7, using={"meta": {"b": 2}}) == key(task, 8, using={"meta": {"b": 2, "a": 1}})
+        assert key(task, 7) != key(task, 7, using={"meta": {"a": 2}})
+
+    def test_what_is_not_compared_makes_no_difference(self) -> None:
+        task = made(unique=Unique())
+        assert key(task, 7) == key(task, 7, using={"priority": 3, "queue": "x", "meta": {"a": 1}, "delay": 3, "tags": ["x"]})
+
+    def test_order_of_keys_and_of_sets_makes_no_difference(self) -> None:
+        def fn(d: dict[str, int], s: set[str], bags: list[Bag]) -> None: ...
+
+        task = declare(fn, {"name": "x", "unique": Unique()})
+        words = [str(n) for n in range(50)]
+        backwards = words[::-1]
+        first = key(task, {"a": 1, "b": 2}, set(words), [Bag(frozenset(words))])
+        assert first == key(task, {"b": 2, "a": 1}, set(backwards), [Bag(frozenset(backwards))])
+        assert first != key(task, {"a": 1, "b": 2}, set(words[1:]), [Bag(frozenset(words))])
+
+    def test_models_and_what_serialises_itself(self) -> None:
+        class Range(BaseModel):
+            low: int
+            high: int
+
+            @field_serializer("low")
+            def as_list(self, low: int) -> list[int]:
+                return [low]
+
+            @field_validator("low", mode="before")
+            @classmethod
+            def from_list(cls, low: Any) -> Any:
+                return low[0] if isinstance(low, list) else low
+
+        def fn(r: Any) -> None: ...
+
+        fn.__annotations__["r"] = Range
+        task = declare(fn, {"name": "x", "unique": Unique()})
+        assert key(task, Range(low=1, high=2)) == key(task, {"high": 2, "low": 1})
+        assert key(task, Range(low=1, high=2)) != key(task, Range(low=2, high=2))
+
+    def test_order_of_lists_does(self) -> None:
+        task = declare(lambda a: None, {"name": "x", "unique": Unique()})
+        assert key(task, [1, 2]) != key(task, [2, 1])
+
+    def test_every_process_finds_the_same_key(self) -> None:
+        program = (
+            "from elihu.options import Unique\nfrom elihu.task.declare import declare\n"
+            "def fn(s: set[str], d: dict[int, frozenset[str]]): ...\n"
+            "task = declare(fn, {'name': 'x', 'unique': Unique()})\n"
+            "print(task.build({'a', 'b', 'c', 'd', 'e'}, {1: frozenset('abcdefgh')}).unique_key.hex())"
+        )
+        found = {
+            subprocess.run(
+                [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, check=True, capture_output=True, text=True, timeout=30
+            ).stdout
+            for seed in ("1", "2", "3")
+        }
+        assert len(found) == 1
+
+
+class TestBinding:
+    def test_a_group_gives_its_tasks_to_the_app(self) -> None:
+        group = Tasks()
+        host, registry = FakeHost(), Registry()
+
+        @group.task(name="x")
+        def fn(a: int) -> None: ...
+
+        group.join(host, registry)
+        fn.enqueue(1)
+        assert host.stored[0].task == "x"
+        assert fn.host is host
