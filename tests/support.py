@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, TypeVar
 
 from elihu import Elihu, Job, JobState
@@ -65,14 +66,16 @@ class Seen:
 
     async def stored(self, job_id: int, states: Collection[JobState], *, within: float = 20) -> Job:
         """The job when it is in one of these states, looked at after each write of a node."""
-        looked = -1
         async with asyncio.timeout(within):
             while True:
-                await self.until(lambda: self._writes() > looked)
                 looked = self._writes()
                 job = await self._app.jobs.get(job_id)
                 if job.state in states:
                     return job
+                await self.until(partial(self._wrote_since, looked))
+
+    def _wrote_since(self, looked: int) -> bool:
+        return self._writes() > looked
 
     def _writes(self) -> int:
         return sum(event.verb not in {"get", "find", "count", "runs"} for event in self.of(EngineCalled))

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -57,6 +58,7 @@ class Elihu(DeclaresTasks):
         **settings: Any,
     ) -> None:
         self._keywords: Mapping[str, Any] = {"database_url": database_url, **settings}
+        self._given = config
         self.config = config or load_config(keywords=self._keywords)
         self._lifespan = lifespan
         self._clock = clock or SystemClock()
@@ -89,7 +91,7 @@ class Elihu(DeclaresTasks):
 
     def override(self, **flags: Any) -> None:
         """Lay settings over all others, as the command line does. Call it before the app is used."""
-        self.config = load_config(flags=flags, keywords=self._keywords)
+        self.config = _lay_over(self._given, flags) if self._given else load_config(flags=flags, keywords=self._keywords)
 
     def _adopt(self, task: Task[..., Any]) -> None:
         self._registry.add(task)
@@ -157,7 +159,7 @@ class Elihu(DeclaresTasks):
             hurry.cancel()
 
     def _node(self, queues: Mapping[str, int] | None) -> Node:
-        config = self.config if queues is None else load_config(keywords={**self._keywords, "queues": queues})
+        config = self.config if queues is None else _lay_over(self.config, {"queues": queues})
         if queues is None and config.require_queues:
             for task in self._registry:
                 if task.options.queue not in config.queues:
@@ -270,6 +272,12 @@ class Nodes:
     async def list(self) -> list[NodeRow]:
         """Every node that has a row in the database."""
         return await (await self._client().ready()).nodes()
+
+
+def _lay_over(config: Config, settings: Mapping[str, Any]) -> Config:
+    """``config`` with some settings changed, checked as any other. Raises ``ConfigError``."""
+    checked = load_config(keywords=settings, read_files=False, read_environment=False)
+    return replace(config, **{name: getattr(checked, name) for name, value in settings.items() if value is not None})
 
 
 def _in_loop() -> bool:

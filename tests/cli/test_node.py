@@ -150,10 +150,9 @@ def test_a_live_display_on_a_terminal(shop: Shell) -> None:
         os.close(master)
 
 
-def test_without_tables_start_says_what_to_run(shell: Shell, database_url: str) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("an SQLite file gets its tables at the first start of a node")
-    done = shell.run("--app", "shop:app", "start")
+def test_without_tables_start_says_what_to_run(bare: Shell, postgres_url: str) -> None:
+    bare.environ["ELIHU_DATABASE_URL"] = postgres_url
+    done = bare.run("--app", "shop:app", "start")
     assert done.returncode == 1
     assert 'run "elihu migrate"' in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,8 +1,9 @@
 """What the tests of the PostgreSQL engine share: an engine, a look past it, and a network that can be made to fail."""
 
 import asyncio
+import itertools
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,16 @@ import asyncpg
 from elihu.config import Config
 from elihu.engines.postgres.engine import PostgresEngine
 from elihu.telemetry.bus import Bus
+from elihu.testing.postgres import PostgresServer
+
+_numbers = itertools.count(1)
+
+
+def own_database(server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database, dropped at the end: for tests that change its settings or look at its connections."""
+    name = f"own_{next(_numbers)}"
+    yield server.create_database(name)
+    server.drop_database(name)
 
 
 @asynccontextmanager
@@ -45,23 +56,70 @@ async def enlisted(engine: PostgresEngine, name: str = "test") -> str:
     return node
 
 
-async def until(condition: Callable[[], Any], *, within: float = 10) -> None:
-    """Return when ``condition()``, which may be a coroutine, holds; looks again after each round trip or turn of the loop."""
+async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 10) -> None:
+    """Return when ``condition()``, which makes a round trip to the database, holds."""
     async with asyncio.timeout(within):
-        while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return
-            await asyncio.sleep(0)
+        while not await condition():
+            pass
 
 
-async def waiting_backends(connection: Any) -> int:
-    """How many of the server's processes wait for a lock in this database."""
-    return int(
-        await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-    )
+class Watcher:
+    """A look at the server's processes that serve one database, on a connection that is in no transaction: inside one they stand still."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def others(self) -> int:
+        """How many connections there are beside this one and those that hold locks for a test."""
+        return await self._count("application_name <> 'locker'")
+
+    async def waiting(self) -> int:
+        """How many wait for a lock."""
+        return await self._count("wait_event_type = 'Lock'")
+
+    async def until_waiting(self, number: int) -> None:
+        """Return when so many wait for a lock."""
+
+        async def they_do() -> bool:
+            return await self.waiting() == number
+
+        await until(they_do)
+
+    async def until_others(self, number: int) -> None:
+        """Return when there are so many other connections."""
+
+        async def they_are() -> bool:
+            return await self.others() == number
+
+        await until(they_are)
+
+    async def execute(self, sql: str) -> None:
+        """Execute a statement."""
+        await self._connection.execute(sql)
+
+    async def set_default(self, setting: str) -> None:
+        """A default of the database, for connections from now on."""
+        name = await self._connection.fetchval("SELECT current_database()")
+        await self._connection.execute(f"ALTER DATABASE {name} {setting}")
+
+    async def _count(self, condition: str) -> int:
+        found = await self._connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            f" WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND {condition}"
+        )
+        return int(found)
+
+
+@asynccontextmanager
+async def locked(url: str, sql: str = "LOCK TABLE elihu.job IN ACCESS EXCLUSIVE MODE") -> AsyncIterator[Any]:
+    """A transaction elsewhere that holds what ``sql`` locked; it commits at the end."""
+    connection = await asyncpg.connect(url, server_settings={"application_name": "locker"})
+    try:
+        async with connection.transaction():
+            await connection.execute(sql)
+            yield connection
+    finally:
+        await connection.close()
 
 
 class Network:
@@ -104,10 +162,11 @@ class Network:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        await self._server.wait_closed()
         self.cut()
         for pump in self._pumps:
             pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await asyncio.gather(*self._pumps, *(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected += 1
@@ -128,7 +187,6 @@ class Network:
             pass
         finally:
             sink.close()
-            self._writers.discard(sink)
 
 
 def _with_false_pid(data: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """The engine's connections: deadlines, cancellation, servers that break, poolers and stricter isolation."""
 
 import asyncio
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import asyncpg
@@ -16,79 +17,57 @@ from elihu.errors import ConfigError, DatabaseTimeout, DatabaseUnavailable, Data
 from elihu.job import JobFilter, JobState, NewJob, RunResult
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
-from elihu.testing.postgres import free_port
-from tests.engines.postgres_support import Network, engine_on, enlisted, psql, until, waiting_backends
-
-LOCKED = "LOCK TABLE elihu.job IN ACCESS EXCLUSIVE MODE"
+from elihu.testing.postgres import PostgresServer, free_port
+from tests.engines.postgres_support import Network, Watcher, engine_on, enlisted, locked, own_database, psql, until
 
 
 @pytest.fixture
-async def watcher(postgres_url: str) -> AsyncIterator[Any]:
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    yield from own_database(postgres_server)
+
+
+@pytest.fixture
+async def watcher(postgres_url: str) -> AsyncIterator[Watcher]:
     async with psql(postgres_url) as connection:
-        yield connection
+        yield Watcher(connection)
 
 
-async def connections_of_others(connection: Any) -> int:
-    return int(
-        await connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
-    )
-
-
-async def test_a_call_that_is_held_up_ends_at_its_deadline_and_the_server_stops_too(postgres_url: str, watcher: Any) -> None:
+async def test_a_call_that_is_held_up_ends_at_its_deadline_and_the_server_stops_too(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, connections=1, call_timeout=0.3) as engine:
-        async with watcher.transaction():
-            await watcher.execute(LOCKED)
+        async with locked(postgres_url):
             started = time.monotonic()
             with pytest.raises(DatabaseTimeout, match=r"within 0\.3 s"):
                 await engine.count(JobFilter())
             assert time.monotonic() - started < 2
-            await until(lambda: _nobody_waits(watcher))
+            await watcher.until_waiting(0)
         assert await engine.count(JobFilter()) == 0
 
 
-async def _nobody_waits(connection: Any) -> bool:
-    return await waiting_backends(connection) == 0
-
-
-async def test_waiting_for_a_connection_counts(postgres_url: str, watcher: Any) -> None:
-    async with engine_on(postgres_url, connections=1, call_timeout=0.3) as engine, watcher.transaction():
-        await watcher.execute(LOCKED)
+async def test_waiting_for_a_connection_counts(postgres_url: str, watcher: Watcher) -> None:
+    async with engine_on(postgres_url, connections=1, call_timeout=0.3) as engine, locked(postgres_url):
         outcomes = await asyncio.gather(engine.count(JobFilter()), engine.nodes(), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [DatabaseTimeout, DatabaseTimeout]
 
 
-async def test_a_cancelled_caller_leaks_nothing(postgres_url: str, watcher: Any) -> None:
+async def test_a_cancelled_caller_leaks_nothing(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, connections=1) as engine:
-        async with watcher.transaction():
-            await watcher.execute(LOCKED)
+        async with locked(postgres_url):
             for _ in range(3):
                 call = asyncio.create_task(engine.count(JobFilter()))
-                await until(lambda: _somebody_waits(watcher))
+                await watcher.until_waiting(1)
                 call.cancel()
                 await asyncio.wait([call])
                 assert call.cancelled()
-                await until(lambda: _nobody_waits(watcher))
+                await watcher.until_waiting(0)
         assert await engine.count(JobFilter()) == 0
-        await until(lambda: _is(connections_of_others, watcher, 1))
+        await watcher.until_others(1)
 
 
-async def _somebody_waits(connection: Any) -> bool:
-    return await waiting_backends(connection) > 0
-
-
-async def _is(count: Any, connection: Any, expected: int) -> bool:
-    return bool(await count(connection) == expected)
-
-
-async def test_a_caller_cancelled_while_it_waits_for_a_connection_leaks_nothing(postgres_url: str, watcher: Any) -> None:
+async def test_a_caller_cancelled_while_it_waits_for_a_connection_leaks_nothing(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, connections=1) as engine:
-        async with watcher.transaction():
-            await watcher.execute(LOCKED)
+        async with locked(postgres_url):
             first = asyncio.create_task(engine.count(JobFilter()))
-            await until(lambda: _somebody_waits(watcher))
+            await watcher.until_waiting(1)
             second = asyncio.create_task(engine.nodes())
             await asyncio.sleep(0)
             second.cancel()
@@ -97,13 +76,12 @@ async def test_a_caller_cancelled_while_it_waits_for_a_connection_leaks_nothing(
         assert await engine.nodes() == []
 
 
-async def test_a_cancelled_insert_in_a_transaction_leaves_nothing_behind(postgres_url: str, watcher: Any) -> None:
+async def test_a_cancelled_insert_in_a_transaction_leaves_nothing_behind(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, connections=1) as engine:
         holder = NewJob(task="a", unique_key=b"k", unique_scope=0)
-        async with watcher.transaction():
-            await watcher.execute("INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('a', 'k', 0)")
+        async with locked(postgres_url, "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('a', 'k', 0)"):
             call = asyncio.create_task(engine.insert([NewJob(task="b", unique_key=b"a", unique_scope=0), holder]))
-            await until(lambda: _somebody_waits(watcher))
+            await watcher.until_waiting(1)
             call.cancel()
             await asyncio.wait([call])
         assert [job.task for job in await engine.find(JobFilter(), None, 10)] == ["a"]
@@ -134,22 +112,20 @@ async def test_closing_is_bounded_when_the_server_is_silent(postgres_url: str) -
             await engine.nodes()
 
 
-async def test_closing_ends_calls_under_way(postgres_url: str, watcher: Any) -> None:
-    async with engine_on(postgres_url) as engine, watcher.transaction():
-        await watcher.execute(LOCKED)
+async def test_closing_ends_calls_under_way(postgres_url: str, watcher: Watcher) -> None:
+    async with engine_on(postgres_url) as engine, locked(postgres_url):
         call = asyncio.create_task(engine.count(JobFilter()))
-        await until(lambda: _somebody_waits(watcher))
+        await watcher.until_waiting(1)
         await engine.close()
         with pytest.raises(DatabaseUnavailable):
             await call
 
 
-async def test_a_broken_connection_is_unavailable_once_and_then_replaced(postgres_url: str, watcher: Any) -> None:
+async def test_a_broken_connection_is_unavailable_once_and_then_replaced(postgres_url: str, watcher: Watcher) -> None:
     async with Network(postgres_url) as network, engine_on(network.url, connections=4) as engine:
-        async with watcher.transaction():
-            await watcher.execute(LOCKED)
+        async with locked(postgres_url):
             calls = [asyncio.create_task(engine.count(JobFilter())) for _ in range(3)]
-            await until(lambda: _are_waiting(watcher, 3))
+            await watcher.until_waiting(3)
             network.cut()
             for call in calls:
                 with pytest.raises(DatabaseUnavailable):
@@ -157,11 +133,7 @@ async def test_a_broken_connection_is_unavailable_once_and_then_replaced(postgre
         assert await engine.count(JobFilter()) == 0
 
 
-async def _are_waiting(connection: Any, number: int) -> bool:
-    return await waiting_backends(connection) == number
-
-
-async def test_connections_ended_by_the_server_are_replaced(postgres_url: str, watcher: Any) -> None:
+async def test_connections_ended_by_the_server_are_replaced(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url) as engine:
         await asyncio.gather(*(engine.nodes() for _ in range(4)))
         await watcher.execute(
@@ -177,13 +149,13 @@ async def test_connections_ended_by_the_server_are_replaced(postgres_url: str, w
         await until(answers)
 
 
-async def test_there_are_never_more_connections_than_allowed_and_no_more_than_needed(postgres_url: str, watcher: Any) -> None:
+async def test_there_are_never_more_connections_than_allowed_and_no_more_than_needed(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, connections=3) as engine:
         for _ in range(5):
             await engine.nodes()
-        assert await connections_of_others(watcher) == 1
+        assert await watcher.others() == 1
         await asyncio.gather(*(engine.nodes() for _ in range(20)))
-        assert await connections_of_others(watcher) == 3
+        assert await watcher.others() == 3
 
 
 async def test_nobody_there(postgres_url: str) -> None:
@@ -246,8 +218,8 @@ async def _prepared(url: str, *, cached: bool) -> int:
         await connection.close()
 
 
-async def test_a_stricter_default_isolation_changes_nothing(postgres_url: str, watcher: Any) -> None:
-    await watcher.execute(f"ALTER DATABASE {postgres_url.rpartition('/')[2]} SET default_transaction_isolation TO serializable")
+async def test_a_stricter_default_isolation_changes_nothing(postgres_url: str, watcher: Watcher) -> None:
+    await watcher.set_default("SET default_transaction_isolation TO serializable")
     async with engine_on(postgres_url) as engine:
         connections = Connections(postgres_url, 1)
 
@@ -264,8 +236,10 @@ async def test_a_stricter_default_isolation_changes_nothing(postgres_url: str, w
             acks: list[Ack] = []
             while True:
                 answer = await engine.exchange(node, "default", 5, acks)
-                done += [id_ for id_, _ in answer.acked]
-                acks = [Ack(claim.id, claim.claim, RunResult.COMPLETED, JobState.COMPLETED) for claim in answer.claims]
+                written = {id_ for id_, _ in answer.acked}
+                done += written
+                busy = [ack for ack in acks if ack.id not in written]
+                acks = busy + [Ack(claim.id, claim.claim, RunResult.COMPLETED, JobState.COMPLETED) for claim in answer.claims]
                 if not acks:
                     return done
 
@@ -293,7 +267,7 @@ async def test_what_had_no_effect_is_tried_again(postgres_url: str, error: type[
     await connections.close()
 
 
-async def test_values_that_cannot_be_stored_are_refused_and_the_connection_stays(postgres_url: str, watcher: Any) -> None:
+async def test_values_that_cannot_be_stored_are_refused_and_the_connection_stays(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, connections=1) as engine:
         for bad in (
             NewJob(task="a\0b"),
@@ -302,17 +276,17 @@ async def test_values_that_cannot_be_stored_are_refused_and_the_connection_stays
             NewJob(task="a", priority=10),
             NewJob(task="a", priority=10**6),
             NewJob(task="a", max_attempts=0),
-            NewJob(task="a", queue="q" * 10_000),
+            NewJob(task="a", queue=secrets.token_hex(10_000)),
         ):
             with pytest.raises(DataRefused):
                 await engine.insert([NewJob(task="good"), bad])
             with pytest.raises(DataRefused):
                 await engine.insert([bad])
         assert await engine.count(JobFilter()) == 0
-        assert await connections_of_others(watcher) == 1
+        assert await watcher.others() == 1
 
 
-async def test_tables_that_vanish_are_outdated(postgres_url: str, watcher: Any) -> None:
+async def test_tables_that_vanish_are_outdated(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, migrate=False) as engine:
         with pytest.raises(SchemaOutdated, match="elihu migrate"):
             await engine.count(JobFilter())
@@ -323,14 +297,14 @@ async def test_tables_that_vanish_are_outdated(postgres_url: str, watcher: Any) 
             await engine.count(JobFilter())
 
 
-async def test_a_read_only_server_is_unavailable(postgres_url: str, watcher: Any) -> None:
+async def test_a_read_only_server_is_unavailable(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url):
         pass
-    await watcher.execute(f"ALTER DATABASE {postgres_url.rpartition('/')[2]} SET default_transaction_read_only TO on")
+    await watcher.set_default("SET default_transaction_read_only TO on")
     async with engine_on(postgres_url, migrate=False) as engine:
         with pytest.raises(DatabaseUnavailable, match="read-only"):
             await engine.insert([NewJob(task="a")])
-        await watcher.execute(f"ALTER DATABASE {postgres_url.rpartition('/')[2]} RESET default_transaction_read_only")
+        await watcher.set_default("RESET default_transaction_read_only")
         assert len(await engine.insert([NewJob(task="a")])) == 1
 
 

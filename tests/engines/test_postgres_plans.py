@@ -206,8 +206,9 @@ async def test_the_plan_for_any_values_is_the_one_that_is_used(large: str) -> No
         await transaction.rollback()
 
 
-async def test_the_plan_of_an_empty_table_fits_a_full_one(postgres_url: str) -> None:
-    async with engine_on(postgres_url), generic(postgres_url) as connection:
+async def test_the_plan_of_an_empty_table_fits_a_full_one(postgres_server: PostgresServer) -> None:
+    url = postgres_server.create_database("empty")
+    async with engine_on(url), generic(url) as connection:
         node = await node_in(connection)
         found = await scans(connection, QUERIES["exchange"], exchange(node, 100, [(1, 1), (2, 1)]))
         assert examined(found) == 0

@@ -13,7 +13,7 @@ from tests.support import Seen
 
 ENDS: dict[str, tuple[Callable[[], Exception], JobState, RunResult, str | None]] = {
     "cancel": (lambda: Cancel("not needed"), JobState.CANCELLED, RunResult.CANCELLED, "not needed"),
-    "cancel without a reason": (lambda: Cancel(), JobState.CANCELLED, RunResult.CANCELLED, None),
+    "cancel without a reason": (Cancel, JobState.CANCELLED, RunResult.CANCELLED, None),
     "discard": (lambda: Discard("hopeless"), JobState.DISCARDED, RunResult.FAILED, "hopeless"),
     "snooze": (lambda: Snooze(600), JobState.SCHEDULED, RunResult.SNOOZED, None),
     "retry": (lambda: Retry("not ready", in_=600), JobState.RETRYABLE, RunResult.FAILED, "not ready"),
@@ -261,7 +261,7 @@ async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(app:
     for number, value in enumerate(values):
 
         async def t(number: int):
-            return values[number]
+            return values[number]  # noqa: PLR1736 (the value of this round of the loop, not of the last)
 
         t.__annotations__["return"] = type(value) if isinstance(value, pydantic.BaseModel) else Any
         task: Task[..., Any] = app.task(t, name=f"t{number}", record=True)

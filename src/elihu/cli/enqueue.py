@@ -30,7 +30,7 @@ def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
 
     Prints the id of the job, which runs TASK: the name of a task of the app.
     """
-    positions, keywords = _arguments(sys.stdin.read() if arguments == "-" else arguments)
+    values = _arguments(sys.stdin.read() if arguments == "-" else arguments)
     using["delay"] = _delay(using["delay"])
     using["run_at"] = _time(using["run_at"])
     using["meta"] = None if using["meta"] is None else _json("--meta", using["meta"])
@@ -41,6 +41,7 @@ def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
 
     app = open_app(options, needs_tasks=True)
     found = app.task_named(task)
+    positions, keywords = found.codec.decode(json.dumps(values)) if isinstance(values, dict) else (values, {})
     job = run(app, lambda _: found.using(**chosen).aenqueue(*positions, **keywords))
     if options.json:
         print_json({"id": job.id, "state": job.state, "queue": job.queue, "conflict": job.conflict})
@@ -50,12 +51,10 @@ def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
         click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
 
 
-def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
-    match _json("--args", text):
-        case dict() as keywords:
-            return [], keywords
-        case list() as positions:
-            return positions, {}
+def _arguments(text: str) -> dict[str, Any] | list[Any]:
+    values = _json("--args", text)
+    if isinstance(values, dict | list):
+        return values
     raise click.UsageError(f"--args: expected a JSON object or list, got {_short(text)}")
 
 

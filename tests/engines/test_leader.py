@@ -1,0 +1,86 @@
+"""Leadership: one at a time, kept by its holder, passed on at once when it resigns."""
+
+import pytest
+
+from elihu.engines.base import Engine
+from tests.engines.conftest import Opener
+from tests.engines.making import node
+from tests.engines.raw import Raw
+
+
+async def test_one_leads_and_goes_on_leading(engine: Engine, other: Engine) -> None:
+    first, second = await node(engine), await node(other)
+    assert await engine.lead(first, 10)
+    assert not await other.lead(second, 10)
+    assert await engine.lead(first, 10)
+    assert not await other.lead(second, 10)
+
+
+async def test_nodes_of_one_engine_compete_too(engine: Engine) -> None:
+    first, second = await node(engine), await node(engine)
+    assert await engine.lead(first, 10)
+    assert not await engine.lead(second, 10)
+    assert not await engine.resign(second)
+    assert await engine.resign(first)
+    assert await engine.lead(second, 10)
+
+
+async def test_who_resigns_is_followed_at_once(engine: Engine, other: Engine) -> None:
+    first, second = await node(engine), await node(other)
+    await engine.lead(first, 10)
+    assert await engine.resign(first)
+    assert not await engine.resign(first)
+    assert await other.lead(second, 10)
+    assert not await engine.lead(first, 10)
+
+
+async def test_only_the_holder_resigns(engine: Engine, other: Engine) -> None:
+    first, second = await node(engine), await node(other)
+    await engine.lead(first, 10)
+    assert not await other.resign(second)
+    assert not await other.lead(second, 10)
+    assert [row.leader for row in await other.nodes() if row.id == first] == [True]
+
+
+async def test_the_table_of_nodes_shows_the_leader(engine: Engine, other: Engine) -> None:
+    first, second = await node(engine), await node(other)
+    assert not any(row.leader for row in await engine.nodes())
+    await other.lead(second, 10)
+    assert {row.id: row.leader for row in await engine.nodes()} == {first: False, second: True}
+    await other.resign(second)
+    assert not any(row.leader for row in await engine.nodes())
+
+
+async def test_a_leader_that_goes_without_a_word_is_followed(engine: Engine, opened: Opener, raw: Raw) -> None:
+    """SQLite: the lock goes with its holder. PostgreSQL: the lease ends."""
+    leaving = await opened()
+    first, second = await node(leaving), await node(engine)
+    await leaving.lead(first, 10)
+    await leaving.close()
+    if engine.name == "postgres":
+        assert not await engine.lead(second, 10)
+        await raw.execute("UPDATE leader SET expires_at = now() - interval '1 ms'")
+    assert await engine.lead(second, 10)
+
+
+async def test_the_heartbeat_tells_when_the_lease_ends(engine: Engine, other: Engine, raw: Raw) -> None:
+    first, second = await node(engine), await node(other)
+    assert (await other.beat(second)).lease_ends_in is None
+    await engine.lead(first, 10)
+    if engine.name == "sqlite":
+        assert (await other.beat(second)).lease_ends_in is None
+        return
+    assert (await other.beat(second)).lease_ends_in == pytest.approx(10, abs=2)
+    await engine.lead(first, 100)
+    assert (await other.beat(second)).lease_ends_in == pytest.approx(100, abs=2)
+    await raw.execute("UPDATE leader SET expires_at = now() - interval '60 s'")
+    assert (await other.beat(second)).lease_ends_in == 0
+
+
+async def test_an_overdue_leader_may_renew_while_nobody_took_over(engine: Engine, other: Engine, raw: Raw) -> None:
+    first, second = await node(engine), await node(other)
+    await engine.lead(first, 10)
+    if engine.name == "postgres":
+        await raw.execute("UPDATE leader SET expires_at = now() - interval '1 s'")
+    assert await engine.lead(first, 10)
+    assert not await other.lead(second, 10)

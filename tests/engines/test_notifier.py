@@ -1,0 +1,106 @@
+"""The notifier: what one process does reaches the others, as a hint, in the loop's thread."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from elihu.engines.base import Engine, Notifier, Signal, SignalKind
+from tests.engines.making import node, put
+
+
+class Heard:
+    """The signals that arrived, and a way to wait for one."""
+
+    def __init__(self) -> None:
+        self.signals: list[Signal] = []
+        self.threads: set[int] = set()
+        self._changed = asyncio.Event()
+
+    def __call__(self, signal: Signal) -> None:
+        self.signals.append(signal)
+        self.threads.add(threading.get_ident())
+        self._changed.set()
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not done():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+async def notifier(engine: Engine) -> AsyncIterator[Notifier]:
+    notifier = engine.notifier()
+    yield notifier
+    await notifier.stop()
+
+
+async def test_another_processs_jobs_are_heard(notifier: Notifier, other: Engine) -> None:
+    heard = Heard()
+    await notifier.start(heard)
+    await put(other)
+    await other.notify([Signal(SignalKind.JOBS, "default")])
+    expected = Signal(SignalKind.CHANGED) if other.name == "sqlite" else Signal(SignalKind.JOBS, "default")
+    await heard.until(lambda: expected in heard.signals)
+    assert heard.threads == {threading.get_ident()}
+
+
+async def test_what_happened_before_the_start_is_no_news(notifier: Notifier, other: Engine) -> None:
+    await put(other)
+    await other.notify([Signal(SignalKind.JOBS, "before")])
+    heard = Heard()
+    await notifier.start(heard)
+    await put(other)
+    await other.notify([Signal(SignalKind.JOBS, "after")])
+    await heard.until(lambda: bool(heard.signals))
+    assert Signal(SignalKind.JOBS, "before") not in heard.signals
+
+
+async def test_every_kind_arrives(notifier: Notifier, other: Engine) -> None:
+    heard, here = Heard(), await node(other)
+    await notifier.start(heard)
+    sent = [Signal(SignalKind.JOBS, 'ümlaut, "quoted"\''), Signal(SignalKind.INTENT, here), Signal(SignalKind.LEADER)]
+    await other.notify(sent)
+    if other.name == "postgres":
+        await heard.until(lambda: set(sent) <= set(heard.signals))
+    else:
+        await put(other)
+        await heard.until(lambda: Signal(SignalKind.CHANGED) in heard.signals)
+
+
+async def test_the_probe_finds_that_it_works(notifier: Notifier) -> None:
+    await notifier.start(Heard())
+    assert await notifier.probe()
+
+
+async def test_a_stopped_notifier_is_silent(engine: Engine, other: Engine) -> None:
+    stopped, running = engine.notifier(), other.notifier()
+    silent, heard = Heard(), Heard()
+    await stopped.start(silent)
+    await running.start(heard)
+    await stopped.stop()
+    await put(engine)
+    await engine.notify([Signal(SignalKind.JOBS, "default")])
+    await heard.until(lambda: bool(heard.signals))
+    await running.stop()
+    assert silent.signals == []
+
+
+async def test_stop_is_safe_twice_and_before_start(engine: Engine) -> None:
+    notifier = engine.notifier()
+    await notifier.stop()
+    await notifier.start(Heard())
+    await notifier.stop()
+    await notifier.stop()
+
+
+async def test_a_notifier_can_start_again(notifier: Notifier, other: Engine) -> None:
+    await notifier.start(Heard())
+    await notifier.stop()
+    heard = Heard()
+    await notifier.start(heard)
+    await put(other)
+    await other.notify([Signal(SignalKind.JOBS, "default")])
+    await heard.until(lambda: bool(heard.signals))

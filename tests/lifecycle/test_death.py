@@ -1,0 +1,185 @@
+"""Nodes that die, freeze or are told to end, while others go on."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from elihu import Elihu, JobState, RunResult
+from tests.lifecycle.nodes import Process, Processes, job
+from tests.support import Stopwatch
+
+JOBS = 5_000
+
+
+async def count(app: Elihu, **filters: object) -> int:
+    return await app.jobs.count(**filters)
+
+
+async def test_a_node_killed_among_5000_jobs_loses_none_and_leadership_moves(app: Elihu, processes: Processes):
+    first = await processes.node()
+    await processes.printed(first, "event LeaderElected")
+    second = await processes.node()
+    await app.enqueue_many(job("brief", args={"number": number}) for number in range(JOBS))
+    await processes.printed(first, "began brief", 300)
+    first.send(signal.SIGSTOP)
+    held = [held.id for held in (await app.jobs.list(state="executing", node=first.node, limit=500)).items]
+    first.send(signal.SIGKILL)
+    assert await first.end() == -signal.SIGKILL
+
+    await processes.printed(second, "event LeaderElected", within=10)
+
+    async def drained() -> bool:
+        return await count(app, state="completed") == JOBS
+
+    await processes.until_found(drained, within=45)
+    assert await app.jobs.counts() == {"default": {"completed": JOBS}}
+    for job_id in held:
+        results = [run.result for run in await app.jobs.runs(job_id)]
+        assert results == [RunResult.ORPHANED, RunResult.COMPLETED], job_id
+    assert second.count(f"buried {first.node}") == 1
+    assert second.count("event JobRescued") >= len(held)
+    assert [node.id for node in await app.nodes.list()] == [second.node]
+
+
+async def test_a_job_of_a_killed_node_starts_again_soon(app: Elihu, processes: Processes, tmp_path: Path):
+    door = tmp_path / "door"
+    first, second = await processes.node(), await processes.node()
+    stored = await app.aenqueue(job("until_file", args={"path": str(door)}))
+    await processes.until(lambda: bool(first.count("began until_file") + second.count("began until_file")))
+    holder, other = (first, second) if first.count("began until_file") else (second, first)
+    watch = Stopwatch()
+    holder.send(signal.SIGKILL)
+    await processes.printed(other, "began until_file")
+    assert watch.seconds < 10
+    door.touch()
+    await processes.until_found(lambda: completed(app, stored.id))
+    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.ORPHANED, RunResult.COMPLETED]
+
+
+async def test_sigterm_lets_jobs_end_within_grace_and_gives_the_others_back(app: Elihu, processes: Processes):
+    node = await processes.node(GRACE="1")
+    ends, lasts, thread = [
+        await app.aenqueue(job("lasting", args={"seconds": 0.8})),
+        await app.aenqueue(job("lasting", args={"seconds": 3_600})),
+        await app.aenqueue(job("lasting_thread", args={"seconds": 3_600})),
+    ]
+    await processes.printed(node, "began", 3)
+    waiting = await app.aenqueue(job("brief", queue="nobody", args={"number": 1}))
+    watch = Stopwatch()
+    node.send(signal.SIGTERM)
+    assert await node.end() == 0
+    assert 1 <= watch.seconds < 6
+    assert (await app.jobs.get(ends.id)).state is JobState.COMPLETED
+    for given_back in (lasts, thread):
+        stored = await app.jobs.get(given_back.id)
+        assert (stored.state, stored.attempt) == (JobState.AVAILABLE, 0)
+        assert [run.result for run in await app.jobs.runs(given_back.id)] == [RunResult.RELEASED]
+    assert (await app.jobs.get(waiting.id)).state is JobState.AVAILABLE
+    assert await app.nodes.list() == []
+    assert not node.count("Traceback")
+    assert not [line for line in node.errors if "Traceback" in line or "ERROR" in line]
+
+
+async def test_jobs_given_back_by_a_stopping_node_start_at_once_on_another(app: Elihu, processes: Processes):
+    node = await processes.node(GRACE="0")
+    stored = await app.aenqueue(job("lasting", args={"seconds": 1}))
+    await processes.printed(node, "began lasting")
+    other = await processes.node(POLL="60", POLL_FALLBACK="60")
+    node.send(signal.SIGTERM)
+    await processes.printed(other, "began lasting", within=5)
+    assert await node.end() == 0
+    await processes.until_found(lambda: completed(app, stored.id))
+
+
+async def test_a_second_signal_stops_now_whatever_runs(app: Elihu, processes: Processes):
+    node = await processes.node(GRACE="1h")
+    await app.aenqueue(job("lasting", args={"seconds": 3_600}))
+    await app.aenqueue(job("lasting_thread", args={"seconds": 3_600}))
+    await processes.printed(node, "began", 2)
+    node.send(signal.SIGTERM)
+    await processes.printed(node, "stopping")
+    watch = Stopwatch()
+    node.send(signal.SIGTERM)
+    assert await node.end() == 0
+    assert watch.seconds < 5
+    assert await app.jobs.counts() == {"default": {"available": 2}}
+
+
+async def test_a_clean_stop_hands_leadership_over_at_once(app: Elihu, processes: Processes):
+    leader = await processes.node(LEASE="1h", HEARTBEAT="0.5")
+    await processes.printed(leader, "event LeaderElected")
+    follower = await processes.node(LEASE="1h", HEARTBEAT="0.5")
+    leader.send(signal.SIGTERM)
+    await processes.printed(follower, "event LeaderElected", within=5)
+    assert await leader.end() == 0
+
+
+async def test_a_node_frozen_for_less_than_dead_after_is_not_buried(app: Elihu, processes: Processes):
+    frozen, watcher = await processes.node(DEAD_AFTER="6"), await processes.node(DEAD_AFTER="6")
+    stored = await app.aenqueue(job("lasting", args={"seconds": 2}))
+    await processes.until(lambda: bool(frozen.count("began") + watcher.count("began")))
+    frozen.send(signal.SIGSTOP)
+    await processes.more(watcher, "mode", 6)
+    frozen.send(signal.SIGCONT)
+    await asyncio.gather(processes.more(frozen, "mode", 3), processes.more(watcher, "mode", 3))
+    await processes.until_found(lambda: completed(app, stored.id))
+    for node in (frozen, watcher):
+        assert not node.count("buried")
+        assert not node.count("reborn")
+    assert {node.id for node in await app.nodes.list()} == {frozen.node, watcher.node}
+    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.COMPLETED]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_node_frozen_for_longer_is_buried_and_goes_on_under_a_new_identity(app: Elihu, processes: Processes, tmp_path: Path):
+    door = tmp_path / "door"
+    stored = await app.aenqueue(job("until_file", args={"path": str(door)}))
+    frozen = await processes.node()
+    await processes.printed(frozen, "began until_file")
+    watcher = await processes.node()
+    frozen.send(signal.SIGSTOP)
+    await processes.printed(watcher, f"buried {frozen.node}")
+    await processes.printed(watcher, "began until_file")
+    frozen.send(signal.SIGCONT)
+    await processes.printed(frozen, "reborn")
+    door.touch()
+    await processes.until_found(lambda: completed(app, stored.id))
+    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.ORPHANED, RunResult.COMPLETED]
+    assert len(await app.nodes.list()) == 2
+    watcher.send(signal.SIGTERM)
+    assert await watcher.end() == 0
+    await app.aenqueue(job("brief", args={"number": 1}))
+    await processes.printed(frozen, "began brief")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_on_sqlite_a_frozen_node_keeps_its_jobs(app: Elihu, processes: Processes):
+    frozen = await processes.node()
+    stored = await app.aenqueue(job("lasting", args={"seconds": 0.5}))
+    await processes.printed(frozen, "began lasting")
+    frozen.send(signal.SIGSTOP)
+    watcher = await processes.node()
+    await processes.more(watcher, "mode", 12)
+    assert not watcher.count("buried")
+    frozen.send(signal.SIGCONT)
+    await processes.until_found(lambda: completed(app, stored.id))
+    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.COMPLETED]
+
+
+async def test_a_cancelled_job_cleans_up_undisturbed(app: Elihu, processes: Processes):
+    node: Process = await processes.node(HEARTBEAT="0.1")
+    stored = await app.aenqueue(job("stubborn"))
+    await processes.printed(node, "began stubborn")
+    assert await app.jobs.cancel(stored.id) == 1
+    await processes.printed(node, "cleaned up")
+
+    async def cancelled() -> bool:
+        return (await app.jobs.get(stored.id)).state is JobState.CANCELLED
+
+    await processes.until_found(cancelled)
+
+
+async def completed(app: Elihu, job_id: int) -> bool:
+    return (await app.jobs.get(job_id)).state is JobState.COMPLETED
