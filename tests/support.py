@@ -51,6 +51,11 @@ class Seen:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def more(self, *, within: float = 20) -> None:
+        """Return at the next event."""
+        number = len(self.events)
+        await self.until(lambda: len(self.events) > number, within=within)
+
     async def count(self, kind: type[Event], number: int, *, within: float = 20) -> None:
         """Return when there were ``number`` events of this type."""
         await self.until(lambda: len(self.of(kind)) >= number, within=within)

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import inspect
 import logging
 import os
 import threading
@@ -15,8 +16,8 @@ from elihu.client import Client
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, load_config
 from elihu.engines.base import NodeRow
-from elihu.enqueue import Enqueued, chunked
-from elihu.errors import WrongLoop
+from elihu.enqueue import Enqueued, check_new, chunked
+from elihu.errors import InvalidOption, WrongLoop
 from elihu.job import Job, NewJob
 from elihu.jobs import Jobs
 from elihu.runtime.announcer import Hub
@@ -77,7 +78,12 @@ class Elihu(DeclaresTasks):
         tasks.join(self, self._registry)
 
     def middleware(self, function: M) -> M:
-        """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await call_next(ctx)`` returns the task's value."""
+        """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await call_next(ctx)`` returns the task's value.
+
+        Raises ``InvalidOption`` for what is no ``async def``.
+        """
+        if not _is_async(function):
+            raise InvalidOption(f"middleware: expected a function written with async def, got {function!r}")
         self._middlewares.append(function)
         return function
 
@@ -110,8 +116,8 @@ class Elihu(DeclaresTasks):
         return self.config.max_args
 
     async def aenqueue(self, new: NewJob) -> Job:
-        """Store a job that ``task.build`` made; returns after its commit."""
-        return await self._client().insert(new)
+        """Store a job that ``task.build`` made; returns after its commit. Raises ``InvalidOption`` for anything else."""
+        return await self._client().insert(check_new(new))
 
     def enqueue(self, new: NewJob) -> Job:
         """``aenqueue`` for synchronous code. Raises ``WrongLoop`` inside a running event loop."""
@@ -122,7 +128,8 @@ class Elihu(DeclaresTasks):
     async def enqueue_many(self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], *, ids: bool = False) -> Enqueued:
         """Store what ``task.build`` made, streamed in chunks that are committed one by one.
 
-        ``ids=True`` returns the ids too, in order; those of conflicts are the jobs that were there.
+        ``ids=True`` returns the ids too, in order; those of conflicts are the jobs that were there. Raises ``InvalidOption`` for
+        what ``task.build`` did not make; chunks before that one are stored.
         """
         done = Enqueued(ids=[] if ids else None)
         client = self._client()
@@ -278,6 +285,10 @@ def _lay_over(config: Config, settings: Mapping[str, Any]) -> Config:
     """``config`` with some settings changed, checked as any other. Raises ``ConfigError``."""
     checked = load_config(keywords=settings, read_files=False, read_environment=False)
     return replace(config, **{name: getattr(checked, name) for name, value in settings.items() if value is not None})
+
+
+def _is_async(function: Any) -> bool:
+    return callable(function) and (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__))
 
 
 def _in_loop() -> bool:

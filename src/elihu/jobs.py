@@ -11,6 +11,7 @@ from elihu.errors import InvalidOption, JobNotFound, UnknownTask
 from elihu.job import Job, JobChanges, JobFilter, JobPage, JobState, Run
 from elihu.options import check_range
 from elihu.task import Registry, check_meta, check_name, check_run_at, check_tags
+from elihu.text import is_storable
 
 One = str | int | Iterable[Any] | None
 
@@ -161,8 +162,8 @@ def job_filter(ids: tuple[int, ...], filters: Mapping[str, One], *, required: bo
         values["state"] = tuple(_check_state(value) for value in values["state"])
     for name in values.keys() - {"ids", "state"}:
         for value in values[name]:
-            if not isinstance(value, str):
-                raise InvalidOption(f"{name}: expected a text or texts, got {value!r}")
+            if not (isinstance(value, str) and is_storable(value)):
+                raise InvalidOption(f"{name}: expected a text or texts without NUL characters and lone surrogates, got {value!r}")
     if "tags" in values:
         values["tags"] = check_tags("tags", values["tags"])
     return JobFilter(**values)

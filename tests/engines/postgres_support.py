@@ -133,7 +133,7 @@ class Network:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
-        self.connected = 0
+        self.connected: int = 0
 
     @property
     def url(self) -> str:
@@ -159,10 +159,11 @@ class Network:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         assert self._server is not None
+        for _ in range(5):  # asyncio loses a connection that it is accepting when its server closes
+            await asyncio.sleep(0)
         self._server.close()
-        await self._server.wait_closed()
         self.cut()
         for pump in self._pumps:
             pump.cancel()
@@ -170,8 +171,9 @@ class Network:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected += 1
+        self._writers.add(writer)
         server_reader, server_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
-        self._writers |= {writer, server_writer}
+        self._writers.add(server_writer)
         for source, sink, falsify in ((reader, server_writer, False), (server_reader, writer, self._false_pid)):
             pump = asyncio.create_task(self._pump(source, sink, falsify))
             self._pumps.add(pump)
@@ -194,5 +196,5 @@ def _with_false_pid(data: bytes) -> bytes:
     place = data.find(b"K\x00\x00\x00\x0c")
     if place < 0:
         return data
-    (pid,) = struct.unpack_from("!I", data, place + 5)
+    pid: int = struct.unpack_from("!I", data, place + 5)[0]
     return data[: place + 5] + struct.pack("!I", pid + 1) + data[place + 9 :]

@@ -29,10 +29,10 @@ pytestmark = pytest.mark.timeout(180)
 
 
 class Scan(NamedTuple):
-    """A look at the table of jobs: the kind, the index, the rows it touched, those it dropped included, and the pages it read."""
+    """A look at the table of jobs: its kind, the index it went by, the rows it touched, dropped ones included, and the pages it read."""
 
     kind: str
-    index: str | None
+    by: str | None
     rows: float
     pages: int
 
@@ -160,7 +160,7 @@ async def test_acknowledge_and_fetch_500(large: str) -> None:
         claims = await fetched(connection, node, 1_000)
         found = await scans(connection, QUERIES["exchange"], exchange(node, 500, claims[:500]))
         assert examined(found) <= 4 * 500
-        assert {scan.index for scan in found} <= {"job_pkey", "job_fetch", "job_running"}
+        assert {scan.by for scan in found} <= {"job_pkey", "job_fetch", "job_running"}
 
 
 async def test_acknowledge_only_and_an_empty_poll(large: str) -> None:
@@ -183,7 +183,7 @@ async def test_fetching_behind_a_position_begins_there(large: str) -> None:
         found = await scans(connection, QUERIES["exchange"], exchange(node, 100, after=tuple(position)))
         assert examined(found) <= 2 * 100
         # what an index drops inside itself counts as no row: pages show it
-        (fetch,) = [scan for scan in found if scan.index == "job_fetch"]
+        (fetch,) = [scan for scan in found if scan.by == "job_fetch"]
         assert fetch.pages <= 20
         first = await connection.fetchval("SELECT min(scheduled_at) FROM elihu.job WHERE node = $1::uuid AND state = 'executing'", node)
         assert first > position["scheduled_at"]
@@ -262,4 +262,4 @@ async def test_unique_twins_are_found_by_their_index(large: str) -> None:
     async with generic(large) as connection:
         found = await scans(connection, QUERIES["twins"], [["\\\\x01", "\\\\x02"]])
         assert examined(found) == 0
-        assert {scan.index for scan in found} == {"job_unique"}
+        assert {scan.by for scan in found} == {"job_unique"}

@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from elihu import (
     Unique,
     WrongLoop,
 )
+from elihu.options import UniqueStates
 from elihu.telemetry.events import EngineCalled, JobStopped
 from tests.support import BUSY_MACHINE, QUICK, Seen
 
@@ -64,11 +65,17 @@ async def test_what_enqueue_returns_is_what_is_stored(app: Elihu):
 async def test_when(app: Elihu, add: Task[[int], Any]):
     now = datetime.now(UTC)
     far = now + timedelta(days=30)
-    cases = {
-        JobState.SCHEDULED: [{"run_at": far}, {"delay": timedelta(days=1)}, {"delay": "1h30m"}, {"run_at": datetime(9999, 12, 31, tzinfo=UTC)}],
-        JobState.AVAILABLE: [{"run_at": now - timedelta(days=30)}, {"delay": 0}, {"delay": None, "run_at": None}, {"run_at": datetime(1, 1, 1, tzinfo=UTC)}],
+    cases: dict[JobState, list[dict[str, Any]]] = {
+        JobState.SCHEDULED: [
+            {"run_at": far},
+            {"delay": timedelta(days=1)},
+            {"delay": "1h30m"},
+            {"run_at": datetime(9999, 1, 1, tzinfo=UTC)},
+        ],
+        JobState.AVAILABLE: [{"run_at": now - timedelta(days=30)}, {"delay": 0}, {"delay": None, "run_at": None}],
         JobState.SUSPENDED: [{"run_at": far, "hold": True}, {"hold": True}],
-    }  # fmt: skip
+    }
+    cases[JobState.AVAILABLE].append({"run_at": datetime(1971, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30)))})
     for state, options in cases.items():
         for given in options:
             job = await add.using(**given).aenqueue(1)
@@ -89,7 +96,10 @@ async def test_synchronous_code_enqueues(app: Elihu, add: Task[[int], Any]):
 
 
 async def test_many_threads_enqueue_at_once(app: Elihu, add: Task[[int], Any]):
-    ids = await asyncio.gather(*(asyncio.to_thread(lambda n=n: [add.enqueue(n * 10 + i).id for i in range(10)]) for n in range(8)))
+    def work(first: int) -> list[int]:
+        return [add.enqueue(first + number).id for number in range(10)]
+
+    ids = await asyncio.gather(*(asyncio.to_thread(work, 10 * turn) for turn in range(8)))
     assert len({job_id for of_one in ids for job_id in of_one}) == await app.jobs.count() == 80
 
 
@@ -279,7 +289,7 @@ async def test_states_of_uniqueness(app: Elihu, seen: Seen):
         if kind == "fails":
             raise ValueError("x")
 
-    scopes = ("incomplete", "successful", "all")
+    scopes: tuple[UniqueStates, ...] = ("incomplete", "successful", "all")
 
     async def meets(kind: str) -> dict[str, bool]:
         return {
@@ -305,10 +315,9 @@ async def test_a_period_ends(app: Elihu, seen: Seen):
     each_second = Unique(period=1)
     jobs = [await t.using(unique=each_second).aenqueue()]
     async with asyncio.timeout(5):
-        while not jobs[-1].conflict:
-            jobs.append(await t.using(unique=each_second).aenqueue())
-        while jobs[-1].conflict:
-            jobs.append(await t.using(unique=each_second).aenqueue())
+        for met in (False, True):
+            while jobs[-1].conflict is met:
+                jobs.append(await t.using(unique=each_second).aenqueue())
     assert jobs[-1].id != jobs[-2].id
     assert jobs[-1].unique_key != jobs[-2].unique_key
     assert jobs[-1].inserted_at.second != jobs[-2].inserted_at.second
@@ -428,15 +437,15 @@ async def test_an_app_is_closed_and_used_again(app: Elihu, add: Task[[int], Any]
     await add.aenqueue(1)
     await asyncio.to_thread(add.enqueue, 2)
     await app.aclose()
-    assert app.closed
+    states = [app.closed]
     await app.aclose()
     await add.aenqueue(3)
     await asyncio.to_thread(add.enqueue, 4)
-    assert not app.closed
+    states.append(app.closed)
     assert await app.jobs.count() == 4
     async with app:
         await add.aenqueue(5)
-    assert app.closed
+    assert [*states, app.closed] == [True, False, True]
 
 
 async def test_loops_that_come_and_go(database_url: str):
@@ -448,9 +457,9 @@ async def test_loops_that_come_and_go(database_url: str):
     def scripts() -> int:
         async def script(number: int) -> None:
             async with app:
+                await app.migrate()
                 await t.aenqueue(number)
 
-        asyncio.run(app.migrate())
         for number in range(3):
             asyncio.run(script(number))
         return app.run(app.jobs.count())

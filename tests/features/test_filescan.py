@@ -279,12 +279,15 @@ def test_up_scans_once_and_again_when_asked(folder: Path, example: Path, databas
         assert (report["files"], report["lines"]) == (("12", "100,014 in 10 text files") if os.geteuid() == 0 else ("11", TOTALS["lines"]))
         assert served.interrupt() == 0
     with serving(example, **variables) as served:
-        assert "scan 1, which is completed" in served.wait_for("to scan it again")
+        assert f"scan 1 of {folder} is completed" in served.wait_for("FILESCAN_AGAIN")
         enqueue = [sys.executable, "-m", "elihu", "enqueue", "filescan.scan", "--args", json.dumps([str(folder)])]
         done = subprocess.run(enqueue, cwd=example, env=environment(**variables), capture_output=True, text=True, timeout=BOUND, check=True)
         text = served.wait_for("duration")
         assert f"scan {done.stdout.strip()} of {folder} has ended" in text
         assert read_report(text)["files"] == report["files"]
+        assert served.interrupt() == 0
+    with serving(example, FILESCAN_AGAIN="1", **variables) as served:
+        assert read_report(served.wait_for("duration"))["files"] == report["files"]
         assert served.interrupt() == 0
 
 

@@ -7,14 +7,10 @@ from pathlib import Path
 import pytest
 
 from elihu import Elihu, JobState, RunResult
-from tests.lifecycle.nodes import Process, Processes, job
+from tests.lifecycle.nodes import Processes, job
 from tests.support import Stopwatch
 
 JOBS = 5_000
-
-
-async def count(app: Elihu, **filters: object) -> int:
-    return await app.jobs.count(**filters)
 
 
 async def test_a_node_killed_among_5000_jobs_loses_none_and_leadership_moves(app: Elihu, processes: Processes):
@@ -31,7 +27,7 @@ async def test_a_node_killed_among_5000_jobs_loses_none_and_leadership_moves(app
     await processes.printed(second, "event LeaderElected", within=10)
 
     async def drained() -> bool:
-        return await count(app, state="completed") == JOBS
+        return await app.jobs.count(state="completed") == JOBS
 
     await processes.until_found(drained, within=45)
     assert await app.jobs.counts() == {"default": {"completed": JOBS}}
@@ -169,7 +165,7 @@ async def test_on_sqlite_a_frozen_node_keeps_its_jobs(app: Elihu, processes: Pro
 
 
 async def test_a_cancelled_job_cleans_up_undisturbed(app: Elihu, processes: Processes):
-    node: Process = await processes.node(HEARTBEAT="0.1")
+    node = await processes.node(HEARTBEAT="0.1")
     stored = await app.aenqueue(job("stubborn"))
     await processes.printed(node, "began stubborn")
     assert await app.jobs.cancel(stored.id) == 1

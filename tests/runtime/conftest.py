@@ -1,70 +1,43 @@
-"""An app on each engine, and a way to wait for what its nodes do."""
+"""An app on each engine, and the parts of a node on their own."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from elihu import Elihu
-from elihu.telemetry.events import Event, JobStopped
+from elihu.testing.postgres import PostgresServer
+from tests.engines.raw import Raw, raw_for
+from tests.runtime.desk import Desk, open_desk
+from tests.support import QUICK, Seen
 
-E = TypeVar("E", bound=Event)
-
-QUICK: dict[str, Any] = {
-    "poll": 0.5,
-    "poll_fallback": 0.2,
-    "heartbeat": 0.2,
-    "dead_after": 1.0,
-    "call_timeout": 0.9,
-    "lease": 1.0,
-    "grace": 5.0,
-    "stager": {"interval": 0.05},
-}
+Desks = Callable[..., Awaitable[Desk]]
+_numbers = itertools.count(1)
 
 
-class Seen:
-    """The events of an app, and a way to wait for some of them."""
-
-    def __init__(self, app: Elihu) -> None:
-        self.events: list[Event] = []
-        self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
-        app.on(Event, self._take)
-
-    def of(self, kind: type[E]) -> list[E]:
-        """The events of this type so far."""
-        return [event for event in self.events if isinstance(event, kind)]
-
-    async def until(self, done: Callable[[], bool], *, within: float = 20) -> None:
-        """Return when ``done()``, looked at after each event; fail after ``within`` seconds."""
-        async with asyncio.timeout(within):
-            while not done():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def count(self, kind: type[Event], number: int, *, within: float = 20) -> None:
-        """Return when there were ``number`` events of this type."""
-        await self.until(lambda: len(self.of(kind)) >= number, within=within)
-
-    async def ended(self, job_id: int, number: int = 1) -> JobStopped:
-        """The ``number``-th end of an attempt of this job."""
-
-        def ends() -> list[JobStopped]:
-            return [event for event in self.of(JobStopped) if event.job_id == job_id]
-
-        await self.until(lambda: len(ends()) >= number)
-        return ends()[number - 1]
-
-    def _take(self, event: Event) -> None:
-        self.events.append(event)
-        self._loop.call_soon_threadsafe(self._changed.set)
+@pytest.fixture(scope="session")
+def shared_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """One PostgreSQL database for all tests here: a new schema takes a tenth of the time of a new database."""
+    yield postgres_server.create_database("runtime")
+    postgres_server.drop_database("runtime")
 
 
 @pytest.fixture
-async def app(database_url: str) -> AsyncIterator[Elihu]:
+def postgres_url(shared_postgres_url: str) -> str:
+    return shared_postgres_url
+
+
+@pytest.fixture
+def schema(database_url: str) -> str:
+    """The schema of the test's tables; on SQLite each test has a file."""
+    return "elihu" if database_url.startswith("sqlite") else f"runtime_{next(_numbers)}"
+
+
+@pytest.fixture
+async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
     """An app with quick services and its tables made."""
-    app = Elihu(database_url, **QUICK)
+    app = Elihu(database_url, schema=schema, **QUICK)
     await app.migrate()
     yield app
     await app.aclose()
@@ -73,3 +46,30 @@ async def app(database_url: str) -> AsyncIterator[Elihu]:
 @pytest.fixture
 async def seen(app: Elihu) -> Seen:
     return Seen(app)
+
+
+@pytest.fixture
+async def desks(database_url: str, schema: str) -> AsyncIterator[Desks]:
+    """Makes nodes without services, each with an engine of its own, on one database."""
+    opened: list[Desk] = []
+
+    async def make(**settings: Any) -> Desk:
+        opened.append(await open_desk(database_url, schema=schema, **settings))
+        return opened[-1]
+
+    yield make
+    for desk in opened:
+        await desk.close()
+
+
+@pytest.fixture
+async def desk(desks: Desks) -> Desk:
+    return await desks()
+
+
+@pytest.fixture
+async def raw(database_url: str, schema: str) -> AsyncIterator[Raw]:
+    """The database behind everybody's back."""
+    raw = await raw_for(database_url, schema).open()
+    yield raw
+    await raw.close()

@@ -1,9 +1,8 @@
 """Jobs that run: from enqueue to the row that says how it ended."""
 
-
 from elihu import Elihu, JobState, RunResult
 from elihu.telemetry.events import JobStopped
-from tests.runtime.conftest import Seen
+from tests.support import Seen
 
 
 async def test_async_and_thread_tasks_complete(app: Elihu, seen: Seen):

@@ -1,14 +1,12 @@
 """The app: a scan walks the folder and enqueues a job for each file; a report waits for the last of them.
 
 FILESCAN_FOLDER names the folder that a starting node scans, once: another node, or a later start, finds the job of that scan
-and leaves it at that. To scan again: `elihu enqueue filescan.scan --args '["/some/folder"]'`.
+and leaves it at that, unless FILESCAN_AGAIN is set. Any folder, at any time: `elihu enqueue filescan.scan --args '["/some/folder"]'`.
 """
 
 import asyncio
-import json
 import logging
 import os
-import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,7 +40,7 @@ async def lifespan(_app: Elihu) -> AsyncIterator[State]:
     """Open the example's own tables on each node, and see to the first scan."""
     async with open_store(app.config.database_url) as store:
         if folder := wanted_folder():
-            await first_scan(folder)
+            await see_to_scan(folder)
         yield State(store, asyncio.get_running_loop())
 
 
@@ -55,7 +53,7 @@ async def scan(folder: str, *, ctx: Context = Context()) -> None:
     number = ctx.job.id
     await ctx.state.store.begin(number, folder)
     done = await app.enqueue_many(file_jobs(number, folder, ctx))
-    ctx.log.info("%d files", done.inserted)
+    ctx.log.info("%d files found in %s", done.inserted, folder)
     await report.aenqueue(number)
 
 
@@ -110,9 +108,11 @@ def wanted_folder() -> str | None:
     return str(Path(folder).resolve()) if folder else None
 
 
-async def first_scan(folder: str) -> None:
+async def see_to_scan(folder: str) -> None:
     """Scan the folder, unless that has been asked for before."""
+    if os.environ.get("FILESCAN_AGAIN"):
+        await scan.aenqueue(folder)
+        return
     job = await scan.using(unique=Unique(states="all")).aenqueue(folder)
     if job.conflict:
-        again = f"elihu enqueue filescan.scan --args {shlex.quote(json.dumps([folder]))}"
-        logger.info("%s is the folder of scan %d, which is %s; to scan it again: %s", folder, job.id, job.state, again)
+        logger.info("scan %d of %s is %s; with FILESCAN_AGAIN=1 a start scans again", job.id, folder, job.state)

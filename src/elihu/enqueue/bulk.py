@@ -1,10 +1,12 @@
 """Many jobs at once: a stream of them cut into chunks, and what came of it."""
 
+import reprlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from elihu.engines.base import Inserted
+from elihu.errors import InvalidOption
 from elihu.job import NewJob
 
 CHUNK_ROWS: Final = 5_000
@@ -28,12 +30,19 @@ class Enqueued:
             self.ids += [row.id for row in rows]
 
 
+def check_new(value: Any) -> NewJob:
+    """Return ``value``, a job to be stored; raise ``InvalidOption`` for anything else."""
+    if not isinstance(value, NewJob):
+        raise InvalidOption(f"expected a job that task.build(…) made, got {reprlib.repr(value)}")
+    return value
+
+
 async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[list[NewJob]]:
-    """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments."""
+    """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments. Raises ``InvalidOption``."""
     chunk: list[NewJob] = []
     size = 0
     async for job in _stream(jobs):
-        chunk.append(job)
+        chunk.append(check_new(job))
         size += len(job.args)
         if len(chunk) == CHUNK_ROWS or size >= CHUNK_BYTES:
             yield chunk
@@ -46,6 +55,8 @@ async def _stream(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterat
     if isinstance(jobs, AsyncIterable):
         async for job in jobs:
             yield job
-    else:
+    elif isinstance(jobs, Iterable):
         for job in jobs:
             yield job
+    else:
+        raise InvalidOption(f"enqueue_many(): expected an iterable of jobs that task.build(…) made, got {reprlib.repr(jobs)}")

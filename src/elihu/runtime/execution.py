@@ -49,7 +49,8 @@ class Execution:
         self.task = task
         self.attempt = claim.attempt
         self.max_attempts = claim.max_attempts
-        self.options: dict[str, Any] = json.loads(claim.options) if claim.options else {}
+        options = json.loads(claim.options) if claim.options else {}
+        self.options: dict[str, Any] = options if isinstance(options, dict) else {}
         self.progress = progress
         self.started = started
         self.context = Context(self, state)

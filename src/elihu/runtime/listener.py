@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from elihu.engines.base import Notifier
+from elihu.engines.base import Notifier, Signal, SignalKind
 from elihu.errors import DatabaseError
 from elihu.runtime.announcer import Hub
 from elihu.runtime.service import Scope, Service, Tick, logger
@@ -40,6 +40,7 @@ class Listener(Service):
         if works == self.works:
             return
         self.works = works
+        self._hub.deliver([Signal(SignalKind.CHANGED)])
         if works:
             logger.info("announcements come through again")
         else:

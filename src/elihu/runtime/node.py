@@ -156,7 +156,7 @@ class Node:
                 self.leader.wake()
             case (SignalKind.CHANGED, _):
                 for producer in self.producers:
-                    producer.look()
+                    producer.look_anew()
                 self.canceller.wake()
                 self.leader.wake()
 

@@ -79,6 +79,13 @@ class Producer:
         self._woken.set()
         self._looked.set()
 
+    def look_anew(self) -> None:
+        """Announcements may have been lost, or begun to be: fetch from the front, and poll in the interval that holds now."""
+        self.look()
+        if self._poll_timer and not self._poll_timer.cancelled():
+            self._poll_timer.cancel()
+            self._schedule_poll()
+
     async def stop(self, *, grace: float, now: asyncio.Event) -> None:
         """Fetch no more; wait ``grace`` seconds, or until ``now``, for what runs; give back the rest; write every end."""
         self._fetching = False

@@ -39,7 +39,7 @@ def lasting_thread(seconds: float) -> None:
 
 @app.task(name="until_file")
 async def until_file(path: str) -> None:
-    while not await asyncio.to_thread(Path(path).exists):
+    while not await asyncio.to_thread(Path(path).exists):  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.02)
 
 

@@ -27,10 +27,7 @@ _ABOUT = "SELECT pg_backend_pid(), current_setting('default_transaction_isolatio
 
 
 class Connections:
-    """Connections to one database, for one event loop.
-
-    ``size`` is the most there are at once.
-    """
+    """At most ``size`` connections to one database, for one event loop."""
 
     def __init__(self, url: str, size: int) -> None:
         self._url = driver_url(url)
@@ -80,16 +77,6 @@ class Connections:
             raise DatabaseTimeout(f"PostgreSQL at {self._place}: expected an answer within {timeout:g} s, got none") from error
         except Exception as error:
             meaning = translate(error, self._place)
-            if meaning is error:
-                raise
-            raise meaning from error
-
-    async def connect_alone(self, url: str) -> Connection:
-        """A connection outside the set, to ``url``, for the caller to close. Raises what ``run`` raises."""
-        try:
-            return await _connect(driver_url(url), place(url), cached=False)
-        except Exception as error:
-            meaning = translate(error, place(url))
             if meaning is error:
                 raise
             raise meaning from error
@@ -171,6 +158,17 @@ class Connections:
         finally:
             connection.terminate()
             self._slots.release()
+
+
+async def connect_alone(url: str) -> Connection:
+    """A connection outside of any set, for the caller to close. Raises what ``Connections.run`` raises."""
+    try:
+        return await _connect(driver_url(url), place(url), cached=False)
+    except Exception as error:
+        meaning = translate(error, place(url))
+        if meaning is error:
+            raise
+        raise meaning from error
 
 
 async def transact(connection: Connection, work: Work[T]) -> T:

@@ -219,7 +219,7 @@ class PostgresEngine(Jobs):
 
     def notifier(self) -> PostgresNotifier:
         """A new, unstarted notifier on a connection of its own, to ``listen_url`` where there is one."""
-        return PostgresNotifier(self, self._connections, self._config.listen_url or self._config.database_url, self._config.schema)
+        return PostgresNotifier(self, self._config.listen_url or self._config.database_url, self._config.schema)
 
     async def _rescue(self, limit: int, job_id: int | None) -> list[Rescued]:
         rows = await self._fetch("rescue", self._sql["rescue"], limit, job_id)

@@ -17,7 +17,10 @@ def scalars(job: NewJob) -> tuple[Any, ...]:
 
 
 def columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
-    """$1 to $11 of insert.sql and insert_unique.sql: an array a column, an element a job; None, which unnest reads as NULL for each, where it would hold nothing else."""
+    """$1 to $11 of insert.sql and insert_unique.sql: an array a column, an element a job.
+
+    None in place of an array that would hold nothing else: unnest reads it as NULL for each job.
+    """
     return [
         [job.task for job in jobs],
         [job.queue for job in jobs],

@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from elihu.clock import SystemClock
 from elihu.engines.base import Signal, SignalKind
-from elihu.engines.postgres.connections import Connection, Connections
+from elihu.engines.postgres.connections import Connection, connect_alone
 from elihu.errors import DatabaseError
 
 _PROBE_TIMEOUT: Final = 2.0
@@ -47,15 +48,16 @@ class PostgresNotifier:
     After each connection but a first one that succeeds at once it delivers ``CHANGED``: what was announced meanwhile is lost.
     """
 
-    def __init__(self, sender: Sender, connections: Connections, url: str, schema: str) -> None:
+    def __init__(self, sender: Sender, url: str, schema: str) -> None:
         self._sender = sender
-        self._connections = connections
         self._url = url
         self._channel = channel_of(schema)
         self._deliver: Callable[[Signal], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._probes: dict[str, asyncio.Future[None]] = {}
+        self._check: asyncio.Task[None] | None = None
+        self._clock = SystemClock()
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
         """Begin to call ``deliver``; returns after the first trial to connect, whatever came of it."""
@@ -68,14 +70,17 @@ class PostgresNotifier:
 
     async def stop(self) -> None:
         """End the delivery. Safe to call twice, and before ``start``."""
-        task, self._task = self._task, None
-        self._deliver = None
-        if task is not None:
+        tasks = [task for task in (self._task, self._check) if task is not None]
+        self._task = self._check = self._deliver = None
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def probe(self) -> bool:
-        """Whether a signal sent now comes back within two seconds; a listening connection found dead is replaced."""
+        """Whether a signal sent now comes back within two seconds; where not, a listening connection that is dead is replaced."""
+        if self._connection is None:
+            return False
         nonce = secrets.token_hex(8)
         answer = self._probes[nonce] = asyncio.get_running_loop().create_future()
         try:
@@ -84,7 +89,8 @@ class PostgresNotifier:
                 await answer
             return True
         except (TimeoutError, DatabaseError):
-            await self._replace_if_dead()
+            if self._check is None or self._check.done():
+                self._check = asyncio.get_running_loop().create_task(self._replace_if_dead())
             return False
         finally:
             del self._probes[nonce]
@@ -96,26 +102,28 @@ class PostgresNotifier:
             gone = asyncio.Event()
             try:
                 await self._connect(gone)
-            except Exception as error:
-                if first or pause == _FIRST_PAUSE:
-                    logger.warning("announcements cannot be heard, trying again: %s", error)
-                tried.set()
-                first = False
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                continue
-            try:
-                pause = _FIRST_PAUSE
                 if not first:
                     self._hand_over(Signal(SignalKind.CHANGED))
-                first = False
                 tried.set()
-                await gone.wait()
+                pause = await self._pause_after(gone, pause)
+            except Exception as error:
+                if pause == _FIRST_PAUSE:
+                    logger.warning("announcements cannot be heard, trying again: %s", error)
+                tried.set()
             finally:
                 self._disconnect()
+            first = False
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _pause_after(self, gone: asyncio.Event, pause: float) -> float:
+        """Wait for the connection's end; the pause that follows is short again if it lasted."""
+        began = self._clock.monotonic()
+        await gone.wait()
+        return _FIRST_PAUSE if self._clock.monotonic() - began > _LONGEST_PAUSE else pause
 
     async def _connect(self, gone: asyncio.Event) -> None:
-        connection = await self._connections.connect_alone(self._url)
+        connection = await connect_alone(self._url)
         try:
             connection.add_termination_listener(lambda _: gone.set())
             async with asyncio.timeout(_PROBE_TIMEOUT):

@@ -1,7 +1,7 @@
 """Database URLs as the driver takes them."""
 
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from elihu.errors import ConfigError
 
@@ -43,7 +43,7 @@ def driver_url(url: str) -> str:
         for name, value in parse_qsl(parts.query)
         if name not in _NOT_FOR_THE_SERVER
     ]
-    return urlunsplit(parts._replace(query=urlencode(known), fragment=""))
+    return f"postgresql://{parts.netloc}{parts.path}{'?' if known else ''}{urlencode(known)}"
 
 
 def place(url: str) -> str:

@@ -16,7 +16,7 @@ _PLAIN: Final = statement("ending_plain")
 _OTHER: Final = statement("ending_other")
 _AS_PLAIN: Final = Ack(0, 0, RunResult.COMPLETED, JobState.COMPLETED)[2:]
 _CLEAR: Final = statement("ending_clear")
-_WIDTH: Final = len(Ack._fields)
+_WIDTH: Final = len(Ack._fields) + 1
 _PEEK: Final = statement("exchange_peek")
 _WRITTEN: Final = statement("exchange_written")
 _HISTORY: Final = statement("exchange_history")
@@ -56,9 +56,9 @@ def verdicts(session: Session, node: str, acks: Sequence[Ack]) -> dict[tuple[int
 
 def _acknowledge(session: Session, where: dict[str, Any], acks: Sequence[Ack]) -> list[tuple[int, bool]]:
     plain = {ack.id: ack.claim for ack in acks if _is_plain(ack)}
-    other = [ack for ack in acks if not _is_plain(ack)]
+    other = [(*ack, where["node"]) for ack in acks if not _is_plain(ack)]
     if plain:
-        session.execute(_PLAIN, {"done": dump(plain)})
+        session.execute(_PLAIN, {"done": dump(plain), "node": where["node"]})
     for portion in portions(other):
         session.execute(with_rows(_OTHER, len(portion), _WIDTH), flat(portion))
     (written,) = session.row(_WRITTEN, where)

@@ -1,13 +1,9 @@
 """Other processes' writes as signals: SQLite tells of them when asked, and one question costs about two microseconds."""
 
 from collections.abc import Callable
-from typing import Final
 
 from elihu.engines.base import Signal, SignalKind
 from elihu.engines.sqlite.thread import DatabaseThread
-
-LOOK: Final = 0.05
-"""Seconds between two looks: an idle node starts another process's job within a tenth of a second."""
 
 
 class SqliteNotifier:
@@ -20,12 +16,12 @@ class SqliteNotifier:
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
         self._deliver = deliver
-        await self._thread.watch(self._changed, LOOK)
+        await self._thread.watch(self._changed)
 
     async def stop(self) -> None:
         if self._deliver is not None:
             self._deliver = None
-            self._thread.unwatch()
+            self._thread.unwatch(self._changed)
 
     async def probe(self) -> bool:
         return True

@@ -29,7 +29,10 @@ from elihu.errors import DatabaseTimeout, DatabaseUnavailable
 T = TypeVar("T")
 Parameters = Sequence[Any] | Mapping[str, Any]
 
+LOOK: Final = 0.05
+"""Seconds between two looks at whether another connection wrote: an idle node starts another process's job within a tenth of a second."""
 FORK_PATIENCE: Final = 2.0
+"""Seconds for which a fork waits for the call that is being worked on."""
 
 
 class Session:
@@ -89,16 +92,6 @@ class Call:
         self.expired = False
 
 
-class _Watch:
-    __slots__ = ("changed", "due", "every", "seen")
-
-    def __init__(self, changed: Callable[[], None], every: float, seen: tuple[sqlite3.Connection, int]) -> None:
-        self.changed = changed
-        self.every = every
-        self.seen = seen
-        self.due = time.monotonic() + every
-
-
 class DatabaseThread:
     """Executes calls on the connection that ``connect`` makes; ``timeout`` is each call's deadline in seconds."""
 
@@ -114,7 +107,9 @@ class DatabaseThread:
         self._interrupting = threading.Lock()
         self._working = threading.Lock()
         self._still = False
-        self._watch: _Watch | None = None
+        self._watchers: tuple[Callable[[], None], ...] = ()
+        self._seen: tuple[sqlite3.Connection, int] | None = None
+        self._due = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
 
@@ -142,24 +137,27 @@ class DatabaseThread:
             if timer is not None:
                 timer.cancel()
 
-    async def watch(self, changed: Callable[[], None], every: float) -> None:
-        """Call ``changed`` in the loop's thread when, at a look every ``every`` seconds, another connection has written."""
+    async def watch(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` in the loop's thread when, at a look every ``LOOK`` seconds, another connection has written."""
 
         def begin(session: Session) -> None:
-            self._watch = _Watch(changed, every, _version(session.connection))
+            if not self._watchers:
+                self._seen = _version(session.connection)
+                self._due = time.monotonic() + LOOK
+            self._watchers = (*self._watchers, changed)
 
         await self.call(begin)
 
-    def unwatch(self) -> None:
+    def unwatch(self, changed: Callable[[], None]) -> None:
         """End what ``watch`` began."""
-        self._watch = None
+        self._watchers = tuple(watcher for watcher in self._watchers if watcher != changed)
 
     async def close(self) -> None:
         """Finish the calls made so far and close the connection. Safe to call twice, and before ``start``."""
         loop, self._loop = self._loop, None
         if loop is None or self._ended is None:
             return
-        self._watch = None
+        self._watchers = ()
         self._queue.put(None)
         await asyncio.wait([self._ended], timeout=self._timeout)
 
@@ -196,11 +194,11 @@ class DatabaseThread:
         self._tell(loop, partial(_settle, ended))
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> Call | None:
-        while (watch := self._watch) is not None:
-            wait = watch.due - time.monotonic()
+        while self._watchers:
+            wait = self._due - time.monotonic()
             if wait <= 0:
-                watch.due = time.monotonic() + watch.every
-                self._look(loop, watch)
+                self._due = time.monotonic() + LOOK
+                self._look(loop)
                 continue
             try:
                 return self._queue.get(timeout=wait)
@@ -208,15 +206,16 @@ class DatabaseThread:
                 continue
         return self._queue.get()
 
-    def _look(self, loop: asyncio.AbstractEventLoop, watch: _Watch) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._working:
             if (connection := self._connection) is None:
                 return
             with contextlib.suppress(sqlite3.Error):
                 seen = _version(connection)
-                if seen != watch.seen:
-                    watch.seen = seen
-                    self._tell(loop, watch.changed)
+                if seen != self._seen:
+                    self._seen = seen
+                    for changed in self._watchers:
+                        self._tell(loop, changed)
 
     def _begin(self, call: Call) -> Session:
         if self._connection is None:

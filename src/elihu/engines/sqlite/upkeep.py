@@ -97,8 +97,9 @@ def intents(session: Session, node: str) -> list[tuple[int, int, Intent]]:
 
 def record_progress(session: Session, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
     """Store progress under the guard."""
+    guarded = [(id_, claim, node, JobState.EXECUTING.value, text) for id_, claim, text in progress]
     with session.write():
-        session.execute(_PROGRESS, {"node": node, "progress": dump(progress)})
+        session.execute(_PROGRESS, {"progress": dump(guarded)})
 
 
 def prune(session: Session, rule: PruneRule, limit: int) -> int:

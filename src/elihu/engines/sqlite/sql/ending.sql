@@ -1,4 +1,6 @@
--- The ends of one exchange, on the connection that writes: three statements read them, and each value is bound once. Without an index
--- of its own it can only be the outer loop of a join with job.
+-- The ends of one exchange, on the connection that writes: three statements read them, and each value is bound once. The guard (id, node, claim,
+-- and the state it holds in) stands in the row, so that a join with job has no condition on job alone: from one the planner would choose
+-- job_running and compare batch × slots rows, or, where somebody ran ANALYZE, build a Bloom filter over the whole table. Without an index
+-- of its own, ending can only be the outer loop.
 CREATE TEMP TABLE IF NOT EXISTS ending (id INTEGER, claim INTEGER, result TEXT, state TEXT, delay REAL, uncount INTEGER, value TEXT,
-  reason TEXT, error TEXT, traceback TEXT, log TEXT)
+  reason TEXT, error TEXT, traceback TEXT, log TEXT, node TEXT, held TEXT DEFAULT 'executing')

@@ -1,5 +1,5 @@
 -- Write the ends under the guard. A wish to cancel wins over every state from which the job would run again. A job given back with a delay
--- before it ever started (no attempt counts) loses started_at, so that it can still expire. +node as in exchange_written.
+-- before it ever started (no attempt counts) loses started_at, so that it can still expire.
 UPDATE job SET
   state = e.final,
   attempt = attempt - e.uncount,
@@ -14,6 +14,6 @@ UPDATE job SET
 FROM (
   SELECT d.*, CASE WHEN j.intent = 'cancel' AND d.state IN ('available', 'scheduled', 'retryable') THEN 'cancelled' ELSE d.state END AS final
   FROM temp.ending d CROSS JOIN job j
-  WHERE j.id = d.id AND j.state = 'executing' AND j.claim = d.claim AND +j.node = :node
+  WHERE j.id = d.id AND j.claim = d.claim AND j.node = d.node AND j.state = d.held
 ) e
 WHERE job.id = e.id

@@ -1,3 +1,3 @@
--- Store progress under the guard; :progress is an array of [id, claim, text]. +node as in exchange_written.
-UPDATE job SET progress = p.value ->> 2 FROM json_each(:progress) p
-WHERE job.id = p.value ->> 0 AND job.state = 'executing' AND job.claim = p.value ->> 1 AND +job.node = :node
+-- Store progress under the guard; :progress is an array of [id, claim, node, state it holds in, text]. No condition on job alone, as in ending.
+UPDATE job SET progress = p.value ->> 4 FROM json_each(:progress) p
+WHERE job.id = p.value ->> 0 AND job.claim = p.value ->> 1 AND job.node = p.value ->> 2 AND job.state = p.value ->> 3

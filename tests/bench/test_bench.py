@@ -1,0 +1,51 @@
+"""Each subject of bench/ runs, with numbers that say nothing, and prints what it says it prints."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--jobs", "12", "--rounds", "1", "--callers", "3", "--slots", "4")
+UNITS = {"insert": {"jobs_per_second"}, "bulk": {"jobs_per_second"}, "drain": {"jobs_per_second"}, "latency": {"p50_ms", "p99_ms"}}
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=ROOT, check=False, capture_output=True, text=True, timeout=50)
+
+
+@pytest.mark.parametrize("subject", UNITS)
+def test_subject(subject: str, database_url: str) -> None:
+    done = bench(subject, "--database", database_url, *SMALL)
+    assert done.returncode == 0, done.stderr
+    figures = [json.loads(line) for line in done.stdout.splitlines()]
+    engine = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    assert {(figure["subject"], figure["engine"], figure["jobs"]) for figure in figures} == {(subject, engine, 12)}
+    assert {(figure["of"], figure["unit"]) for figure in figures} == {(of, unit) for of in ("elihu", "limit") for unit in UNITS[subject]}
+    assert all(figure["value"] > 0 for figure in figures)
+    head, *rows = done.stderr.strip().splitlines()
+    assert head.split() == ["subject", "engine", "setting", "unit", "elihu", "limit", "ratio"]
+    assert len(rows) == len(figures) / 2
+
+
+def test_leaves_an_sqlite_file_alone(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "elihu.db").touch()
+    assert bench("insert", "--database", sqlite_url, *SMALL).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["elihu.db"]
+    assert (tmp_path / "elihu.db").stat().st_size == 0
+
+
+async def test_leaves_no_schema_behind(postgres_url: str) -> None:
+    assert bench("insert", "--database", postgres_url, *SMALL).returncode == 0
+    connection = await asyncpg.connect(postgres_url)
+    left = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(bench|elihu)'")
+    await connection.close()
+    assert left == []
+
+
+@pytest.mark.parametrize("arguments", [("dig",), ("insert", "--jobs", "0"), ("insert", "--callers", "many"), ()])
+def test_wrong_use(arguments: tuple[str, ...]) -> None:
+    assert bench(*arguments).returncode == 2

@@ -1,0 +1,143 @@
+"""Tables and lists of the guides that repeat what the code says."""
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import elihu.errors
+from elihu import ElihuError, Job, JobState, RunResult, Unique
+from elihu.config import Config
+from elihu.config.checks import Unfit
+from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
+from elihu.task.options import TaskKeywords, UsingKeywords
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def tables(page: str) -> list[list[dict[str, str]]]:
+    """Every table of a guide: its rows by the heads of the columns."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\n?)+", (DOCS / page).read_text(), re.MULTILINE):
+        head, _, *rows = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in block.strip().splitlines())
+        found.append([dict(zip((cell.strip("| ") for cell in head), (cell.strip("| ") for cell in row), strict=True)) for row in rows])
+    return found
+
+
+def table(page: str, first_column: str) -> list[dict[str, str]]:
+    """The table whose first column has this head."""
+    return next(rows for rows in tables(page) if next(iter(rows[0])) == first_column)
+
+
+def names(page: str, first_column: str) -> list[str]:
+    """What stands in backticks in the first column of that table."""
+    return [name for row in table(page, first_column) for name in re.findall(r"`(\w+)", row[first_column])]
+
+
+def node_of(key: str) -> Node:
+    node: Node = SETTINGS
+    for part in key.split("."):
+        assert isinstance(node, Table)
+        node = node.keys[part]
+    return node
+
+
+def default_of(key: str) -> Any:
+    value: Any = Config()
+    for part in key.split("."):
+        value = value.states[part] if hasattr(value, "states") and part in value.states else getattr(value, part)
+    return value
+
+
+def check_of(key: str) -> Callable[[Any, bool], Any]:
+    node = node_of(key)
+    assert callable(node)
+    return node
+
+
+def accepted(key: str) -> str:
+    """What the check of a setting says it expects, as the table words it."""
+    try:
+        check_of(key)(object(), False)
+    except Unfit as error:
+        words = re.sub(r" \(a (number|whole number),.*\)", "", error.expected)
+        words = re.sub(r"^a duration from (\S+) to (\S+) seconds$", r"\1 to \2 s", words)
+        return re.sub(r"^a (?:whole number|size) from (\S+) to (\S+)", r"\1 to \2", words)
+    raise AssertionError(key)
+
+
+SETTINGS_TABLE = {row["setting"].strip("`"): row for row in table("configuration.md", "setting")}
+
+
+def test_every_setting_has_a_row() -> None:
+    assert sorted(SETTINGS_TABLE) == sorted(key for key in known_keys() if not isinstance(node_of(key), Table))
+
+
+@pytest.mark.parametrize("key", SETTINGS_TABLE)
+def test_row_of_a_setting(key: str) -> None:
+    row = SETTINGS_TABLE[key]
+    assert row["environment"] == f"`ELIHU_{key.upper().replace('.', '__')}`"
+    if isinstance(node_of(key), Named):
+        assert row["accepts"].startswith("names, each with a ")
+        assert row["default"] == ("`default=10`" if key == "queues" else "none")
+        return
+    check_default(key, row["default"])
+    if key != "database_url":
+        assert row["accepts"] == accepted(key)
+
+
+def check_default(key: str, cell: str) -> None:
+    default = default_of(key)
+    assert (cell == "none") if default is None else (check_of(key)(cell.strip("`"), True) == default)
+
+
+def test_queues_default() -> None:
+    assert dict(Config().queues) == {"default": 10}
+
+
+def test_defaults_told_elsewhere() -> None:
+    timing = table("nodes.md", "what")
+    assert timing
+    for row in timing:
+        check_default(row["setting"].strip("`"), row["default"])
+
+
+def test_options_of_tasks() -> None:
+    assert sorted(names("tasks.md", "option")) == sorted(TaskKeywords.__optional_keys__)
+
+
+def test_options_of_using() -> None:
+    assert sorted(names("enqueueing.md", "option of `using`")) == sorted(UsingKeywords.__optional_keys__)
+
+
+def test_options_of_unique() -> None:
+    assert names("tasks.md", "of `Unique`") == [field.name for field in fields(Unique)]
+
+
+def test_fields_of_a_job() -> None:
+    assert sorted(names("jobs.md", "field of a job")) == sorted(field.name for field in fields(Job))
+
+
+def test_results_of_a_run() -> None:
+    later = {RunResult.KILLED, RunResult.TIMEOUT, RunResult.STOPPED}
+    assert set(names("jobs.md", "result of a run")) == set(RunResult) - later
+
+
+def test_states() -> None:
+    assert names("how-it-works.md", "state") == [state.value for state in JobState]
+
+
+def test_tree_of_errors() -> None:
+    drawn = re.findall(r"^[│├└─ ]*([A-Z]\w+)(?: \((\w+)\))? ", (DOCS / "errors.md").read_text().split("```")[1], re.MULTILINE)
+    kinds = [kind for kind in vars(elihu.errors).values() if isinstance(kind, type) and issubclass(kind, ElihuError)]
+    assert [name for name, _ in drawn] == [kind.__name__ for kind in kinds if kind is not ElihuError]
+    for name, builtin in drawn:
+        assert [base.__name__ for base in getattr(elihu.errors, name).__bases__][1:] == ([builtin] if builtin else [])
+
+
+def test_errors_of_the_advice() -> None:
+    for name in names("errors.md", "error"):
+        assert hasattr(elihu.errors, name)

@@ -1,0 +1,369 @@
+"""What the jobs API asks of an engine: reads, bulk verbs with their states, one update."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from elihu.engines.base import Engine
+from elihu.errors import DataRefused, InvalidTransition, JobNotFound, UniqueConflict
+from elihu.job import FINISHED, TRANSITIONS, Intent, JobChanges, JobFilter, JobState
+from tests.engines.making import (
+    ANY,
+    completed,
+    discarded,
+    failed,
+    fetch,
+    in_state,
+    job,
+    new,
+    node,
+    only,
+    put,
+    released,
+    results,
+    settle,
+    states,
+)
+from tests.engines.raw import Ago, Raw
+
+HUGE = 2**80
+
+
+async def one_in_each_state(engine: Engine) -> dict[JobState, int]:
+    return {state: await in_state(engine, state) for state in JobState}
+
+
+async def changed_states(engine: Engine, ids: dict[JobState, int]) -> dict[JobState, JobState]:
+    """The jobs that are in another state now, from which to which."""
+    return {state: now for state, id_ in ids.items() if (now := (await job(engine, id_)).state) is not state}
+
+
+# reads
+
+
+async def test_an_unknown_id(engine: Engine) -> None:
+    for id_ in (1, 0, -1, HUGE):
+        assert await engine.get(id_) is None
+        assert await engine.runs(id_) == []
+        with pytest.raises(JobNotFound, match=str(id_)):
+            await engine.position(id_)
+        with pytest.raises(JobNotFound, match=str(id_)):
+            await engine.update(id_, JobChanges(priority=1))
+        assert (await engine.cancel(only(id_))).changed == 0
+
+
+async def test_pages_are_newest_first(engine: Engine) -> None:
+    ids = await put(engine, *(new() for _ in range(7)))
+    first = await engine.find(ANY, None, 3)
+    second = await engine.find(ANY, first[-1].id, 3)
+    third = await engine.find(ANY, second[-1].id, 3)
+    assert [found.id for found in (*first, *second, *third)] == ids[::-1]
+    assert await engine.find(ANY, ids[0], 3) == []
+    assert [found.id for found in await engine.find(ANY, HUGE, 1)] == [ids[-1]]
+
+
+async def test_filters(engine: Engine) -> None:
+    here, elsewhere = await node(engine), await node(engine)
+    a, b, c, d, e = await put(
+        engine,
+        new("x", tags=("red", "big")),
+        new("y", queue="mail", tags=("blue",)),
+        new("x", queue="mail"),
+        new("z", delay=60),
+        new("z", hold=True),
+    )
+    await fetch(engine, here, queue="mail", free=1)
+    await fetch(engine, elsewhere, queue="mail", free=1)
+    cases = {
+        JobFilter(): {a, b, c, d, e},
+        JobFilter(ids=(a, e, 10**6, HUGE)): {a, e},
+        JobFilter(ids=()): set(),
+        JobFilter(state=(JobState.SCHEDULED, JobState.SUSPENDED)): {d, e},
+        JobFilter(state=()): set(),
+        JobFilter(queue=("mail",)): {b, c},
+        JobFilter(queue=()): set(),
+        JobFilter(task=("x", "y")): {a, b, c},
+        JobFilter(task=()): set(),
+        JobFilter(tags=("red", "blue")): {a, b},
+        JobFilter(tags=("big",)): {a},
+        JobFilter(tags=("re",)): set(),
+        JobFilter(tags=()): set(),
+        JobFilter(node=(here,)): {b},
+        JobFilter(node=(here, elsewhere)): {b, c},
+        JobFilter(node=("nonsense",)): set(),
+        JobFilter(node=()): set(),
+        JobFilter(task=("x",), queue=("mail",), state=(JobState.EXECUTING,), node=(elsewhere,), ids=(b, c)): {c},
+        JobFilter(task=("x",), queue=("mail",), state=(JobState.AVAILABLE,)): set(),
+        JobFilter(task=("'; DROP TABLE job; --",)): set(),
+    }
+    for where, expected in cases.items():
+        assert {found.id for found in await engine.find(where, None, 100)} == expected, where
+        assert await engine.count(where) == len(expected), where
+
+
+async def test_counts(engine: Engine) -> None:
+    assert await engine.counts() == {}
+    await put(engine, new(), new(), new(delay=60), new(queue="mail"))
+    await fetch(engine, await node(engine), 1)
+    assert await engine.counts() == {"default": {"available": 1, "executing": 1, "scheduled": 1}, "mail": {"available": 1}}
+
+
+async def test_a_running_attempt_is_listed_without_a_result(engine: Engine) -> None:
+    (id_,) = await put(engine)
+    assert await engine.runs(id_) == []
+    here = await node(engine)
+    (claim,) = await fetch(engine, here)
+    (run,) = await engine.runs(id_)
+    assert (run.id, run.job_id, run.claim, run.attempt, run.node) == (f"{id_}.1", id_, 1, 1, here)
+    assert (run.started_at, run.ended_at, run.result, run.error) == (claim.started_at, None, None, None)
+    await settle(engine, here, completed(claim))
+    (run,) = await engine.runs(id_)
+    assert (run.result, run.ended_at) == ("completed", (await job(engine, id_)).finished_at)
+
+
+async def test_all_attempts_are_listed(engine: Engine) -> None:
+    here = await node(engine)
+    (id_,) = await put(engine)
+    for ack in (released, lambda claim: failed(claim, delay=-1.0), completed):
+        await engine.stage(10)
+        (claim,) = await fetch(engine, here)
+        await settle(engine, here, ack(claim))
+    assert [(run.claim, run.attempt, run.result) for run in await engine.runs(id_)] == [
+        (1, 1, "released"),
+        (2, 1, "failed"),
+        (3, 2, "completed"),
+    ]
+
+
+async def test_position_follows_the_order_of_fetch(engine: Engine, raw: Raw) -> None:
+    last, second, third, first = await put(engine, new(priority=9), new(priority=1), new(priority=1), new())
+    await put(engine, new(queue="other"), new(hold=True), new(delay=60))
+    assert [await engine.position(id_) for id_ in (first, second, third, last)] == [1, 2, 3, 4]
+    await raw.put(third, scheduled_at=Ago(60))
+    assert [await engine.position(id_) for id_ in (first, third, second, last)] == [1, 2, 3, 4]
+    (claim,) = await fetch(engine, await node(engine), 1)
+    assert claim.id == first
+    assert await engine.position(first) is None
+    assert await engine.position(last) == 3
+
+
+# bulk verbs
+
+
+async def test_cancel(engine: Engine) -> None:
+    ids = await one_in_each_state(engine)
+    (running,) = (row.id for row in await engine.nodes() if row.running)
+    touched = await engine.cancel(ANY)
+    assert (touched.changed, touched.nodes) == (5, {running})
+    waiting = (JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE)
+    assert await changed_states(engine, ids) == dict.fromkeys(waiting, JobState.CANCELLED)
+    for state in waiting:
+        stored = await job(engine, ids[state])
+        assert (stored.reason, stored.finished_at is None) == ("cancelled", False)
+    assert await engine.intents(running) == [(ids[JobState.EXECUTING], 1, Intent.CANCEL)]
+    assert (await job(engine, ids[JobState.EXECUTING])).reason is None
+    assert (await engine.cancel(ANY)).changed == 0
+
+
+async def test_intents_are_the_nodes_own(engine: Engine) -> None:
+    here, elsewhere = await node(engine), await node(engine)
+    ids = await put(engine, new(), new(), new())
+    await fetch(engine, here, 2)
+    await fetch(engine, elsewhere, 1)
+    assert (await engine.cancel(only(*ids[1:]))).nodes == {here, elsewhere}
+    assert await engine.intents(here) == [(ids[1], 1, Intent.CANCEL)]
+    assert await engine.intents(elsewhere) == [(ids[2], 1, Intent.CANCEL)]
+
+
+async def test_retry(engine: Engine) -> None:
+    ids = await one_in_each_state(engine)
+    touched = await engine.retry(ANY)
+    again = set(JobState) - {JobState.AVAILABLE, JobState.EXECUTING}
+    assert (touched.changed, touched.queues) == (6, {f"way-to-{state}" for state in again})
+    assert await changed_states(engine, ids) == dict.fromkeys(again, JobState.AVAILABLE)
+    for state in again:
+        stored = await job(engine, ids[state])
+        assert (stored.finished_at, stored.reason, stored.result) == (None, None, None)
+    claims = [claim for queue in touched.queues for claim in await fetch(engine, await node(engine), queue=queue)]
+    assert {claim.id for claim in claims} == {ids[state] for state in again}
+
+
+async def test_retry_begins_afresh(engine: Engine, raw: Raw) -> None:
+    here = await node(engine)
+    (id_,) = await put(engine, new(max_attempts=1))
+    (claim,) = await fetch(engine, here)
+    await settle(engine, here, discarded(claim, reason="why", value="1"))
+    await raw.put(id_, orphans=2, expires_at=Ago(3600), scheduled_at=Ago(3600), intent="cancel")
+    before = datetime.now(UTC) - timedelta(seconds=60)
+    await engine.retry(only(id_))
+    stored = await job(engine, id_)
+    assert (stored.max_attempts, stored.attempt, stored.reason, stored.result) == (2, 1, None, None)
+    assert stored.scheduled_at > before
+    assert await raw.look(id_, "orphans", "expires_at", "intent") == (0, None, None)
+    (again,) = await fetch(engine, here)
+    assert (again.attempt, again.claim) == (2, 2)
+    assert await results(engine, id_) == ["failed", None]
+
+
+async def test_retry_leaves_attempts_that_are_not_used_up(engine: Engine) -> None:
+    id_ = await in_state(engine, JobState.DISCARDED, max_attempts=5)
+    await engine.retry(only(id_))
+    assert (await job(engine, id_)).max_attempts == 5
+
+
+async def test_a_plain_completion_becomes_a_run_when_it_is_retried(engine: Engine) -> None:
+    id_ = await in_state(engine, JobState.COMPLETED)
+    (before,) = await engine.runs(id_)
+    await engine.retry(only(id_))
+    assert await engine.runs(id_) == [before]
+
+
+async def test_retry_names_the_twin_and_changes_nothing(engine: Engine) -> None:
+    finished = await in_state(engine, JobState.CANCELLED, unique_key=b"k", unique_scope=0)
+    plain = await in_state(engine, JobState.COMPLETED)
+    (twin,) = await put(engine, new(unique_key=b"k", unique_scope=0))
+    with pytest.raises(UniqueConflict, match=f"{finished}.*{twin}") as caught:
+        await engine.retry(only(plain, finished))
+    assert (caught.value.job_id, caught.value.twin) == (finished, twin)
+    assert await states(engine, [finished, plain, twin]) == ["cancelled", "completed", "available"]
+    assert await results(engine, plain) == ["completed"]
+    await engine.delete(only(twin))
+    assert (await engine.retry(only(plain, finished))).changed == 2
+
+
+async def test_two_twins_in_one_retry(engine: Engine) -> None:
+    first = await in_state(engine, JobState.DISCARDED, unique_key=b"k", unique_scope=0)
+    second = await in_state(engine, JobState.CANCELLED, unique_key=b"k", unique_scope=0)
+    with pytest.raises(UniqueConflict) as caught:
+        await engine.retry(only(first, second))
+    assert {caught.value.job_id, caught.value.twin} == {first, second}
+    assert await states(engine, [first, second]) == ["discarded", "cancelled"]
+
+
+async def test_delete(engine: Engine, raw: Raw) -> None:
+    ids = await one_in_each_state(engine)
+    assert (await engine.delete(ANY)).changed == 7
+    assert [found.id for found in await engine.find(ANY, None, 10)] == [ids[JobState.EXECUTING]]
+    assert await raw.number("SELECT count(*) FROM run") == 0
+
+
+async def test_hold_and_release(engine: Engine, raw: Raw) -> None:
+    ids = await one_in_each_state(engine)
+    held = (JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE)
+    assert (await engine.hold(ANY)).changed == 3
+    assert await changed_states(engine, ids) == dict.fromkeys(held, JobState.SUSPENDED)
+    assert await fetch(engine, await node(engine), queue="way-to-available") == []
+    touched = await engine.release(ANY)
+    assert (touched.changed, touched.queues) == (4, {"way-to-suspended", "way-to-available"})
+    now = await states(engine, [ids[state] for state in (JobState.SUSPENDED, *held)])
+    assert now == ["available", "scheduled", "available", "scheduled"]
+    assert (await engine.release(ANY)).changed == 0
+    (id_,) = await put(engine, new(hold=True, delay=3_600))
+    await raw.put(id_, scheduled_at=Ago(0))
+    assert (await engine.release(only(id_))).queues == {"default"}
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "hold", "release", "delete"])
+async def test_a_verb_covers_what_its_filter_covers(engine: Engine, verb: str) -> None:
+    state = {"retry": JobState.COMPLETED, "release": JobState.SUSPENDED}.get(verb, JobState.AVAILABLE)
+    mine = await in_state(engine, state, task="mine")
+    theirs = await in_state(engine, state, task="theirs")
+    act = getattr(engine, verb)
+    assert (await act(JobFilter(task=("nobody's",)))).changed == 0
+    assert (await act(JobFilter(ids=()))).changed == 0
+    assert (await act(JobFilter(task=("mine",), state=(JobState.EXECUTING,)))).changed == 0
+    assert (await act(JobFilter(task=("mine",), state=(state,)))).changed == 1
+    assert (await job(engine, theirs)).state is state
+    assert (await engine.get(mine)) is None or (await job(engine, mine)).state is not state
+
+
+@pytest.mark.parametrize("verb", ["cancel", "hold", "delete"])
+async def test_more_jobs_than_one_transaction_takes(engine: Engine, verb: str) -> None:
+    ids = await put(engine, *(new() for _ in range(2_345)), new(queue="other"))
+    touched = await getattr(engine, verb)(JobFilter(queue=("default",)))
+    assert touched.changed == 2_345
+    left = await engine.find(JobFilter(state=(JobState.AVAILABLE,)), None, 10)
+    assert [found.id for found in left] == [ids[-1]]
+
+
+async def test_touched_is_summed_over_all_pieces(engine: Engine) -> None:
+    await put(engine, *(new(queue=f"queue{number % 3}", hold=True) for number in range(2_100)))
+    touched = await engine.release(ANY)
+    assert (touched.changed, touched.queues) == (2_100, {"queue0", "queue1", "queue2"})
+
+
+async def test_a_bulk_verb_changes_each_job_once(engine: Engine, other: Engine) -> None:
+    await put(engine, *(new() for _ in range(1_500)))
+    touched = await asyncio.gather(*(one.cancel(ANY) for one in (engine, other, engine)))
+    assert sum(one.changed for one in touched) == 1_500
+
+
+# update
+
+
+async def test_update_changes_what_is_given(engine: Engine) -> None:
+    (id_,) = await put(engine, new(args='{"a": 1}', tags=("old",), meta='{"m": 1}'))
+    same, _ = await engine.update(id_, JobChanges())
+    assert same == await job(engine, id_)
+    changes = JobChanges(args='{"b": 2}', queue="mail", priority=7, max_attempts=3, tags=("new", "er"), meta='{"n": 2}')
+    updated, touched = await engine.update(id_, changes)
+    assert updated == await job(engine, id_)
+    assert (updated.args, updated.queue, updated.priority, updated.max_attempts) == ({"b": 2}, "mail", 7, 3)
+    assert (updated.tags, updated.meta, updated.state, updated.scheduled_at) == (
+        ("new", "er"),
+        {"n": 2},
+        JobState.AVAILABLE,
+        same.scheduled_at,
+    )
+    assert touched == (1, {"mail"}, frozenset())
+    updated, _ = await engine.update(id_, JobChanges(tags=(), meta="{}", priority=0))
+    assert (updated.tags, updated.meta, updated.priority) == ((), {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "ahead", "then"),
+    [
+        (JobState.AVAILABLE, 3_600, JobState.SCHEDULED),
+        (JobState.AVAILABLE, -3_600, JobState.AVAILABLE),
+        (JobState.SCHEDULED, -3_600, JobState.AVAILABLE),
+        (JobState.SCHEDULED, 3_600, JobState.SCHEDULED),
+        (JobState.RETRYABLE, -3_600, JobState.AVAILABLE),
+        (JobState.RETRYABLE, 3_600, JobState.SCHEDULED),
+        (JobState.SUSPENDED, -3_600, JobState.SUSPENDED),
+        (JobState.SUSPENDED, 3_600, JobState.SUSPENDED),
+    ],
+)
+async def test_a_new_time_works_out_the_state_anew(engine: Engine, state: JobState, ahead: float, then: JobState) -> None:
+    id_ = await in_state(engine, state)
+    run_at = datetime.now(UTC) + timedelta(seconds=ahead)
+    updated, touched = await engine.update(id_, JobChanges(run_at=run_at))
+    assert (updated.state, updated.scheduled_at) == (then, run_at)
+    assert then is state or then in TRANSITIONS[state]
+    assert touched.queues == ({updated.queue} if then is JobState.AVAILABLE else set())
+
+
+async def test_without_a_new_time_the_state_stays(engine: Engine) -> None:
+    for state in (JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE):
+        id_ = await in_state(engine, state)
+        before = await job(engine, id_)
+        updated, _ = await engine.update(id_, JobChanges(priority=3))
+        assert (updated.state, updated.scheduled_at, updated.priority) == (state, before.scheduled_at, 3)
+
+
+@pytest.mark.parametrize("state", sorted(FINISHED | {JobState.EXECUTING}))
+async def test_what_runs_or_has_ended_is_not_changed(engine: Engine, state: JobState) -> None:
+    id_ = await in_state(engine, state)
+    before = await job(engine, id_)
+    with pytest.raises(InvalidTransition, match=f"{id_}.*{state}"):
+        await engine.update(id_, JobChanges(priority=3))
+    assert await job(engine, id_) == before
+
+
+@pytest.mark.parametrize("changes", [JobChanges(args="{"), JobChanges(priority=10), JobChanges(queue="lone \ud800")], ids=str)
+async def test_an_update_that_cannot_be_stored(engine: Engine, changes: JobChanges) -> None:
+    (id_,) = await put(engine)
+    before = await job(engine, id_)
+    with pytest.raises(DataRefused):
+        await engine.update(id_, changes)
+    assert await job(engine, id_) == before

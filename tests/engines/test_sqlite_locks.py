@@ -1,0 +1,200 @@
+"""SQLite's nodes live as long as they hold a lock: through a freeze, not through a kill, and never by a child's hand."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from elihu.engines.base import Engine
+from elihu.engines.sqlite.locks import Locks
+from tests.engines.conftest import Opener
+from tests.engines.making import ANY, job, new, node, put
+
+HOLDER = """
+import asyncio, sys
+from elihu.config import Config
+from elihu.engines.sqlite.engine import SqliteEngine
+from elihu.telemetry.bus import Bus
+
+async def main():
+    engine = SqliteEngine(Config(database_url=sys.argv[1]), Bus())
+    await engine.open()
+    await engine.enlist(sys.argv[2], "child", {})
+    assert await engine.lead(sys.argv[2], 10)
+    await engine.exchange(sys.argv[2], "default", 10, [])
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def path(sqlite_url: str) -> Path:
+    return Path(sqlite_url.removeprefix("sqlite:///"))
+
+
+@contextmanager
+def holder(url: str, node: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that is a node and the leader, and executes what is available."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, url, node], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_a_killed_node_is_found_dead_at_once(engine: Engine, sqlite_url: str) -> None:
+    here = await node(engine)
+    (id_,) = await put(engine)
+    with holder(sqlite_url, "child") as process:
+        assert [(peer.id, peer.dead) for peer in await engine.peers(here)] == [("child", False)]
+        assert not await engine.bury("child", None)
+        assert not await engine.lead(here, 10)
+        process.kill()
+        process.wait()
+    assert [(peer.id, peer.dead) for peer in (await engine.beat(here)).peers] == [("child", True)]
+    assert await engine.bury("child", None)
+    assert [rescued.id for rescued in await engine.rescue(10)] == [id_]
+    assert await engine.lead(here, 10)
+
+
+async def test_a_frozen_node_keeps_its_jobs_and_its_lead(engine: Engine, sqlite_url: str) -> None:
+    here = await node(engine)
+    (id_,) = await put(engine)
+    with holder(sqlite_url, "child") as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        assert [(peer.id, peer.dead) for peer in await engine.peers(here)] == [("child", False)]
+        assert not await engine.bury("child", None)
+        assert not await engine.lead(here, 10)
+        assert await engine.rescue(10) == []
+        assert (await job(engine, id_)).node == "child"
+
+
+async def test_lock_files_go_with_their_nodes(engine: Engine, opened: Opener, path: Path) -> None:
+    def names() -> set[str]:
+        return {file.name for file in path.parent.glob("*.lock")}
+
+    leaving = await opened()
+    first, second = await node(engine), await node(leaving)
+    assert names() == {f"{path.name}-node-{first}.lock", f"{path.name}-node-{second}.lock"}
+    await leaving.close()
+    assert await engine.bury(second, None)
+    await engine.retire(first)
+    assert names() == set()
+
+
+async def test_a_lock_file_that_is_gone_means_dead(engine: Engine, other: Engine, path: Path) -> None:
+    first, second = await node(engine), await node(other)
+    (path.parent / f"{path.name}-node-{first}.lock").unlink()
+    assert [peer.dead for peer in await other.peers(second)] == [True]
+    assert await other.bury(first, None)
+    assert not (await engine.beat(first)).known
+
+
+async def test_two_that_look_at_once_both_see_the_dead(path: Path) -> None:
+    """And looking at the living never takes the lock from them."""
+    lookers, living = [Locks(path), Locks(path)], Locks(path)
+    living.take_node("here")
+    for _ in range(50):
+        assert not any(looker.is_dead("here") for looker in lookers)
+    living.close()
+    assert all(looker.is_dead("here") for looker in lookers)
+
+
+async def test_the_lock_is_held_before_the_row_is_seen(engine: Engine, other: Engine) -> None:
+    """Whoever is enlisted twice, as after a lost answer, is still one node."""
+    here = await node(engine)
+    await engine.enlist(here, "again", {"a": 1})
+    assert [(row.id, row.name, row.info) for row in await other.nodes()] == [(here, "again", {"a": 1})]
+
+
+async def test_a_leader_whose_file_was_removed_does_not_share_the_lead(engine: Engine, other: Engine, path: Path) -> None:
+    first, second = await node(engine), await node(other)
+    assert await engine.lead(first, 10)
+    (path.parent / f"{path.name}-leader.lock").unlink()
+    assert await other.lead(second, 10)
+    assert not await engine.lead(first, 10)
+
+
+async def test_a_node_that_was_reborn_can_lead(engine: Engine) -> None:
+    """The engine still holds the lock for the identity that was buried."""
+    first, second = await node(engine), await node(engine)
+    await engine.lead(first, 10)
+    await engine.retire(first)
+    assert await engine.lead(second, 10)
+
+
+async def test_a_forked_child_holds_nothing(engine: Engine, opened: Opener) -> None:
+    """The child lives on while the parent's engine is closed: a lock that it had kept would still be held."""
+    leaving = await opened()
+    first, here = await node(leaving), await node(engine)
+    assert await leaving.lead(first, 10)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    os.close(reader)
+    assert [peer.dead for peer in await engine.peers(here)] == [False]
+    assert not await engine.lead(here, 10)
+    await leaving.close()
+    assert [peer.dead for peer in await engine.peers(here)] == [True]
+    assert await engine.lead(here, 10)
+    os.close(writer)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+async def test_a_program_that_a_node_starts_inherits_no_lock(engine: Engine, opened: Opener) -> None:
+    leaving = await opened()
+    first, here = await node(leaving), await node(engine)
+    await leaving.lead(first, 10)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as program:
+        await leaving.close()
+        assert [peer.dead for peer in await engine.peers(here)] == [True]
+        assert await engine.lead(here, 10)
+        program.communicate(b"\n", timeout=20)
+
+
+async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
+    """SQLite's own notes of the locks it holds must not be copied to the child, which does not hold them: the parent, the last to go
+    in its eyes, would remove the log that the child still writes to."""
+    await put(engine, new("before"))
+    told, tell = os.pipe()
+    asked, ask = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+            connection.execute("INSERT INTO job (task) VALUES ('child, before')")
+            os.write(tell, b".")
+            os.read(asked, 1)
+            connection.execute("INSERT INTO job (task) VALUES ('child, after')")
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.read(told, 1) == b"."
+    await put(engine, new("parent"))
+    await engine.close()
+    os.write(ask, b".")
+    assert os.waitpid(child, 0)[1] == 0
+    for descriptor in (told, tell, asked, ask):
+        os.close(descriptor)
+    await engine.open()
+    assert {found.task for found in await engine.find(ANY, None, 10)} == {"before", "parent", "child, before", "child, after"}

@@ -1,0 +1,250 @@
+"""What a statement costs at a million finished jobs is what it costs in an empty table: the rows it looks at are those of its batch.
+
+Counted in steps of SQLite's virtual machine, which are the same in every run. All of it once more with the statistics of ANALYZE, which somebody
+may have run.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elihu.engines.base import Ack, PruneRule
+from elihu.engines.sqlite import changes, exchange, insert, migrations, upkeep
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.thread import Session
+from elihu.job import JobFilter, JobState, NewJob, RunResult
+
+FINISHED = 1_000_000
+BATCH = 500
+STEP = 100
+"""Steps between two calls of the counter."""
+
+
+class Counter:
+    """Counts the steps of what a connection executes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.steps = 0
+        connection.set_progress_handler(self._count, STEP)
+
+    def of(self, work: Callable[[], Any]) -> int:
+        self.steps = 0
+        work()
+        return self.steps
+
+    def _count(self) -> int:
+        self.steps += STEP
+        return 0
+
+
+def database(path: Path, finished: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = OFF")
+    migrations.migrate(Session(connection))
+    connection.execute(statement("ending"))
+    connection.execute("INSERT INTO node (id, name) VALUES ('here', 'here')")
+    connection.execute(
+        """
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+        INSERT INTO job (state, task, node, claim, attempt, started_at, finished_at, unique_key, unique_scope)
+        SELECT 'completed', 't', 'here', 1, 1, 1e9, 1e9 + i, iif(i % 10, NULL, 'key' || i), iif(i % 10, NULL, 1) FROM n""",
+        (finished,),
+    )
+    return connection
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    connection = database(tmp_path_factory.mktemp("small") / "small.db", 10)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module", params=["plain", "analyzed"])
+def large(request: pytest.FixtureRequest, filled: sqlite3.Connection) -> sqlite3.Connection:
+    if request.param == "analyzed":
+        filled.execute("ANALYZE")
+    return filled
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    connection = database(tmp_path_factory.mktemp("large") / "large.db", FINISHED)
+    yield connection
+    connection.close()
+
+
+def claimed(session: Session, number: int) -> list[Ack]:
+    """Acknowledgements, half of them plain, of jobs that the node executes."""
+    insert.insert(session, [NewJob(task="t") for _ in range(number)])
+    claims = exchange.exchange(session, "here", "default", number, [], None, []).claims
+    assert len(claims) == number
+    return [
+        Ack(claim.id, claim.claim, RunResult.COMPLETED, JobState.COMPLETED)
+        if claim.id % 2
+        else Ack(claim.id, claim.claim, RunResult.FAILED, JobState.RETRYABLE, 60.0, error="boom")
+        for claim in claims
+    ]
+
+
+def exchange_batch(session: Session) -> Callable[[], object]:
+    acks = claimed(session, BATCH)
+    insert.insert(session, [NewJob(task="t") for _ in range(BATCH)])
+    return lambda: check(exchange.exchange(session, "here", "default", BATCH, acks, None, ["unknown"]), acked=BATCH, claims=BATCH)
+
+
+def check(answer: tuple[list[Any], list[Any]], acked: int, claims: int) -> None:
+    assert (len(answer[0]), len(answer[1])) == (acked, claims)
+
+
+def stage_batch(session: Session) -> Callable[[], object]:
+    ids = [inserted.id for inserted in insert.insert(session, [NewJob(task="t", delay=60.0) for _ in range(BATCH)])]
+    session.execute("UPDATE job SET scheduled_at = 1e9 WHERE id >= ?", (ids[0],))
+    insert.insert(session, [NewJob(task="t", delay=60.0) for _ in range(BATCH)])
+
+    def work() -> None:
+        assert upkeep.stage(session, BATCH) == {"default": BATCH}
+
+    return work
+
+
+def rescue_batch(session: Session) -> Callable[[], object]:
+    claimed(session, BATCH)
+    session.execute("INSERT INTO node (id, name) VALUES ('other', 'other')")
+    session.execute("DELETE FROM node WHERE id = 'here'")
+
+    def work() -> None:
+        assert len(upkeep.rescue(session, BATCH)) == BATCH
+
+    return work
+
+
+def reconcile_batch(session: Session) -> Callable[[], object]:
+    held = [(ack.id, ack.claim) for ack in claimed(session, BATCH)]
+    session.execute("UPDATE job SET started_at = 1e9 WHERE state = 'executing'")
+
+    def work() -> None:
+        assert len(upkeep.reconcile(session, "here", held[1:], 60.0)) == 1
+
+    return work
+
+
+def idle_polls(session: Session) -> Callable[[], object]:
+    def work() -> None:
+        assert exchange.exchange(session, "here", "default", BATCH, [], None, []) == ([], [])
+        assert upkeep.stage(session, BATCH) == {}
+        assert upkeep.rescue(session, BATCH) == []
+        assert upkeep.reconcile(session, "here", [], 60.0) == []
+        assert upkeep.intents(session, "here") == []
+
+    return work
+
+
+def unique_batch(session: Session) -> Callable[[], object]:
+    new = [NewJob(task="t", unique_key=number.to_bytes(8, "big"), unique_scope=2) for number in range(BATCH)]
+
+    def work() -> None:
+        assert len(insert.insert(session, new)) == BATCH
+        assert all(inserted.conflict for inserted in insert.insert(session, new))
+
+    return work
+
+
+def progress_batch(session: Session) -> Callable[[], object]:
+    acks = claimed(session, BATCH)
+    return lambda: upkeep.record_progress(session, "here", [(ack.id, ack.claim, "{}") for ack in acks])
+
+
+def prune_batch(session: Session) -> Callable[[], object]:
+    insert.insert(session, [NewJob(task="t") for _ in range(BATCH)])
+    session.execute("UPDATE job SET state = 'cancelled', finished_at = 1e9 WHERE state = 'available'")
+
+    def work() -> None:
+        assert upkeep.prune(session, PruneRule(JobState.CANCELLED, 60.0), BATCH) == BATCH
+
+    return work
+
+
+def cancel_by_id(session: Session) -> Callable[[], object]:
+    ids = tuple(inserted.id for inserted in insert.insert(session, [NewJob(task="t") for _ in range(BATCH)]))
+    where = JobFilter(ids=ids)
+
+    def work() -> None:
+        picked = changes.pick(session, changes.CANCEL, where, 0, ids[-1])
+        assert picked is not None
+        assert changes.change(session, changes.CANCEL, where, picked).changed == BATCH
+
+    return work
+
+
+VERBS = [exchange_batch, stage_batch, rescue_batch, reconcile_batch, idle_polls, unique_batch, progress_batch, prune_batch, cancel_by_id]
+
+
+def steps_of(connection: sqlite3.Connection, verb: Callable[[Session], Callable[[], object]]) -> int:
+    """The steps of the verb's work; what was prepared for it does not count, and nothing of it stays."""
+    session = NestedSession(connection)
+    connection.execute("BEGIN")
+    try:
+        return Counter(connection).of(verb(session))
+    finally:
+        connection.execute("ROLLBACK")
+
+
+class NestedSession(Session):
+    """Leaves the transaction to the test."""
+
+    __slots__ = ()
+
+    def write(self) -> Any:
+        return nullcontext()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+def test_the_cost_is_that_of_the_batch(
+    small: sqlite3.Connection, large: sqlite3.Connection, verb: Callable[[Session], Callable[[], object]]
+) -> None:
+    few, many = steps_of(small, verb), steps_of(large, verb)
+    assert few > 0 or verb is idle_polls
+    assert many <= 1.05 * few + 10 * STEP, f"{few} steps beside 10 finished jobs, {many} beside {FINISHED:,}"
+
+
+INDEXES = {
+    "exchange_peek": ["job_fetch"],
+    "exchange_written": ["INTEGER PRIMARY KEY"],
+    "exchange_history": ["INTEGER PRIMARY KEY"],
+    "exchange_ack": ["INTEGER PRIMARY KEY"],
+    "exchange_claims": ["job_fetch"],
+    "exchange_fetch": ["INTEGER PRIMARY KEY", "job_fetch"],
+    "stage_due": ["job_stage"],
+    "stage": ["INTEGER PRIMARY KEY", "job_stage"],
+    "stage_ready": ["job_fetch"],
+    "rescue_lost": ["job_running"],
+    "rescue_history": ["INTEGER PRIMARY KEY"],
+    "rescue": ["INTEGER PRIMARY KEY"],
+    "reconcile_lost": ["job_running"],
+    "intents": ["job_running"],
+    "progress": ["INTEGER PRIMARY KEY"],
+    "prune_pick": ["job_finished"],
+    "insert_twins": ["job_unique"],
+    "position": ["INTEGER PRIMARY KEY", "job_fetch"],
+    "nodes": ["job_running"],
+}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_the_plan_uses_its_index(large: sqlite3.Connection, name: str) -> None:
+    text = statement(name)
+    parameters = dict.fromkeys(re.findall(r":([a-z_]+)", text))
+    details = [row[3] for row in large.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
+    tables = [detail for detail in details if re.match(r"(SEARCH|SCAN) (job|j|o)\b", detail)]
+    assert tables, details
+    for detail in tables:
+        assert any(f"USING {kind}{index}" in detail for index in INDEXES[name] for kind in ("", "INDEX ", "COVERING INDEX ")), details
+    for index in INDEXES[name]:
+        assert any(index in detail for detail in tables), details

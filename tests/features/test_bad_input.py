@@ -1,0 +1,369 @@
+"""What is refused: by which error, in which words, and with nothing stored."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elihu import (
+    ArgumentsTooLarge,
+    ConfigError,
+    Context,
+    DatabaseUnavailable,
+    Elihu,
+    InvalidArguments,
+    InvalidOption,
+    InvalidTask,
+    NewJob,
+    SchemaOutdated,
+    SchemaTooNew,
+    Task,
+    Unique,
+    UnknownTask,
+)
+from tests.support import BUSY_MACHINE, QUICK, Seen
+
+
+@pytest.fixture
+def t(app: Elihu) -> Task[..., Any]:
+    @app.task(name="t")
+    async def t(number: int, text: str = "", day: date | None = None, anything: Any = None): ...
+
+    return t
+
+
+ARGUMENTS: dict[str, tuple[dict[str, Any], str | None, str]] = {
+    "wrong type": ({"number": "many"}, "number", "expected a valid integer"),
+    "missing": ({}, "number", "expected a value, got none"),
+    "unknown": ({"number": 1, "nmber": 2}, "nmber", "expected one of number, text, day, anything"),
+    "NaN": ({"number": 1, "anything": float("nan")}, "anything", "expected a finite number"),
+    "infinity inside": ({"number": 1, "anything": {"a": [1, float("-inf")]}}, "anything.a.1", "expected a finite number"),
+    "NUL": ({"number": 1, "text": "a\0b"}, "text", "expected text without NUL characters"),
+    "NUL in a key": ({"number": 1, "anything": {"a\0b": 1}}, None, "expected text without NUL characters"),
+    "lone surrogate": ({"number": 1, "text": "a\ud800"}, "text", "surrogate"),
+    "lone surrogate inside": ({"number": 1, "anything": ["\udfff"]}, "anything.0", "text without lone surrogates"),
+    "no JSON": ({"number": 1, "anything": object()}, "anything", "expected plain JSON"),
+    "a set": ({"number": 1, "anything": {1}}, "anything", "expected plain JSON"),
+    "no date": ({"number": 1, "day": "yesterday"}, "day", "expected a valid date"),
+    "a key that is no text": ({"number": 1, "anything": {1: 2}}, "anything", "expected texts for keys"),
+    "a huge number": ({"number": 10**5_000}, "number", "expected"),
+}
+
+
+async def test_arguments(app: Elihu, seen: Seen, t: Task[..., Any]):
+    for name, (arguments, field, expected) in ARGUMENTS.items():
+        with pytest.raises(InvalidArguments) as caught:
+            await t.aenqueue(**arguments)
+        assert str(caught.value).startswith("t: "), name
+        assert expected in str(caught.value), name
+        assert field is None or caught.value.field == field, name
+        assert "got" in str(caught.value), name
+    with pytest.raises(InvalidArguments, match="by position"):
+        await t.aenqueue(1, "", None, None, 5)
+    with pytest.raises(InvalidArguments, match="by position and one by name"):
+        await t.aenqueue(1, number=2)
+    assert seen.calls("insert") == 0
+    assert await app.jobs.count() == 0
+
+
+async def test_arguments_that_are_too_large(app: Elihu, seen: Seen, t: Task[..., Any]):
+    with pytest.raises(ArgumentsTooLarge, match=r"t: expected arguments of at most 1,048,576 bytes of JSON, got 20,000,0"):
+        await t.aenqueue(1, "x" * 20_000_000)
+    with pytest.raises(ArgumentsTooLarge, match="got 1,500,0"):
+        await t.aenqueue(1, "å" * 750_000)
+    assert seen.calls("insert") == 0
+    most = 1_048_576 - len(json.dumps({"number": 1, "text": "", "day": None, "anything": None}, separators=(",", ":")))
+    job = await t.aenqueue(1, "x" * most)
+    assert (await app.jobs.get(job.id)).args["text"] == "x" * most
+    with pytest.raises(ArgumentsTooLarge):
+        await t.aenqueue(1, "x" * (most + 1))
+    with pytest.raises(ArgumentsTooLarge):
+        await app.jobs.update(job.id, args={"number": 1, "text": "x" * (most + 1)})
+    assert await app.jobs.count() == 1
+
+
+FAR = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
+EARLY = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
+
+USING: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown": ({"prority": 1}, r"expected an option out of .*priority.*got prority \(did you mean priority\?\)"),
+    "not yet: timeout": ({"timeout": 5}, "timeout: this version does not support it"),
+    "not yet: conn": ({"conn": object()}, "conn: this version does not support it"),
+    "not yet: expires": ({"expires": 5}, "expires: this version does not support it"),
+    "priority": ({"priority": 10}, "priority: expected a whole number from 0 to 9, got 10"),
+    "priority below": ({"priority": -1}, "priority: expected a whole number from 0 to 9, got -1"),
+    "priority as a text": ({"priority": "1"}, "priority: expected a whole number .* got '1'"),
+    "priority as a flag": ({"priority": True}, "priority: expected .* got True"),
+    "max_attempts": ({"max_attempts": 0}, "max_attempts: expected a whole number from 1 to 1,000,000, got 0"),
+    "max_attempts, huge": ({"max_attempts": 2**40}, "max_attempts: expected"),
+    "queue": ({"queue": ""}, "queue: expected a text of 1 to 200 characters"),
+    "queue with NUL": ({"queue": "a\0"}, "queue: expected a text"),
+    "queue with a surrogate": ({"queue": "\ud800"}, "queue: expected a text"),
+    "queue that is none": ({"queue": None}, "queue: expected a text .* got None"),
+    "delay": ({"delay": -1}, "delay: expected a duration .* got -1"),
+    "delay NaN": ({"delay": float("nan")}, "delay: expected a duration"),
+    "delay as a text": ({"delay": "soon"}, "delay: expected a duration .* got 'soon'"),
+    "delay of ages": ({"delay": timedelta.max}, "delay: expected a duration"),
+    "run_at without a zone": ({"run_at": datetime(2030, 1, 1)}, "run_at: expected a datetime with a time zone"),  # noqa: DTZ001
+    "run_at as a text": ({"run_at": "2030-01-01"}, "run_at: expected a datetime"),
+    "run_at as a date": ({"run_at": date(2030, 1, 1)}, "run_at: expected a datetime"),
+    "run_at outside the calendar": ({"run_at": FAR}, "run_at: expected"),
+    "run_at before the calendar": ({"run_at": EARLY}, "run_at: expected"),
+    "delay and run_at": ({"delay": 1, "run_at": datetime.now(UTC)}, "expected delay or run_at, got both"),
+    "hold": ({"hold": "yes"}, "hold: expected True or False"),
+    "record": ({"record": 1}, "record: expected True or False"),
+    "backoff": ({"backoff": -2}, "backoff: expected a duration"),
+    "backoff as a callable": ({"backoff": lambda job, error: 1}, "backoff: expected a duration .a callable cannot be stored"),
+    "unique": ({"unique": True}, "unique: expected Unique"),
+    "unique keys": ({"unique": Unique(keys=("nmber",))}, "unique: keys: expected some of the task's arguments .* got 'nmber'"),
+    "tags": ({"tags": "vip"}, "tags: expected a list of texts, got 'vip'"),
+    "tags that are numbers": ({"tags": [1]}, "tags: expected a text"),
+    "tags with NUL": ({"tags": ["a\0"]}, "tags: expected a text"),
+    "too many tags": ({"tags": [str(n) for n in range(101)]}, "tags: expected at most 100 tags, got 101"),
+    "meta": ({"meta": [1]}, "meta: expected a dictionary"),
+    "meta with NaN": ({"meta": {"a": {"b": float("nan")}}}, r"meta: a\.b: expected a finite number"),
+    "meta with NUL": ({"meta": {"a": "\0"}}, "meta: a: expected text without NUL"),
+    "meta with a surrogate": ({"meta": {"a": "\ud800"}}, "meta: a: expected text without lone surrogates"),
+    "meta with an object": ({"meta": {"a": object()}}, "meta: a: expected plain JSON"),
+    "large meta": ({"meta": {"a": "x" * 70_000}}, "meta: expected at most 65,536 bytes of JSON, got 70,008"),
+}  # fmt: skip
+
+
+async def test_options_of_one_enqueue(app: Elihu, seen: Seen, t: Task[..., Any]):
+    for name, (options, expected) in USING.items():
+        with pytest.raises(InvalidOption, match=expected) as caught:
+            await t.using(**options).aenqueue(1)
+        assert str(caught.value).startswith("task t: using"), name
+    assert seen.calls("insert") == 0
+
+
+def test_options_of_a_task(sqlite_url: str):
+    app = Elihu(sqlite_url)
+
+    def fn(number: int = 0): ...
+
+    async def afn(number: int = 0): ...
+
+    refused: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        (fn, {"prority": 1}, InvalidOption, "did you mean priority"),
+        (fn, {"timeout": 1}, InvalidOption, "does not support it"),
+        (fn, {"expires": 1}, InvalidOption, "does not support it"),
+        (fn, {"template": "a"}, InvalidOption, "does not support it"),
+        (fn, {"run_in": "process"}, InvalidOption, "does not support it"),
+        (fn, {"run_in": "loop"}, InvalidOption, 'expected "thread"'),
+        (afn, {"run_in": "thread"}, InvalidOption, 'expected "loop"'),
+        (fn, {"retry_on": "ValueError"}, InvalidOption, "retry_on: expected exception types"),
+        (fn, {"discard_on": (ValueError, 3)}, InvalidOption, "discard_on: expected exception types"),
+        (fn, {"backoff": -1}, InvalidOption, "backoff: expected a duration"),
+        (fn, {"max_orphans": 0}, InvalidOption, "max_orphans: expected a whole number"),
+        (fn, {"unique": Unique(keys=("other",))}, InvalidOption, "keys: expected some of the task's arguments"),
+        (lambda: None, {"name": None}, InvalidTask, "expected name="),
+        (print, {}, InvalidTask, "expected a function written with def"),
+        ("name", {}, InvalidTask, "expected a function"),
+    ]
+    for function, options, error, expected in refused:
+        with pytest.raises(error, match=expected):
+            app.task(function, **{"name": "t", **options})
+    with pytest.raises(UnknownTask):
+        app.task_named("t")
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"by": ()},
+        {"by": ("tsk",)},
+        {"states": "finished"},
+        {"period": 0.5},
+        {"keys": ()},
+        {"on_conflict": "replace"},
+    )
+    for wrong in wrongs:
+        with pytest.raises(InvalidOption, match=r"Unique\("):
+            Unique(**wrong)
+
+
+async def test_tasks_that_cannot_be(app: Elihu):
+    class Mystery: ...
+
+    async def unknown_type(thing: Mystery): ...
+
+    async def bad_default(number: int = "many"): ...  # type: ignore[assignment]
+
+    async def two(*, a: Context, b: Context): ...
+
+    async def generator(number: int):
+        yield number
+
+    for fn, expected in ((unknown_type, "thing"), (bad_default, "default"), (two, "one Context"), (generator, "generator")):
+        with pytest.raises(InvalidTask, match=expected):
+            app.task(fn, name="t")
+    with pytest.raises(InvalidTask, match="return"):
+
+        @app.task(name="t", record=True)
+        async def t() -> Mystery:
+            return Mystery()
+
+
+async def test_unknown_names(app: Elihu, t: Task[..., Any]):
+    with pytest.raises(UnknownTask, match=r"expected the name of a task that this app knows, got 'tt' \(did you mean 't'\?\)"):
+        app.task_named("tt")
+
+
+async def test_jobs_that_are_no_jobs(app: Elihu, seen: Seen, t: Task[..., Any]):
+    wrong: list[Any] = [1, None, "t", t, {"task": "t"}]
+    for job in wrong:
+        with pytest.raises(InvalidOption, match=r"expected .*build"):
+            await app.aenqueue(job)
+        with pytest.raises(InvalidOption, match=r"expected .*build"):
+            await app.enqueue_many([t.build(1), job])
+    for jobs in (5, None, t.build(1)):
+        with pytest.raises(InvalidOption, match=r"expected .*iterable"):
+            await app.enqueue_many(jobs)  # type: ignore[arg-type]
+    assert seen.calls("insert") == 0
+
+
+URLS: dict[str, str] = {
+    "": "nothing",
+    "jobs.db": "without a scheme",
+    "mysql://host/db": "the scheme 'mysql'",
+    "sqlite://jobs.db": "two slashes",
+    "sqlite:///": "a database in memory",
+    "sqlite:///:memory:": "a database in memory",
+    "sqlite:///a.db?mode=ro": "parameters",
+    "postgresql://host:port/db": "port",
+    "postgresql://host:99999/db": "port",
+    "postgresql://user:p@ss:word@host/db": "@",
+}
+
+
+def test_broken_urls():
+    for url, got in URLS.items():
+        with pytest.raises(ConfigError, match=r"database_url.*expected") as caught:
+            Elihu(url)
+        assert got in str(caught.value), url
+        assert "keyword" in str(caught.value), url
+        assert "p@ss" not in str(caught.value)
+    with pytest.raises(ConfigError, match="database_url"):
+        Elihu(5)  # type: ignore[arg-type]
+
+
+async def test_a_server_that_is_not_there(t: Any):
+    app = Elihu("postgresql://nobody:secret@127.0.0.1:1/nowhere", **QUICK)
+
+    @app.task(name="t")
+    async def own(number: int): ...
+
+    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1") as caught:
+        await own.aenqueue(1)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(DatabaseUnavailable):
+        async with app.running():
+            pass
+    await app.aclose()
+
+
+async def test_a_folder_that_is_not_there_and_a_file_that_is_no_database(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to be read as one" * 100, "utf-8")
+    (tmp_path / "folder").mkdir()
+    for name, got in {"absent/jobs.db": "absent", "notes.txt": "another kind of file", "folder": "folder"}.items():
+        app = Elihu(f"sqlite:///{tmp_path}/{name}", **QUICK)
+        with pytest.raises(ConfigError, match="database_url: expected") as caught:
+            await app.jobs.count()
+        assert got in str(caught.value)
+        await app.aclose()
+
+
+async def test_settings():
+    for settings, expected in (
+        ({"stager": {"limt": 5}}, r"stager\.limt"),
+        ({"stager": {"limit": 0}}, r"stager\.limit: expected"),
+        ({"stager": {"interval": "soon"}}, r"stager\.interval: expected"),
+        ({"qeues": {"default": 1}}, "qeues"),
+        ({"queues": {"default": 0}}, "queues"),
+        ({"queues": {"default": "ten"}}, "queues"),
+        ({"max_args": -1}, "max_args: expected"),
+        ({"grace": float("nan")}, "grace: expected"),
+    ):
+        with pytest.raises(ConfigError, match=expected) as caught:
+            Elihu("sqlite:///a.db", **settings)
+        assert "expected" in str(caught.value)
+        assert "keyword" in str(caught.value)
+
+
+async def test_a_node_of_wrong_queues_does_not_start(app: Elihu):
+    for queues in ({"default": 0}, {"": 1}, {"default": "x"}, {"default": 1.5}):
+        with pytest.raises(ConfigError, match="queues"):
+            async with app.running(queues):  # type: ignore[arg-type]
+                pass
+    assert await app.nodes.list() == []
+
+
+VERBS: dict[str, Callable[[Elihu], Any]] = {
+    "enqueue": lambda app: app.aenqueue(NewJob(task="t")),
+    "count": lambda app: app.jobs.count(),
+    "cancel": lambda app: app.jobs.cancel(1),
+    "nodes": lambda app: app.nodes.list(),
+}
+
+
+@pytest.mark.parametrize("which", ["newer", "older"])
+async def test_tables_of_another_version(database_url: str, monkeypatch: pytest.MonkeyPatch, which: str):
+    made = Elihu(database_url, **QUICK)
+    version = (await made.migrate())[-1]
+    await made.aclose()
+    error: type[Exception]
+    if which == "newer":
+        await set_version(database_url, version + 1)
+        error, expected = SchemaTooNew, f"expected .*{version}.* got .*{version + 1}"
+    else:
+        monkeypatch.setattr("elihu.engines.sqlite.migrations.NEWEST", version + 1)
+        monkeypatch.setattr("elihu.engines.postgres.engine.VERSION", version + 1)
+        error, expected = SchemaOutdated, f"got version {version}.*run .?elihu migrate"
+    for verb in VERBS.values():
+        app = Elihu(database_url, **QUICK)
+        with pytest.raises(error, match=expected):
+            await verb(app)
+        with pytest.raises(error, match=expected):
+            async with app.running():
+                pass
+        if which == "newer":
+            with pytest.raises(error, match=expected):
+                await app.migrate()
+        await app.aclose()
+    monkeypatch.undo()
+    await set_version(database_url, version)
+    async with Elihu(database_url, **QUICK) as app:
+        assert await app.jobs.count() == 0
+        assert await app.nodes.list() == []
+        assert await app.migrate() == []
+
+
+async def test_absent_tables(database_url: str):
+    app = Elihu(database_url, **QUICK | BUSY_MACHINE)
+    if database_url.startswith("sqlite"):
+        assert (await app.aenqueue(NewJob(task="t"))).id == 1
+    else:
+        for verb in VERBS.values():
+            with pytest.raises(SchemaOutdated, match=r"run .?elihu migrate"):
+                await verb(app)
+        with pytest.raises(SchemaOutdated, match=r"run .?elihu migrate"):
+            async with app.running():
+                pass
+        assert await app.migrate()
+        assert (await app.aenqueue(NewJob(task="t"))).id == 1
+    await app.aclose()
+
+
+async def set_version(url: str, version: int) -> None:
+    if url.startswith("sqlite"):
+        import sqlite3
+
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),))
+    else:
+        import asyncpg
+
+        connection = await asyncpg.connect(url)
+        await connection.execute("UPDATE elihu.meta SET value = $1 WHERE key = 'schema_version'", str(version))
+        await connection.close()

@@ -1,0 +1,186 @@
+"""Cancelling running jobs, on the node that runs them."""
+
+import asyncio
+import threading
+
+from elihu import Context, Elihu, JobState, RunResult
+from elihu.job import JobFilter
+from elihu.runtime.canceller import Canceller
+from elihu.runtime.execution import Cause
+from elihu.telemetry.events import EngineCalled, JobStarted, JobStopped
+from tests.runtime.conftest import Desks
+from tests.runtime.desk import Desk
+from tests.support import Seen
+
+
+async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, seen: Seen):
+    cleaned: list[bool] = []
+
+    @app.task(name="endless")
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(True)
+
+    async with app.running():
+        job = await endless.aenqueue()
+        await seen.count(JobStarted, 1)
+        assert await app.jobs.cancel(job.id) == 1
+        ended = await seen.ended(job.id)
+        assert (ended.result, ended.state) == (RunResult.CANCELLED, JobState.CANCELLED)
+    assert cleaned == [True]
+    stored = await app.jobs.get(job.id)
+    assert (stored.state, stored.reason, stored.attempt) == (JobState.CANCELLED, "cancelled", 1)
+    assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.CANCELLED]
+
+
+async def test_a_thread_is_told(app: Elihu, seen: Seen):
+    began = threading.Event()
+
+    @app.task(name="thread")
+    def thread(ctx: Context = Context()) -> None:
+        began.set()
+        while not ctx.cancelled:
+            pass
+        raise RuntimeError("gives up")
+
+    async with app.running():
+        job = await thread.aenqueue()
+        await asyncio.to_thread(began.wait)
+        await app.jobs.cancel(job.id)
+        assert (await seen.ended(job.id)).state == JobState.CANCELLED
+    assert (await app.jobs.get(job.id)).state is JobState.CANCELLED
+
+
+async def test_it_looks_with_each_heartbeat_where_no_announcement_comes(desk: Desk):
+    began = asyncio.Event()
+
+    async def t() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    desk.task(t, name="t")
+    producer = desk.producer()
+    canceller = Canceller(desk.scope, lambda: [producer])
+    await producer.start()
+    await canceller.start()
+    job_id = await desk.put()
+    producer.look()
+    await began.wait()
+    await desk.engine.cancel(JobFilter(ids=(job_id,)))
+    await desk.until(lambda: bool(desk.of(JobStopped)))
+    await canceller.stop()
+    await desk.until(lambda: not producer.held)
+    assert await desk.state(job_id) is JobState.CANCELLED
+
+
+async def test_it_asks_nothing_while_nothing_runs(desk: Desk):
+    canceller = Canceller(desk.scope, lambda: [desk.producer()])
+    assert await canceller.tick() == (desk.config.heartbeat, {"cancelled_count": 0})
+    assert not [event for event in desk.of(EngineCalled) if event.verb == "intents"]
+
+
+async def test_a_task_that_cleans_up_is_cancelled_once(desk: Desk):
+    began, cleaning, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    cleaned: list[bool] = []
+
+    async def t() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await gate.wait()
+            cleaned.append(True)
+
+    desk.task(t, name="t")
+    producer = desk.producer()
+    canceller = Canceller(desk.scope, lambda: [producer])
+    job_id = await desk.put()
+    await producer.start()
+    await began.wait()
+    await desk.engine.cancel(JobFilter(ids=(job_id,)))
+    for _ in range(3):
+        assert (await canceller.tick()).data == {"cancelled_count": 1}
+        await cleaning.wait()
+    gate.set()
+    await desk.until(lambda: not producer.held)
+    assert cleaned == [True]
+    assert await desk.state(job_id) is JobState.CANCELLED
+
+
+async def test_a_wish_that_comes_before_the_attempt_begins_is_heeded(desk: Desk):
+    ran: list[bool] = []
+
+    async def t() -> None:
+        ran.append(True)
+
+    desk.task(t, name="t")
+    producer = desk.producer()
+    job_id = await desk.put()
+    begin = producer._begin
+
+    def begin_and_cancel(claim, node):
+        begin(claim, node)
+        producer.cancel((claim.id, claim.claim))
+
+    producer._begin = begin_and_cancel  # type: ignore[method-assign]
+    await producer.start()
+    await desk.until(lambda: bool(desk.of(JobStopped)) and not producer.held)
+    assert ran == []
+    assert await desk.state(job_id) is JobState.CANCELLED
+
+
+async def test_only_the_claim_that_was_meant_is_cancelled(desk: Desk):
+    began = asyncio.Event()
+
+    async def t() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    desk.task(t, name="t")
+    producer = desk.producer()
+    job_id = await desk.put()
+    await producer.start()
+    await began.wait()
+    producer.cancel((job_id, 2))
+    producer.cancel((job_id + 1, 1))
+    (execution,) = producer.running.values()
+    assert execution.cause is None
+    producer.cancel((job_id, 1))
+    assert execution.cause is Cause.CANCEL
+
+
+async def test_the_node_that_runs_it_cancels_and_no_other(desk: Desk, desks: Desks):
+    began = asyncio.Event()
+
+    async def t() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    other = await desks()
+    desk.task(t, name="t")
+    producer = desk.producer()
+    job_id = await desk.put()
+    await producer.start()
+    await began.wait()
+    await other.engine.cancel(JobFilter(ids=(job_id,)))
+    assert await other.engine.intents(other.node) == []
+    assert (await Canceller(desk.scope, lambda: [producer]).tick()).data == {"cancelled_count": 1}
+
+
+async def test_a_cancelled_job_that_fails_is_not_tried_again(app: Elihu, seen: Seen):
+    @app.task(name="fails")
+    async def fails() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("while it was cancelled") from None
+
+    async with app.running():
+        job = await fails.aenqueue()
+        await seen.count(JobStarted, 1)
+        await app.jobs.cancel(job.id)
+        await seen.ended(job.id)
+    assert (await app.jobs.get(job.id)).state is JobState.CANCELLED

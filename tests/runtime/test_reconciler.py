@@ -1,0 +1,111 @@
+"""The reconciler: claims whose fetch was never answered are given back."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from elihu import DatabaseUnavailable, Elihu, JobState
+from elihu.engines.base import Ack, Exchange
+from elihu.runtime.reconciler import Reconciler
+from elihu.telemetry.events import JobStarted, JobStopped
+from tests.engines.raw import Ago, Raw
+from tests.runtime.desk import Desk
+from tests.support import Seen
+
+
+async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(desk: Desk, raw: Raw, caplog: pytest.LogCaptureFixture):
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    async def t() -> None:
+        began.set()
+        await gate.wait()
+
+    desk.task(t, name="t")
+    held = await desk.put()
+    producer = desk.producer(limit=1)
+    await producer.start()
+    await began.wait()
+    lost, young = await desk.put(queue="mail"), await desk.put(queue="mail")
+    await desk.engine.exchange(desk.node, "mail", 2, [])
+    long_ago = 2 * desk.config.call_timeout + 0.5
+    for job_id in (held, lost):
+        await raw.put(job_id, started_at=Ago(long_ago))
+    reconciler = Reconciler(desk.scope, lambda: [producer])
+    tick = await reconciler.tick()
+    assert tick == (desk.config.heartbeat, {"released_count": 1})
+    assert [await desk.state(id_) for id_ in (held, lost, young)] == ["executing", "available", "executing"]
+    job = await desk.job(lost)
+    assert job.attempt == 0
+    assert await desk.results(lost) == ["released"]
+    assert desk.announced() == ["mail"]
+    assert caplog.text.count("whose claim never arrived here") == 1
+    assert (await reconciler.tick()).data == {"released_count": 0}
+    gate.set()
+
+
+async def test_jobs_of_other_nodes_are_none_of_its_business(desk: Desk, raw: Raw):
+    job_id = await desk.put()
+    await desk.engine.exchange(desk.node, "default", 1, [])
+    await raw.execute("UPDATE job SET node = '00000000-0000-0000-0000-000000000001'")
+    await raw.put(job_id, started_at=Ago(3_600))
+    assert (await Reconciler(desk.scope, list).tick()).data == {"released_count": 0}
+
+
+async def test_an_end_that_waits_to_be_written_is_still_held(desk: Desk, raw: Raw, monkeypatch: pytest.MonkeyPatch):
+    exchange = desk.engine.exchange
+    away = asyncio.Event()
+
+    async def fail_to_write(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+        if acks:
+            away.set()
+            raise DatabaseUnavailable("gone")
+        return await exchange(node, queue, free, acks, **more)
+
+    async def t() -> None:
+        pass
+
+    desk.task(t, name="t")
+    job_id = await desk.put()
+    producer = desk.producer()
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.engine, "exchange", fail_to_write)
+        await producer.start()
+        await away.wait()
+        assert not producer.running
+        await raw.put(job_id, started_at=Ago(3_600))
+        assert (await Reconciler(desk.scope, lambda: [producer]).tick()).data == {"released_count": 0}
+    producer.look()
+    await desk.until(lambda: not producer.held)
+    assert await desk.state(job_id) is JobState.COMPLETED
+
+
+async def test_a_node_runs_again_a_job_whose_fetch_was_not_answered(app: Elihu, seen: Seen, monkeypatch: pytest.MonkeyPatch):
+    lost = 0
+
+    @app.task(name="t")
+    async def t() -> None:
+        pass
+
+    job = await t.aenqueue()
+    async with app.running() as node:
+        await seen.ended(job.id)
+        exchange = node.engine.exchange
+
+        async def lose_one(*args: Any, **more: Any) -> Exchange:
+            nonlocal lost
+            answer = await exchange(*args, **more)
+            if answer.claims and not lost:
+                lost += 1
+                raise DatabaseUnavailable("the connection broke")
+            return answer
+
+        monkeypatch.setattr(node.engine, "exchange", lose_one)
+        again = await t.aenqueue()
+        await seen.ended(again.id)
+        await seen.until(lambda: len(seen.of(JobStopped)) == 2)
+    assert lost == 1
+    assert [run.result for run in await app.jobs.runs(again.id)] == ["released", "completed"]
+    assert (await app.jobs.get(again.id)).attempt == 1
+    assert len([event for event in seen.of(JobStarted) if event.job_id == again.id]) == 1
