@@ -257,9 +257,10 @@ class _Connected:
         self.portal: Portal | None = None
 
     def add(self, loop: asyncio.AbstractEventLoop, client: Client) -> Client:
-        """Keep the client of this loop, and forget those of loops that have ended."""
+        """Keep the client of this loop, and let go of those whose loops have ended."""
         with self.lock:
-            self.clients = {known: kept for known, kept in self.clients.items() if not known.is_closed()}
+            for ended in [known for known in self.clients if known.is_closed()]:
+                self.clients.pop(ended).abandon()
             self.clients[loop] = client
         return client
 

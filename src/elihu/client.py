@@ -59,6 +59,10 @@ class Client:
         await self.ready()
         return await self._inserter.many(jobs)
 
+    def abandon(self) -> None:
+        """Let go of everything: the loop has ended."""
+        self._engine.abandon()
+
     async def close(self) -> None:
         await self._announcer.close()
         await self._engine.close()

@@ -85,10 +85,11 @@ class Context:
     ``LookupError``, progress goes nowhere and log lines go to the ``elihu.job`` logger alone.
     """
 
-    __slots__ = ("_attempt", "_cancelled", "_event", "_job", "_lines", "_log", "state")
+    __slots__ = ("_attempt", "_cancelled", "_event", "_job", "_lines", "_log", "noticed", "state")
 
     def __init__(self, attempt: Attempt | None = None, state: Any = None) -> None:
         self.state = state
+        self.noticed = False
         self._attempt = attempt
         self._cancelled = False
         self._event: asyncio.Event | None = None
@@ -117,7 +118,8 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked for this attempt's end."""
+        """Whether somebody asked for this attempt's end. A task that saw so and returns has ended for that reason, not completed."""
+        self.noticed = self._cancelled
         return self._cancelled
 
     async def wait_cancelled(self) -> None:
@@ -125,6 +127,7 @@ class Context:
         if not self._cancelled:
             self._event = self._event or asyncio.Event()
             await self._event.wait()
+        self.noticed = True
 
     def cancel(self) -> None:
         """Let ``cancelled`` be true; called by the node, in the loop's thread."""

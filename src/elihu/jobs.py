@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from elihu.client import Client
 from elihu.engines.base import Engine, Signal, SignalKind, Touched
-from elihu.errors import InvalidOption, JobNotFound, UnknownTask
+from elihu.errors import InvalidArguments, InvalidOption, JobNotFound, UnknownTask
 from elihu.job import Job, JobChanges, JobFilter, JobPage, JobState, Run
 from elihu.options import check_range
 from elihu.task import Registry, check_meta, check_name, check_run_at, check_tags
@@ -102,7 +102,8 @@ class Jobs:
     ) -> Job:
         """Change an unfinished job that is not executing; ``args`` replaces the keywords as a whole.
 
-        ``args`` are checked against the task's signature where the task is registered here. Raises ``JobNotFound``,
+        ``args`` are checked against the task's signature where the task is registered here; the job keeps the unique key it was
+        stored with. Raises ``JobNotFound``,
         ``InvalidTransition``, ``InvalidArguments`` and ``InvalidOption``.
         """
         changes = JobChanges(
@@ -119,7 +120,10 @@ class Jobs:
         return job
 
     async def _encode(self, job_id: int, args: Mapping[str, Any]) -> str:
-        text = check_meta("args", args, self._max_args())[1] or "{}"
+        try:
+            text = check_meta("args", args, self._max_args())[1] or "{}"
+        except InvalidOption as error:
+            raise InvalidArguments(str(error), field="args") from error
         try:
             codec = self._registry.get((await self.get(job_id)).task).codec
         except UnknownTask:

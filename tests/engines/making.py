@@ -40,15 +40,15 @@ def completed(claim: Claim, **fields: Any) -> Ack:
 
 
 def failed(claim: Claim, **fields: Any) -> Ack:
-    return Ack(claim.id, claim.claim, **{"result": RunResult.FAILED, "state": JobState.RETRYABLE, "delay": 60.0, "error": "boom"} | fields)
+    return Ack(claim.id, claim.claim, RunResult.FAILED, JobState.RETRYABLE, delay=60.0, error="boom")._replace(**fields)
 
 
 def discarded(claim: Claim, **fields: Any) -> Ack:
-    return Ack(claim.id, claim.claim, **{"result": RunResult.FAILED, "state": JobState.DISCARDED, "error": "boom"} | fields)
+    return Ack(claim.id, claim.claim, RunResult.FAILED, JobState.DISCARDED, error="boom")._replace(**fields)
 
 
 def released(claim: Claim, **fields: Any) -> Ack:
-    return Ack(claim.id, claim.claim, **{"result": RunResult.RELEASED, "state": JobState.AVAILABLE, "uncount": 1} | fields)
+    return Ack(claim.id, claim.claim, RunResult.RELEASED, JobState.AVAILABLE, uncount=1)._replace(**fields)
 
 
 def snoozed(claim: Claim, delay: float = 60.0) -> Ack:

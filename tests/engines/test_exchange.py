@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -139,7 +140,7 @@ async def test_a_node_whose_row_is_gone_gets_nothing_and_still_acknowledges(engi
 
 
 async def test_no_claim_is_given_twice(engine: Engine, other: Engine) -> None:
-    """Six fetchers on two engines give back every fifth job; each claim ends once, an end that meets a row held by somebody is sent again."""
+    """Six fetchers on two engines give back every fifth job. An end that meets a row held by somebody is sent again."""
     ids = await put(engine, *(new() for _ in range(600)))
     seen: list[tuple[int, int]] = []
 
@@ -243,7 +244,7 @@ async def test_ends_of_every_kind_in_one_exchange(engine: Engine) -> None:
     here = await node(engine)
     await put(engine, *(new() for _ in range(9)))
     claims = await fetch(engine, here)
-    kinds = [completed, failed, discarded, released, snoozed, cancelled]
+    kinds: list[Callable[[Claim], Ack]] = [completed, failed, discarded, released, snoozed, cancelled]
     acks = [kinds[number % 6](claim) for number, claim in enumerate(claims[:8])]
     acks.append(completed(claims[8], value='"kept"', log="l"))
     answer = await settle(engine, here, *acks)
@@ -307,6 +308,20 @@ async def test_an_end_takes_the_wish_with_it(engine: Engine) -> None:
     assert await engine.intents(here) == []
 
 
+@pytest.mark.parametrize(("ending", "left"), [(completed, None), (failed, "on_error"), (released, "on_error"), (discarded, None)])
+async def test_what_is_still_to_be_delivered_survives_another_attempt(engine: Engine, raw: Raw, ending: Any, left: str | None) -> None:
+    here, claim = await claimed(engine, raw, intent="on_error")
+    await settle(engine, here, ending(claim))
+    assert await raw.look(claim.id, "intent") == (left,)
+
+
+async def test_a_wish_is_gone_with_the_end(engine: Engine, raw: Raw) -> None:
+    here, claim = await claimed(engine)
+    await engine.cancel(only(claim.id))
+    await settle(engine, here, cancelled(claim))
+    assert await raw.look(claim.id, "intent") == (None,)
+
+
 async def test_an_orphaned_job_that_ends_is_no_orphan_any_more(engine: Engine, raw: Raw) -> None:
     here, claim = await claimed(engine, raw, orphans=2)
     assert claim.orphans == 2
@@ -357,6 +372,7 @@ async def test_a_stale_end_does_not_touch_a_newer_attempt(engine: Engine) -> Non
     assert (newer.id, newer.claim) == (stale.id, stale.claim + 1)
     assert (await settle(engine, here, discarded(stale, error="stale"))).acked == []
     assert (await job(engine, stale.id)).state is JobState.EXECUTING
+    assert await results(engine, stale.id) == ["released", None]
     assert (await settle(engine, here, completed(newer))).acked == [(newer.id, False)]
 
 

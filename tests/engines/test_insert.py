@@ -3,13 +3,14 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from elihu.engines.base import Engine
 from elihu.errors import DataRefused
 from elihu.job import JobState, NewJob
-from tests.engines.making import ANY, fetch, job, new, node, put
+from tests.engines.making import ANY, fetch, job, new, node
 from tests.engines.raw import Raw
 
 
@@ -76,7 +77,7 @@ async def test_the_answer_says_what_was_stored(engine: Engine) -> None:
         ({"hold": True, "delay": 60.0}, JobState.SUSPENDED, 60),
     ],
 )
-async def test_a_delay_counts_from_the_databases_now(engine: Engine, fields: dict[str, object], state: JobState, offset: float) -> None:
+async def test_a_delay_counts_from_the_databases_now(engine: Engine, fields: dict[str, Any], state: JobState, offset: float) -> None:
     (inserted,) = await engine.insert([new(**fields)])
     assert inserted.state is state
     assert (inserted.scheduled_at - inserted.inserted_at).total_seconds() == pytest.approx(offset, abs=1e-5)
@@ -110,7 +111,7 @@ async def test_run_at_is_kept_to_the_microsecond(engine: Engine, ahead: timedelt
     ids=str,
 )
 @pytest.mark.parametrize("size", [1, 3, 700])
-async def test_a_refused_value_stores_nothing(engine: Engine, bad: dict[str, object], size: int) -> None:
+async def test_a_refused_value_stores_nothing(engine: Engine, bad: dict[str, Any], size: int) -> None:
     jobs = [new() for _ in range(size - 1)] + [new(**bad)]
     with pytest.raises(DataRefused):
         await engine.insert(jobs)
@@ -129,11 +130,11 @@ async def test_many_callers_at_once(engine: Engine, other: Engine) -> None:
 async def test_one_transaction_for_all(engine: Engine, raw: Raw) -> None:
     """Other connections see all of a batch or none of it."""
     seen: set[int] = set()
-    task = asyncio.create_task(engine.insert([new() for _ in range(3_000)]))
-    while not task.done():
-        seen.add(await raw.number("SELECT count(*) FROM job"))
-        await asyncio.sleep(0)
-    await task
+    async with asyncio.TaskGroup() as group:
+        insert = group.create_task(engine.insert([new() for _ in range(3_000)]))
+        while not insert.done():
+            seen.add(await raw.number("SELECT count(*) FROM job"))
+            await asyncio.sleep(0)
     assert seen <= {0, 3_000}
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from elihu.engines.base import Engine
+from elihu.engines.base import Engine, Touched
 from elihu.errors import DataRefused, InvalidTransition, JobNotFound, UniqueConflict
 from elihu.job import FINISHED, TRANSITIONS, Intent, JobChanges, JobFilter, JobState
 from tests.engines.making import (
@@ -155,7 +155,7 @@ async def test_cancel(engine: Engine) -> None:
     ids = await one_in_each_state(engine)
     (running,) = (row.id for row in await engine.nodes() if row.running)
     touched = await engine.cancel(ANY)
-    assert (touched.changed, touched.nodes) == (5, {running})
+    assert touched == Touched(5, frozenset(), frozenset({running}))
     waiting = (JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE)
     assert await changed_states(engine, ids) == dict.fromkeys(waiting, JobState.CANCELLED)
     for state in waiting:
@@ -180,7 +180,7 @@ async def test_retry(engine: Engine) -> None:
     ids = await one_in_each_state(engine)
     touched = await engine.retry(ANY)
     again = set(JobState) - {JobState.AVAILABLE, JobState.EXECUTING}
-    assert (touched.changed, touched.queues) == (6, {f"way-to-{state}" for state in again})
+    assert touched == Touched(6, frozenset({f"way-to-{state}" for state in again}), frozenset())
     assert await changed_states(engine, ids) == dict.fromkeys(again, JobState.AVAILABLE)
     for state in again:
         stored = await job(engine, ids[state])
@@ -255,7 +255,7 @@ async def test_hold_and_release(engine: Engine, raw: Raw) -> None:
     assert await changed_states(engine, ids) == dict.fromkeys(held, JobState.SUSPENDED)
     assert await fetch(engine, await node(engine), queue="way-to-available") == []
     touched = await engine.release(ANY)
-    assert (touched.changed, touched.queues) == (4, {"way-to-suspended", "way-to-available"})
+    assert touched == Touched(4, frozenset({"way-to-suspended", "way-to-available"}), frozenset())
     now = await states(engine, [ids[state] for state in (JobState.SUSPENDED, *held)])
     assert now == ["available", "scheduled", "available", "scheduled"]
     assert (await engine.release(ANY)).changed == 0
@@ -290,7 +290,7 @@ async def test_more_jobs_than_one_transaction_takes(engine: Engine, verb: str) -
 async def test_touched_is_summed_over_all_pieces(engine: Engine) -> None:
     await put(engine, *(new(queue=f"queue{number % 3}", hold=True) for number in range(2_100)))
     touched = await engine.release(ANY)
-    assert (touched.changed, touched.queues) == (2_100, {"queue0", "queue1", "queue2"})
+    assert touched == Touched(2_100, frozenset({"queue0", "queue1", "queue2"}), frozenset())
 
 
 async def test_a_bulk_verb_changes_each_job_once(engine: Engine, other: Engine) -> None:
@@ -316,7 +316,7 @@ async def test_update_changes_what_is_given(engine: Engine) -> None:
         JobState.AVAILABLE,
         same.scheduled_at,
     )
-    assert touched == (1, {"mail"}, frozenset())
+    assert touched == Touched(1, frozenset({"mail"}), frozenset())
     updated, _ = await engine.update(id_, JobChanges(tags=(), meta="{}", priority=0))
     assert (updated.tags, updated.meta, updated.priority) == ((), {}, 0)
 

@@ -188,7 +188,8 @@ async def test_a_run_that_stands_already_stops_nothing(engine: Engine, raw: Raw)
     bad, good = await put(engine, new(), new())
     await fetch(engine, gone)
     await raw.execute(
-        f"INSERT INTO run (job_id, claim, attempt, started_at, ended_at, result) VALUES (%s, 1, 1, {raw.moment(9)}, {raw.moment(8)}, 'failed')",
+        f"""INSERT INTO run (job_id, claim, attempt, started_at, ended_at, result)
+        VALUES (%s, 1, 1, {raw.moment(9)}, {raw.moment(8)}, 'failed')""",
         bad,
     )
     await engine.retire(gone)

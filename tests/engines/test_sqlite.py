@@ -1,4 +1,4 @@
-"""What only SQLite promises: nothing idle takes the write lock, a lock that is held is waited for within the deadline, wake-ups come in time."""
+"""What only SQLite promises: the idle take no write lock, a lock is waited for within the deadline, wake-ups come in time."""
 
 import asyncio
 import sqlite3
@@ -82,8 +82,13 @@ def test_an_old_sqlite(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None
         SqliteEngine(Config(database_url=sqlite_url), Bus())
 
 
-async def test_a_file_that_is_no_database(path: Path, opened: Opener) -> None:
+@pytest.fixture
+def prose(path: Path) -> None:
     path.write_text("To be or not to be, that is the question. " * 100)
+
+
+@pytest.mark.usefixtures("prose")
+async def test_a_file_that_is_no_database(opened: Opener) -> None:
     with pytest.raises(ConfigError, match="another kind of file"):
         await opened()
 
@@ -159,7 +164,8 @@ async def test_no_verb_leaves_a_lock_behind(engine: Engine, outside: sqlite3.Con
     await free(await engine.insert([new(unique_key=b"k", unique_scope=0), new(unique_key=b"k", unique_scope=0)]))
     claims = await fetch(engine, here)
     await free(await settle(engine, here, completed(claims[0]), failed(claims[1], delay=-1.0)))
-    await free(await engine.record_progress(here, [(claims[2].id, 1, "{}")]))
+    await engine.record_progress(here, [(claims[2].id, 1, "{}")])
+    await free()
     await free(await engine.stage(10))
     await free(await engine.update(claims[1].id, JobChanges(priority=2)))
     for verb in ("hold", "release", "cancel", "retry", "delete"):

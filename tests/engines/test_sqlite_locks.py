@@ -1,5 +1,6 @@
 """SQLite's nodes live as long as they hold a lock: through a freeze, not through a kill, and never by a child's hand."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -57,6 +58,14 @@ def holder(url: str, node: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@contextmanager
+def program() -> Iterator[None]:
+    """A program that inherits every file it can."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as process:
+        yield
+        process.communicate(b"\n", timeout=20)
+
+
 async def test_a_killed_node_is_found_dead_at_once(engine: Engine, sqlite_url: str) -> None:
     here = await node(engine)
     (id_,) = await put(engine)
@@ -77,7 +86,7 @@ async def test_a_frozen_node_keeps_its_jobs_and_its_lead(engine: Engine, sqlite_
     (id_,) = await put(engine)
     with holder(sqlite_url, "child") as process:
         process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         assert [(peer.id, peer.dead) for peer in await engine.peers(here)] == [("child", False)]
         assert not await engine.bury("child", None)
         assert not await engine.lead(here, 10)
@@ -139,6 +148,7 @@ async def test_a_node_that_was_reborn_can_lead(engine: Engine) -> None:
     assert await engine.lead(second, 10)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_a_forked_child_holds_nothing(engine: Engine, opened: Opener) -> None:
     """The child lives on while the parent's engine is closed: a lock that it had kept would still be held."""
     leaving = await opened()
@@ -157,20 +167,20 @@ async def test_a_forked_child_holds_nothing(engine: Engine, opened: Opener) -> N
     assert [peer.dead for peer in await engine.peers(here)] == [True]
     assert await engine.lead(here, 10)
     os.close(writer)
-    assert os.waitpid(child, 0)[1] == 0
+    assert (await asyncio.to_thread(os.waitpid, child, 0))[1] == 0
 
 
 async def test_a_program_that_a_node_starts_inherits_no_lock(engine: Engine, opened: Opener) -> None:
     leaving = await opened()
     first, here = await node(leaving), await node(engine)
     await leaving.lead(first, 10)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as program:
+    with program():
         await leaving.close()
         assert [peer.dead for peer in await engine.peers(here)] == [True]
         assert await engine.lead(here, 10)
-        program.communicate(b"\n", timeout=20)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
     """SQLite's own notes of the locks it holds must not be copied to the child, which does not hold them: the parent, the last to go
     in its eyes, would remove the log that the child still writes to."""
@@ -193,7 +203,7 @@ async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
     await put(engine, new("parent"))
     await engine.close()
     os.write(ask, b".")
-    assert os.waitpid(child, 0)[1] == 0
+    assert (await asyncio.to_thread(os.waitpid, child, 0))[1] == 0
     for descriptor in (told, tell, asked, ask):
         os.close(descriptor)
     await engine.open()

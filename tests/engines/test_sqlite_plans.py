@@ -1,7 +1,7 @@
 """What a statement costs at a million finished jobs is what it costs in an empty table: the rows it looks at are those of its batch.
 
-Counted in steps of SQLite's virtual machine, which are the same in every run. All of it once more with the statistics of ANALYZE, which somebody
-may have run.
+Counted in steps of SQLite's virtual machine, which are the same in every run. All of it once more with the statistics of ANALYZE, which
+somebody may have run.
 """
 
 import re
@@ -212,6 +212,13 @@ def test_the_cost_is_that_of_the_batch(
     few, many = steps_of(small, verb), steps_of(large, verb)
     assert few > 0 or verb is idle_polls
     assert many <= 1.05 * few + 10 * STEP, f"{few} steps beside 10 finished jobs, {many} beside {FINISHED:,}"
+
+
+def test_the_ends_of_one_exchange_are_not_those_of_the_next(small: sqlite3.Connection) -> None:
+    small.execute("BEGIN")
+    exchange_batch(NestedSession(small))()
+    assert small.execute("SELECT count(*) FROM temp.ending").fetchone() == (0,)
+    small.execute("ROLLBACK")
 
 
 INDEXES = {

@@ -45,6 +45,13 @@ async def test_oldest_first_and_no_more_than_the_limit(engine: Engine, raw: Raw)
     assert await engine.stage(2) == {"default": 0}
 
 
+async def test_the_count_is_of_the_oldest(engine: Engine, raw: Raw) -> None:
+    await due(engine, raw, 10, queue="young")
+    await due(engine, raw, 30, 40, queue="old")
+    assert await engine.stage(2) == {"old": 2}
+    assert await engine.stage(2) == {"old": 0, "young": 1}
+
+
 async def test_staging_keeps_the_time_and_so_the_order(engine: Engine, raw: Raw) -> None:
     ids = await due(engine, raw, 10, 40, 20)
     await engine.stage(10)

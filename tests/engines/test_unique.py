@@ -2,6 +2,7 @@
 
 import asyncio
 from math import floor
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.engines.raw import Raw
 DAY = 86_400.0
 
 
-def unique(key: bytes = b"key", scope: int = 0, **fields: object) -> NewJob:
+def unique(key: bytes = b"key", scope: int = 0, **fields: Any) -> NewJob:
     return new(unique_key=key, unique_scope=scope, **fields)
 
 

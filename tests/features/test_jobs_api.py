@@ -355,10 +355,10 @@ async def test_update_refuses_what_enqueue_refuses(app: Elihu, t: Task[..., Any]
     wrong: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"args": {"number": "many"}}, InvalidArguments, "t: number: expected a valid integer"),
         ({"args": {"nmber": 1}}, InvalidArguments, "nmber"),
-        ({"args": {"text": "a\0"}}, InvalidOption, "args: text: expected text without NUL"),
-        ({"args": {"text": float("nan")}}, InvalidOption, "args: text: expected a finite number"),
-        ({"args": [1]}, InvalidOption, "args: expected a dictionary"),
-        ({"args": "x"}, InvalidOption, "args: expected a dictionary"),
+        ({"args": {"text": "a\0"}}, InvalidArguments, "args: text: expected text without NUL"),
+        ({"args": {"text": float("nan")}}, InvalidArguments, "args: text: expected a finite number"),
+        ({"args": [1]}, InvalidArguments, "args: expected a dictionary"),
+        ({"args": "x"}, InvalidArguments, "args: expected a dictionary"),
         ({"queue": ""}, InvalidOption, "queue: expected"),
         ({"priority": 10}, InvalidOption, "priority: expected"),
         ({"run_at": datetime(2030, 1, 1)}, InvalidOption, "run_at: expected a datetime with a time zone"),  # noqa: DTZ001
@@ -529,14 +529,16 @@ async def test_an_async_task_may_end_in_its_own_way_when_cancelled(app: Elihu, s
                     return Snooze(0)
                 case "cancels":
                     raise
+                case "returns":
+                    return None
 
-    jobs = {how: await t.aenqueue(how) for how in ("raises", "snoozes", "cancels")}
+    jobs = {how: await t.aenqueue(how) for how in ("raises", "snoozes", "cancels", "returns")}
     async with app.running():
-        await seen.count(JobStarted, 3)
-        assert await app.jobs.cancel(*(job.id for job in jobs.values())) == 3
+        await seen.count(JobStarted, 4)
+        assert await app.jobs.cancel(*(job.id for job in jobs.values())) == 4
         for how, job in jobs.items():
             assert (await seen.stored(job.id, {CANCELLED})).finished_at, how
-    assert sorted(cleaned) == ["cancels", "raises", "snoozes"]
+    assert sorted(cleaned) == ["cancels", "raises", "returns", "snoozes"]
 
 
 @pytest.fixture

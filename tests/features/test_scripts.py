@@ -89,6 +89,27 @@ def test_an_asynchronous_script_that_forgets_to_close_ends_promptly(scripts: tup
     assert numbers(app) == [1, 2, 3]
 
 
+def test_loops_that_come_and_go_leave_no_threads(scripts: tuple[Scripts, Elihu]):
+    started, app = scripts
+    output = started.run(
+        """
+        import threading
+
+        def threads():
+            return [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+
+        for number in range(8):
+            asyncio.run(t.aenqueue(number))
+            last = threads()
+        for thread in last[:-2]:
+            thread.join(5)
+        print(len(threads()) <= 2)
+        """
+    )
+    assert output.split() == ["True"]
+    assert numbers(app) == list(range(8))
+
+
 def test_a_script_that_fails_ends_with_its_own_error(scripts: tuple[Scripts, Elihu]):
     start, app = scripts
     process = start.start("t.enqueue(1)\nraise SystemExit('mine')")

@@ -78,15 +78,19 @@ async def test_sigterm_lets_jobs_end_within_grace_and_gives_the_others_back(app:
     assert not [line for line in node.errors if "Traceback" in line or "ERROR" in line]
 
 
-async def test_jobs_given_back_by_a_stopping_node_start_at_once_on_another(app: Elihu, processes: Processes):
+async def test_jobs_given_back_by_a_stopping_node_start_at_once_on_another(app: Elihu, processes: Processes, tmp_path: Path):
+    door = tmp_path / "door"
     node = await processes.node(GRACE="0")
-    stored = await app.aenqueue(job("lasting", args={"seconds": 1}))
-    await processes.printed(node, "began lasting")
+    stored = await app.aenqueue(job("until_file", args={"path": str(door)}))
+    await processes.printed(node, "began until_file")
     other = await processes.node(POLL="60", POLL_FALLBACK="60")
     node.send(signal.SIGTERM)
-    await processes.printed(other, "began lasting", within=5)
+    await processes.printed(other, "began until_file")
     assert await node.end() == 0
+    door.touch()
     await processes.until_found(lambda: completed(app, stored.id))
+    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.RELEASED, RunResult.COMPLETED]
+    assert (await app.jobs.get(stored.id)).attempt == 1
 
 
 async def test_a_second_signal_stops_now_whatever_runs(app: Elihu, processes: Processes):

@@ -524,7 +524,8 @@ async def test_a_thread_that_does_not_end_is_given_back_and_its_later_end_unhear
     assert await desk.state(job_id) is JobState.AVAILABLE
 
 
-async def test_a_thread_sees_that_it_should_end(desk: Desk):
+@pytest.mark.parametrize("how", ["raises", "returns"])
+async def test_a_thread_sees_that_it_should_end(desk: Desk, how: str):
     began = threading.Event()
     saw: list[bool] = []
 
@@ -533,7 +534,8 @@ async def test_a_thread_sees_that_it_should_end(desk: Desk):
         while not ctx.cancelled:
             pass
         saw.append(True)
-        raise RuntimeError("stopped half-way")
+        if how == "raises":
+            raise RuntimeError("stopped half-way")
 
     desk.task(t, name="t")
     job_id = await desk.put()

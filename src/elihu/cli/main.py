@@ -70,7 +70,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line of this process; exits with 0 (done), 1 (failed) or 2 (wrong use)."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     cli(prog_name="elihu")
 
 

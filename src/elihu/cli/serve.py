@@ -4,9 +4,9 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib import import_module
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -14,6 +14,8 @@ from elihu.cli.options import Given, given, shared_but_json
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
+
+logger = logging.getLogger("elihu")
 
 _QUEUES = click.option("--queues", metavar="NAME=LIMIT,…", help="The queues to serve, each with its number of jobs at a time.")
 
@@ -53,9 +55,22 @@ def _serve(options: Given, queues: str | None, *, needs_tasks: bool, migrate: bo
     _log_to_stderr()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
-            runner.run(_run_node(app, migrate=migrate))
+            _run_to_its_end(runner.get_loop(), _run_node(app, migrate=migrate))
         except asyncio.CancelledError:
             raise click.Abort from None
+
+
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run the loop until the coroutine ends. ``SystemExit`` of an asyncio task that a job made stops a loop: it goes on."""
+    task = loop.create_task(coroutine)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if task.done():
+                raise
+            logger.warning("a job's asyncio task raised %r; the node goes on", error)
+    task.result()
 
 
 async def _run_node(app: "Elihu", *, migrate: bool) -> None:
@@ -64,9 +79,11 @@ async def _run_node(app: "Elihu", *, migrate: bool) -> None:
 
     stops = _Stops(f"stopping: running jobs have {app.config.grace:g} s to end; a second signal does not wait for them")
     progress: list[asyncio.Task[None]] = []
+    nodes: list[Node] = []
 
     def started(node: Node) -> None:
         stops.armed = True
+        nodes.append(node)
         _say("node", node.id)
         progress.append(asyncio.create_task(show_progress(app)))
 
@@ -84,7 +101,11 @@ async def _run_node(app: "Elihu", *, migrate: bool) -> None:
             for task in progress:
                 task.cancel()
             await asyncio.gather(*progress, return_exceptions=True)
-    _say("stopped", "every job is finished or given back")
+    unwritten = sum(node.unwritten for node in nodes)
+    if unwritten:
+        _say("stopped", f"the ends of {unwritten} attempts could not be written: other nodes will rescue their jobs")
+    else:
+        _say("stopped", "every job is finished or given back")
 
 
 class _Stops:

@@ -193,6 +193,9 @@ class Engine(Protocol):
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
+    def abandon(self) -> None:
+        """Let go of threads and connections without waiting: the loop has ended and nobody closed the engine."""
+        ...
 
     # schema
     async def schema_version(self) -> int:

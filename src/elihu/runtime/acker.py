@@ -77,7 +77,7 @@ def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: f
         except BaseException as broken:
             delay = backoff_seconds(None, execution.read_job, execution.attempt, execution.max_attempts, error)
             note = f"backoff of task {execution.task.name!r} failed: {describe(broken)}"
-            ack = ack._replace(error=_short(f"{ack.error}\n{note}"))
+            ack = ack._replace(error=_short(f"{note}\n{ack.error}"))
     return ack._replace(state=JobState.RETRYABLE, delay=delay)
 
 

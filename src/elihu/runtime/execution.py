@@ -90,6 +90,11 @@ class Execution:
     def report(self, progress: str) -> None:
         self.progress.report(self.key, progress)
 
+    @property
+    def heeded(self) -> Cause | None:
+        """Why the task returned, where that was because it was told to end: an async task always is, a thread may not have looked."""
+        return self.cause if self.task.run_in == "loop" or self.context.noticed else None
+
     def end(self, cause: Cause) -> None:
         """Ask the attempt to end: an async task is cancelled, a thread sees ``ctx.cancelled``. It is asked once, so that what it
         does to clean up is left in peace. The first cause stands, but a lost claim overrides any. An attempt that has not begun

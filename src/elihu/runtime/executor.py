@@ -32,6 +32,8 @@ class Executor:
             return self._ended(execution.cause, error)
         if isinstance(value, Snooze | Cancel | Discard | Retry):
             return value
+        if cause := execution.heeded:
+            return self._ended(cause, asyncio.CancelledError())
         if value is None or not execution.keeps_value:
             return Complete()
         try:

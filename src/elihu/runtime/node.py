@@ -80,6 +80,11 @@ class Node:
         ]
 
     @property
+    def unwritten(self) -> int:
+        """How many attempts this node holds: after a stop, those whose ends could not be written."""
+        return sum(len(producer.held) for producer in self.producers)
+
+    @property
     def id(self) -> str:
         """This node's identity at present."""
         return self.scope.identity.node

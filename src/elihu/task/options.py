@@ -5,7 +5,7 @@ import inspect
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import MAXYEAR, UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypedDict
 
@@ -110,10 +110,13 @@ def check_bool(what: str, value: Any) -> bool:
 
 
 def check_run_at(what: str, value: Any) -> datetime:
-    """Return ``value``, a ``datetime`` with a time zone; raise ``InvalidOption`` otherwise."""
-    if isinstance(value, datetime) and value.utcoffset() is not None:
-        return value
-    raise InvalidOption(f"{what}: expected a datetime with a time zone, got {value!r}")
+    """Return ``value``, a ``datetime`` with a time zone, in UTC; raise ``InvalidOption`` for anything else, and outside the years
+    2 to 9998, where a change of zone could leave the calendar."""
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidOption(f"{what}: expected a datetime with a time zone, got {value!r}")
+    if not 1 < value.year < MAXYEAR:
+        raise InvalidOption(f"{what}: expected a time in the years 2 to {MAXYEAR - 1}, got {value!r}")
+    return value.astimezone(UTC)
 
 
 def check_names(what: str, value: Any) -> tuple[str, ...]:

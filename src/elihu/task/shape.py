@@ -21,6 +21,7 @@ _CONFIG: Final = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_bytes=
 _EXACT: Final = (str, int, float, bool, bytes, NoneType, date, datetime, time, timedelta, UUID, Decimal)
 _SUSPECT: Final = (b"\\u0000", b"NaN", b"Infinity", "\ufffd".encode())
 _LONGEST_NUMBER: Final = 4300
+_TOO_LARGE: Final = 10 ** (_LONGEST_NUMBER - 1)
 
 
 class Shape:
@@ -60,7 +61,7 @@ class Shape:
         if not self._exact:
             self._check_return(valid, data)
         elif len(data) > _LONGEST_NUMBER:
-            self._check_numbers(data)
+            self._check_numbers(valid, data)
         return valid, data
 
     def load(self, text: str | bytes) -> dict[str, Any]:
@@ -97,11 +98,12 @@ class Shape:
         if path is not None:
             raise self.refuse("expected a finite number, got NaN or infinity", path)
 
-    def _check_numbers(self, data: bytes) -> None:
+    def _check_numbers(self, valid: dict[str, Any], data: bytes) -> None:
         try:
             from_json(data)
         except ValueError as error:
-            raise self.refuse(f"expected numbers of fewer than {_LONGEST_NUMBER} digits, got a longer one") from error
+            path = find(valid, lambda part: isinstance(part, int) and abs(part) >= _TOO_LARGE) or ()
+            raise self.refuse(f"expected a number of fewer than {_LONGEST_NUMBER} digits, got a longer one", path) from error
 
     def _check_return(self, valid: dict[str, Any], data: bytes) -> None:
         try:

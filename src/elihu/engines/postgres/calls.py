@@ -36,6 +36,9 @@ class Calls:
         """Close every connection, within about a second. Safe to call twice, and before ``open``."""
         await self._connections.close()
 
+    def abandon(self) -> None:
+        self._connections.abandon()
+
     async def _call(self, verb: str, work: Work[T], *, bounded: bool = True) -> T:
         timeout = self._config.call_timeout if bounded else None
         if EngineCalled not in self._bus:

@@ -6,6 +6,7 @@ A connection that timed out, broke, or whose caller was cancelled never comes ba
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -55,6 +56,11 @@ class Connections:
         idle, self._idle = self._idle, []
         await asyncio.gather(*self._leaving, *(connection.close(timeout=_CLOSE_TIMEOUT) for connection in idle), return_exceptions=True)
 
+    def abandon(self) -> None:
+        """Drop the connections of a loop that has ended."""
+        self._closed = True
+        self._drop_idle()
+
     async def run(self, work: Work[T], timeout: float | None) -> T:
         """Give ``work`` a connection and return what it returns; all of it, the wait for a connection too, within ``timeout`` seconds.
 
@@ -66,10 +72,10 @@ class Connections:
             async with deadline:
                 for _ in range(_TRIES - 1):
                     try:
-                        return await self._run_once(work)
+                        return await self._run_once(work, deadline)
                     except REPEATABLE:
                         continue
-                return await self._run_once(work)
+                return await self._run_once(work, deadline)
         except TimeoutError as error:
             if not deadline.expired():
                 raise DatabaseUnavailable(f"PostgreSQL at {self._place}: {error or 'the connection timed out'}") from error
@@ -81,7 +87,7 @@ class Connections:
                 raise
             raise meaning from error
 
-    async def _run_once(self, work: Work[T]) -> T:
+    async def _run_once(self, work: Work[T], deadline: asyncio.Timeout) -> T:
         await self._slots.acquire()
         slot_is_ours = True
         try:
@@ -91,7 +97,9 @@ class Connections:
                 result = await (transact(connection, work) if self._explicit else work(connection))
             except BaseException as error:
                 self._used.discard(connection)
-                if isinstance(error, asyncio.CancelledError) and not self._closed:
+                if isinstance(error, asyncio.CancelledError) and not deadline.expired():
+                    await _outlast(connection)
+                elif isinstance(error, asyncio.CancelledError) and not self._closed:
                     self._let_go(connection)
                     slot_is_ours = False
                 elif keeps_connection(error):
@@ -140,24 +148,22 @@ class Connections:
     def _drop_idle(self) -> None:
         """A server that stalled or broke for one connection did so for all: do not let each caller find out."""
         for connection in self._idle:
-            connection.terminate()
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                connection.terminate()
         self._idle.clear()
 
     def _let_go(self, connection: Connection) -> None:
-        """Give the driver's request to cancel the statement a moment to arrive, lest the server go on with it and keep its locks."""
-        task = asyncio.get_running_loop().create_task(self._outlast(connection))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        """A call that ran out of time answers at once; its connection keeps its place until it is gone.
 
-    async def _outlast(self, connection: Connection) -> None:
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await connection.execute("ROLLBACK")
-        except (Exception, asyncio.CancelledError):
-            pass  # whatever came of it, the connection goes
-        finally:
-            connection.terminate()
-            self._slots.release()
+        A cancelled call waits itself: its loop may be about to close, and would lose a task.
+        """
+        task = asyncio.get_running_loop().create_task(_outlast(connection))
+        self._leaving.add(task)
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self._leaving.discard(task)
+        self._slots.release()
 
 
 async def connect_alone(url: str) -> Connection:
@@ -216,6 +222,17 @@ async def _about(connection: Connection) -> tuple[int, str]:
     await connection.copy_from_query(_ABOUT, output=receive)
     pid, isolation = answer.decode().rstrip("\n").split("\t")
     return int(pid), isolation
+
+
+async def _outlast(connection: Connection) -> None:
+    """Give the driver's request to cancel the statement a moment to arrive, lest the server go on with it and keep its locks."""
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await connection.execute("ROLLBACK")
+    except (Exception, asyncio.CancelledError):
+        pass  # whatever came of it, the connection goes
+    finally:
+        connection.terminate()
 
 
 async def _nothing(connection: Connection) -> None:

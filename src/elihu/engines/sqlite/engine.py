@@ -71,6 +71,11 @@ class SqliteEngine:
         await self._writer.close()
         self._locks.close()
 
+    def abandon(self) -> None:
+        self._reader.abandon()
+        self._writer.abandon()
+        self._locks.close()
+
     async def schema_version(self) -> int:
         return await self._write("schema_version", migrations.version)
 

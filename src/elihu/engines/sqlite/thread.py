@@ -152,6 +152,11 @@ class DatabaseThread:
         """End what ``watch`` began."""
         self._watchers = tuple(watcher for watcher in self._watchers if watcher != changed)
 
+    def abandon(self) -> None:
+        """Let the thread finish its calls, close the connection and end, without waiting for it: the loop is no more."""
+        self._loop = self._watch = None
+        self._queue.put(None)
+
     async def close(self) -> None:
         """Finish the calls made so far and close the connection. Safe to call twice, and before ``start``."""
         loop, self._loop = self._loop, None

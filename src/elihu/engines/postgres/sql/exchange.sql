@@ -4,7 +4,7 @@
 -- The statement cannot see its own writes: a job released here is fetched by the next one. Rows come in no order.
 -- The planner knows neither $3 nor the lengths of the arrays: it supposes a tenth of the queue, and ten rows an array. By that a plan for any
 -- values looks dearer than planning at each call (half a millisecond), and one made while the table is small reads all of it and outlives
--- that. Three conditions that always hold (BETWEEN $2 AND $2, = id + 0) and a CASE in place of <> ALL let it suppose few rows.
+-- that. Conditions that always hold (BETWEEN $2 AND $2, = id + 0) and a CASE in place of <> ALL let it suppose few rows.
 WITH mine AS MATERIALIZED (
   SELECT d.*, j.attempt, j.started_at, j.final
   FROM (

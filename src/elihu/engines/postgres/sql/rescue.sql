@@ -1,5 +1,6 @@
--- End at most $1 attempts whose node is no more, or only that of job $2 where it is given. The first orphaning gives a job back at once, the second with a delay and jitter, the third in a
--- row (max_orphans in its options) discards it; so does the last attempt. A wish to cancel outlives the node.
+-- End at most $1 attempts whose node is no more, or only that of job $2 where it is given. The first orphaning gives a job back at once, the
+-- second with a delay and jitter, the third in a row (max_orphans in its options) discards it; so does the last attempt. A wish to cancel
+-- outlives the node.
 -- Robust row by row: max_orphans is read as 3 unless it is a small whole number, and a run that stands already is left alone.
 WITH lost AS MATERIALIZED (
   SELECT id, claim, attempt, node, started_at, intent, orphans, max_attempts, transactional, has_on_error,

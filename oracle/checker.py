@@ -1,0 +1,232 @@
+"""From evidence to findings: pure, without a database, a file or a clock."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+from math import inf
+
+from elihu.job import FINISHED, TRANSITIONS, JobState
+from oracle.evidence import Attempt, Change, Evidence, Harm, Injury, StoredJob
+
+FIRST_STATES = frozenset({JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE})
+CLOCKS = 0.02
+"""Seconds by which two readings of the machine's clock, by a database and by a task, may disagree."""
+NOTICED = 2.0
+"""Seconds within which the death of a process that killed itself is noticed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """What was found. All lists but ``discarded`` are empty when every promise was kept.
+
+    ``lost``: acknowledged, and neither ended nor, where it was discarded, for a cause that was injected; or ended without its effect.
+    ``phantom``: stored, run or effected without an intent, or more than once for one. ``illegal``: a change of state that no way leads
+    to, or a claim that does not count up. ``double``: a claim that ended twice, never, or before its attempt did. ``overlap``: two
+    attempts of a job at once, the older one on a node that lived. ``unexplained``: effects of a job beyond the first that no injury
+    explains. ``buried``: nodes taken for dead that lived. ``late``: what took longer to work again than it may.
+    ``problems``: what the processes themselves reported.
+    """
+
+    lost: list[str] = field(default_factory=list)
+    phantom: list[str] = field(default_factory=list)
+    illegal: list[str] = field(default_factory=list)
+    double: list[str] = field(default_factory=list)
+    overlap: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+    buried: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    discarded: list[str] = field(default_factory=list)
+    explained: int = 0
+    jobs: int = 0
+    slowest: float | None = None
+
+    BROKEN = ("lost", "phantom", "illegal", "double", "overlap", "unexplained", "buried", "late", "problems")
+
+    def broken(self) -> dict[str, list[str]]:
+        """The kinds of findings that there are, with their texts."""
+        return {kind: found for kind in self.BROKEN if (found := getattr(self, kind))}
+
+
+def check(evidence: Evidence) -> Findings:
+    """Judge one experiment."""
+    findings = Findings(jobs=len(evidence.jobs), problems=list(evidence.problems))
+    effects: defaultdict[int, list[int]] = defaultdict(list)
+    for job_id, claim, _ in evidence.effects:
+        effects[job_id].append(claim)
+    changes: defaultdict[int, list[Change]] = defaultdict(list)
+    for change in evidence.changes:
+        changes[change.job_id].append(change)
+    findings.lost, findings.discarded = _lost(evidence, effects)
+    findings.phantom = _phantoms(evidence)
+    for job_id, made in changes.items():
+        findings.illegal += _illegal(job_id, made)
+    findings.double = _ends(evidence, changes)
+    findings.overlap = _overlaps(evidence)
+    findings.explained, findings.unexplained = _duplicates(evidence, effects, changes)
+    findings.buried = [
+        f"node {burial.dead} was taken for dead at {burial.at:.3f} and lived"
+        for burial in evidence.burials
+        if not _injured(evidence.injuries, evidence.nodes.get(burial.dead), before=burial.at + NOTICED)
+    ]
+    findings.late = [f"{late.what}: {late.seconds:.1f} s, bound {late.bound:g} s" for late in evidence.recoveries if late.seconds > late.bound]
+    findings.slowest = max((recovery.seconds for recovery in evidence.recoveries), default=None)
+    return findings
+
+
+def first_runs_after(evidence: Evidence, harms: Iterable[str]) -> list[tuple[int, float]]:
+    """For each attempt that an injury of these kinds cut off and that was its job's first to be: its job, and the seconds until the next began."""
+    harms = set(harms)
+    by_job: defaultdict[int, list[Attempt]] = defaultdict(list)
+    for attempt in evidence.attempts:
+        by_job[attempt.job_id].append(attempt)
+    waits = []
+    for job_id, attempts in by_job.items():
+        attempts.sort(key=lambda attempt: attempt.claim)
+        for cut, following in pairwise(attempts):
+            ends = [i.at for i in evidence.injuries if i.harm in harms and i.pid == cut.pid and i.at >= cut.begin - CLOCKS]
+            if ends and (cut.end is None or cut.end > min(ends)):
+                waits.append((job_id, following.begin - min(ends)))
+                break
+    return waits
+
+
+def _lost(evidence: Evidence, effects: dict[int, list[int]]) -> tuple[list[str], list[str]]:
+    lost, discarded = [], []
+    jobs = {job.id: job for job in evidence.jobs}
+    pids = _pids(evidence)
+    for key, job_id in dict.fromkeys(evidence.acknowledged):
+        job = jobs.get(job_id)
+        if job is None:
+            lost.append(f"job {job_id} ({key}) was acknowledged and is not there")
+        elif job.key != key:
+            lost.append(f"job {job_id} was acknowledged as {key} and is {job.key}")
+    for job in evidence.jobs:
+        if job.state not in FINISHED:
+            lost.append(f"{_named(job)} is {job.state} in the end")
+        elif job.state == JobState.COMPLETED:
+            if job.claim not in effects.get(job.id, ()):
+                lost.append(f"{_named(job)} is completed, and the attempt {job.claim} that completed it had no effect")
+        elif job.state == JobState.DISCARDED and _orphaned_to_the_end(evidence, job, pids):
+            discarded.append(f"{_named(job)} was discarded after its nodes died")
+        else:
+            lost.append(f"{_named(job)} is {job.state}, which nobody asked for: {job.reason}")
+    return lost, discarded
+
+
+def _orphaned_to_the_end(evidence: Evidence, job: StoredJob, pids: dict[tuple[int, int], int]) -> bool:
+    orphaned = [run for run in evidence.runs if run.job_id == job.id and run.result == "orphaned"]
+    injured = {injury.pid for injury in evidence.injuries}
+    return job.reason == "orphaned" and all(
+        evidence.nodes.get(run.node or "", pids.get((job.id, run.claim))) in injured for run in orphaned
+    )
+
+
+def _phantoms(evidence: Evidence) -> list[str]:
+    phantoms = [f"{_named(job)} was never intended" for job in evidence.jobs if job.key not in evidence.intended]
+    phantoms += [f"{key} is stored {times} times" for key, times in Counter(job.key for job in evidence.jobs).items() if times > 1]
+    stored = {job.id for job in evidence.jobs}
+    phantoms += [f"job {each.job_id} ({each.key}) was run and is not stored" for each in evidence.attempts if each.job_id not in stored]
+    seen = Counter((job_id, claim) for job_id, claim, _ in evidence.effects)
+    phantoms += [f"attempt {job_id}.{claim} had its effect {times} times" for (job_id, claim), times in seen.items() if times > 1]
+    return phantoms
+
+
+def _illegal(job_id: int, changes: list[Change]) -> list[str]:
+    illegal = []
+    state, claim = None, 0
+    for change in changes:
+        way = f"job {job_id}: {change.before} ({change.old_claim}) -> {change.after} ({change.claim})"
+        if change.before != state:
+            illegal.append(f"{way}, and it was {state}")
+        elif change.before is None:
+            if change.after not in FIRST_STATES:
+                illegal.append(f"{way}, which is no state to begin with")
+        elif JobState(change.after) not in TRANSITIONS[JobState(change.before)]:
+            illegal.append(f"{way}, where no way leads")
+        if change.old_claim != claim or change.claim != claim + (change.after == JobState.EXECUTING):
+            illegal.append(f"{way}, and its claim was {claim}")
+        state, claim = change.after, change.claim
+    return illegal
+
+
+def _ends(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
+    problems = []
+    written = {(run.job_id, run.claim) for run in evidence.runs}
+    taken_away = {(run.job_id, run.claim) for run in evidence.runs if run.result in {"orphaned", "released"}}
+    completed = {(job.id, job.claim) for job in evidence.jobs if job.state == JobState.COMPLETED}
+    finished = {(attempt.job_id, attempt.claim): attempt.end for attempt in evidence.attempts}
+    claimed: set[tuple[int, int]] = set()
+    ends: Counter[tuple[int, int]] = Counter()
+    for change in (each for made in changes.values() for each in made):
+        key = change.job_id, change.claim
+        if change.after == JobState.EXECUTING:
+            claimed.add(key)
+        if change.before != JobState.EXECUTING:
+            continue
+        ends[change.job_id, change.old_claim] += 1
+        if change.after in {JobState.COMPLETED, JobState.RETRYABLE} and key not in taken_away:
+            end = finished.get(key)
+            if end is None or end > change.at + CLOCKS:
+                problems.append(f"attempt {change.job_id}.{change.claim} was written {change.after} before it ended")
+    problems += [f"claim {job_id}.{claim} ended {ends[job_id, claim]} times" for job_id, claim in claimed if ends[job_id, claim] != 1]
+    problems += [f"claim {job_id}.{claim} ended and was never made" for job_id, claim in ends.keys() - claimed]
+    problems += [f"the end of claim {j}.{c} is not on record" for j, c in claimed if ends[j, c] and (j, c) not in written | completed]
+    return problems
+
+
+def _overlaps(evidence: Evidence) -> list[str]:
+    by_job: defaultdict[int, list[Attempt]] = defaultdict(list)
+    for attempt in evidence.attempts:
+        by_job[attempt.job_id].append(attempt)
+    overlaps = []
+    for job_id, attempts in by_job.items():
+        attempts.sort(key=lambda attempt: attempt.claim)
+        for older, newer in combinations(attempts, 2):
+            if newer.begin >= _end(older, evidence.injuries) - CLOCKS:
+                continue
+            if not _injured(evidence.injuries, older.pid, before=newer.begin, harms={Harm.FREEZE, Harm.CUT, Harm.STOP}):
+                overlaps.append(f"job {job_id}: attempt {newer.claim} began while {older.claim} was running on a node that lived")
+    return overlaps
+
+
+def _end(attempt: Attempt, injuries: list[Injury]) -> float:
+    if attempt.end is not None:
+        return attempt.end
+    ends = [
+        injury.at - (NOTICED if injury.harm == Harm.DIED else 0)
+        for injury in injuries
+        if injury.pid == attempt.pid and injury.harm in {Harm.KILL, Harm.DIED}
+    ]
+    return min(ends, default=inf)
+
+
+def _duplicates(evidence: Evidence, effects: dict[int, list[int]], changes: dict[int, list[Change]]) -> tuple[int, list[str]]:
+    pids = _pids(evidence)
+    explained = 0
+    unexplained = []
+    for job_id, claims in effects.items():
+        last = max(claims)
+        for claim in claims:
+            if claim == last:
+                continue
+            left = min((change.at for change in changes.get(job_id, ()) if change.old_claim == claim), default=inf)
+            if _injured(evidence.injuries, pids.get((job_id, claim)), before=left + NOTICED):
+                explained += 1
+            else:
+                unexplained.append(f"job {job_id} had its effect in attempt {claim} and again, and nothing was done to that node")
+    return explained, unexplained
+
+
+def _pids(evidence: Evidence) -> dict[tuple[int, int], int]:
+    return {(attempt.job_id, attempt.claim): attempt.pid for attempt in evidence.attempts}
+
+
+def _injured(injuries: list[Injury], pid: int | None, *, before: float, harms: set[str] | None = None) -> bool:
+    """Whether process ``pid`` was injured (in one of these ways) by then."""
+    return any(injury.pid in {None, pid} and injury.at <= before and (harms is None or injury.harm in harms) for injury in injuries)
+
+
+def _named(job: StoredJob) -> str:
+    return f"job {job.id} ({job.key})"

@@ -1,0 +1,104 @@
+"""What is known when an experiment is over, as values. Times are Unix seconds of this machine's clock."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class StoredJob(NamedTuple):
+    """A row of ``job``; ``key`` is what its producer called it."""
+
+    id: int
+    key: str
+    state: str
+    claim: int
+    reason: str | None
+
+
+class StoredRun(NamedTuple):
+    """A row of ``run``."""
+
+    job_id: int
+    claim: int
+    result: str
+    node: str | None
+
+
+class Change(NamedTuple):
+    """One change of a job's state or claim, as the database itself recorded it, in order; ``before`` is None for an insert."""
+
+    job_id: int
+    before: str | None
+    after: str
+    old_claim: int
+    claim: int
+    node: str | None
+    at: float
+
+
+class Attempt(NamedTuple):
+    """What the task itself wrote: ``end`` is None where the process did not come to it."""
+
+    job_id: int
+    claim: int
+    key: str
+    pid: int
+    node: str
+    begin: float
+    end: float | None
+
+
+class Injury(NamedTuple):
+    """What was done, on purpose, to process ``pid`` (None: to all) at ``at``; see ``Harm``."""
+
+    harm: str
+    pid: int | None
+    at: float
+
+
+class Harm:
+    """The kinds of injuries."""
+
+    KILL = "kill"
+    """SIGKILL: the process is gone from then on."""
+    DIED = "died"
+    """It killed itself at a fail point; ``at`` is when that was noticed."""
+    FREEZE = "freeze"
+    """SIGSTOP."""
+    CUT = "cut"
+    """No way to the database, for longer than it takes to be taken for dead."""
+    STOP = "stop"
+    """SIGTERM: running attempts may be given back."""
+
+
+class Burial(NamedTuple):
+    """Node ``dead`` was found dead."""
+
+    dead: str
+    at: float
+
+
+class Recovery(NamedTuple):
+    """How long something took to work again, and how long it may take."""
+
+    what: str
+    seconds: float
+    bound: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Evidence:
+    """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs, ``effects`` (job id, claim) pairs with their key."""
+
+    intended: set[str] = field(default_factory=set)
+    acknowledged: list[tuple[str, int]] = field(default_factory=list)
+    jobs: list[StoredJob] = field(default_factory=list)
+    runs: list[StoredRun] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    effects: list[tuple[int, int, str]] = field(default_factory=list)
+    injuries: list[Injury] = field(default_factory=list)
+    nodes: dict[str, int] = field(default_factory=dict)
+    burials: list[Burial] = field(default_factory=list)
+    elections: list[tuple[float, str]] = field(default_factory=list)
+    recoveries: list[Recovery] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""The processes that an experiment starts, breaks and kills."""

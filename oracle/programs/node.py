@@ -1,0 +1,48 @@
+"""A node that says what happens to it, with a mutant or an in-process fault put in where the experiment asks for one."""
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+
+from elihu import Elihu
+from elihu.telemetry.events import LeaderElected, LeaderLost, NodeBuried, NodeReborn
+from oracle import mutants
+from oracle.journal import Journal
+from oracle.programs import wraps
+from oracle.programs.plan import plan_of
+from oracle.programs.producer import produce
+from oracle.programs.tasks import Effects, declare
+
+
+async def main() -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    mutants.apply(os.environ.get("ORACLE_MUTANT"))
+    wraps.apply(os.environ.get("ORACLE_WRAP"), int(os.environ.get("ORACLE_SEED", "0")))
+    folder = Path(os.environ["ORACLE_FOLDER"])
+    journal = Journal(folder, "node")
+    app = Elihu()
+    declare(app, journal, Effects(folder / f"effects-{os.getpid()}.db"))
+    app.on(NodeReborn, lambda event: journal.write("node", node=event.node))
+    app.on(NodeBuried, lambda event: journal.write("buried", dead=event.dead))
+    app.on(LeaderElected, lambda event: journal.write("elected", node=event.node))
+    app.on(LeaderLost, lambda event: journal.write("deposed", node=event.node))
+    stopping, now = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, lambda: (now if stopping.is_set() else stopping).set())
+    async with app:
+        async with app.running() as node:
+            journal.write("node", node=node.id)
+            print("ready", flush=True)
+            if plan := os.environ.get("ORACLE_PLAN"):
+                await produce(app, journal, plan_of(plan))
+            await stopping.wait()
+            hurry = asyncio.create_task(now.wait())
+            hurry.add_done_callback(lambda _: node.hurry())
+        hurry.cancel()
+    journal.write("stopped")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

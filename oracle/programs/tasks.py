@@ -1,0 +1,111 @@
+"""The tasks of the experiments: each attempt writes when it began and ended, and has an effect in a transaction of its own."""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from contextvars import ContextVar
+from pathlib import Path
+
+from elihu import Context, Elihu, Unique
+from elihu.failpoints import ACTIVE, reach
+from elihu.telemetry.events import JobStarted
+from oracle.journal import Journal
+
+_attempt: ContextVar[tuple[int, int, str]] = ContextVar("attempt")
+
+
+class Planned(Exception):
+    """A failure that the experiment asked for."""
+
+
+class Effects:
+    """What attempts did to the world: one row each, in a file of this process alone, so that no fault but its own reaches it."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.execute("CREATE TABLE effect (id INTEGER, claim INTEGER, key TEXT, PRIMARY KEY (id, claim)) STRICT")
+        self._lock = threading.Lock()
+
+    def have(self, job_id: int, claim: int, key: str) -> None:
+        with self._lock:
+            self._connection.execute("INSERT INTO effect VALUES (?, ?, ?)", (job_id, claim, key))
+
+
+class Work:
+    """One attempt: ``begin``, ``effect``, ``end``."""
+
+    def __init__(self, journal: Journal, effects: Effects, key: str) -> None:
+        self._journal = journal
+        self._effects = effects
+        self._key = key
+        self.job_id, self.claim, self.node = _attempt.get()
+
+    def begin(self, *, fail: bool) -> None:
+        self._journal.write("begin", id=self.job_id, claim=self.claim, key=self._key, node=self.node)
+        if fail:
+            raise Planned
+
+    def effect(self) -> None:
+        if ACTIVE:
+            reach("before effect")
+        self._effects.have(self.job_id, self.claim, self._key)
+        if ACTIVE:
+            reach("after effect")
+
+    def end(self) -> None:
+        self._journal.write("end", id=self.job_id, claim=self.claim)
+
+
+def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None = None) -> None:
+    """Give ``app`` the tasks; a producer, which runs none, needs neither journal nor effects."""
+
+    def work(key: str) -> Work:
+        assert journal is not None
+        assert effects is not None
+        return Work(journal, effects, key)
+
+    app.on(JobStarted, lambda event: _attempt.set((event.job_id, event.claim, event.node)) and None)
+
+    @app.task(name="oracle.wait", backoff=0.2, max_attempts=1_000, max_orphans=100)
+    async def wait(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+        attempt = work(key)
+        try:
+            attempt.begin(fail=ctx.attempt <= fails)
+            attempt.effect()
+            await asyncio.sleep(seconds)
+        finally:
+            attempt.end()
+
+    @app.task(name="oracle.thread", backoff=0.2, max_attempts=1_000, max_orphans=100)
+    def thread(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+        attempt = work(key)
+        try:
+            attempt.begin(fail=ctx.attempt <= fails)
+            attempt.effect()
+            time.sleep(seconds)
+        finally:
+            attempt.end()
+
+    @app.task(name="oracle.block", max_attempts=1_000)
+    async def block(key: str, seconds: float) -> None:
+        """Holds up the node's whole event loop."""
+        attempt = work(key)
+        try:
+            attempt.begin(fail=False)
+            attempt.effect()
+            time.sleep(seconds)  # noqa: ASYNC251
+        finally:
+            attempt.end()
+
+    @app.task(name="oracle.once", unique=Unique(by=("task", "args"), keys=("key",), states="all"), backoff=0.2, max_orphans=100)
+    async def once(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+        attempt = work(key)
+        try:
+            attempt.begin(fail=ctx.attempt <= fails)
+            attempt.effect()
+            await asyncio.sleep(seconds)
+        finally:
+            attempt.end()

@@ -1,0 +1,112 @@
+"""A trigger in the database itself that records each change of a job's state or claim, and the reading of all that it holds in the end."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from elihu.engines.postgres.url import driver_url
+from oracle.evidence import Change, Evidence, StoredJob, StoredRun
+
+SQLITE: Final = "sqlite:///"
+
+_POSTGRES: Final = """
+CREATE TABLE elihu.oracle_change (
+  seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bigint NOT NULL, before text, after text NOT NULL, old_claim integer NOT NULL,
+  claim integer NOT NULL, node uuid, at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE FUNCTION elihu.oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO elihu.oracle_change (id, after, old_claim, claim, node) VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node);
+  ELSIF OLD.state <> NEW.state OR OLD.claim <> NEW.claim THEN
+    INSERT INTO elihu.oracle_change (id, before, after, old_claim, claim, node)
+    VALUES (NEW.id, OLD.state, NEW.state, OLD.claim, NEW.claim, NEW.node);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER oracle_record AFTER INSERT OR UPDATE ON elihu.job FOR EACH ROW EXECUTE FUNCTION elihu.oracle_record();
+"""
+
+_NOW: Final = "CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0"
+_SQLITE: Final = f"""
+CREATE TABLE oracle_change (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL, before TEXT, after TEXT NOT NULL, old_claim INTEGER NOT NULL,
+  claim INTEGER NOT NULL, node TEXT, at REAL NOT NULL);
+CREATE TRIGGER oracle_insert AFTER INSERT ON job BEGIN
+  INSERT INTO oracle_change (id, after, old_claim, claim, node, at) VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node, {_NOW});
+END;
+CREATE TRIGGER oracle_update AFTER UPDATE ON job WHEN OLD.state <> NEW.state OR OLD.claim <> NEW.claim BEGIN
+  INSERT INTO oracle_change (id, before, after, old_claim, claim, node, at)
+  VALUES (NEW.id, OLD.state, NEW.state, OLD.claim, NEW.claim, NEW.node, {_NOW});
+END;
+"""
+
+_JOBS: Final = "SELECT id, args, state, claim, reason FROM {}job ORDER BY id"
+_RUNS: Final = "SELECT job_id, claim, result, CAST(node AS TEXT) FROM {}run"
+_CHANGES: Final = "SELECT id, before, after, old_claim, claim, CAST(node AS TEXT), {} FROM {}oracle_change ORDER BY seq"
+
+
+class Database:
+    """The database of one experiment, seen past every fault: directly, on a connection for each question."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith(SQLITE)
+
+    @property
+    def path(self) -> Path:
+        """The file of an SQLite database."""
+        return Path(self.url.removeprefix(SQLITE))
+
+    async def rows(self, sql: str) -> Sequence[Sequence[Any]]:
+        """The rows of a statement, in which ``{elihu}`` stands for the schema."""
+        text = sql.replace("{elihu}", "" if self.is_sqlite else "elihu.")
+        if self.is_sqlite:
+            with closing(sqlite3.connect(self.path, timeout=20, isolation_level=None)) as connection:
+                return connection.execute(text).fetchall()
+        connection = await asyncpg.connect(driver_url(self.url), timeout=20)
+        try:
+            return [tuple(row) for row in await connection.fetch(text)]
+        finally:
+            await connection.close(timeout=5)
+
+    async def change(self, script: str) -> None:
+        """Execute statements, in which ``{elihu}`` stands for the schema."""
+        text = script.replace("{elihu}", "" if self.is_sqlite else "elihu.")
+        if self.is_sqlite:
+            with closing(sqlite3.connect(self.path, timeout=20, isolation_level=None)) as connection:
+                connection.executescript(text)
+            return
+        connection = await asyncpg.connect(driver_url(self.url), timeout=20)
+        try:
+            await connection.execute(text)
+        finally:
+            await connection.close(timeout=5)
+
+    async def record(self) -> None:
+        """Begin to record."""
+        await self.change(_SQLITE if self.is_sqlite else _POSTGRES)
+
+    async def hurry(self) -> None:
+        """Make what waits for another attempt due: what is asked here is not how long it waits."""
+        now = "(julianday('now') - 2440587.5) * 86400.0" if self.is_sqlite else "now()"
+        await self.change(f"UPDATE {{elihu}}job SET scheduled_at = {now} WHERE state = 'retryable' AND scheduled_at > {now}")
+
+    async def unfinished(self) -> int:
+        """How many jobs have not ended."""
+        found = await self.rows("SELECT count(*) FROM {elihu}job WHERE state NOT IN ('completed', 'discarded', 'cancelled')")
+        return int(found[0][0])
+
+    async def read(self, evidence: Evidence) -> None:
+        """Add what the tables hold."""
+        schema, at = ("", "at") if self.is_sqlite else ("elihu.", "extract(epoch FROM at)::float8")
+        evidence.jobs += [
+            StoredJob(id_, json.loads(args).get("key", "?"), state, claim, reason)
+            for id_, args, state, claim, reason in await self.rows(_JOBS.format(schema))
+        ]
+        evidence.runs += [StoredRun(*row) for row in await self.rows(_RUNS.format(schema))]
+        evidence.changes += [Change(*row) for row in await self.rows(_CHANGES.format(at, schema))]

@@ -1,0 +1,102 @@
+"""What an experiment is, and the one way in which each is run."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from elihu.testing.postgres import PostgresServer
+from oracle.arena import QUICK, Arena, Missed
+from oracle.checker import Findings
+
+BOTH: Final = ("sqlite", "postgres")
+
+
+@dataclass(slots=True)
+class Size:
+    """How much is done: ``share`` of the whole."""
+
+    full: bool = False
+    quick: bool = False
+
+    def pick(self, quick: float, usual: float, full: float) -> float:
+        """The number for this size."""
+        return full if self.full else quick if self.quick else usual
+
+    def count(self, quick: int, usual: int, full: int) -> int:
+        """The same for whole numbers."""
+        return full if self.full else quick if self.quick else usual
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """``run`` starts processes on an open arena, breaks something and returns when all should have ended."""
+
+    name: str
+    run: Callable[[Arena, Size, PostgresServer | None], Awaitable[None]]
+    engines: tuple[str, ...] = BOTH
+    settings: Mapping[str, str] = field(default_factory=lambda: QUICK)
+    full_only: bool = False
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one experiment on one engine."""
+
+    scenario: str
+    engine: str
+    seed: int
+    injections: int
+    seconds: float
+    findings: Findings
+    kept: Path | None = None
+
+
+_numbers = iter(range(1, 1_000_000))
+
+
+async def perform(
+    scenario: Scenario,
+    engine: str,
+    *,
+    seed: int,
+    size: Size,
+    server: PostgresServer | None = None,
+    mutant: str | None = None,
+    keep: bool = True,
+) -> Result:
+    """Run one experiment from nothing; its folder is kept where something was found and ``keep`` is true."""
+    folder = Path(tempfile.mkdtemp(prefix="elihu-oracle-"))
+    number = next(_numbers)
+    if engine == "sqlite":
+        url = f"sqlite:///{folder}/elihu.db"
+    else:
+        assert server is not None
+        server.start()
+        url = await asyncio.to_thread(server.create_database, f"oracle_{number}")
+    arena = Arena(url, folder / "logs", seed=seed, settings=scenario.settings, mutant=mutant)
+    begun = time.monotonic()
+    try:
+        await arena.open()
+        try:
+            await scenario.run(arena, size, server)
+        except Missed as missed:
+            arena.evidence.problems.append(str(missed))
+        if server is not None:
+            await asyncio.to_thread(server.start)
+        findings = await arena.verdict()
+    finally:
+        await arena.close()
+        if engine == "postgres" and server is not None:
+            server.start()
+            await asyncio.to_thread(server.drop_database, f"oracle_{number}")
+    result = Result(scenario.name, engine, seed, arena.injections, time.monotonic() - begun, findings)
+    if findings.broken() and keep:
+        result.kept = folder
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result

@@ -1,0 +1,36 @@
+"""Results as the table that ``docs/promises.md`` shows."""
+
+from collections.abc import Sequence
+
+from oracle.scenario import Result
+
+HEAD = (
+    "fault", "engine", "injections", "jobs", "lost", "phantom", "illegal", "double ends", "overlap", "duplicates explained", "unexplained",
+    "living buried", "slowest recovery",
+)  # fmt: skip
+
+
+def row(result: Result) -> list[str]:
+    """The cells of one result."""
+    found = result.findings
+    counts = [found.lost, found.phantom, found.illegal, found.double, found.overlap]
+    slowest = "-" if found.slowest is None else f"{found.slowest:.1f} s"
+    mark = " !" if found.broken() else ""
+    return [
+        result.scenario + mark,
+        result.engine,
+        str(result.injections),
+        str(found.jobs),
+        *(str(len(each)) for each in counts),
+        str(found.explained),
+        str(len(found.unexplained)),
+        str(len(found.buried)),
+        slowest,
+    ]
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table, with columns as wide as their widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines)
