@@ -2,8 +2,8 @@
 
 import argparse
 import asyncio
-import sys
 import random
+import sys
 from contextlib import ExitStack
 
 from elihu.testing.postgres import PostgresServer

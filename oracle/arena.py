@@ -10,12 +10,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from elihu import Elihu
 from elihu.config import load_config
 from oracle import journal, mutants
-from oracle.checker import Findings, check
+from oracle.checker import Findings, check, first_runs_after
 from oracle.evidence import Attempt, Burial, Evidence, Harm, Injury, Recovery
 from oracle.programs.plan import Plan
 from oracle.programs.tasks import declare
@@ -72,8 +72,11 @@ class Arena:
         self.mutant = mutant
         self.evidence = Evidence()
         self.injections = 0
+        self.first_run_bound: float | None = None
         self.workers: list[Worker] = []
         self.url_of_nodes = url
+        self._watchers: list[asyncio.Task[None]] = []
+        self._reader = journal.Reader(folder)
         self._app: Elihu | None = None
         self._journal: journal.Journal | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,9 +99,9 @@ class Arena:
         environ = {"ORACLE_WRAP": wrap, "ELIHU_TEST_FAILPOINT": failpoint, "ORACLE_PLAN": plan.text() if plan else ""}
         return await self._start("node", environ, settings, ready=ready)
 
-    async def nodes(self, number: int, **given: str) -> list[Worker]:
+    async def nodes(self, number: int, *, wrap: str = "", **settings: str) -> list[Worker]:
         """Start some at once."""
-        return list(await asyncio.gather(*(self.node(**given) for _ in range(number))))
+        return list(await asyncio.gather(*(self.node(wrap=wrap, plan=None, ready=True, **settings) for _ in range(number))))
 
     async def producer(self, plan: Plan, *, failpoint: str = "", **settings: str) -> Worker:
         """Start a producer; returns when it begins."""
@@ -145,9 +148,10 @@ class Arena:
             self._injure(Harm.STOP, worker)
             worker.process.send_signal(signal.SIGTERM)
 
-    def died(self, worker: Worker) -> None:
-        """Note that a process killed itself, as it was asked to."""
-        self._injure(Harm.DIED, worker)
+    @property
+    def deaths(self) -> int:
+        """How many processes have killed themselves."""
+        return sum(injury.harm == Harm.DIED for injury in self.evidence.injuries)
 
     def cut(self) -> None:
         """Note that all were without their database for longer than it takes to be taken for dead."""
@@ -192,24 +196,40 @@ class Arena:
         except TimeoutError:
             raise Missed(f"expected process {worker.pid} to end within {within:g} s") from None
 
-    def lines(self, kind: str) -> list[dict[str, object]]:
+    def lines(self, kind: str) -> list[dict[str, Any]]:
         """The lines of this kind in all journals so far."""
-        return [line for line in journal.read(self.folder) if line["kind"] == kind]
+        self._reader.look()
+        return self._reader.lines[kind]
 
     def begun(self) -> int:
         """How many attempts have begun."""
         return len(self.lines("begin"))
+
+    def has_begun(self, number: int) -> bool:
+        """Whether as many attempts have."""
+        return self.begun() >= number
 
     def ended(self, key: str) -> bool:
         """Whether an attempt of the job of this key has ended."""
         ids = {line["id"] for line in self.lines("begin") if line["key"] == key}
         return any(line["id"] in ids for line in self.lines("end"))
 
+    def leader(self) -> Worker | None:
+        """The process whose node was elected last."""
+        if not (elected := self.lines("elected")):
+            return None
+        pid = max(elected, key=lambda line: line["at"])["pid"]
+        return next((worker for worker in self.workers if worker.pid == pid and worker.alive), None)
+
+    async def elected_after(self, since: float, what: str, bound: float) -> None:
+        """Note how long after ``since`` a new leader was elected."""
+        await self.until(lambda: any(line["at"] > since for line in self.lines("elected")), within=bound * 2 + 5, what=what)
+        self.recovered(what, min(line["at"] for line in self.lines("elected") if line["at"] > since) - since, bound)
+
     async def begun_again(self, since: float, what: str, bound: float) -> None:
         """Note how long after ``since`` the next attempt began."""
-        await self.until(lambda: any(float(str(line["at"])) > since for line in self.lines("begin")), within=bound * 2 + 5, what=what)
-        first = min(float(str(line["at"])) for line in self.lines("begin") if float(str(line["at"])) > since)
-        self.recovered(what, first - since, bound)
+        await self.until(lambda: any(line["at"] > since for line in self.lines("begin")), within=bound * 2 + 5, what=what)
+        self.recovered(what, min(line["at"] for line in self.lines("begin") if line["at"] > since) - since, bound)
 
     # the end
 
@@ -227,7 +247,11 @@ class Arena:
                 worker.process.kill()
                 await worker.process.wait()
             self._look_at(worker)
+        await asyncio.gather(*self._watchers)
         await self._gather()
+        if self.first_run_bound is not None:
+            for _, seconds in first_runs_after(self.evidence, {Harm.KILL, Harm.DIED}):
+                self.recovered("the first time that a job's node died, its next attempt", seconds, self.first_run_bound)
         return check(self.evidence)
 
     async def close(self) -> None:
@@ -241,32 +265,26 @@ class Arena:
 
     async def _gather(self) -> None:
         evidence = self.evidence
-        begins: dict[tuple[int, int], dict[str, object]] = {}
-        ends: dict[tuple[int, int], float] = {}
-        for line in journal.read(self.folder):
-            match line["kind"]:
-                case "intent":
-                    evidence.intended.add(line["key"])
-                case "acknowledged":
-                    evidence.acknowledged.append((line["key"], line["id"]))
-                case "begin":
-                    begins[line["id"], line["claim"]] = line
-                case "end":
-                    ends[line["id"], line["claim"]] = line["at"]
-                case "node":
-                    evidence.nodes[line["node"]] = line["pid"]
-                case "buried":
-                    evidence.burials.append(Burial(line["dead"], line["at"]))
-                case "elected":
-                    evidence.elections.append((line["at"], line["node"]))
-        evidence.attempts = [
-            Attempt(*key, str(line["key"]), int(str(line["pid"])), str(line["node"]), float(str(line["at"])), ends.get(key))
-            for key, line in begins.items()
+        evidence.intended |= {line["key"] for line in self.lines("intent")}
+        evidence.acknowledged += [(line["key"], line["id"]) for line in self.lines("acknowledged")]
+        evidence.nodes |= {line["node"]: line["pid"] for kind in ("node", "reborn") for line in self.lines(kind)}
+        evidence.burials += [Burial(line["dead"], line["at"]) for line in self.lines("buried")]
+        evidence.burials += [Burial(line["buried"], line["at"]) for line in self.lines("reborn")]
+        evidence.elections += [(line["at"], line["node"]) for line in self.lines("elected")]
+        ends = {(line["id"], line["claim"]): line["at"] for line in self.lines("end")}
+        evidence.attempts += [
+            Attempt(line["id"], line["claim"], line["key"], line["pid"], line["node"], line["at"], ends.get((line["id"], line["claim"])))
+            for line in self.lines("begin")
         ]
         for path in self.folder.glob("effects-*.db"):
             with closing(sqlite3.connect(path)) as connection:
                 evidence.effects += connection.execute("SELECT id, claim, key FROM effect").fetchall()
         await self.database.read(evidence)
+
+    async def _watch(self, worker: Worker) -> None:
+        """Note that a process killed itself, as it was asked to."""
+        if await worker.process.wait() == -signal.SIGKILL and worker.pid not in {injury.pid for injury in self.evidence.injuries}:
+            self._injure(Harm.DIED, worker)
 
     def _look_at(self, worker: Worker) -> None:
         status = worker.process.returncode
@@ -284,13 +302,13 @@ class Arena:
 
     async def _start(self, program: str, environ: Mapping[str, str], settings: Mapping[str, str], *, ready: bool = True) -> Worker:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ELIHU_", "ORACLE_"))}
-        own = {f"ELIHU_{name}": value for name, value in (self.settings | settings).items()}
+        own = {f"ELIHU_{name}": value for name, value in {**self.settings, **settings}.items()}
         fixed = {
             "ELIHU_DATABASE_URL": self.url_of_nodes,
             "ORACLE_FOLDER": str(self.folder),
             "ORACLE_MUTANT": self.mutant or "",
             "ORACLE_SEED": str(self.chance.randrange(2**31)),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
         }
         log = self.folder / f"{program}-{len(self.workers)}.log"
         with log.open("wb") as stderr:
@@ -304,6 +322,8 @@ class Arena:
             )
         worker = Worker(process, log)
         self.workers.append(worker)
+        if environ.get("ELIHU_TEST_FAILPOINT"):
+            self._watchers.append(asyncio.create_task(self._watch(worker)))
         if ready:
             await self.ready(worker)
         return worker
@@ -317,6 +337,6 @@ class Arena:
         except TimeoutError:
             line = b""
         if line.strip() != b"ready" and worker.process.returncode != -signal.SIGKILL:
-            raise Missed(f"expected process {worker.pid} to work within {READY:g} s; it says:\n{worker.log.read_text(errors='replace')[-2_000:]}")
-
-
+            raise Missed(
+                f"expected process {worker.pid} to work within {READY:g} s; it says:\n{worker.log.read_text(errors='replace')[-2_000:]}"
+            )

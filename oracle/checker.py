@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 from math import inf
 
 from elihu.job import FINISHED, TRANSITIONS, JobState
-from oracle.evidence import Attempt, Change, Evidence, Harm, Injury, StoredJob
+from oracle.evidence import Attempt, Change, Evidence, Harm, Injury, Recovery, StoredJob
 
 FIRST_STATES = frozenset({JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE})
 CLOCKS = 0.02
@@ -38,9 +38,14 @@ class Findings:
     late: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     discarded: list[str] = field(default_factory=list)
+    recoveries: list[Recovery] = field(default_factory=list)
     explained: int = 0
     jobs: int = 0
-    slowest: float | None = None
+
+    @property
+    def slowest(self) -> float | None:
+        """The longest recovery, in seconds."""
+        return max((recovery.seconds for recovery in self.recoveries), default=None)
 
     BROKEN = ("lost", "phantom", "illegal", "double", "overlap", "unexplained", "buried", "late", "problems")
 
@@ -51,7 +56,7 @@ class Findings:
 
 def check(evidence: Evidence) -> Findings:
     """Judge one experiment."""
-    findings = Findings(jobs=len(evidence.jobs), problems=list(evidence.problems))
+    findings = Findings(jobs=len(evidence.jobs), problems=list(evidence.problems), recoveries=evidence.recoveries)
     effects: defaultdict[int, list[int]] = defaultdict(list)
     for job_id, claim, _ in evidence.effects:
         effects[job_id].append(claim)
@@ -70,13 +75,14 @@ def check(evidence: Evidence) -> Findings:
         for burial in evidence.burials
         if not _injured(evidence.injuries, evidence.nodes.get(burial.dead), before=burial.at + NOTICED)
     ]
-    findings.late = [f"{late.what}: {late.seconds:.1f} s, bound {late.bound:g} s" for late in evidence.recoveries if late.seconds > late.bound]
-    findings.slowest = max((recovery.seconds for recovery in evidence.recoveries), default=None)
+    findings.late = [
+        f"{late.what}: {late.seconds:.1f} s, bound {late.bound:g} s" for late in evidence.recoveries if late.seconds > late.bound
+    ]
     return findings
 
 
 def first_runs_after(evidence: Evidence, harms: Iterable[str]) -> list[tuple[int, float]]:
-    """For each attempt that an injury of these kinds cut off and that was its job's first to be: its job, and the seconds until the next began."""
+    """For each job that an injury of these kinds cut off: its id, and the seconds from the first time until its next attempt."""
     harms = set(harms)
     by_job: defaultdict[int, list[Attempt]] = defaultdict(list)
     for attempt in evidence.attempts:

@@ -7,7 +7,7 @@ A line is one ``write`` to a file opened for appending, so the kernel has it who
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +29,24 @@ class Journal:
         os.fsync(self._file)
 
 
-def read(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every whole line of every journal in ``folder``."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        for line in path.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+class Reader:
+    """All journals of a folder, read as they grow; ``lines`` are those so far, by their kind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lines: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+
+    def look(self) -> None:
+        """Take in what was written since the last look."""
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            done = self._read.get(path, 0)
+            with path.open("rb") as file:
+                file.seek(done)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    done += len(line)
+                    read = json.loads(line)
+                    self.lines[read["kind"]].append(read)
+            self._read[path] = done

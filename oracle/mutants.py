@@ -93,14 +93,15 @@ def no_unique_index() -> None:
     _in_postgres(
         "insert_unique",
         "ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2\n"
-        "    OR state IN ('suspended','scheduled','available','executing','retryable') OR (unique_scope = 1 AND state = 'completed')) DO NOTHING",
+        "    OR state IN ('suspended','scheduled','available','executing','retryable')"
+        " OR (unique_scope = 1 AND state = 'completed')) DO NOTHING",
         "ON CONFLICT DO NOTHING",
     )
 
     def holders(session: object, keys: set[str]) -> dict[str, Inserted]:
         return {}
 
-    sqlite_insert._holders = holders  # type: ignore[assignment]
+    sqlite_insert._holders = holders
 
 
 def announced_before_commit() -> None:
@@ -128,7 +129,9 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "no reconcile": Mutant(no_reconcile),
     "heartbeat on the event loop": Mutant(heartbeat_on_the_loop, ("postgres",), why_not="a lock on a file tells life, not a heartbeat"),
     "unique index dropped": Mutant(no_unique_index, tables="DROP INDEX {elihu}job_unique"),
-    "announcement before commit, no polling": Mutant(announced_before_commit),
+    "announcement before commit, no polling": Mutant(
+        announced_before_commit, ("postgres",), why_not="the commit itself is the announcement"
+    ),
 }
 
 
@@ -166,5 +169,3 @@ def _replaced(name: str, text: str, old: str, new: str) -> str:
     if text.count(old) != 1:
         raise LookupError(f"{name}: expected to find {old!r} once, got it {text.count(old)} times")
     return text.replace(old, new)
-
-

@@ -8,7 +8,7 @@ from elihu.testing.postgres import PostgresServer
 from oracle.mutants import MUTANTS
 from oracle.scenario import Result, Scenario, Size, perform
 from oracle.scenarios.safeguards import BY_MUTANT
-from oracle.table import HEAD, markdown, row
+from oracle.table import HEAD, TIMES_HEAD, markdown, row, times
 
 MUTANT_HEAD = ("mutant", "engine", "found by", "what the checker says", "true build")
 
@@ -25,12 +25,11 @@ class Asked:
 
 async def faults(scenarios: Iterable[Scenario], asked: Asked) -> bool:
     """Run the experiments on the true build; whether every promise was kept."""
-    results = []
-    for scenario in scenarios:
-        for engine in asked.engines:
-            if engine in scenario.engines:
-                results.append(await one(scenario, engine, asked))
+    chosen = [(scenario, engine) for scenario in scenarios for engine in asked.engines if engine in scenario.engines]
+    results = [await one(scenario, engine, asked) for scenario, engine in chosen]
     print("\n" + markdown(HEAD, [row(result) for result in results]))
+    if slow := [line for result in results for line in times(result)]:
+        print("\n" + markdown(TIMES_HEAD, slow))
     return not any(result.findings.broken() for result in results)
 
 

@@ -1,7 +1,9 @@
 """Results as the table that ``docs/promises.md`` shows."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
+from oracle.evidence import Recovery
 from oracle.scenario import Result
 
 HEAD = (
@@ -26,6 +28,20 @@ def row(result: Result) -> list[str]:
         str(len(found.unexplained)),
         str(len(found.buried)),
         slowest,
+    ]
+
+
+TIMES_HEAD = ("fault", "engine", "what", "times", "slowest", "promised")
+
+
+def times(result: Result) -> list[list[str]]:
+    """How long each thing took to work again, the slowest of its kind."""
+    slowest: dict[str, list[Recovery]] = defaultdict(list)
+    for recovery in result.findings.recoveries:
+        slowest[recovery.what].append(recovery)
+    return [
+        [result.scenario, result.engine, what, str(len(all_)), f"{max(each.seconds for each in all_):.1f} s", f"{all_[0].bound:g} s"]
+        for what, all_ in slowest.items()
     ]
 
 

@@ -24,13 +24,17 @@ async def main() -> None:
     journal = Journal(folder, "node")
     app = Elihu()
     declare(app, journal, Effects(folder / f"effects-{os.getpid()}.db"))
-    app.on(NodeReborn, lambda event: journal.write("node", node=event.node))
+    app.on(NodeReborn, lambda event: journal.write("reborn", node=event.node, buried=event.buried))
     app.on(NodeBuried, lambda event: journal.write("buried", dead=event.dead))
     app.on(LeaderElected, lambda event: journal.write("elected", node=event.node))
     app.on(LeaderLost, lambda event: journal.write("deposed", node=event.node))
     stopping, now = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, lambda: (now if stopping.is_set() else stopping).set())
+
+    def stop() -> None:
+        (now if stopping.is_set() else stopping).set()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
     async with app:
         async with app.running() as node:
             journal.write("node", node=node.id)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from elihu.engines.base import Ack, Engine, Exchange
 from elihu.errors import DatabaseTimeout
 from elihu.job import JobState
-from elihu.runtime import node as nodes
+from elihu.runtime.node import Node
 
 SHARE: Final = 0.2
 LATE: Final = 0.5
@@ -57,11 +57,10 @@ def apply(name: str | None, seed: int) -> None:
     if not name:
         return
     wrap = WRAPS[name]
-    make = nodes.engine_for
+    make = Node.__init__
 
-    def wrapped(*args: Any) -> Engine:
-        engine = make(*args)
-        wrap(engine, random.Random(seed))
-        return engine
+    def wrapped(self: Node, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        wrap(self.engine, random.Random(seed))
 
-    nodes.engine_for = wrapped  # type: ignore[assignment]
+    Node.__init__ = wrapped  # type: ignore[method-assign]

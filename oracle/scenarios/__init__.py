@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from oracle.scenarios import safeguards
+from oracle.scenarios import deaths, files, outages, points, safeguards
 
-SCENARIOS: Final = (*safeguards.SCENARIOS,)
+SCENARIOS: Final = (*deaths.SCENARIOS, *points.SCENARIOS, *outages.SCENARIOS, *files.SCENARIOS, *safeguards.SCENARIOS)

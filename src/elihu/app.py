@@ -162,8 +162,10 @@ class Elihu(DeclaresTasks):
             started(node)
             await stopping.wait()
             hurry = asyncio.create_task(_when(stop_now, node.hurry))
-            await node.stop()
-            hurry.cancel()
+            try:
+                await node.stop()
+            finally:
+                hurry.cancel()
 
     def _node(self, queues: Mapping[str, int] | None) -> Node:
         config = self.config if queues is None else _lay_over(self.config, {"queues": queues})
@@ -195,7 +197,8 @@ class Elihu(DeclaresTasks):
 
     async def aclose(self) -> None:
         """Close every connection of this app, of all loops. It can be used again, and then connects anew."""
-        clients = self._connected_here().take_all()
+        connected = self._connected_here()
+        clients = connected.take_all()
         self._closed = True
         here = asyncio.get_running_loop()
         for loop, client in clients.items():
@@ -203,6 +206,11 @@ class Elihu(DeclaresTasks):
                 await client.close()
             elif loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
+            else:
+                client.abandon()
+        if portal := connected.take_portal():
+            atexit.unregister(self._at_exit)
+            portal.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -263,6 +271,12 @@ class _Connected:
                 self.clients.pop(ended).abandon()
             self.clients[loop] = client
         return client
+
+    def take_portal(self) -> Portal | None:
+        """The loop of synchronous code, which from now on is the caller's to close."""
+        with self.lock:
+            portal, self.portal = self.portal, None
+        return portal
 
     def take_all(self) -> dict[asyncio.AbstractEventLoop, Client]:
         """The clients, which from now on are the caller's to close."""

@@ -11,6 +11,7 @@ from elihu.config import Config
 from elihu.engines.base import Engine, Inserted
 from elihu.engines.select import engine_for
 from elihu.enqueue import Inserter
+from elihu.errors import SchemaOutdated
 from elihu.job import Job, NewJob
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.telemetry.bus import Bus
@@ -20,6 +21,7 @@ class Client:
     """Belongs to the loop it was made in; connects, and checks the tables, at its first use."""
 
     def __init__(self, config: Config, bus: Bus, hub: Hub) -> None:
+        self._database = config.describe_database()
         self._engine = engine_for(config, bus)
         self._announcer = Announcer(self._engine, hub)
         self._inserter = Inserter(self._engine, self._announcer.queues)
@@ -36,17 +38,19 @@ class Client:
             await self._engine.open()
         return self._engine
 
-    async def ready(self) -> Engine:
-        """The engine, opened and with its tables checked."""
+    async def ready(self, *, make: bool = False) -> Engine:
+        """The engine, opened and with its tables checked; with ``make`` those that an SQLite file lacks are made."""
         if not self._ready:
             engine = await self.connect()
+            if not make and await engine.schema_version() == 0:
+                raise SchemaOutdated(f'{self._database}: expected the tables of Elihu, got none: run "elihu migrate"')
             await engine.check_schema()
             self._ready = True
         return self._engine
 
     async def insert(self, new: NewJob) -> Job:
         """Store one job."""
-        engine = await self.ready()
+        engine = await self.ready(make=True)
         while True:
             inserted = await self._inserter.one(new)
             if not inserted.conflict:
@@ -56,7 +60,7 @@ class Client:
 
     async def insert_many(self, jobs: list[NewJob]) -> list[Inserted]:
         """Store jobs in one transaction."""
-        await self.ready()
+        await self.ready(make=True)
         return await self._inserter.many(jobs)
 
     def abandon(self) -> None:

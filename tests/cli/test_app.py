@@ -39,6 +39,7 @@ def test_where_the_name_of_the_app_may_stand(bare: Shell) -> None:
 
 
 def test_a_flag_may_stand_before_and_behind_the_command_and_the_last_one_wins(bare: Shell) -> None:
+    bare("migrate")
     for arguments in (["--app", "shop:app", "nodes", "ls"], ["nodes", "--app", "shop:app", "ls"], ["nodes", "ls", "--app", "shop:app"]):
         bare(*arguments)
     bare("--app", "nowhere:app", "nodes", "ls", "--app", "shop:app")

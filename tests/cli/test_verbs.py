@@ -71,6 +71,7 @@ def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
     ],
 )
 def test_enqueue_of_what_cannot_be(shop: Shell, arguments: list[str], expected: str) -> None:
+    shop("migrate")
     assert expected in shop.refused("enqueue", *arguments, status=1)
     assert shop.json("jobs", "ls")["items"] == []
 

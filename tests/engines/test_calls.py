@@ -1,10 +1,13 @@
 """Every call of an engine: an event when somebody listens, an error of our own when it is closed or meets a bad answer."""
 
 import asyncio
+import gc
 
 import pytest
 
+from elihu.config import Config
 from elihu.engines.base import Engine
+from elihu.engines.select import engine_for
 from elihu.errors import DatabaseUnavailable, DataRefused
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
@@ -40,8 +43,31 @@ async def test_a_closed_engine_says_so_and_can_be_opened_again(engine: Engine) -
     assert await engine.count(ANY) == 1
 
 
-async def test_close_before_open(opened: Opener) -> None:
-    engine = await opened()
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_abandoned_engine_can_be_opened_in_another_loop(database_url: str, schema: str) -> None:
+    engine = engine_for(Config(database_url=database_url, schema=schema), Bus())
+
+    async def use() -> int:
+        await engine.open()
+        await engine.migrate()
+        await put(engine)
+        return await engine.count(ANY)
+
+    assert asyncio.run(use()) == 1
+    engine.abandon()
+    engine.abandon()
+    assert asyncio.run(use()) == 2
+    engine.abandon()
+    gc.collect()
+
+
+async def test_open_and_close_are_safe_twice_and_close_before_open(database_url: str, schema: str) -> None:
+    engine = engine_for(Config(database_url=database_url, schema=schema), Bus())
+    engine.abandon()
+    await engine.close()
+    await engine.open()
+    await engine.open()
+    await engine.migrate()
     await engine.close()
     await engine.close()
 

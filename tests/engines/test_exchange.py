@@ -92,7 +92,7 @@ async def test_no_more_than_free_slots_and_only_of_the_queue(engine: Engine) -> 
     assert (await job(engine, ids[5])).state is JobState.AVAILABLE
 
 
-@pytest.mark.parametrize("state", [state for state in INCOMPLETE if state not in {JobState.AVAILABLE, JobState.EXECUTING}])
+@pytest.mark.parametrize("state", sorted(INCOMPLETE - {JobState.AVAILABLE, JobState.EXECUTING}))
 async def test_only_available_jobs_are_fetched(engine: Engine, raw: Raw, state: JobState) -> None:
     (id_,) = await put(engine)
     await raw.put(id_, state=state.value)
@@ -118,6 +118,16 @@ async def test_a_fetch_can_begin_behind_a_position(engine: Engine) -> None:
     claims = (await engine.exchange(here, "default", 2, [], after=Position(last.priority, last.scheduled_at, last.id))).claims
     assert [claim.id for claim in claims] == [ids[4]]
     assert [claim.id for claim in await fetch(engine, here)] == [ids[5], ids[0], ids[1]]
+
+
+async def test_a_position_is_exact_whatever_the_delay(engine: Engine) -> None:
+    """The time in a position is the time in the database, to the last digit."""
+    here = await node(engine)
+    ids = await put(engine, *(new(delay=-1 / 3) for _ in range(3)), *(new(delay=-1 / 7, queue="other") for _ in range(3)))
+    for queue, (_, second, third) in (("default", ids[:3]), ("other", ids[3:])):
+        stored = await job(engine, second)
+        answer = await engine.exchange(here, queue, 9, [], after=Position(0, stored.scheduled_at, second))
+        assert [claim.id for claim in answer.claims] == [third]
 
 
 async def test_an_expired_job_is_not_started(engine: Engine, raw: Raw) -> None:
@@ -403,6 +413,15 @@ async def test_why_an_end_did_not_come_back(engine: Engine) -> None:
     }
     assert len({claim.id for claim in claims}) == 6
     assert await engine.verdicts(here, []) == {}
+
+
+async def test_a_completion_of_another_claim_is_not_the_one_that_was_written(engine: Engine) -> None:
+    here, stale = await claimed(engine)
+    await settle(engine, here, released(stale))
+    (claim,) = await fetch(engine, here)
+    await settle(engine, here, completed(claim))
+    verdicts = await engine.verdicts(here, [completed(stale), completed(claim)])
+    assert verdicts == {(stale.id, 1): Verdict.REFUSED, (claim.id, 2): Verdict.WRITTEN}
 
 
 async def test_the_claim_of_a_rescued_job_is_refused(engine: Engine) -> None:

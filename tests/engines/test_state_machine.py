@@ -55,6 +55,9 @@ ENDINGS = (
 )
 
 
+endings = st.sampled_from(ENDINGS)
+
+
 class Side(NamedTuple):
     """One engine of the two, and what it calls the jobs: by the order of their birth."""
 
@@ -97,6 +100,9 @@ class Engines(RuleBasedStateMachine):
         self.before: list[JobState] = []
         self.both(self.clean)
         self.enlist()
+        self.insert([NewJob(task="a", queue=queue, max_attempts=attempts) for queue in QUEUES for attempts in (1, 2, 3, 20)])
+        self.insert([NewJob(task="b", unique_key=b"one", unique_scope=0), NewJob(task="b", unique_key=b"two", unique_scope=1)])
+        self.fetch(QUEUES[0], 0, ())
 
     # one thing on both sides
 
@@ -128,42 +134,67 @@ class Engines(RuleBasedStateMachine):
         self.both(lambda side: side.engine.enlist(node, "node", {}))
         self.nodes.append(node)
 
-    @rule(queue=queues, free=st.sampled_from([0, 100]), pick=picks, exclude=st.sampled_from([(), ("a",)]))
-    def fetch(self, queue: str, free: int, pick: int, exclude: tuple[str, ...]) -> None:
+    @rule(queue=queues, pick=picks, exclude=st.sampled_from([(), (), ("a",)]))
+    def fetch(self, queue: str, pick: int, exclude: tuple[str, ...]) -> None:
+        """All there is, since which of several come first depends on times, and SQLite's have a thousandth of a second."""
         node = self.nodes[pick % len(self.nodes)] if self.nodes else str(uuid4())
 
         async def act(side: Side) -> set[tuple[int, int, int, int, str]]:
-            claims = (await side.engine.exchange(node, queue, free, [], exclude=exclude)).claims
+            claims = (await side.engine.exchange(node, queue, 100, [], exclude=exclude)).claims
             assert [place(claim) for claim in claims] == sorted(map(place, claims))
             return {(side.number(claim.id), claim.claim, claim.attempt, claim.orphans, claim.task) for claim in claims}
 
         for number, claim, *_ in sorted(self.both(act)):
-            assert (number, claim) not in [known[1:] for known in self.claims]
+            assert (number, claim) not in {known[1:] for known in self.claims}
             self.claims.append((node, number, claim))
 
     @precondition(lambda self: self.claims)
-    @rule(ends=st.lists(st.tuples(picks, st.sampled_from(ENDINGS)), min_size=1, max_size=6), forget=st.booleans())
-    def acknowledge(self, ends: list[tuple[int, Ending]], forget: bool) -> None:
-        """Old claims too: a stale end must not count."""
-        chosen = {self.claims[pick % len(self.claims)][1]: (self.claims[pick % len(self.claims)], ending) for pick, ending in ends}
-        node = next(iter(chosen.values()))[0][0]
+    @rule(pick=picks, ends=st.lists(st.tuples(picks, endings), min_size=1, max_size=8), keep=st.booleans())
+    def acknowledge(self, pick: int, ends: list[tuple[int, Ending]], keep: bool) -> None:
+        """What a node claimed; with ``keep`` it will send the same claims again, and those must be refused."""
+        node = self.claims[pick % len(self.claims)][0]
+        claims = [known for known in self.claims if known[0] == node]
+        self.settle(
+            node,
+            {number: (claim, ending) for (_, number, claim), ending in ((claims[at % len(claims)], ending) for at, ending in ends)},
+            keep,
+        )
 
-        async def act(side: Side) -> tuple[set[tuple[int, bool]], dict[tuple[int, int], str]]:
-            acks = [Ack(side.ids[number], claim, **ending._asdict()) for (_, number, claim), ending in chosen.values()]
-            acked = {(side.number(id_), awaited) for id_, awaited in (await side.engine.exchange(node, "default", 0, acks)).acked}
-            left = [ack for ack in acks if (side.number(ack.id), False) not in acked]
+    @rule(pick=picks, cycle=st.lists(endings, min_size=1, max_size=5))
+    def work(self, pick: int, cycle: list[Ending]) -> None:
+        """A whole round: what is due is staged, fetched and ended, one way after the other."""
+        self.time_passes(100)
+        for queue in QUEUES:
+            known = len(self.claims)
+            self.both_are_alike_and_every_change_is_legal()
+            self.fetch(queue, pick, ())
+            self.both_are_alike_and_every_change_is_legal()
+            fresh = self.claims[known:]
+            if fresh:
+                ends = {number: (claim, cycle[at % len(cycle)]) for at, (_, number, claim) in enumerate(fresh)}
+                self.settle(fresh[0][0], ends, keep=False)
+
+    def settle(self, node: str, ends: dict[int, tuple[int, Ending]], keep: bool) -> None:
+        async def act(side: Side) -> tuple[set[int], dict[tuple[int, int], str]]:
+            acks = [Ack(side.ids[number], claim, **ending._asdict()) for number, (claim, ending) in ends.items()]
+            acked = {side.number(id_) for id_, _ in (await side.engine.exchange(node, "default", 0, acks)).acked}
+            left = [ack for ack in acks if side.number(ack.id) not in acked]
             verdicts = await side.engine.verdicts(node, left)
             return acked, {(side.number(id_), claim): verdict.value for (id_, claim), verdict in verdicts.items()}
 
-        acked, _ = self.both(act)
-        if forget:
-            self.claims = [known for known in self.claims if (known[1], False) not in acked]
+        self.both(act)
+        if not keep:
+            self.claims = [known for known in self.claims if known[0] != node or known[1] not in ends]
 
     @precondition(lambda self: self.nodes)
-    @rule(pick=picks)
-    def die(self, pick: int) -> None:
+    @rule(pick=picks, limit=st.sampled_from([1, 100]))
+    def die(self, pick: int, limit: int) -> None:
         node = self.nodes.pop(pick % len(self.nodes))
         self.both(lambda side: side.engine.retire(node))
+        self.rescue(limit)
+        stale = [known for known in self.claims if known[0] == node]
+        self.claims = [known for known in self.claims if known not in stale[2:]]
+        self.enlist()
 
     @rule(limit=st.sampled_from([1, 100]))
     def rescue(self, limit: int) -> None:
@@ -208,8 +239,8 @@ class Engines(RuleBasedStateMachine):
                 queue=queues,
                 priority=st.integers(0, 2),
                 max_attempts=st.integers(1, 3),
-                delay=st.sampled_from([None, FAR]),
-                hold=st.booleans(),
+                delay=st.sampled_from([None, None, FAR]),
+                hold=st.sampled_from([False, False, False, True]),
                 key=st.sampled_from(KEYS),
                 scope=st.integers(0, 2),
             ),
@@ -247,7 +278,7 @@ class Engines(RuleBasedStateMachine):
 
         self.both(act)
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: self.jobs > 10)
     @rule(chosen=st.sets(picks, min_size=1, max_size=2))
     def delete(self, chosen: set[int]) -> None:
         numbers = {self.some(pick) for pick in chosen}
@@ -284,7 +315,7 @@ class Engines(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(pick=picks)
     def position(self, pick: int) -> None:
-        """Only whether there is one: which it is depends on times, and SQLite's have a thousandth of a second."""
+        """Only whether there is one, for the same reason."""
         number = self.some(pick)
 
         async def act(side: Side) -> bool:
@@ -292,13 +323,14 @@ class Engines(RuleBasedStateMachine):
 
         assert self.both(act) is (self.before[number] is JobState.AVAILABLE)
 
-    @rule()
-    def time_passes(self) -> None:
+    @rule(limit=st.sampled_from([1, 100]))
+    def time_passes(self, limit: int) -> None:
         async def act(side: Side) -> None:
             for id_ in side.ids:
-                await side.raw.put(id_, scheduled_at=Ago(FAR - id_ / 1_000))
+                await side.raw.put(id_, scheduled_at=Ago(FAR - side.number(id_) / 1_000))
 
         self.both(act)
+        self.stage(limit)
 
     # what always holds
 
@@ -362,11 +394,10 @@ def test_the_engines_agree(runner: asyncio.Runner, tmp_path: Path, shared_postgr
         run_state_machine_as_test(
             Engines,
             settings=settings(
-                max_examples=25,
-                stateful_step_count=30,
+                max_examples=40,
+                stateful_step_count=40,
                 deadline=None,
                 database=None,
-                derandomize=False,
                 suppress_health_check=list(HealthCheck),
             ),
         )

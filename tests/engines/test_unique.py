@@ -76,6 +76,13 @@ async def test_the_states_that_stand_in_the_way(engine: Engine, state: JobState,
     assert (await one(engine, unique())).conflict is (scope >= finished.get(state, 0))
 
 
+@pytest.mark.parametrize(("scope", "state"), [(0, JobState.RETRYABLE), (1, JobState.COMPLETED), (2, JobState.CANCELLED)])
+async def test_the_index_stands_in_the_way_of_other_hands_too(engine: Engine, raw: Raw, scope: int, state: JobState) -> None:
+    first = await in_state(engine, state, unique_key=b"key", unique_scope=scope)
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        await raw.execute("INSERT INTO job (task, unique_key, unique_scope) SELECT 't', unique_key, 0 FROM job WHERE id = %s", first)
+
+
 async def test_an_executing_job_stands_in_the_way(engine: Engine) -> None:
     await put(engine, unique())
     await fetch(engine, await node(engine))

@@ -70,7 +70,7 @@ async def test_when(app: Elihu, add: Task[[int], Any]):
             {"run_at": far},
             {"delay": timedelta(days=1)},
             {"delay": "1h30m"},
-            {"run_at": datetime(9999, 1, 1, tzinfo=UTC)},
+            {"run_at": datetime(9998, 1, 1, tzinfo=UTC)},
         ],
         JobState.AVAILABLE: [{"run_at": now - timedelta(days=30)}, {"delay": 0}, {"delay": None, "run_at": None}],
         JobState.SUSPENDED: [{"run_at": far, "hold": True}, {"hold": True}],
@@ -228,6 +228,9 @@ async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, seen: Seen):
     text = "x" * 1_000_000
     assert (await app.enqueue_many(t.build(text) for _ in range(20))).inserted == 20
     assert seen.calls("insert") == 2
+    noted = t.using(meta={"note": "x" * 60_000})
+    assert (await app.enqueue_many(noted.build("") for _ in range(300))).inserted == 300
+    assert seen.calls("insert") == 4
 
 
 async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, seen: Seen):

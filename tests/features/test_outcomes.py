@@ -166,7 +166,8 @@ async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, seen: See
         assert stored.state is JobState.RETRYABLE, number
         assert 17 <= wait_of(stored, run) < 18.8, number
         assert run.error is not None
-        assert run.error.startswith(f"Boom: x\nbackoff of task 't{number}' failed: ")
+        assert run.error.startswith(f"backoff of task 't{number}' failed: ")
+        assert run.error.endswith("\nBoom: x")
 
 
 async def test_a_backoff_given_with_the_job_wins(app: Elihu, seen: Seen):
@@ -254,9 +255,19 @@ class Slyer(pydantic.BaseModel):
         raise SystemExit(1)
 
 
+class Picky(pydantic.BaseModel):
+    number: int
+
+    @pydantic.field_validator("number")
+    @classmethod
+    def check(cls, number: int) -> int:
+        raise KeyError(number) if number else SystemExit(1)
+
+
 async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(app: Elihu, seen: Seen):
     app.override(max_result=64)
     values = [float("nan"), "a\0b", "\ud800", object(), {1: 2}, "x" * 70, Sly(number=1), Slyer(number=1)]
+    values += [Picky.model_construct(number=1), Picky.model_construct(number=0)]
     jobs = []
     for number, value in enumerate(values):
 

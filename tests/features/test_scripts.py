@@ -110,6 +110,47 @@ def test_loops_that_come_and_go_leave_no_threads(scripts: tuple[Scripts, Elihu])
     assert numbers(app) == list(range(8))
 
 
+def test_an_app_closed_from_another_loop_leaves_nothing_behind(scripts: tuple[Scripts, Elihu]):
+    started, app = scripts
+    output = started.run(
+        """
+        import threading
+
+        asyncio.run(t.aenqueue(1))
+        t.enqueue(2)
+        app.run(app.jobs.count())
+        asyncio.run(app.aclose())
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                thread.join(5)
+        print(threading.active_count())
+        t.enqueue(3)
+        app.run(app.aclose())
+        """
+    )
+    assert output.split() == ["1"]
+    assert numbers(app) == [1, 2, 3]
+
+
+def test_a_coroutine_that_exits_does_so_in_its_caller_and_the_app_goes_on(scripts: tuple[Scripts, Elihu]):
+    started, app = scripts
+    output = started.run(
+        """
+        async def main():
+            await t.aenqueue(1)
+            sys.exit(3)
+
+        try:
+            app.run(main())
+        except SystemExit as end:
+            print(end.code)
+        t.enqueue(2)
+        """
+    )
+    assert output.split() == ["3"]
+    assert numbers(app) == [1, 2]
+
+
 def test_a_script_that_fails_ends_with_its_own_error(scripts: tuple[Scripts, Elihu]):
     start, app = scripts
     process = start.start("t.enqueue(1)\nraise SystemExit('mine')")

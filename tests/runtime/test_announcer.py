@@ -57,7 +57,7 @@ async def test_announcements_of_a_moment_are_joined(desk: Desk, line: Line):
     assert line.sent == [[MAIL], [MAIL, PRINT]]
 
 
-@pytest.mark.parametrize("failure", [DatabaseUnavailable("gone"), SchemaOutdated("no tables")])
+@pytest.mark.parametrize("failure", [DatabaseUnavailable("gone"), SchemaOutdated("no tables"), RuntimeError("a surprise")])
 async def test_a_failing_notification_harms_nobody_and_is_logged_once(
     desk: Desk, line: Line, caplog: pytest.LogCaptureFixture, failure: Exception
 ):

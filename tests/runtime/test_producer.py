@@ -683,3 +683,23 @@ async def test_options_that_make_no_sense_end_the_attempt_and_not_the_slot(desk:
     await desk.until(lambda: len(desk.of(JobStopped)) == 2 and settled(producer))
     await stop(producer)
     assert [event.result for event in desk.of(JobStopped)] == ["failed", "completed"]
+
+
+@pytest.mark.parametrize("failure", [DatabaseUnavailable("gone"), SchemaOutdated("no tables"), RuntimeError("a surprise")])
+async def test_a_last_report_that_cannot_be_written_ends_the_attempt_and_not_the_slot(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, failure: Exception
+):
+    async def t(ctx: Context):
+        ctx.progress(1)
+
+    async def refuse(*_: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(desk.engine, "record_progress", refuse)
+    desk.task(t, name="t")
+    ids = [await desk.put(), await desk.put()]
+    producer = desk.producer(limit=1)
+    await producer.start()
+    await desk.until(lambda: len(desk.of(JobStopped)) == 2 and settled(producer))
+    await stop(producer)
+    assert [await desk.state(id_) for id_ in ids] == ["completed", "completed"]

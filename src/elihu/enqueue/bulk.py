@@ -38,12 +38,12 @@ def check_new(value: Any) -> NewJob:
 
 
 async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[list[NewJob]]:
-    """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments. Raises ``InvalidOption``."""
+    """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments and meta. Raises ``InvalidOption``."""
     chunk: list[NewJob] = []
     size = 0
     async for job in _stream(jobs):
         chunk.append(check_new(job))
-        size += len(job.args)
+        size += len(job.args) + len(job.meta or "")
         if len(chunk) == CHUNK_ROWS or size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

@@ -62,7 +62,7 @@ class Inserter:
             taken += 1
             if not waiting.answer.done():
                 batch.append(waiting)
-                size += len(waiting.new.args)
+                size += len(waiting.new.args) + len(waiting.new.meta or "")
         del self._waiting[:taken]
         return batch
 

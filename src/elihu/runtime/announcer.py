@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from elihu.engines.base import Engine, Signal, SignalKind
-from elihu.errors import ElihuError
 from elihu.runtime.pause import pause
 
 logger = logging.getLogger("elihu")
@@ -91,7 +90,7 @@ class Announcer:
             try:
                 await self._engine.notify(batch)
                 self._failing = False
-            except ElihuError as error:
+            except Exception as error:
                 if not self._failing:
                     logger.warning("announcements fail, others find the work by polling: %s", error)
                 self._failing = True

@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 
 from elihu.engines.base import Signal, SignalKind
 from elihu.errors import ElihuError
+from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.events import LeaderElected, LeaderLost
 
@@ -52,6 +53,8 @@ class Leader(Service):
             self._follow()
             return Tick(scope.config.heartbeat + random.random() * LATEST_TRY, {"leader": False})
         elected = self._valid_until is None
+        if ACTIVE and elected:
+            reach("after election")
         self._valid_until = asked + scope.config.lease
         if elected and LeaderElected in scope.bus:
             scope.bus.emit(LeaderElected(node=scope.identity.node))

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from elihu.engines.base import Engine, Rescued
+from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState
 from elihu.runtime.leader import Leader
 from elihu.runtime.service import Scope, Service, Tick, logger
@@ -16,6 +17,8 @@ async def rescue_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list
     while True:
         batch = await engine.rescue(limit)
         rescued += batch
+        if ACTIVE and batch:
+            reach("inside rescue")
         for job in batch:
             if JobRescued in bus:
                 bus.emit(JobRescued(node=node, job_id=job.id, queue=job.queue, state=job.state))

@@ -17,6 +17,7 @@ from elihu.config import Config
 from elihu.engines.base import Engine, Peer, Pulse, Signal, SignalKind
 from elihu.engines.select import engine_for
 from elihu.errors import ElihuError
+from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.announcer import Hub
 from elihu.runtime.lifeline import available_queues, rescue_all
 from elihu.runtime.pause import pause
@@ -128,6 +129,8 @@ class Liveness:
             await pause(stopping, max(delay, 0.001))
 
     async def _beat(self, engine: Engine) -> list[Peer]:
+        if ACTIVE:
+            reach("before heartbeat")
         pulse = await engine.beat(self._node)
         if not pulse.known:
             reborn = str(uuid4())
@@ -147,6 +150,8 @@ class Liveness:
                 if NodeBuried in self._bus:
                     self._bus.emit(NodeBuried(node=self._node, dead=peer.id))
         if buried:
+            if ACTIVE:
+                reach("before rescue")
             rescued = await rescue_all(engine, self._config.lifeline.limit, bus=self._bus, node=self._node)
             signals = [Signal(SignalKind.JOBS, queue) for queue in available_queues(rescued)]
             self._hub.deliver(signals)

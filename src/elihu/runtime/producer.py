@@ -12,6 +12,7 @@ from typing import Final
 
 from elihu.engines.base import Ack, Claim, Position, Verdict
 from elihu.errors import DataRefused, ElihuError, UnknownTask
+from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunResult
 from elihu.outcome import Failed
 from elihu.runtime.acker import Outbox, given_back, settle
@@ -95,6 +96,8 @@ class Producer:
             return
         await self._drain(grace, now)
         await self._end_all()
+        if ACTIVE:
+            reach("during shutdown")
         self._ending = True
         self._woken.set()
         task, self._task = self._task, None
@@ -170,6 +173,8 @@ class Producer:
         node, free, after, looks = self._scope.identity.node, max(self._free, 0), self._after, self._looks
         acks = self._outbox.take()
         self._hungry = False
+        if ACTIVE and acks:
+            reach("before acknowledge")
         try:
             answer = await self._scope.engine.exchange(node, self.queue, free, acks, after=after, exclude=self._excluded())
         except DataRefused as error:
@@ -181,6 +186,10 @@ class Producer:
         except BaseException:
             self._put_back(acks)
             raise
+        if ACTIVE and acks:
+            reach("answer lost")
+        if ACTIVE and answer.claims:
+            reach("after claim")
         if node == self._scope.identity.node:
             for claim in answer.claims:
                 self._begin(claim, node)
@@ -281,6 +290,8 @@ class Producer:
                     job_id=claim.id, claim=claim.claim, task=claim.task, queue=self.queue, attempt=claim.attempt, node=execution.node
                 )
             )
+        if ACTIVE:
+            reach("after start")
         try:
             ending = await self._executor.execute(execution)
             ack = settle(execution, ending)

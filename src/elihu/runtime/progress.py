@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import threading
 from typing import ClassVar, Final
 
-from elihu.errors import DatabaseError
 from elihu.runtime.service import Scope, Service, Tick
 
 THROTTLE: Final = 0.5
@@ -21,14 +21,16 @@ class Progress(Service):
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
         self._reports: dict[tuple[int, int], str] = {}
         self._on_the_way: dict[tuple[int, int], str] = {}
         self._arrived = asyncio.Event()
 
     def report(self, key: tuple[int, int], progress: str) -> None:
         """Take a report of the attempt (id, claim); callable from any thread."""
-        first = not self._reports
-        self._reports[key] = progress
+        with self._lock:
+            first = not self._reports
+            self._reports[key] = progress
         if first:
             self._loop.call_soon_threadsafe(self.wake)
 
@@ -37,7 +39,7 @@ class Progress(Service):
 
         An earlier report that is on its way is waited for: on another connection it could arrive after the last one.
         """
-        with contextlib.suppress(DatabaseError, asyncio.CancelledError):
+        with contextlib.suppress(Exception, asyncio.CancelledError):
             if key in self._on_the_way:
                 await self._arrived.wait()
             progress = self._reports.pop(key, None)
@@ -45,7 +47,8 @@ class Progress(Service):
                 await self.scope.engine.record_progress(self.scope.identity.node, [(*key, progress)])
 
     async def tick(self) -> Tick:
-        reports, self._reports = self._reports, {}
+        with self._lock:
+            reports, self._reports = self._reports, {}
         if not reports:
             return Tick(IDLE)
         self._on_the_way = reports

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final
 
+from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.leader import Leader
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.events import QueueUnserved
@@ -25,6 +26,8 @@ class Stager(Service):
         if not self._leader.is_leader:
             return Tick(options.interval, {"staged_count": 0, "queues": ()})
         staged = await self.scope.engine.stage(options.limit)
+        if ACTIVE and any(staged.values()):
+            reach("inside staging")
         self.scope.announcer.queues(staged)
         await self._report_unserved(staged)
         count = sum(staged.values())

@@ -93,6 +93,8 @@ class Codec:
             data = self._result.dump({RESULT: value})[1]
         except InvalidArguments as error:
             raise ResultNotStored(str(error)) from error
+        except BaseException as error:  # of the code of the value's own types
+            raise ResultNotStored(f"expected a value that JSON can hold, got {type(error).__qualname__} while writing it") from error
         text = data[len(RESULT) + 4 : -1]
         if len(text) > limit:
             raise ResultNotStored(f"expected a result of at most {limit:,} bytes of JSON, got {len(text):,}", too_large=True)

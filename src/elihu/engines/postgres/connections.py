@@ -55,6 +55,7 @@ class Connections:
             connection.terminate()
         idle, self._idle = self._idle, []
         await asyncio.gather(*self._leaving, *(connection.close(timeout=_CLOSE_TIMEOUT) for connection in idle), return_exceptions=True)
+        await asyncio.sleep(0)  # what was terminated just now closes its socket in the loop's next round
 
     def abandon(self) -> None:
         """Drop the connections of a loop that has ended."""

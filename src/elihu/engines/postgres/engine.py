@@ -1,5 +1,6 @@
 """The multi-node engine."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,8 +27,11 @@ from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored
 from elihu.engines.postgres.notifier import PostgresNotifier, channel_of, payload_of
 from elihu.engines.postgres.rows import claim_of
 from elihu.errors import DatabaseUnavailable, DataRefused, SchemaOutdated, SchemaTooNew
+from elihu.failpoints import ACTIVE, reach
 from elihu.job import Intent, JobState, NewJob, RunResult
 
+_UNDER_WAY: Final = 0.0005
+"""Seconds after which a statement has left this process, as a rule, and its answer is not back."""
 _INSERT_ROUNDS: Final = 10
 _FRONT: Final = Position(-1, datetime.fromtimestamp(0, UTC), 0)
 _INTENTS: Final = [intent.value for intent in Intent]
@@ -89,6 +93,8 @@ class PostgresEngine(Jobs):
         other: list[Ack] = []
         for ack in acks:
             (plain if _is_plain(ack) else other).append(ack)
+        if ACTIVE and acks:
+            asyncio.get_running_loop().call_later(_UNDER_WAY, reach, "inside acknowledge")
         rows = await self._fetch(
             "exchange",
             self._sql["exchange"],

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from elihu.config import Config
 from elihu.engines.base import (
@@ -33,6 +33,7 @@ from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.thread import DatabaseThread, Session
+from elihu.errors import DatabaseUnavailable
 from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
@@ -41,6 +42,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _ENDING: Final = statement("ending")
+
+
+class _Threads(NamedTuple):
+    writer: DatabaseThread
+    reader: DatabaseThread
 
 
 class SqliteEngine:
@@ -54,36 +60,46 @@ class SqliteEngine:
     def __init__(self, config: Config, bus: Bus) -> None:
         check_library()
         path = database_path(config.database_url)
+        self._path = path
+        self._config = config
         self._bus = bus
         self._locks = Locks(path)
-        self._writer = DatabaseThread("elihu-sqlite-writer", partial(_writer_connection, path, config), config.call_timeout)
-        self._reader = DatabaseThread("elihu-sqlite-reader", partial(_reader_connection, path, config), config.call_timeout)
+        self._threads: _Threads | None = None
+        self._connected = False
 
     async def open(self) -> None:
-        """Connect, and make the file where there is none. Raises ``ConfigError`` where it is no SQLite database."""
-        self._writer.start()
-        self._reader.start()
-        await self._write("open", migrations.version)
+        """Connect, and make the file where there is none. Safe to call twice. Raises ``ConfigError`` where it is no SQLite database."""
+        if self._threads is None:
+            self._threads = _Threads(
+                DatabaseThread("elihu-sqlite-writer", partial(_writer_connection, self._path, self._config), self._config.call_timeout),
+                DatabaseThread("elihu-sqlite-reader", partial(_reader_connection, self._path, self._config), self._config.call_timeout),
+            )
+            for thread in self._threads:
+                thread.start()
+        if not self._connected:
+            await self._write("open", migrations.version)
+            self._connected = True
 
     async def close(self) -> None:
         """Finish the calls made so far, disconnect and let go of the locks. Safe to call twice, and before ``open``."""
-        await self._reader.close()
-        await self._writer.close()
+        for thread in self._leave():
+            await thread.close()
         self._locks.close()
 
     def abandon(self) -> None:
-        self._reader.abandon()
-        self._writer.abandon()
+        """As ``close``, without waiting: the loop is no more."""
+        for thread in self._leave():
+            thread.abandon()
         self._locks.close()
 
     async def schema_version(self) -> int:
         return await self._write("schema_version", migrations.version)
 
     async def migrate(self) -> list[int]:
-        return await self._call(self._writer, "migrate", migrations.migrate, deadline=False)
+        return await self._call(self._open_threads().writer, "migrate", migrations.migrate, deadline=False)
 
     async def check_schema(self) -> None:
-        await self._call(self._writer, "check_schema", migrations.check, deadline=False)
+        await self._call(self._open_threads().writer, "check_schema", migrations.check, deadline=False)
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         return await self._write("insert", insert.insert, jobs) if jobs else []
@@ -179,8 +195,16 @@ class SqliteEngine:
         return await self._read("nodes", members.nodes, self._locks)
 
     def notifier(self) -> Notifier:
-        """A notifier of the open engine."""
-        return SqliteNotifier(self._writer)
+        return SqliteNotifier(lambda: self._open_threads().writer)
+
+    def _open_threads(self) -> _Threads:
+        if self._threads is None:
+            raise DatabaseUnavailable("expected an open engine, got one that was never opened or is closed")
+        return self._threads
+
+    def _leave(self) -> Sequence[DatabaseThread]:
+        threads, self._threads, self._connected = self._threads, None, False
+        return threads or ()
 
     async def _bulk(self, name: str, verb: changes.BulkVerb, where: JobFilter) -> Touched:
         """Piece after piece, each with its own deadline; between two of them others' calls have their turn."""
@@ -191,10 +215,10 @@ class SqliteEngine:
         return touched
 
     async def _write(self, verb: str, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._call(self._writer, verb, lambda session: work(session, *args, **kwargs))
+        return await self._call(self._open_threads().writer, verb, lambda session: work(session, *args, **kwargs))
 
     async def _read(self, verb: str, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._call(self._reader, verb, lambda session: work(session, *args, **kwargs))
+        return await self._call(self._open_threads().reader, verb, lambda session: work(session, *args, **kwargs))
 
     async def _call(self, thread: DatabaseThread, verb: str, work: Callable[[Session], T], *, deadline: bool = True) -> T:
         if EngineCalled not in self._bus:

@@ -10,6 +10,7 @@ from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
 from elihu.engines.sqlite.thread import Session
+from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunResult
 
 _PLAIN: Final = statement("ending_plain")
@@ -24,12 +25,15 @@ _ACK: Final = statement("exchange_ack")
 _CLAIMS: Final = statement("exchange_claims")
 _FETCH: Final = statement("exchange_fetch")
 _VERDICTS: Final = statement("verdicts")
+_SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED = map(
+    Claim._fields.index, ("scheduled_at", "inserted_at", "started_at", "tags", "awaited")
+)
 
 
 def exchange(
     session: Session, node: str, queue: str, free: int, acks: Sequence[Ack], after: Position | None, exclude: Sequence[str]
 ) -> Exchange:
-    """Write the ends, then claim: a job given back here can be claimed here."""
+    """Write the ends, then claim: a job given back here can be claimed here. ``now`` joins the parameters with the first answer."""
     where: dict[str, Any] = {
         "node": node,
         "queue": queue,
@@ -42,8 +46,11 @@ def exchange(
     if not acks and (free <= 0 or not session.row(_PEEK, where)[0]):
         return Exchange([], [])
     with session.write():
-        (where["now"],) = session.row(CLOCK)
         acked = _acknowledge(session, where, acks) if acks else []
+        if not acks:
+            (where["now"],) = session.row(CLOCK)
+        if ACTIVE and acks:
+            reach("inside acknowledge")
         claims = _claim(session, where) if free > 0 else []
     return Exchange(acked, claims)
 
@@ -61,7 +68,7 @@ def _acknowledge(session: Session, where: dict[str, Any], acks: Sequence[Ack]) -
         session.execute(_PLAIN, {"done": dump(plain), "node": where["node"]})
     for portion in portions(other):
         session.execute(with_rows(_OTHER, len(portion), _WIDTH), flat(portion))
-    (written,) = session.row(_WRITTEN, where)
+    where["now"], written = session.row(_WRITTEN)
     if other:
         session.execute(_HISTORY, where)
     session.execute(_ACK, where)
@@ -82,24 +89,11 @@ def _claim(session: Session, where: dict[str, Any]) -> list[Claim]:
     return [_claim_from(row, started_at) for row in rows]
 
 
-def _claim_from(row: Sequence[Any], started_at: datetime) -> Claim:
-    """A row of ``exchange_claims.sql``."""
-    id_, claim, task, args, attempt, max_attempts, orphans, priority, scheduled, inserted, tags, options, meta, unique_key, awaited = row
-    return Claim(
-        id=id_,
-        claim=claim,
-        task=task,
-        args=args,
-        attempt=attempt,
-        max_attempts=max_attempts,
-        orphans=orphans,
-        priority=priority,
-        scheduled_at=moment(scheduled / MICROSECONDS),
-        inserted_at=moment(inserted / MICROSECONDS),
-        started_at=started_at,
-        tags=() if tags == "[]" else tuple(json.loads(tags)),
-        options=options,
-        meta=meta,
-        unique_key=unique_key,
-        awaited=bool(awaited),
-    )
+def _claim_from(row: list[Any], started_at: datetime) -> Claim:
+    """A row of ``exchange_claims.sql``, whose columns are those of ``Claim``."""
+    row[_SCHEDULED_AT] = moment(row[_SCHEDULED_AT] / MICROSECONDS)
+    row[_INSERTED_AT] = moment(row[_INSERTED_AT] / MICROSECONDS)
+    row[_STARTED_AT] = started_at
+    row[_TAGS] = tuple(json.loads(row[_TAGS])) if row[_TAGS] != "[]" else ()
+    row[_AWAITED] = bool(row[_AWAITED])
+    return Claim._make(row)

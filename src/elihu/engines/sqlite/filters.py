@@ -35,14 +35,10 @@ def where(filter_: JobFilter, states: Collection[JobState] = frozenset(JobState)
         allowed = getattr(filter_, field)
         if allowed is not None:
             pieces.append(piece)
-            values[field] = dump(_storable(allowed) if field == "ids" else list(allowed))
+            values[field] = dump(allowed)
     return Where(" AND ".join(pieces), values)
 
 
 def is_storable(id_: int) -> bool:
     """Whether a job can have this id at all."""
     return SMALLEST_ID <= id_ <= LARGEST_ID
-
-
-def _storable(ids: Collection[int]) -> list[int]:
-    return sorted({id_ for id_ in ids if is_storable(id_)})

@@ -10,17 +10,19 @@ class SqliteNotifier:
     """Delivers ``CHANGED`` when another connection has written. It asks in the idle moments of the engine's own connection, so
     that what the engine writes itself is no news."""
 
-    def __init__(self, thread: DatabaseThread) -> None:
-        self._thread = thread
+    def __init__(self, writer: Callable[[], DatabaseThread]) -> None:
+        self._writer = writer
+        self._thread: DatabaseThread | None = None
         self._deliver: Callable[[Signal], None] | None = None
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
         self._deliver = deliver
+        self._thread = self._writer()
         await self._thread.watch(self._changed)
 
     async def stop(self) -> None:
-        if self._deliver is not None:
-            self._deliver = None
+        self._deliver = None
+        if self._thread is not None:
             self._thread.unwatch(self._changed)
 
     async def probe(self) -> bool:

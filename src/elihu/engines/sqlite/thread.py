@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -31,6 +32,8 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 LOOK: Final = 0.05
 """Seconds between two looks at whether another connection wrote: an idle node starts another process's job within a tenth of a second."""
+CHECK: Final = 1.0
+"""Seconds between two looks at whether the path still names the file that is open: what is written to one that was removed is lost."""
 FORK_PATIENCE: Final = 2.0
 """Seconds for which a fork waits for the call that is being worked on."""
 
@@ -93,7 +96,10 @@ class Call:
 
 
 class DatabaseThread:
-    """Executes calls on the connection that ``connect`` makes; ``timeout`` is each call's deadline in seconds."""
+    """Executes calls of one event loop on the connection that ``connect`` makes; ``timeout`` is each call's deadline in seconds.
+
+    It lives once: after its end an engine that is opened again makes another.
+    """
 
     def __init__(self, name: str, connect: Callable[[], sqlite3.Connection], timeout: float) -> None:
         self._name = name
@@ -103,6 +109,8 @@ class DatabaseThread:
         self._answers: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._delivering = False
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[Path, os.stat_result] | None = None
+        self._check_due = 0.0
         self._current: Call | None = None
         self._interrupting = threading.Lock()
         self._working = threading.Lock()
@@ -114,9 +122,7 @@ class DatabaseThread:
         self._ended: asyncio.Future[None] | None = None
 
     def start(self) -> None:
-        """Begin to take calls of the running event loop. Safe to call twice."""
-        if self._loop is not None:
-            return
+        """Begin to take calls of the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         _threads.add(self)
@@ -126,7 +132,7 @@ class DatabaseThread:
         """What ``work`` returns in the thread. Raises what it raises, in the terms of every engine."""
         loop = self._loop
         if loop is None:
-            raise DatabaseUnavailable("expected an open engine, got one that was never opened or is closed")
+            raise DatabaseUnavailable("expected an open engine, got one that is closed")
         future: asyncio.Future[T] = loop.create_future()
         call = Call(work, future)
         timer = loop.call_later(self._timeout, self._expire, call) if deadline else None
@@ -154,11 +160,12 @@ class DatabaseThread:
 
     def abandon(self) -> None:
         """Let the thread finish its calls, close the connection and end, without waiting for it: the loop is no more."""
-        self._loop = self._watch = None
+        self._loop = None
+        self._watchers = ()
         self._queue.put(None)
 
     async def close(self) -> None:
-        """Finish the calls made so far and close the connection. Safe to call twice, and before ``start``."""
+        """Finish the calls made so far and close the connection. Safe to call twice."""
         loop, self._loop = self._loop, None
         if loop is None or self._ended is None:
             return
@@ -223,8 +230,13 @@ class DatabaseThread:
                         self._tell(loop, changed)
 
     def _begin(self, call: Call) -> Session:
+        if self._file is not None and time.monotonic() >= self._check_due:
+            self._check_due = time.monotonic() + CHECK
+            if not _is_there(*self._file):
+                self._disconnect()
         if self._connection is None:
             self._connection = self._connect()
+            self._file = _file_of(self._connection)
         with self._interrupting:
             self._current = call
         return Session(self._connection, call)
@@ -279,6 +291,22 @@ class DatabaseThread:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _file_of(connection: sqlite3.Connection) -> tuple[Path, os.stat_result] | None:
+    """The path of the connection's file, and the file that it names now; None for a database without one."""
+    path: str = connection.execute("PRAGMA database_list").fetchone()[2]
+    try:
+        return (Path(path), Path(path).stat()) if path else None
+    except FileNotFoundError:
+        return None
+
+
+def _is_there(path: Path, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), file)
+    except FileNotFoundError:
+        return False
 
 
 def _version(connection: sqlite3.Connection) -> tuple[sqlite3.Connection, int]:

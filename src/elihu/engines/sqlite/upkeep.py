@@ -10,6 +10,7 @@ from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump
 from elihu.engines.sqlite.thread import Session
+from elihu.failpoints import ACTIVE, reach
 from elihu.job import Intent, JobState
 
 _DUE: Final = statement("stage_due")
@@ -40,6 +41,8 @@ def stage(session: Session, limit: int) -> dict[str, int]:
             due = {"now": session.row(CLOCK)[0], "limit": limit}
             staged = dict(session.rows(_DUE, due))
             session.execute(_STAGE, due)
+            if ACTIVE and staged:
+                reach("inside staging")
     ready = {queue for (queue,) in session.rows(_READY)}
     return dict.fromkeys(ready, 0) | staged
 
@@ -59,6 +62,8 @@ def rescue(session: Session, limit: int) -> list[Rescued]:
 def _rescue(session: Session, ids: str) -> list[Rescued]:
     now = session.row(CLOCK)[0]
     session.execute(_RESCUE_HISTORY, {"ids": ids, "now": now})
+    if ACTIVE:
+        reach("inside rescue")
     session.execute(_RESCUE, {"ids": ids, "now": now})
     return [Rescued(id_, queue, JobState(state), bool(awaited)) for id_, queue, state, awaited in session.rows(_RESCUED, {"ids": ids})]
 

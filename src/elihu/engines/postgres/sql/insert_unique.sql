@@ -11,7 +11,8 @@ WITH src AS MATERIALIZED (
       $9::timestamptz[], $10::float8[], $11::boolean[], $12::bytea[], $13::smallint[], $14::float8[])
     WITH ORDINALITY AS a(task, queue, priority, max_attempts, args, options, meta, tags, run_at, delay, hold, digest, scope, period, ord)
 ), ins AS (
-  INSERT INTO elihu.job (id, state, task, queue, priority, max_attempts, args, options, meta, tags, scheduled_at, unique_key, unique_scope, keep_until)
+  INSERT INTO elihu.job (id, state, task, queue, priority, max_attempts, args, options, meta, tags, scheduled_at,
+    unique_key, unique_scope, keep_until)
   SELECT s.id,
     CASE WHEN s.hold THEN 'suspended' WHEN s.at > now() THEN 'scheduled' ELSE 'available' END,
     s.task, s.queue, s.priority, s.max_attempts, s.args::json, s.options::json, s.meta::json,

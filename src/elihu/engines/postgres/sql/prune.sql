@@ -1,5 +1,5 @@
--- Remove at most $2 jobs that finished more than $1 seconds ago, oldest first, with their runs. The filter names the state as a constant: only so
--- does the partial index job_finished apply.
+-- Remove at most $2 jobs that finished more than $1 seconds ago, oldest first, with their runs. The filter names the state as a constant:
+-- only so does the partial index job_finished apply.
 WITH gone AS (
   DELETE FROM elihu.job
   WHERE id = ANY(ARRAY(

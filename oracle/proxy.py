@@ -1,0 +1,115 @@
+"""A TCP proxy on 127.0.0.1 that can be told to behave as bad networks do."""
+
+import asyncio
+import contextlib
+import socket
+from typing import Final, Self
+from urllib.parse import urlsplit, urlunsplit
+
+HOST: Final = "127.0.0.1"
+CHUNK: Final = 65_536
+
+
+class Proxy:
+    """Passes bytes between clients and ``host:port``.
+
+    ``stalled``: nothing is passed on and nothing closed, and all of it arrives when that ends. ``delay``: each piece is late by so many
+    seconds. ``swallow()``: the next answer of the server is lost, and with it all that would follow on that connection.
+    ``drop()``: every connection is cut.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname
+        assert parts.port
+        self._parts = parts
+        self._target = parts.hostname, parts.port
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._to_swallow = 0
+        self.swallowed = 0
+        self.delay = 0.0
+
+    @property
+    def url(self) -> str:
+        """The URL of the same database, through this proxy."""
+        assert self._server
+        port = self._server.sockets[0].getsockname()[1]
+        return urlunsplit(self._parts._replace(netloc=f"{self._parts.username}@{HOST}:{port}"))
+
+    @property
+    def stalled(self) -> bool:
+        return not self._flowing.is_set()
+
+    @stalled.setter
+    def stalled(self, stalled: bool) -> None:
+        if stalled:
+            self._flowing.clear()
+        else:
+            self._flowing.set()
+
+    def swallow(self) -> None:
+        self._to_swallow += 1
+
+    def drop(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        assert self._server
+        self._server.close()
+        self.drop()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._pumps.add(task)
+        task.add_done_callback(self._pumps.discard)
+        self._open.add(writer)
+        try:
+            await self._flowing.wait()
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            self._open.discard(writer)
+            writer.transport.abort()
+            return
+        for each in (writer, far_writer):
+            each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._open.add(far_writer)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, far_writer, answers=False))
+                group.create_task(self._pump(far_reader, writer, answers=True))
+        except* (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            for each in (writer, far_writer):
+                self._open.discard(each)
+                with contextlib.suppress(OSError):
+                    each.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+        lost = False
+        while data := await reader.read(CHUNK):
+            if answers and self._to_swallow and not lost:
+                self._to_swallow -= 1
+                self.swallowed += 1
+                lost = True
+            if lost:
+                continue
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError

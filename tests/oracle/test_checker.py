@@ -1,0 +1,196 @@
+"""The checker finds each kind of broken promise in evidence made by hand, and nothing in evidence of a good run."""
+
+from dataclasses import replace
+
+import pytest
+
+from oracle.checker import Findings, check, first_runs_after
+from oracle.evidence import Attempt, Burial, Change, Evidence, Harm, Injury, Recovery, StoredJob, StoredRun
+
+A, B = "node-a", "node-b"
+PIDS = {A: 1, B: 2}
+
+
+def good() -> Evidence:
+    """Job 1 completed by node A in its first attempt."""
+    return Evidence(
+        intended={"x"},
+        acknowledged=[("x", 1)],
+        jobs=[StoredJob(1, "x", "completed", 1, None)],
+        changes=[
+            Change(1, None, "available", 0, 0, None, 10.0),
+            Change(1, "available", "executing", 0, 1, A, 11.0),
+            Change(1, "executing", "completed", 1, 1, A, 13.0),
+        ],
+        attempts=[Attempt(1, 1, "x", 1, A, 11.1, 12.9)],
+        effects=[(1, 1, "x")],
+        nodes=PIDS,
+    )
+
+
+def twice(*injuries: Injury) -> Evidence:
+    """Node A dies in the first attempt after its effect, node B completes the job in the second."""
+    return Evidence(
+        intended={"x"},
+        acknowledged=[("x", 1)],
+        jobs=[StoredJob(1, "x", "completed", 2, None)],
+        runs=[StoredRun(1, 1, "orphaned", A)],
+        changes=[
+            Change(1, None, "available", 0, 0, None, 10.0),
+            Change(1, "available", "executing", 0, 1, A, 11.0),
+            Change(1, "executing", "available", 1, 1, A, 20.0),
+            Change(1, "available", "executing", 1, 2, B, 21.0),
+            Change(1, "executing", "completed", 2, 2, B, 23.0),
+        ],
+        attempts=[Attempt(1, 1, "x", 1, A, 11.1, None), Attempt(1, 2, "x", 2, B, 21.1, 22.9)],
+        effects=[(1, 1, "x"), (1, 2, "x")],
+        nodes=PIDS,
+        injuries=list(injuries),
+    )
+
+
+KILLED = Injury(Harm.KILL, 1, 12.0)
+
+
+def kinds(evidence: Evidence) -> set[str]:
+    return set(check(evidence).broken())
+
+
+def test_a_good_run_has_no_findings():
+    findings = check(good())
+    assert findings == Findings(jobs=1)
+
+
+def test_a_job_acknowledged_and_not_there_is_lost():
+    assert check(replace(good(), jobs=[], changes=[], attempts=[], effects=[])).lost == ["job 1 (x) was acknowledged and is not there"]
+
+
+@pytest.mark.parametrize("state", ["available", "executing", "retryable", "scheduled", "suspended"])
+def test_a_job_that_has_not_ended_is_lost(state: str):
+    assert check(replace(good(), jobs=[StoredJob(1, "x", state, 1, None)])).lost == [f"job 1 (x) is {state} in the end"]
+
+
+@pytest.mark.parametrize("state", ["discarded", "cancelled"])
+def test_an_end_that_nobody_asked_for_is_a_loss(state: str):
+    assert "lost" in kinds(replace(good(), jobs=[StoredJob(1, "x", state, 1, "boom")]))
+
+
+def test_a_discard_is_no_loss_where_its_nodes_were_killed():
+    evidence = twice(KILLED)
+    evidence.jobs = [StoredJob(1, "x", "discarded", 1, "orphaned")]
+    evidence.changes = [*evidence.changes[:2], Change(1, "executing", "discarded", 1, 1, A, 20.0)]
+    evidence.attempts, evidence.effects = evidence.attempts[:1], evidence.effects[:1]
+    findings = check(evidence)
+    assert not findings.broken()
+    assert len(findings.discarded) == 1
+    evidence.injuries = []
+    assert "lost" in kinds(evidence)
+
+
+def test_a_job_completed_without_its_effect_is_lost():
+    assert kinds(replace(good(), effects=[])) == {"lost"}
+
+
+def test_what_was_not_acknowledged_may_be_missing():
+    assert not kinds(Evidence(intended={"x"}))
+
+
+def test_what_nobody_intended_is_a_phantom():
+    assert check(replace(good(), intended=set(), acknowledged=[])).phantom == ["job 1 (x) was never intended"]
+
+
+def test_one_intent_stored_twice_is_a_phantom():
+    evidence = good()
+    evidence.jobs.append(StoredJob(2, "x", "completed", 1, None))
+    evidence.effects.append((2, 1, "x"))
+    assert check(evidence).phantom == ["x is stored 2 times"]
+
+
+def test_an_attempt_of_a_job_that_is_not_stored_is_a_phantom():
+    evidence = good()
+    evidence.attempts.append(Attempt(9, 1, "y", 1, A, 1.0, 2.0))
+    assert "phantom" in kinds(evidence)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(1, "completed", "executing", 1, 2, B, 14.0),
+        Change(1, "completed", "discarded", 1, 1, A, 14.0),
+        Change(1, "executing", "completed", 1, 1, A, 14.0),
+        Change(1, "completed", "available", 1, 0, A, 14.0),
+        Change(2, None, "executing", 0, 1, A, 14.0),
+    ],
+)
+def test_a_change_where_no_way_leads_is_illegal(change: Change):
+    evidence = good()
+    evidence.changes.append(change)
+    assert "illegal" in kinds(evidence)
+
+
+def test_a_claim_that_never_ended():
+    evidence = good()
+    evidence.changes.pop()
+    assert "claim 1.1 ended 0 times" in check(evidence).double
+
+
+def test_a_claim_that_ended_twice():
+    evidence = good()
+    evidence.changes.append(evidence.changes[-1])
+    assert "claim 1.1 ended 2 times" in check(evidence).double
+
+
+def test_an_end_that_is_not_on_record():
+    evidence = twice(KILLED)
+    evidence.runs = []
+    assert "the end of claim 1.1 is not on record" in check(evidence).double
+
+
+def test_a_completion_before_its_attempt_ended_is_another_claims():
+    evidence = good()
+    evidence.attempts = [Attempt(1, 1, "x", 1, A, 11.1, 13.5)]
+    assert check(evidence).double == ["attempt 1.1 was written completed before it ended"]
+
+
+def test_a_second_run_after_a_kill_is_explained():
+    findings = check(twice(KILLED))
+    assert not findings.broken()
+    assert findings.explained == 1
+
+
+def test_a_second_run_without_an_injury_is_not():
+    assert kinds(twice()) == {"overlap", "unexplained"}
+
+
+def test_an_injury_of_another_process_explains_nothing():
+    assert "unexplained" in kinds(twice(Injury(Harm.KILL, 7, 12.0)))
+
+
+def test_an_injury_that_came_later_explains_nothing():
+    assert "unexplained" in kinds(twice(Injury(Harm.KILL, 1, 30.0)))
+
+
+def test_two_attempts_at_once_are_excused_where_the_older_was_frozen():
+    evidence = twice(Injury(Harm.FREEZE, 1, 12.0))
+    evidence.attempts[0] = evidence.attempts[0]._replace(end=40.0)
+    assert not kinds(evidence)
+    evidence.injuries = [Injury(Harm.FREEZE, 2, 12.0)]
+    assert "overlap" in kinds(evidence)
+
+
+def test_a_living_node_that_was_buried():
+    assert "buried" in kinds(replace(good(), burials=[Burial(B, 20.0)]))
+    assert "buried" not in kinds(replace(good(), burials=[Burial(B, 20.0)], injuries=[Injury(Harm.KILL, 2, 5.0)]))
+
+
+def test_what_took_too_long_is_late_and_the_slowest_is_told():
+    findings = check(replace(good(), recoveries=[Recovery("a job", 4.0, 5.0), Recovery("a leader", 13.0, 12.0)]))
+    assert findings.late == ["a leader: 13.0 s, bound 12 s"]
+    assert findings.slowest == 13.0
+
+
+def test_the_first_run_after_a_kill_is_timed():
+    ((job_id, seconds),) = first_runs_after(twice(KILLED), {Harm.KILL})
+    assert job_id == 1
+    assert seconds == pytest.approx(9.1)
+    assert first_runs_after(twice(), {Harm.KILL}) == []

@@ -1,0 +1,66 @@
+"""The quickest experiments: broken builds are found out, and on the true build nothing is found. ``script/faults`` runs all of them."""
+
+import os
+
+import pytest
+
+from elihu.testing.postgres import PostgresServer
+from oracle.mutants import MUTANTS
+from oracle.scenario import Result, Scenario, Size, perform
+from oracle.scenarios import SCENARIOS
+from oracle.scenarios.safeguards import BY_MUTANT
+
+SEED = int(os.environ.get("ELIHU_TEST_SEED", "1"))
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, engine: str) -> PostgresServer | None:
+    return request.getfixturevalue("postgres_server") if engine == "postgres" else None
+
+
+async def quickly(scenario: Scenario, engine: str, server: PostgresServer | None, mutant: str | None = None) -> Result:
+    return await perform(scenario, engine, seed=SEED, size=Size(quick=True), server=server, mutant=mutant, keep=False)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "engine", "kind"),
+    [
+        ("unique index dropped", "sqlite", "phantom"),
+        ("unique index dropped", "postgres", "phantom"),
+        ("announcement before commit, no polling", "postgres", "lost"),
+        ("guard without the claim", "sqlite", "double"),
+        ("guard without the claim", "postgres", "double"),
+    ],
+)
+async def test_a_broken_build_is_found_out(mutant: str, engine: str, kind: str, server: PostgresServer | None):
+    result = await quickly(BY_MUTANT[mutant], engine, server, mutant)
+    assert kind in result.findings.broken()
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        ("unique jobs from many sides", "sqlite"),
+        ("unique jobs from many sides", "postgres"),
+        ("announcements without polling", "postgres"),
+        ("acknowledgements delivered twice", "postgres"),
+        ("producers killed around their commit", "sqlite"),
+        ("producers killed around their commit", "postgres"),
+        ("nodes killed", "sqlite"),
+        ("nodes killed", "postgres"),
+        ("listening connection cut", "postgres"),
+        ("dies: inside acknowledge", "sqlite"),
+    ],
+)
+async def test_every_promise_is_kept(name: str, engine: str, server: PostgresServer | None):
+    result = await quickly(BY_NAME[name], engine, server)
+    assert result.findings.broken() == {}
+    assert result.findings.jobs
+
+
+def test_every_mutant_has_an_experiment_on_each_engine_that_has_its_safeguard():
+    assert BY_MUTANT.keys() == MUTANTS.keys()
+    for name, mutant in MUTANTS.items():
+        assert set(mutant.engines) <= set(BY_MUTANT[name].engines)
+        assert (len(mutant.engines) == 2) == (not mutant.why_not)
