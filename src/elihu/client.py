@@ -32,16 +32,16 @@ class Client:
     def announcer(self) -> Announcer:
         return self._announcer
 
-    async def connect(self) -> Engine:
-        """The engine, opened, whatever tables are there."""
+    async def connect(self, *, make: bool = True) -> Engine:
+        """The engine, opened, whatever tables are there; without ``make`` an SQLite file that is absent is not made."""
         async with self._opening:
-            await self._engine.open()
+            await self._engine.open(make=make)
         return self._engine
 
     async def ready(self, *, make: bool = False) -> Engine:
         """The engine, opened and with its tables checked; with ``make`` those that an SQLite file lacks are made."""
         if not self._ready:
-            engine = await self.connect()
+            engine = await self.connect(make=make)
             if not make and await engine.schema_version() == 0:
                 raise SchemaOutdated(f'{self._database}: expected the tables of Elihu, got none: run "elihu migrate"')
             await engine.check_schema()

@@ -196,6 +196,16 @@ class Engines(RuleBasedStateMachine):
         self.claims = [known for known in self.claims if known not in stale[2:]]
         self.enlist()
 
+    @rule(pick=picks, queue=queues, times=st.integers(1, 3))
+    def die_again_and_again(self, pick: int, queue: str, times: int) -> None:
+        for _ in range(times):
+            self.time_passes(100)
+            self.both_are_alike_and_every_change_is_legal()
+            self.fetch(queue, pick, ())
+            self.both_are_alike_and_every_change_is_legal()
+            self.die(pick, 100)
+            self.both_are_alike_and_every_change_is_legal()
+
     @rule(limit=st.sampled_from([1, 100]))
     def rescue(self, limit: int) -> None:
         async def act(side: Side) -> set[tuple[int, str, JobState]]:

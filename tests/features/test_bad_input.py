@@ -346,6 +346,7 @@ async def test_absent_tables(database_url: str):
         with pytest.raises(SchemaOutdated, match=r"run .?elihu migrate"):
             await verb(app)
     if database_url.startswith("sqlite"):
+        assert not Path(database_url.removeprefix("sqlite:///")).exists()
         assert (await app.aenqueue(NewJob(task="t"))).id == 1
         assert await app.jobs.count() == 1
     else:

@@ -1,6 +1,12 @@
 """Jobs that run: from enqueue to the row that says how it ended."""
 
+import asyncio
+import time
+
+import pytest
+
 from elihu import Elihu, JobState, RunResult
+from elihu.runtime import node as node_module
 from elihu.telemetry.events import JobStopped
 from tests.support import Seen
 
@@ -24,3 +30,22 @@ async def test_async_and_thread_tasks_complete(app: Elihu, seen: Seen):
         stored = await app.jobs.get(job.id)
         assert (stored.state, stored.attempt, stored.finished_at is not None) == (JobState.COMPLETED, 1, True)
         assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.COMPLETED]
+
+
+async def test_a_hurried_stop_does_not_wait_for_a_silent_database(app: Elihu, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(node_module, "HURRY", 0.1)
+    resigning = asyncio.Event()
+
+    async def never_answer(node: str) -> bool:
+        resigning.set()
+        await asyncio.Event().wait()
+        return True
+
+    async with app.running() as node:
+        monkeypatch.setattr(node.engine, "resign", never_answer)
+        began = time.monotonic()
+        stop = asyncio.create_task(node.stop())
+        await resigning.wait()
+        node.hurry()
+        await stop
+        assert time.monotonic() - began < 5

@@ -8,7 +8,7 @@ from typing import IO, Any, Final
 import click
 
 from elihu.cli.options import shared
-from elihu.errors import ElihuError
+from elihu.errors import ElihuError, InvalidOption
 
 COMMANDS: Final = {
     "up": ("elihu.cli.serve", "Bring the tables up to date, then run a node."),
@@ -53,6 +53,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except InvalidOption as error:
+            raise click.UsageError(str(error)) from error
         except ElihuError as error:
             raise Failure(str(error)) from error
 

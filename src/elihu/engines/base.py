@@ -191,7 +191,10 @@ class Engine(Protocol):
 
     name: str
 
-    async def open(self) -> None: ...
+    async def open(self, *, make: bool = True) -> None:
+        """Connect. Without ``make`` an SQLite file that is not there is not made: ``SchemaOutdated``."""
+        ...
+
     async def close(self) -> None: ...
     def abandon(self) -> None:
         """Let go of threads and connections without waiting: the loop has ended and nobody closed the engine."""

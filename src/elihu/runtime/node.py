@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from elihu.clock import Clock
 from elihu.config import Config
@@ -31,6 +31,9 @@ from elihu.runtime.threads import Threads
 from elihu.task import Registry
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import NodeReborn, NodeStarted, NodeStopped
+
+HURRY: Final = 5.0
+"""Seconds that a hurried stop gives to writing what it can."""
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -56,6 +59,8 @@ class Node:
         self._clock = clock
         self._stack: contextlib.AsyncExitStack | None = None
         self._stop_now = asyncio.Event()
+        self._give_up_at: float | None = None
+        self._deadline: asyncio.Timeout | None = None
         self.engine = engine_for(config, bus)
         self.scope = Scope(config, self.engine, bus, clock, Identity(""), Announcer(self.engine, hub))
         self.leader = Leader(self.scope)
@@ -95,17 +100,17 @@ class Node:
             await self.engine.open()
             stack.push_async_callback(self.engine.close)
             await self.engine.check_schema()
-            stack.push_async_callback(self.scope.announcer.close)
+            stack.push_async_callback(self._bounded, self.scope.announcer.close)
             liveness = self._liveness()
-            stack.push_async_callback(liveness.stop)
+            stack.push_async_callback(self._bounded, liveness.stop)
             self.scope.identity.node = await liveness.start()
             stack.callback(self._hub.join(self._receive))
             for service in self.services:
-                stack.push_async_callback(service.stop)
+                stack.push_async_callback(self._bounded, service.stop)
                 await service.start()
             stack.callback(self._threads.close)
             state = await stack.enter_async_context(self._program.lifespan()) if self._program.lifespan else None
-            stack.push_async_callback(self._stop_producers)
+            stack.push_async_callback(self._bounded, self._stop_producers)
             for producer in self.producers:
                 producer.state = state
                 await producer.start()
@@ -127,6 +132,20 @@ class Node:
     def hurry(self) -> None:
         """Let a stop that is under way, or the next one, wait for no running job."""
         self._stop_now.set()
+        if self._give_up_at is None:
+            self._give_up_at = asyncio.get_running_loop().time() + HURRY
+            if self._deadline is not None:
+                self._deadline.reschedule(self._give_up_at)
+
+    async def _bounded(self, stop: Callable[[], Awaitable[None]]) -> None:
+        """Stop one part; once there is hurry, what a silent database holds up is left as it is."""
+        try:
+            async with asyncio.timeout_at(self._give_up_at) as self._deadline:
+                await stop()
+        except TimeoutError:
+            logger.warning("stopped without the database's answer: other nodes will rescue what could not be written")
+        finally:
+            self._deadline = None
 
     def _poll(self) -> float:
         return self._config.poll if self.listener.works else self._config.poll_fallback

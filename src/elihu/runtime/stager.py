@@ -35,6 +35,7 @@ class Stager(Service):
 
     async def _report_unserved(self, queues: dict[str, int]) -> None:
         now = self.scope.clock.monotonic()
+        self._looked_up = {queue: until for queue, until in self._looked_up.items() if until > now}
         ask = {queue for queue in queues if now >= self._looked_up.get(queue, now)}
         if not ask:
             return

@@ -28,7 +28,7 @@ class Calls:
         self._connections = Connections(config.database_url, config.connections)
         self._sql = Queries(config.schema)
 
-    async def open(self) -> None:
+    async def open(self, *, make: bool = True) -> None:
         """Connect. Raises ``ConfigError``, ``DatabaseUnavailable`` or ``DatabaseTimeout``."""
         await self._connections.open(self._config.call_timeout)
 

@@ -33,7 +33,7 @@ from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.thread import DatabaseThread, Session
-from elihu.errors import DatabaseUnavailable
+from elihu.errors import DatabaseUnavailable, SchemaOutdated
 from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
@@ -67,8 +67,13 @@ class SqliteEngine:
         self._threads: _Threads | None = None
         self._connected = False
 
-    async def open(self) -> None:
-        """Connect, and make the file where there is none. Safe to call twice. Raises ``ConfigError`` where it is no SQLite database."""
+    async def open(self, *, make: bool = True) -> None:
+        """Connect, and with ``make`` make the file where there is none. Safe to call twice.
+
+        Raises ``ConfigError`` where it is no SQLite database, and ``SchemaOutdated`` where nothing is there and nothing is to be made.
+        """
+        if not make and not self._path.exists():
+            raise SchemaOutdated(f'{self._path}: expected a database with the tables of Elihu, got none: run "elihu migrate"')
         if self._threads is None:
             self._threads = _Threads(
                 DatabaseThread("elihu-sqlite-writer", partial(_writer_connection, self._path, self._config), self._config.call_timeout),
