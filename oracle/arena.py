@@ -1,6 +1,7 @@
 """One experiment: a database with a recorder, the processes at work on it, what was done to them, and the verdict."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -329,13 +330,14 @@ class Arena:
         return worker
 
     async def ready(self, worker: Worker) -> None:
-        """Return when the process says that it works. Raises ``Missed``."""
+        """Return when the process says that it works, or has killed itself before that. Raises ``Missed``."""
         assert worker.process.stdout
-        try:
+        line = b""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY):
                 line = await worker.process.stdout.readline()
-        except TimeoutError:
-            line = b""
+                if not line:
+                    await worker.process.wait()
         if line.strip() != b"ready" and worker.process.returncode != -signal.SIGKILL:
             raise Missed(
                 f"expected process {worker.pid} to work within {READY:g} s; it says:\n{worker.log.read_text(errors='replace')[-2_000:]}"

@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 from math import inf
 
 from elihu.job import FINISHED, TRANSITIONS, JobState
-from oracle.evidence import Attempt, Change, Evidence, Harm, Injury, Recovery, StoredJob
+from oracle.evidence import Attempt, Burial, Change, Evidence, Harm, Injury, Recovery, StoredJob
 
 FIRST_STATES = frozenset({JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE})
 CLOCKS = 0.02
@@ -71,9 +71,7 @@ def check(evidence: Evidence) -> Findings:
     findings.overlap = _overlaps(evidence)
     findings.explained, findings.unexplained = _duplicates(evidence, effects, changes)
     findings.buried = [
-        f"node {burial.dead} was taken for dead at {burial.at:.3f} and lived"
-        for burial in evidence.burials
-        if not _injured(evidence.injuries, evidence.nodes.get(burial.dead), before=burial.at + NOTICED)
+        f"node {each.dead} was taken for dead at {each.at:.3f} and lived" for each in evidence.burials if _lived(evidence, each)
     ]
     findings.late = [
         f"{late.what}: {late.seconds:.1f} s, bound {late.bound:g} s" for late in evidence.recoveries if late.seconds > late.bound
@@ -223,6 +221,15 @@ def _duplicates(evidence: Evidence, effects: dict[int, list[int]], changes: dict
             else:
                 unexplained.append(f"job {job_id} had its effect in attempt {claim} and again, and nothing was done to that node")
     return explained, unexplained
+
+
+def _lived(evidence: Evidence, burial: Burial) -> bool:
+    """Whether nothing had been done to a buried node. One that never said who it was is one of those killed before they could."""
+    before = burial.at + NOTICED
+    if burial.dead in evidence.nodes:
+        return not _injured(evidence.injuries, evidence.nodes[burial.dead], before=before)
+    named = set(evidence.nodes.values())
+    return not any(each.harm in {Harm.KILL, Harm.DIED} and each.pid not in named and each.at <= before for each in evidence.injuries)
 
 
 def _pids(evidence: Evidence) -> dict[tuple[int, int], int]:

@@ -47,6 +47,8 @@ ENDINGS = (
     Ending(RunResult.COMPLETED, JobState.COMPLETED, value='{"kept": 1}'),
     Ending(RunResult.COMPLETED, JobState.COMPLETED, log="a line"),
     Ending(RunResult.FAILED, JobState.RETRYABLE, delay=FAR, error="boom"),
+    Ending(RunResult.FAILED, JobState.RETRYABLE, delay=FAR, error="boom", log="a line"),
+    Ending(RunResult.FAILED, JobState.RETRYABLE, delay=FAR),
     Ending(RunResult.FAILED, JobState.DISCARDED, error="boom"),
     Ending(RunResult.CANCELLED, JobState.CANCELLED),
     Ending(RunResult.SNOOZED, JobState.SCHEDULED, delay=FAR, uncount=1),
@@ -386,6 +388,7 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
+@pytest.mark.timeout(180)
 def test_the_engines_agree(runner: asyncio.Runner, tmp_path: Path, shared_postgres_url: str, schema: str) -> None:
     stack = AsyncExitStack()
 

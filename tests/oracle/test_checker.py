@@ -183,6 +183,14 @@ def test_a_living_node_that_was_buried():
     assert "buried" not in kinds(replace(good(), burials=[Burial(B, 20.0)], injuries=[Injury(Harm.KILL, 2, 5.0)]))
 
 
+def test_a_buried_node_that_never_said_who_it_was_is_one_that_was_killed_before_it_could():
+    unnamed = replace(good(), burials=[Burial("node-c", 20.0)])
+    assert "buried" in kinds(unnamed)
+    assert "buried" in kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 2, 5.0)]))
+    assert "buried" in kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 3, 30.0)]))
+    assert not kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 3, 5.0)]))
+
+
 def test_what_took_too_long_is_late_and_the_slowest_is_told():
     findings = check(replace(good(), recoveries=[Recovery("a job", 4.0, 5.0), Recovery("a leader", 13.0, 12.0)]))
     assert findings.late == ["a leader: 13.0 s, bound 12 s"]
