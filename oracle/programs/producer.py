@@ -34,7 +34,9 @@ async def produce(app: Elihu, journal: Journal, plan: Plan) -> None:
                     journal.write("acknowledged", key=key, id=job_id)
             else:
                 times = 3 if plan.how == "unique" else 1
-                await asyncio.gather(*(one(app, journal, key, job) for key, job in zip(keys, jobs, strict=True) for _ in range(times)))
+                calls = [one(app, journal, key, job) for key, job in zip(keys, jobs, strict=True) for _ in range(times)]
+                if not all(await asyncio.gather(*calls)):
+                    await asyncio.sleep(AFTER_FAILURE)
             journal.sync()
         except DatabaseError as error:
             journal.write("refused", keys=keys, error=str(error))
@@ -43,13 +45,15 @@ async def produce(app: Elihu, journal: Journal, plan: Plan) -> None:
     journal.write("produced", jobs=plan.jobs)
 
 
-async def one(app: Elihu, journal: Journal, key: str, job: NewJob) -> None:
+async def one(app: Elihu, journal: Journal, key: str, job: NewJob) -> bool:
+    """Store one job; whether the database acknowledged it."""
     try:
         stored = await app.aenqueue(job)
     except DatabaseError as error:
         journal.write("refused", keys=[key], error=str(error))
-        return
+        return False
     journal.write("acknowledged", key=key, id=stored.id)
+    return True
 
 
 def build(app: Elihu, plan: Plan, key: str, chance: random.Random) -> NewJob:

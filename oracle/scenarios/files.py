@@ -20,7 +20,7 @@ async def disk_full(arena: Arena, size: Size, server: PostgresServer | None) -> 
     """No file may grow beyond a limit: commits fail until there is room again."""
     nodes = await arena.nodes(2)
     producer = await arena.producer(Plan(jobs=100_000, together=20, pause=0.02, seconds=(0, 0.1), failing=0.05, seed=arena.seed))
-    for _ in range(size.count(1, 3, 20)):
+    for _ in range(size.count(1, 3, 6)):
         everybody = [*nodes, producer]
         await asyncio.sleep(0.5)
         for worker in everybody:

@@ -14,6 +14,7 @@ from elihu.enqueue import Inserter
 from elihu.errors import SchemaOutdated
 from elihu.job import Job, NewJob
 from elihu.runtime.announcer import Announcer, Hub
+from elihu.runtime.trouble import Trouble
 from elihu.telemetry.bus import Bus
 
 
@@ -23,7 +24,7 @@ class Client:
     def __init__(self, config: Config, bus: Bus, hub: Hub) -> None:
         self._database = config.describe_database()
         self._engine = engine_for(config, bus)
-        self._announcer = Announcer(self._engine, hub)
+        self._announcer = Announcer(self._engine, hub, Trouble())
         self._inserter = Inserter(self._engine, self._announcer.queues)
         self._opening = asyncio.Lock()
         self._ready = False

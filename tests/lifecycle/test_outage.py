@@ -20,7 +20,7 @@ ROUNDS = int(os.environ.get("ELIHU_TEST_OUTAGE_ROUNDS", "7"))
 
 BOUND_OF_OUTAGE = 30.0 + 2 * ROUNDS
 
-LOG_LINES = 30
+LOG_LINES = 10
 """As many lines a node may log of an outage, however long it is."""
 
 SETTINGS = {"DEAD_AFTER": "4.5"}

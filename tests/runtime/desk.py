@@ -16,6 +16,7 @@ from elihu.runtime.producer import Producer
 from elihu.runtime.progress import Progress
 from elihu.runtime.service import Identity, Scope
 from elihu.runtime.threads import Threads
+from elihu.runtime.trouble import Trouble
 from elihu.task import Registry, Tasks
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
@@ -48,7 +49,9 @@ class Desk:
         self.hub = Hub()
         self.clock = HandClock()
         self.node = str(uuid4())
-        self.scope = Scope(self.config, self.engine, self.bus, self.clock, Identity(self.node), Announcer(self.engine, self.hub))
+        trouble = Trouble()
+        announcer = Announcer(self.engine, self.hub, trouble)
+        self.scope = Scope(self.config, self.engine, self.bus, self.clock, Identity(self.node), announcer, trouble)
         self.signals: list[Signal] = []
         self.events: list[Event] = []
         self.registry = Registry()

@@ -110,7 +110,7 @@ async def test_all_batches_are_rescued_and_their_queues_announced_once(desks: De
     assert (await part.tick()).data == {"rescued_count": 5}
     assert {await desk.state(id_) for id_ in ids} == {JobState.AVAILABLE}
     assert desk.announced() == ["a", "b"]
-    assert caplog.text.count("rescued 5 jobs of dead nodes") == 1
+    assert caplog.text.count("rescued jobs of dead nodes: 5") == 1
 
 
 async def test_rescue_stops_with_a_batch_that_is_not_full(desk: Desk, monkeypatch: pytest.MonkeyPatch):

@@ -27,7 +27,7 @@ class Ears:
 def liveness(desk: Desk) -> tuple[Liveness, Ears]:
     ears = Ears()
     listening = Listening(pulse=ears.pulses.append, reborn=ears.births.append)
-    return Liveness(desk.config, desk.bus, SystemClock(), desk.hub, name="here", info={}, listening=listening), ears
+    return Liveness(desk.config, desk.bus, SystemClock(), desk.hub, desk.scope.trouble, name="here", info={}, listening=listening), ears
 
 
 async def test_writes_the_nodes_row_beats_and_removes_it(desk: Desk):
@@ -190,5 +190,6 @@ async def test_an_outage_is_logged_once(desk: Desk, monkeypatch: pytest.MonkeyPa
         await part.start()
         await desk.until(lambda: len(ears.pulses) >= 2)
         await part.stop()
-    about = [record.levelname for record in caplog.records if "heartbeat" in record.getMessage()]
-    assert about == ["WARNING", "INFO"]
+    about = [(record.levelname, record.getMessage()) for record in caplog.records if "the database" in record.getMessage()]
+    assert [level for level, _ in about] == ["WARNING", "INFO"]
+    assert about[1][1] == "the database answers again"

@@ -10,6 +10,7 @@ from elihu.config import load_config
 from elihu.engines.select import engine_for
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.service import FIRST_BACKOFF, LONGEST_BACKOFF, Identity, Scope, Service, Tick, backoff_after
+from elihu.runtime.trouble import Trouble
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event, ServiceStarted, ServiceStopped, Ticked, TickFailed
 
@@ -19,7 +20,8 @@ def scope(sqlite_url: str) -> Scope:
     bus = Bus()
     config = load_config(keywords={"database_url": sqlite_url}, environ={}, read_files=False)
     engine = engine_for(config, bus)
-    return Scope(config, engine, bus, SystemClock(), Identity("n1"), Announcer(engine, Hub()))
+    trouble = Trouble()
+    return Scope(config, engine, bus, SystemClock(), Identity("n1"), Announcer(engine, Hub(), trouble), trouble)
 
 
 class Counting(Service):

@@ -9,6 +9,7 @@ from typing import Final
 
 from elihu.engines.base import Engine, Signal, SignalKind
 from elihu.runtime.pause import pause
+from elihu.runtime.trouble import Trouble
 
 logger = logging.getLogger("elihu")
 
@@ -57,13 +58,13 @@ class Hub:
 class Announcer:
     """Announces from one loop. A lost announcement loses nothing: every receiver polls as well."""
 
-    def __init__(self, engine: Engine, hub: Hub) -> None:
+    def __init__(self, engine: Engine, hub: Hub, trouble: Trouble) -> None:
         self._engine = engine
         self._hub = hub
         self._pending: dict[Signal, None] = {}
         self._sender: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self._failing = False
+        self._trouble = trouble
 
     def queues(self, names: Iterable[str]) -> None:
         """Say that these queues have available jobs."""
@@ -89,10 +90,8 @@ class Announcer:
             self._pending.clear()
             try:
                 await self._engine.notify(batch)
-                self._failing = False
+                self._trouble.worked("announcer")
             except Exception as error:
-                if not self._failing:
-                    logger.warning("announcements fail, others find the work by polling: %s", error)
-                self._failing = True
+                self._trouble.failed("announcer", error)
             await pause(self._closing, DEBOUNCE)
         self._sender = None

@@ -24,8 +24,11 @@ async def rescue_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list
                 bus.emit(JobRescued(node=node, job_id=job.id, queue=job.queue, state=job.state))
         if len(batch) < limit:
             break
-    if rescued:
-        logger.warning("rescued %d jobs of dead nodes", len(rescued))
+    ended = [job for job in rescued if job.state is JobState.DISCARDED]
+    if len(rescued) > len(ended):
+        logger.warning("rescued jobs of dead nodes: %d", len(rescued) - len(ended))
+    for job in ended:
+        logger.error("job %d is discarded: its node died and no attempt is left", job.id)
     return rescued
 
 

@@ -22,6 +22,7 @@ from elihu.runtime.announcer import Hub
 from elihu.runtime.lifeline import available_queues, rescue_all
 from elihu.runtime.pause import pause
 from elihu.runtime.service import backoff_after, logger
+from elihu.runtime.trouble import HEARTBEAT, Trouble
 from elihu.runtime.watch import Watch
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import NodeBuried
@@ -41,12 +42,22 @@ class Liveness:
     """Keeps one node alive in the table of nodes. ``stop`` may be called twice, and before ``start``."""
 
     def __init__(
-        self, config: Config, bus: Bus, clock: Clock, hub: Hub, *, name: str, info: dict[str, object], listening: Listening
+        self,
+        config: Config,
+        bus: Bus,
+        clock: Clock,
+        hub: Hub,
+        trouble: Trouble,
+        *,
+        name: str,
+        info: dict[str, object],
+        listening: Listening,
     ) -> None:
         self._config = config
         self._bus = bus
         self._clock = clock
         self._hub = hub
+        self._trouble = trouble
         self._name = name
         self._info = info
         self._listening = listening
@@ -116,14 +127,12 @@ class Liveness:
                     peers = await engine.peers(self._node)
                 await self._bury_dead(engine, self._watch.look(self._clock.monotonic(), peers))
                 delay = min(next_beat, self._watch.next_look()) - self._clock.monotonic()
-                if self._failures:
-                    logger.info("the heartbeat works again after %d failures", self._failures)
+                self._trouble.worked(HEARTBEAT)
                 self._failures = 0
             except Exception as error:
                 self._watch.forget()
                 self._failures += 1
-                if self._failures == 1:
-                    logger.warning("the heartbeat failed, and goes on trying: %s: %s", type(error).__name__, error)
+                self._trouble.failed(HEARTBEAT, error)
                 delay = backoff_after(self._failures)
                 next_beat = self._clock.monotonic() + delay
             await pause(stopping, max(delay, 0.001))

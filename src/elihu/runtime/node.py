@@ -28,6 +28,7 @@ from elihu.runtime.reconciler import Reconciler
 from elihu.runtime.service import Identity, Scope, logger
 from elihu.runtime.stager import Stager
 from elihu.runtime.threads import Threads
+from elihu.runtime.trouble import Trouble
 from elihu.task import Registry
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import NodeReborn, NodeStarted, NodeStopped
@@ -62,7 +63,8 @@ class Node:
         self._give_up_at: float | None = None
         self._deadline: asyncio.Timeout | None = None
         self.engine = engine_for(config, bus)
-        self.scope = Scope(config, self.engine, bus, clock, Identity(""), Announcer(self.engine, hub))
+        trouble = Trouble()
+        self.scope = Scope(config, self.engine, bus, clock, Identity(""), Announcer(self.engine, hub, trouble), trouble)
         self.leader = Leader(self.scope)
         self.listener = Listener(self.scope, self.engine.notifier(), hub)
         self.progress = Progress(self.scope)
@@ -154,7 +156,7 @@ class Node:
         info: dict[str, object] = {"queues": dict(self._program.queues), "pid": os.getpid(), "host": socket.gethostname()}
         name = self._config.node_name or socket.gethostname()
         listening = Listening(pulse=self._on_pulse, reborn=self._on_reborn)
-        return Liveness(self._config, self._bus, self._clock, self._hub, name=name, info=info, listening=listening)
+        return Liveness(self._config, self._bus, self._clock, self._hub, self.scope.trouble, name=name, info=info, listening=listening)
 
     def _on_pulse(self, pulse: Pulse) -> None:
         self.leader.lease_ends_in(pulse.lease_ends_in)

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Final
 
 from elihu.engines.base import Ack, Claim, Position, Verdict
-from elihu.errors import DataRefused, ElihuError, UnknownTask
+from elihu.errors import DataRefused, UnknownTask
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunResult
 from elihu.outcome import Failed
@@ -41,6 +41,7 @@ class Producer:
         self, scope: Scope, queue: str, limit: int, *, registry: Registry, executor: Executor, progress: Progress, poll: Callable[[], float]
     ) -> None:
         self.queue = queue
+        self._name = f"queue {queue}"
         self.limit = limit
         self.state: object = None
         self.running: dict[tuple[int, int], Execution] = {}
@@ -135,15 +136,13 @@ class Producer:
                 await self._exchange()
             except Exception as error:
                 self._failures += 1
-                if self._failures == 1:
-                    surprise = not isinstance(error, ElihuError)
-                    logger.warning("queue %s cannot reach its jobs, and goes on trying: %s", self.queue, error, exc_info=surprise)
+                self._scope.trouble.failed(self._name, error)
                 self._looked.clear()
                 await pause(self._looked, backoff_after(self._failures))
                 self.look()
             else:
                 if self._failures:
-                    logger.info("queue %s works again after %d failures", self.queue, self._failures)
+                    self._scope.trouble.worked(self._name)
                 self._failures = 0
 
     @property

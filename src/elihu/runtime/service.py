@@ -12,6 +12,7 @@ from elihu.config import Config
 from elihu.engines.base import Engine
 from elihu.runtime.announcer import Announcer
 from elihu.runtime.pause import pause
+from elihu.runtime.trouble import Trouble
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import ServiceStarted, ServiceStopped, Ticked, TickFailed
 
@@ -44,6 +45,7 @@ class Scope:
     clock: Clock
     identity: Identity
     announcer: Announcer
+    trouble: Trouble
 
 
 class Tick(NamedTuple):
@@ -103,13 +105,12 @@ class Service:
         except Exception as error:
             failures += 1
             delay = backoff_after(failures)
-            if failures == 1:
-                logger.warning("%s failed, and goes on trying: %s: %s", self.name, type(error).__name__, error)
+            self.scope.trouble.failed(self.name, error)
             if TickFailed in bus:
                 bus.emit(TickFailed(service=self.name, node=node, error=error, failures=failures, retry_in=delay))
             return delay, failures
         if failures:
-            logger.info("%s works again after %d failures", self.name, failures)
+            self.scope.trouble.worked(self.name)
         if Ticked in bus:
             bus.emit(Ticked(service=self.name, node=node, duration=clock.monotonic() - started, data=tick.data))
         return tick.delay, 0
