@@ -222,9 +222,13 @@ class Arena:
         pid = max(elected, key=lambda line: line["at"])["pid"]
         return next((worker for worker in self.workers if worker.pid == pid and worker.alive), None)
 
+    def elected_since(self, when: float) -> bool:
+        """Whether a leader was elected after that moment."""
+        return any(line["at"] > when for line in self.lines("elected"))
+
     async def elected_after(self, since: float, what: str, bound: float) -> None:
         """Note how long after ``since`` a new leader was elected."""
-        await self.until(lambda: any(line["at"] > since for line in self.lines("elected")), within=bound * 2 + 5, what=what)
+        await self.until(lambda: self.elected_since(since), within=bound * 2 + 5, what=what)
         self.recovered(what, min(line["at"] for line in self.lines("elected") if line["at"] > since) - since, bound)
 
     async def begun_again(self, since: float, what: str, bound: float) -> None:

@@ -125,8 +125,9 @@ async def defaults(arena: Arena, size: Size, server: PostgresServer | None) -> N
         await arena.end_of(leader, within=20)
         # its running jobs are given their time first, then it resigns
         stopped = max(line["at"] for line in arena.lines("stopped"))
-        arena.recovered("a new leader after a clean stop", max(line["at"] for line in arena.lines("elected")) - stopped, 1)
-        assert stopped > told
+        await arena.until(partial(arena.elected_since, told), within=20, what="a new leader after a clean stop")
+        elected = max(line["at"] for line in arena.lines("elected"))
+        arena.recovered("a new leader after a clean stop", max(0.0, elected - stopped), 1)
         nodes.append(await arena.node())
         node = arena.chance.choice(nodes)
         arena.injected()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -55,7 +56,7 @@ class Tick(NamedTuple):
     data: Mapping[str, Any] = NOTHING
 
 
-class Service:
+class Service(ABC):
     """Ticks until it is stopped. A tick that fails is logged once, tried again with back-off, and ends nothing.
 
     ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too. ``tick`` can be called alone.
@@ -86,9 +87,9 @@ class Service:
         """Let the next tick come at once; called in the loop's thread."""
         self._woken.set()
 
+    @abstractmethod
     async def tick(self) -> Tick:
         """Do the work once."""
-        raise NotImplementedError
 
     async def _run(self) -> None:
         failures = 0
