@@ -95,6 +95,10 @@ class Elihu(DeclaresTasks):
         """The task of this name or alias. Raises ``UnknownTask``."""
         return self._registry.get(name)
 
+    def task_names(self) -> list[str]:
+        """The names of all tasks, sorted."""
+        return self._registry.names()
+
     def override(self, **flags: Any) -> None:
         """Lay settings over all others, as the command line does. Call it before the app is used."""
         self.config = _lay_over(self._given, flags) if self._given else load_config(flags=flags, keywords=self._keywords)

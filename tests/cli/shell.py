@@ -85,6 +85,21 @@ class Process:
             if text in line:
                 return line
 
+    def signal_until(self, number: signal.Signals, text: str) -> None:
+        """Send a signal again and again until a line of standard output holds ``text``."""
+        deadline = time.monotonic() + BOUND
+        while time.monotonic() < deadline:
+            self.signal(number)
+            try:
+                line = self._lines.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            assert line is not None, self.seen
+            self.seen.append(line)
+            if text in line:
+                return
+        raise AssertionError(f"expected a line with {text!r}, got {self.seen}")
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)

@@ -15,27 +15,61 @@ from tests.cli.shell import Shell
         ("other:app", "app = 5", "expected 'other:app' to be an Elihu, got a value of type int (flag --app)"),
         ("other:app", "def app(): ...", "expected 'other:app' to be an Elihu, got a value of type function (flag --app)"),
         ("other:app", "\n\n1 / 0", "got ZeroDivisionError while importing it: division by zero ({file}, line 3) (flag --app)"),
-        ("other:app", "def f(:", "got SyntaxError while importing it: "),
+        ("other:app", "\ndef f(:", "got SyntaxError while importing it: invalid syntax ({file}, line 2) (flag --app)"),
         ("other:app", "import nonesuch", "got ModuleNotFoundError while importing it: No module named 'nonesuch' ({file}, line 1)"),
+        ("other:app", "import json\n\njson.loads('{')", "got JSONDecodeError while importing it: Expecting property name"),
         ("other:app", "import sys; sys.exit(3)", "got SystemExit while importing it: 3 ({file}, line 1)"),
-        ("other:app", "from elihu import Elihu\napp = Elihu(pol=3)", "pol: expected a known setting, got 'pol' (keyword pol)"),
+        (
+            "other:app",
+            "from elihu import Elihu\napp = Elihu(pol=3)",
+            "elihu: module 'other': pol: expected a known setting, got 'pol' (keyword pol)",
+        ),
     ],
 )
 def test_an_app_that_cannot_be_had(bare: Shell, name: str, source: str | None, expected: str) -> None:
     file = bare.folder / "other.py"
     if source is not None:
         file.write_text(source)
-    assert expected.format(file=file) in bare.refused("--app", name, "jobs", "ls", status=1)
+    assert expected.replace("{file}", str(file)) in bare.refused("--app", name, "jobs", "ls", status=1)
 
 
 def test_where_the_name_of_the_app_may_stand(bare: Shell) -> None:
     (bare.folder / "elihu.toml").write_text('app = "filed:app"\n')
     assert f"'filed' in the working folder or among the installed packages (file {bare.folder / 'elihu.toml'})" in bare.refused(
-        "jobs", "ls", status=1
+        "enqueue", "x", status=1
     )
     bare.environ["ELIHU_APP"] = "environed:app"
-    assert "(environment variable ELIHU_APP)" in bare.refused("jobs", "ls", status=1)
-    assert "(flag --app)" in bare.refused("--app", "flagged:app", "jobs", "ls", status=1)
+    assert "(environment variable ELIHU_APP)" in bare.refused("enqueue", "x", status=1)
+    assert "(flag --app)" in bare.refused("--app", "flagged:app", "enqueue", "x", status=1)
+
+
+@pytest.mark.parametrize("source", ["def f(:", "import nonesuch", "import elihu\napp = elihu.Elihu(pol=3)", "app = 5", None])
+def test_steering_jobs_needs_no_code(bare: Shell, source: str | None) -> None:
+    bare("--app", "shop:app", "enqueue", "brief")
+    (bare.folder / "elihu.toml").write_text('app = "broken:app"\n')
+    if source is not None:
+        (bare.folder / "broken.py").write_text(source)
+    for arguments in (["jobs", "cancel", "1"], ["jobs", "ls"], ["nodes", "ls"]):
+        done = bare.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+        assert done.stderr.startswith("elihu: warning: the app could not be imported, so its own settings do not count (")
+        assert bare.environ.get("ELIHU_DATABASE_URL", "elihu.db").rpartition("/")[2] in done.stderr
+        assert done.stderr.count("\n") == 1
+        bare.refused(*arguments, "--app", "broken:app", status=1)
+    for arguments in (["start"], ["up"], ["migrate"], ["enqueue", "brief"]):
+        assert not bare.refused(*arguments, status=1).startswith("elihu: warning")
+
+
+def test_an_app_named_in_a_file_is_beside_it(bare: Shell) -> None:
+    (bare.folder / "elihu.toml").write_text('app = "shop:app"\n')
+    deeper = bare.folder / "deeper" / "still"
+    deeper.mkdir(parents=True)
+    (deeper / "shop.py").write_text("raise AssertionError")
+    top, bare.folder = bare.folder, deeper
+    assert bare("enqueue", "brief") == "1\n"
+    (top / "elihu.toml").write_text('app = "nowhere:app"\n')
+    assert f"no module named 'nowhere' in {top}, in the working folder or among" in bare.refused("enqueue", "brief", status=1)
 
 
 def test_a_flag_may_stand_before_and_behind_the_command_and_the_last_one_wins(bare: Shell) -> None:

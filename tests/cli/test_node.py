@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -31,6 +32,7 @@ app = Elihu(lifespan=lifespan)
 
 def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) -> None:
     node = shop.begin("start")
+    assert node.wait_for("app  ").split(maxsplit=1)[1] == "shop:app (6 tasks)\n"
     assert node.wait_for("database  ").split(maxsplit=1)[1].strip() == f"{database_url} (schema elihu)"
     assert node.wait_for("queues  ").split()[1] == "default=10"
     identity = node.wait_for("node  ").split()[1]
@@ -40,7 +42,7 @@ def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) ->
     node.signal(signal.SIGTERM)
     node.wait_for("stopping: running jobs have 15 s to end")
     assert node.end() == 0
-    assert "every job is finished or given back" in node.seen[-1]
+    assert "every job that ran here is finished" in node.seen[-1]
     assert "Traceback" not in node.errors
     assert shop.json("nodes", "ls") == []
     assert shop.json("jobs", "show", "1")["state"] == "completed"
@@ -54,8 +56,9 @@ def test_a_second_signal_does_not_wait(shop: Shell, number: signal.Signals) -> N
     node.wait_for("long job begins")
     node.signal(number)
     node.wait_for("stopping")
-    node.signal(number)
+    node.signal_until(number, "second signal: giving back what runs")
     assert node.end() == 0
+    assert "1 job given back" in node.seen[-1]
     job = shop.json("jobs", "show", "1")
     assert (job["state"], job["attempt"]) == ("available", 0)
     assert [run["result"] for run in shop.json("jobs", "runs", "1")] == ["released"]
@@ -83,6 +86,7 @@ def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
 
 def test_up_makes_the_tables_and_needs_no_app(shell: Shell) -> None:
     node = shell.begin("up")
+    node.wait_for("app       none: this node knows no task, and puts back the jobs it meets")
     assert node.wait_for("tables  ").split(maxsplit=1)[1] == "migrated to version 1\n"
     assert node.wait_for("queues  ").split()[1] == "default=10"
     node.wait_for("node  ")
@@ -142,12 +146,66 @@ def test_a_live_display_on_a_terminal(shop: Shell) -> None:
         screen = read_until(master, "completed 1")
         assert "\x1b[" in screen
         process.send_signal(signal.SIGTERM)
-        read_until(master, "every job is finished or given back")
+        read_until(master, "every job that ran here is finished")
         assert process.wait(BOUND) == 0
     finally:
         process.kill()
         process.wait(BOUND)
         os.close(master)
+
+
+def test_a_live_display_in_a_narrow_terminal(bare: Shell) -> None:
+    bare.environ["ELIHU_APP"] = "shop:app"
+    for queue in ("default", "x"):
+        bare("enqueue", "brief", "--queue", queue)
+    bare("enqueue", "brief", "--hold")
+    master, slave = pty.openpty()
+    environ = {**bare.environ, "TERM": "xterm", "COLUMNS": "30"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "elihu", "start"], cwd=bare.folder, env=environ, stdin=slave, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    try:
+        read_until(master, "…")
+        process.send_signal(signal.SIGINT)
+        screen = read_until(master, "every job that ran here is finished")
+        assert process.wait(BOUND) == 0
+    finally:
+        process.kill()
+        process.wait(BOUND)
+        os.close(master)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).replace("\r", "\n").splitlines()
+    assert any(line.startswith("stopping: ") for line in plain)
+    assert all(len(line) <= 30 for line in plain if line.startswith("jobs  "))
+    assert not any("jobs  " in line and "stop" in line for line in plain)
+
+
+def test_cancel_tells_of_running_jobs(shop: Shell) -> None:
+    node = shop.begin("start")
+    shop("enqueue", "long")
+    node.wait_for("long job begins")
+    shop("enqueue", "mailed")
+    assert shop("jobs", "cancel", "--task", "long", "--task", "mailed") == "1 job cancelled, 1 running job told to end\n"
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+    assert {job["state"] for job in shop.json("jobs", "ls")["items"]} == {"cancelled"}
+
+
+def test_runs_in_short_and_in_full(bare: Shell) -> None:
+    bare.environ["ELIHU_APP"] = "shop:app"
+    bare("enqueue", "fail")
+    bare("enqueue", "brief")
+    node = bare.begin("start", "--queues", "default=1")
+    node.wait_for("brief job ran")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+    (run,) = bare.json("jobs", "runs", "1")
+    row = bare("jobs", "runs", "1").splitlines()[1]
+    assert re.fullmatch(rf"1\.1  1  +{run['node'][:8]}  .*\d\.\d{{3}}Z  \d+ ms +failed  -  +ValueError: a \[red\]bad\[/red\] thing", row)
+    full = bare("jobs", "runs", "1", "--full")
+    assert run["node"] in full
+    assert "\n    Traceback (most recent call last):\n" in full
+    assert "\n    ValueError: a [red]bad[/red] thing\n" in full
 
 
 def test_without_tables_start_says_what_to_run(bare: Shell, postgres_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from elihu.app import Elihu
 from elihu.cli.progress import LINE, REFRESH, Tally
-from elihu.cli.serve import loop_factory
+from elihu.cli.serve import ECHO, Stops, ending, loop_factory
 from elihu.errors import DatabaseUnavailable
 
 Counts = dict[str, dict[str, int]]
@@ -48,13 +48,49 @@ async def test_counts_of_all_queues_and_the_rate() -> None:
     source.now = 12.0
     assert await tally.look() == "executing 1 · completed 1,010 · 500/s"
     source.now = 13.0
-    assert await tally.look() == "completed 10 · 0/s"
+    assert await tally.look() == "completed 10 · idle"
+
+
+async def test_a_node_at_work_is_not_idle() -> None:
+    tally = Source().tally((0.0, {"a": {"executing": 1}}))
+    assert await tally.look() == "executing 1 · 0/s"
+
+
+async def test_a_signal_that_comes_twice_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 5.0
+    ended: list[str] = []
+    stops = Stops("stopping", lambda: ended.append(capsys.readouterr().out), lambda: now)
+    stops.armed = True
+    stops.received()
+    assert ended == [""]
+    now += ECHO - 0.125
+    stops.received()
+    assert (stops.stopping.is_set(), stops.stop_now.is_set()) == (True, False)
+    now += 0.125
+    for _ in range(2):
+        stops.received()
+    assert stops.stop_now.is_set()
+    assert capsys.readouterr().out == "stopping\nsecond signal: giving back what runs\n"
+
+
+@pytest.mark.parametrize(
+    ("unwritten", "released", "text"),
+    [
+        (0, 0, "every job that ran here is finished"),
+        (0, 1, "1 job given back, every other one that ran here is finished"),
+        (0, 1_200, "1,200 jobs given back, every other one that ran here is finished"),
+        (1, 5, "the end of 1 attempt could not be written: other nodes will rescue its job"),
+        (2, 0, "the ends of 2 attempts could not be written: other nodes will rescue their jobs"),
+    ],
+)
+def test_how_it_ended(unwritten: int, released: int, text: str) -> None:
+    assert ending(unwritten, released) == text
 
 
 async def test_a_database_that_is_away_is_no_end() -> None:
     tally = Source().tally((0.0, DatabaseUnavailable("away")), (0.0, {"a": {"available": 1}}))
     assert await tally.look() == ""
-    assert await tally.look() == "available 1 · 0/s"
+    assert await tally.look() == "available 1 · idle"
 
 
 async def test_a_slow_look_is_followed_by_a_long_pause() -> None:

@@ -1,10 +1,13 @@
 """Wrong use: exit status 2, and what was expected."""
 
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
 from elihu.cli.main import cli
-from tests.cli.shell import Shell
+from tests.cli.shell import BOUND, Shell
 
 
 @pytest.mark.parametrize(
@@ -12,6 +15,13 @@ from tests.cli.shell import Shell
     [
         (["migrat"], "no such command 'migrat'; did you mean 'migrate'?"),
         (["zzz"], "no such command 'zzz'"),
+        (["ls"], "no such command 'ls'; did you mean 'jobs ls'?"),
+        (["cancel", "1"], "no such command 'cancel'; did you mean 'jobs cancel'?"),
+        (["jobs", "canel"], "no such command 'canel'; did you mean 'cancel'?"),
+        (["nodes", "lss"], "no such command 'lss'; did you mean 'ls'?"),
+        (["jobs", "update", "1"], "expected something to change, got none"),
+        (["jobs", "update", "1", "--args", "[1]"], "--args: expected a JSON object, got a list"),
+        (["jobs", "update", "1", "--run-at", "2030-01-31T08:00:00"], "--run-at: expected a time with its offset"),
         (["jobs", "cancel"], "expected ids or a filter, got none: every job would match"),
         (["jobs", "ls", "--state", "running"], "'running' is not one of 'suspended'"),
         (["jobs", "ls", "--limit", "0"], "0 is not in the range 1<=x<=1000"),
@@ -21,13 +31,13 @@ from tests.cli.shell import Shell
         (["jobs", "show", "0"], "0 is not in the range 1<=x<="),
         (["jobs", "show", "9" * 30], "is not in the range"),
         (["jobs", "cancel", "-1"], "No such option"),
-        (["jobs", "frobnicate"], "No such command 'frobnicate'"),
+        (["jobs", "frobnicate"], "no such command 'frobnicate'"),
         (["enqueue"], "Missing argument 'TASK'"),
         (["enqueue", "t", "--args", "{"], "--args: expected JSON, got '{'"),
         (["enqueue", "t", "--args", "5"], "--args: expected a JSON object or list, got '5'"),
         (["enqueue", "t", "--args", "[" * 100_000], "--args: expected JSON, got"),
         (["enqueue", "t", "--meta", "x"], "--meta: expected JSON, got 'x'"),
-        (["enqueue", "t", "--run-at", "soon"], "--run-at: expected a time such as 2030-01-31T08:00:00Z, got 'soon'"),
+        (["enqueue", "t", "--run-at", "soon"], "--run-at: expected a time with its offset such as 2030-01-31T08:00:00Z, got 'soon'"),
         (["enqueue", "t"], "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, got none"),
         (["start"], "app: expected --app module:attribute"),
         (["--app", "shop", "jobs", "ls"], "app: expected text such as \"package.module:attribute\", got 'shop' (flag --app)"),
@@ -71,3 +81,15 @@ def test_a_database_that_is_not_there(bare: Shell, url: str, command: tuple[str,
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
     assert done.stderr.splitlines()[-1].startswith("elihu: ")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("jobs", "--help"), ("jobs", "ls"), ("migrate",), ("up",)])
+def test_output_that_cannot_be_written_is_told_in_one_line(bare: Shell, arguments: tuple[str, ...]) -> None:
+    bare("migrate")
+    with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
+        done = subprocess.run(
+            [sys.executable, "-m", "elihu", *arguments], cwd=bare.folder, env=bare.environ, stdout=full, stderr=subprocess.PIPE, text=True,
+            check=False, timeout=BOUND,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "elihu: standard output: No space left on device\n"

@@ -1,5 +1,6 @@
 """What each command does and prints, on both engines."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -61,11 +62,11 @@ def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
         (["shop.add"], "a", 1),
         (["shop.add", "--args", '{"a": "x"}'], "a", 1),
         (["shop.add", "--args", '{"a": 1, "zzz": 1}'], "zzz", 1),
-        (["brief", "--priority", "10"], "priority", 2),
-        (["brief", "--delay", "soon"], "delay", 2),
-        (["brief", "--run-at", "2099-01-31T08:00:00"], "run_at", 2),
-        (["brief", "--delay", "1", "--run-at", "2099-01-31T08:00:00Z"], "delay", 2),
-        (["brief", "--meta", "[1]"], "meta", 2),
+        (["brief", "--priority", "10"], "Error: --priority: expected a whole number from 0 to 9, got 10", 2),
+        (["brief", "--delay", "soon"], "Error: --delay: expected a duration", 2),
+        (["brief", "--run-at", "2099-01-31T08:00:00"], "Error: --run-at: expected a time with its offset such as", 2),
+        (["brief", "--delay", "1", "--run-at", "2099-01-31T08:00:00Z"], "Error: expected --delay or --run-at, got both", 2),
+        (["brief", "--meta", "[1]"], "Error: --meta: expected a dictionary", 2),
         (["brief", "--queue", ""], "queue", 2),
         (["nothing"], "nothing", 1),
     ],
@@ -125,7 +126,7 @@ def test_jobs_runs_and_position(shop: Shell) -> None:
     assert shop.json("jobs", "position", "2") == {"position": 2}
     assert shop("jobs", "position", "3") == "none\n"
     assert shop.json("jobs", "runs", "1") == []
-    assert shop("jobs", "runs", "1").split() == ["id", "attempt", "node", "started_at", "ended_at", "result", "reason", "error"]
+    assert shop("jobs", "runs", "1").split() == ["id", "attempt", "node", "started_at", "duration", "result", "reason", "error"]
     for command in ("runs", "position"):
         assert "got 99" in shop.refused("jobs", command, "99", status=1)
 
@@ -142,11 +143,52 @@ def test_the_verbs_that_change_jobs(shop: Shell) -> None:
     assert shop("jobs", "release", "1") == "1 job released\n"
     assert shop("jobs", "cancel", "--state", "suspended") == "1 job cancelled\n"
     assert states() == ["available", "cancelled", "available", "available"]
-    assert shop.json("jobs", "cancel", "--tag", "many", "--queue", "default") == {"cancelled": 3}
+    assert shop.json("jobs", "cancel", "--tag", "many", "--queue", "default") == {"cancelled": 3, "told_to_end": 0}
     assert shop("jobs", "retry", "2") == "1 job retried\n"
     assert shop("jobs", "delete", "2", "3", "99") == "2 jobs deleted\n"
     assert shop("jobs", "delete", "--task", "nothing") == "0 jobs deleted\n"
     assert states() == ["cancelled", "cancelled"]
+
+
+def test_ids_that_change_nothing_are_a_failure(bare: Shell) -> None:
+    bare.environ["ELIHU_APP"] = "shop:app"
+    bare("enqueue", "brief")
+    bare("enqueue", "brief", "--hold")
+    expected = "elihu: no job released: job 1 is available, which release does not change; job 99 does not exist\n"
+    assert bare.refused("jobs", "release", "1", "99", "1", status=1) == expected
+    done = bare.run("jobs", "release", "1", "99", "--json")
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (1, {"released": 0}, expected)
+    assert bare("jobs", "release", "1", "2") == "1 job released\n"
+    assert bare("jobs", "release", "1", "--queue", "default") == "0 jobs released\n"
+    assert bare("jobs", "release", "--state", "completed") == "0 jobs released\n"
+    many = [str(number) for number in range(100, 130)]
+    assert bare.refused("jobs", "hold", *many, status=1).endswith("job 119 does not exist; and 10 more\n")
+
+
+def test_counts(shop: Shell) -> None:
+    assert shop.json("jobs", "counts") == {}
+    shop("enqueue", "brief")
+    shop("enqueue", "brief", "--hold")
+    shop("enqueue", "mailed")
+    assert shop.json("jobs", "counts") == {"default": {"available": 1, "suspended": 1}, "mail": {"available": 1}}
+    assert [line.split()[:4] for line in shop("jobs", "counts").splitlines()] == [
+        ["queue", "suspended", "scheduled", "available"],
+        ["default", "1", "0", "1"],
+        ["mail", "0", "0", "1"],
+    ]
+
+
+def test_update(shop: Shell) -> None:
+    shop("enqueue", "shop.add", "--args", "[1]", "--tag", "old")
+    assert shop("jobs", "update", "1", "--priority", "3", "--queue", "mail", "--tag", "a", "--tag", "B") == "job 1 updated, available\n"
+    job = shop.json("jobs", "update", "1", "--args", '{"a": 7}', "--max-attempts", "4", "--meta", '{"by": "me"}')
+    assert (job["args"], job["max_attempts"], job["meta"]) == ({"a": 7, "b": 2}, 4, {"by": "me"})
+    assert (job["priority"], job["queue"], sorted(job["tags"])) == (3, "mail", ["a", "b"])
+    job = shop.json("jobs", "update", "1", "--run-at", "2099-01-31T08:00:00+02:00")
+    assert (job["state"], job["scheduled_at"]) == ("scheduled", "2099-01-31T06:00:00Z")
+    assert "Error: --priority: expected a whole number" in shop.refused("jobs", "update", "1", "--priority", "10", status=2)
+    assert "b: expected" in shop.refused("jobs", "update", "1", "--args", '{"a": 1, "b": "x"}', status=1)
+    assert "got 99" in shop.refused("jobs", "update", "99", "--priority", "1", status=1)
 
 
 def test_nodes_ls_without_nodes(shop: Shell) -> None:

@@ -71,6 +71,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     (folder / "nothing in it").mkdir()
+    for left_out in ("site-packages", "copy/deep/__pycache__"):
+        (folder / left_out).mkdir()
+        (folder / left_out / "left out.txt").write_text("left out")
     (folder / "loop").symlink_to(folder)
     (folder / "link").symlink_to("a.txt")
     (folder / "dangling").symlink_to("nowhere")

@@ -4,6 +4,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Final
+
+SKIPPED: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
+"""Folders below the one that is scanned which are left out: what was installed beside the standard library, and caches."""
 
 
 @dataclass(slots=True)
@@ -17,7 +21,7 @@ class Listing:
 
 
 async def walk(folder: str) -> AsyncIterator[Listing]:
-    """Every folder from this one down, each listed in a thread. Symbolic links are not followed."""
+    """Every folder from this one down, each listed in a thread. Symbolic links are not followed, and ``SKIPPED`` folders left out."""
     pending = [folder]
     while pending:
         listing = await asyncio.to_thread(list_folder, pending.pop())
@@ -32,7 +36,8 @@ def list_folder(path: str) -> Listing:
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    listing.folders.append(entry.path)
+                    if entry.name not in SKIPPED:
+                        listing.folders.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     listing.files.append((entry.path, entry.stat(follow_symlinks=False).st_size))
     except OSError as error:

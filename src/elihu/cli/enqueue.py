@@ -1,13 +1,12 @@
 """``elihu enqueue``."""
 
 import json
-import sys
-from datetime import datetime
 from typing import Any
 
 import click
 
 from elihu.cli.options import Given, given, shared
+from elihu.cli.values import flags_named, read_arguments, read_delay, read_json, read_time
 
 
 @click.command()
@@ -30,56 +29,26 @@ def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
 
     Prints the id of the job, which runs TASK: the name of a task of the app.
     """
-    values = _arguments(sys.stdin.read() if arguments == "-" else arguments)
-    using["delay"] = _delay(using["delay"])
-    using["run_at"] = _time(using["run_at"])
-    using["meta"] = None if using["meta"] is None else _json("--meta", using["meta"])
+    values = read_arguments(arguments)
     chosen = {name: value for name, value in using.items() if value is not None and value != ()}
+    if "delay" in chosen:
+        chosen["delay"] = read_delay(chosen["delay"])
+    if "run_at" in chosen:
+        chosen["run_at"] = read_time("--run-at", chosen["run_at"])
+    if "meta" in chosen:
+        chosen["meta"] = read_json("--meta", chosen["meta"])
 
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.opening import Need, open_app, run
     from elihu.cli.output import print_json
 
-    app = open_app(options, needs_tasks=True)
+    app = open_app(options, need=Need.TASKS)
     found = app.task_named(task)
     positions, keywords = found.codec.decode(json.dumps(values)) if isinstance(values, dict) else (values, {})
-    job = run(app, lambda _: found.using(**chosen).aenqueue(*positions, **keywords))
+    with flags_named(using, {"tags": "--tag"}):
+        job = run(app, lambda _: found.using(**chosen).aenqueue(*positions, **keywords))
     if options.json:
         print_json({"id": job.id, "state": job.state, "queue": job.queue, "conflict": job.conflict})
         return
     click.echo(job.id)
     if job.conflict:
         click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
-
-
-def _arguments(text: str) -> dict[str, Any] | list[Any]:
-    values = _json("--args", text)
-    if isinstance(values, dict | list):
-        return values
-    raise click.UsageError(f"--args: expected a JSON object or list, got {_short(text)}")
-
-
-def _json(option: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: expected JSON, got {_short(text)} ({error})") from error
-    except RecursionError as error:
-        raise click.UsageError(f"{option}: expected JSON, got a text nested too deeply") from error
-
-
-def _delay(text: str | None) -> str | float | None:
-    try:
-        return text if text is None else float(text)
-    except ValueError:
-        return text
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return text if text is None else datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.UsageError(f"--run-at: expected a time such as 2030-01-31T08:00:00Z, got {text!r}") from error
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:80]}…")

@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 
 import click
 
+from elihu.cli.group import Failure, Group
 from elihu.cli.options import Given, given, shared
-from elihu.job import JobState
+from elihu.cli.values import flags_named, read_arguments, read_json, read_time
+from elihu.job import Job, JobState
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +29,7 @@ def _filters(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 @shared
 def jobs() -> None:
     """Look at stored jobs, and steer them.
@@ -67,10 +69,9 @@ def ls(options: Given, /, limit: int, after: int | None, **filters: tuple[Any, .
 def show(options: Given, /, job_id: int) -> None:
     """Show all fields of a job."""
     from elihu.cli.opening import open_app, run
-    from elihu.cli.output import field_values, print_json, print_table
+    from elihu.cli.output import print_json, print_table
 
-    values = field_values(run(open_app(options), lambda app: app.jobs.get(job_id)))
-    del values["conflict"]
+    values = _fields(run(open_app(options), lambda app: app.jobs.get(job_id)))
     if options.json:
         print_json(values)
         return
@@ -79,19 +80,75 @@ def show(options: Given, /, job_id: int) -> None:
 
 @jobs.command("runs")
 @click.argument("job_id", metavar="ID", type=_ID)
+@click.option("--full", is_flag=True, help="Print all of each attempt, its traceback and log included.")
 @shared
 @given
-def runs(options: Given, /, job_id: int) -> None:
+def runs(options: Given, /, job_id: int, full: bool) -> None:
     """List the attempts to execute a job."""
     from elihu.cli.opening import open_app, run
-    from elihu.cli.output import field_values, print_json, print_table
+    from elihu.cli.output import field_values, print_json
+    from elihu.cli.runs import print_full, print_runs
 
     found = run(open_app(options), lambda app: app.jobs.runs(job_id))
     if options.json:
         print_json([field_values(each) for each in found])
+    elif full:
+        print_full(found)
+    else:
+        print_runs(found)
+
+
+@jobs.command("counts")
+@shared
+@given
+def counts(options: Given) -> None:
+    """Count the jobs of each queue by state."""
+    from elihu.cli.opening import open_app, run
+    from elihu.cli.output import print_json, print_table
+
+    found = run(open_app(options), lambda app: app.jobs.counts())
+    if options.json:
+        print_json(found)
         return
-    columns = ("id", "attempt", "node", "started_at", "ended_at", "result", "reason", "error")
-    print_table(columns, [[getattr(each, column) for column in columns] for each in found])
+    print_table(
+        ("queue", *JobState), [[queue, *(f"{states.get(state, 0):,}" for state in JobState)] for queue, states in sorted(found.items())]
+    )
+
+
+@jobs.command("update")
+@click.argument("job_id", metavar="ID", type=_ID)
+@click.option("--args", metavar="JSON", help="An object: all keywords anew; - reads it from stdin.")
+@click.option("--queue", metavar="NAME")
+@click.option("--priority", type=int, metavar="0-9", help="0 is first.")
+@click.option("--run-at", metavar="TIME", help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.")
+@click.option("--max-attempts", type=int, metavar="N")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="All tags anew; may be given several times.")
+@click.option("--meta", metavar="JSON", help="An object: all of it anew.")
+@shared
+@given
+def update(options: Given, /, job_id: int, **changes: Any) -> None:
+    """Change an unfinished job that is not executing."""
+    chosen = {name: value for name, value in changes.items() if value is not None and value != ()}
+    if not chosen:
+        raise click.UsageError("expected something to change, got none")
+    if "args" in chosen:
+        chosen["args"] = read_arguments(chosen["args"])
+        if not isinstance(chosen["args"], dict):
+            raise click.UsageError("--args: expected a JSON object, got a list")
+    if "run_at" in chosen:
+        chosen["run_at"] = read_time("--run-at", chosen["run_at"])
+    if "meta" in chosen:
+        chosen["meta"] = read_json("--meta", chosen["meta"])
+
+    from elihu.cli.opening import open_app, run
+    from elihu.cli.output import print_json
+
+    with flags_named(changes, {"tags": "--tag"}):
+        job = run(open_app(options), lambda app: app.jobs.update(job_id, **chosen))
+    if options.json:
+        print_json(_fields(job))
+        return
+    click.echo(f"job {job.id} updated, {job.state}")
 
 
 @jobs.command("position")
@@ -114,7 +171,7 @@ def position(options: Given, /, job_id: int) -> None:
 
 
 def _verb(name: str, past: str, line: str) -> None:
-    """Add a verb that takes ids and filters and prints how many jobs changed."""
+    """Add a verb that takes ids and filters and prints how many jobs changed; with ids alone, none changed is a failure."""
 
     @jobs.command(name, help=line)
     @_filters
@@ -127,12 +184,25 @@ def _verb(name: str, past: str, line: str) -> None:
 
         from elihu.cli.opening import open_app, run
         from elihu.cli.output import print_json
+        from elihu.cli.steering import steer
 
-        changed = run(open_app(options), lambda app: getattr(app.jobs, name)(**chosen))
+        steered = run(open_app(options), lambda app: steer(app, name, chosen))
         if options.json:
-            print_json({past: changed})
+            print_json({past: steered.changed} | ({"told_to_end": steered.told} if name == "cancel" else {}))
+        if steered.refusals:
+            raise Failure(f"no job {past}: {'; '.join(steered.refusals)}")
+        if options.json:
             return
-        click.echo(f"{changed:,} {'job' if changed == 1 else 'jobs'} {past}")
+        told = f"{steered.told:,} running {'job' if steered.told == 1 else 'jobs'} told to end"
+        parts = [f"{steered.changed:,} {'job' if steered.changed == 1 else 'jobs'} {past}", *([told] if steered.told else [])]
+        click.echo(", ".join(parts))
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    """What is stored of a job."""
+    from elihu.cli.output import field_values
+
+    return {name: value for name, value in field_values(job).items() if name != "conflict"}
 
 
 def _chosen(filters: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:

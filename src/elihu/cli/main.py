@@ -1,12 +1,14 @@
 """The command ``elihu``: a group that imports a command when it is run, so that ``elihu --help`` starts fast."""
 
+import os
 import sys
-from collections.abc import Iterable
 from importlib import import_module
-from typing import IO, Any, Final
+from traceback import walk_tb
+from typing import Any, Final
 
 import click
 
+from elihu.cli.group import Failure, Group
 from elihu.cli.options import shared
 from elihu.errors import ElihuError, InvalidOption
 
@@ -20,16 +22,7 @@ COMMANDS: Final = {
 }
 
 
-class Failure(click.ClickException):
-    """An error of Elihu, told in one line."""
-
-    exit_code = 1
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"elihu: {' '.join(self.message.split())}", file=file, err=file is None)
-
-
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """Knows its commands by name and help line, and imports one when it is asked for."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -41,10 +34,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no such command {args[0]!r}{_nearest(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
+    def suggest(self, ctx: click.Context, name: str) -> str:
+        if near := super().suggest(ctx, name):
+            return near
+        for group in ("jobs", "nodes"):
+            command = self.get_command(ctx, group)
+            if isinstance(command, click.Group) and name in command.commands:
+                return f"; did you mean '{group} {name}'?"
+        return ""
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -73,11 +70,17 @@ def main() -> None:
     """Run the command line of this process; exits with 0 (done), 1 (failed) or 2 (wrong use)."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
-    cli(prog_name="elihu")
+    try:
+        cli(prog_name="elihu")
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what could not be written is not tried again at exit
+        click.echo(f"elihu: standard output: {error.strerror}", err=True)
+        sys.exit(1)
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _is_of_output(error: OSError) -> bool:
+    """Whether it was raised as click wrote what a command prints."""
+    *_, (frame, _line) = walk_tb(error.__traceback__)
+    return frame.f_globals.get("__name__") == click.utils.__name__

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 @given
 def migrate(options: Given, /, sql: bool) -> None:
     """Make the tables, or bring them up to date."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.opening import Need, open_app, run
     from elihu.cli.output import print_json
 
     if sql and options.json:
         raise click.UsageError("--sql: expected it without --json, got both")
-    app = open_app(options)
+    app = open_app(options, need=Need.APP)
     if sql:
         click.echo(_migration_sql(app.config), nl=False)
         return

@@ -2,10 +2,11 @@
 
 import click
 
+from elihu.cli.group import Group
 from elihu.cli.options import Given, given, shared
 
 
-@click.group()
+@click.group(cls=Group)
 @shared
 def nodes() -> None:
     """Look at the nodes that execute jobs."""

@@ -44,6 +44,11 @@ def field_values(record: Any) -> dict[str, Any]:
     return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
+def precise(time: datetime) -> str:
+    """A time with its milliseconds."""
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'milliseconds')}Z"
+
+
 def cell(value: object) -> str:
     """``value`` on one line, without control characters that a terminal would obey."""
     match value:

@@ -5,13 +5,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from elihu.app import Elihu
 from elihu.errors import ElihuError
 from elihu.job import FINISHED, JobState
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 REFRESH: Final = 1.0
 """Seconds between two looks on a terminal."""
@@ -21,41 +24,55 @@ SHARE: Final = 20
 """A look that takes long is followed by a pause this many times as long, so that counting a large table stays cheap."""
 
 
-async def show_progress(app: Elihu) -> None:
-    """Show counts by state and the rate of ended jobs until cancelled; a database that is away only delays it."""
-    if sys.stdout.isatty():
-        await _live(app)
-    else:
-        await _lines(app)
+class Progress:
+    """Shows counts by state and the rate of ended jobs until it is ended; a database that is away only delays it."""
 
+    def __init__(self, app: Elihu) -> None:
+        self._tally = Tally(app)
+        self._live: Live | None = None
+        self._task: asyncio.Task[None] | None = None
 
-async def _lines(app: Elihu) -> None:
-    tally = Tally(app)
-    before = await tally.look()
-    while True:
-        await asyncio.sleep(tally.pause(LINE))
-        text = await tally.look()
-        if text and text != before:
-            click.echo(f"jobs      {text}")
-        before = text
+    def begin(self) -> None:
+        """Show it from now on."""
+        self._task = asyncio.create_task(self._live_display() if sys.stdout.isatty() else self._lines())
 
+    def end(self) -> None:
+        """Show no more: what is printed from now on begins on a line of its own. Ending twice does nothing."""
+        if self._task:
+            self._task.cancel()
+        if self._live:
+            self._live.stop()
 
-async def _live(app: Elihu) -> None:
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+    async def close(self) -> None:
+        """End it, and return when it no longer looks."""
+        self.end()
+        if self._task:
+            await asyncio.wait([self._task])
 
-    console = Console(highlight=False)
-    if console.is_dumb_terminal:
-        await _lines(app)
-        return
-    tally = Tally(app)
-    with Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
+    async def _lines(self) -> None:
+        before = await self._tally.look()
         while True:
-            text = await tally.look()
-            if text:
-                live.update(Text(f"jobs      {text}"), refresh=True)
-            await asyncio.sleep(tally.pause(REFRESH))
+            await asyncio.sleep(self._tally.pause(LINE))
+            text = await self._tally.look()
+            if text and text != before:
+                click.echo(f"jobs      {text}")
+            before = text
+
+    async def _live_display(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        console = Console(highlight=False)
+        if console.is_dumb_terminal:
+            await self._lines()
+            return
+        with Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as self._live:
+            while True:
+                text = await self._tally.look()
+                if text:
+                    self._live.update(Text(f"jobs      {text}", no_wrap=True, overflow="ellipsis"), refresh=True)
+                await asyncio.sleep(self._tally.pause(REFRESH))
 
 
 class Tally:
@@ -84,7 +101,8 @@ class Tally:
         rate = 0.0 if self._ended is None else max(0.0, (ended - self._ended) / (began - self._at))
         self._ended, self._at = ended, began
         parts = [f"{state} {total[state]:,}" for state in JobState if total[state]]
-        return " · ".join([*parts, f"{rate:,.0f}/s"] if parts else ["none"])
+        pace = f"{rate:,.0f}/s" if total[JobState.EXECUTING] or rate >= 0.5 else "idle"
+        return " · ".join([*parts, pace] if parts else ["none"])
 
     def pause(self, seconds: float) -> float:
         """Seconds until the next look is due: at least ``seconds``, longer after a look that took long."""

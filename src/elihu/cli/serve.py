@@ -4,9 +4,10 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from elihu.app import Elihu
 
 logger = logging.getLogger("elihu")
+
+ECHO: Final = 0.5
+"""Seconds within which a second signal is the first one again: a terminal and a wrapper may each deliver one Ctrl-C."""
+
+NO_APP: Final = "none: this node knows no task, and puts back the jobs it meets"
 
 _QUEUES = click.option("--queues", metavar="NAME=LIMIT,…", help="The queues to serve, each with its number of jobs at a time.")
 
@@ -46,16 +52,18 @@ def start(options: Given, queues: str | None) -> None:
 
 
 def _serve(options: Given, queues: str | None, *, needs_tasks: bool, migrate: bool) -> None:
-    from elihu.cli.opening import open_app
+    from elihu.cli.opening import Need, open_app
+    from elihu.config import find_app
 
     if options.json:
         raise click.UsageError("--json: expected a command that prints a table, got one that runs a node")
     # Whoever names the queues splits the work between nodes: that some are not served here is then no reason to warn.
-    app = open_app(options, needs_tasks=needs_tasks, queues=queues, require_queues=None if queues is None else False)
+    app = open_app(options, need=Need.TASKS if needs_tasks else Need.APP, queues=queues, require_queues=None if queues is None else False)
+    named = find_app(flags={"app": options.app})
     _log_to_stderr()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
-            _run_to_its_end(runner.get_loop(), _run_node(app, migrate=migrate))
+            _run_to_its_end(runner.get_loop(), _run_node(app, named and named.value, migrate=migrate))
         except asyncio.CancelledError:
             raise click.Abort from None
 
@@ -73,21 +81,25 @@ def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, A
     task.result()
 
 
-async def _run_node(app: "Elihu", *, migrate: bool) -> None:
-    from elihu.cli.progress import show_progress
+async def _run_node(app: "Elihu", name: str | None, *, migrate: bool) -> None:
+    from elihu.cli.progress import Progress
     from elihu.runtime.node import Node
+    from elihu.telemetry.events import QueueShutdown
 
-    stops = _Stops(f"stopping: running jobs have {app.config.grace:g} s to end; a second signal does not wait for them")
-    progress: list[asyncio.Task[None]] = []
+    progress = Progress(app)
+    stops = Stops(f"stopping: running jobs have {app.config.grace:g} s to end; a second signal does not wait for them", progress.end)
     nodes: list[Node] = []
+    released: list[int] = []
+    app.on(QueueShutdown, lambda event: released.extend(event.released))
 
     def started(node: Node) -> None:
         stops.armed = True
         nodes.append(node)
         _say("node", node.id)
-        progress.append(asyncio.create_task(show_progress(app)))
+        progress.begin()
 
     async with app:
+        _say("app", f"{name} ({_several(len(app.task_names()), 'task')})" if name else NO_APP)
         _say("database", f"{app.config.describe_database()} (schema {app.config.schema})")
         if app.config.file:
             _say("settings", str(app.config.file))
@@ -98,36 +110,59 @@ async def _run_node(app: "Elihu", *, migrate: bool) -> None:
         try:
             await app.serve(stopping=stops.stopping, stop_now=stops.stop_now, started=started)
         finally:
-            for task in progress:
-                task.cancel()
-            await asyncio.gather(*progress, return_exceptions=True)
-    unwritten = sum(node.unwritten for node in nodes)
+            await progress.close()
+    _say("stopped", ending(sum(node.unwritten for node in nodes), len(released)))
+
+
+def ending(unwritten: int, released: int) -> str:
+    """What a node says at its end of the attempts whose end it could not write and of the jobs it gave back."""
     if unwritten:
-        _say("stopped", f"the ends of {unwritten} attempts could not be written: other nodes will rescue their jobs")
-    else:
-        _say("stopped", "every job is finished or given back")
+        ends, jobs = ("end", "its job") if unwritten == 1 else ("ends", "their jobs")
+        return f"the {ends} of {_several(unwritten, 'attempt')} could not be written: other nodes will rescue {jobs}"
+    if released:
+        return f"{_several(released, 'job')} given back, every other one that ran here is finished"
+    return "every job that ran here is finished"
 
 
-class _Stops:
-    """Turns signals into events: the first one stops, the second stops now. Before the node runs, a signal ends the command."""
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
-    def __init__(self, notice: str) -> None:
+
+class Stops:
+    """Turns signals into events: the first one stops, the second stops now. Before the node runs, a signal ends the command.
+
+    ``before`` is called before anything is printed.
+    """
+
+    def __init__(self, notice: str, before: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.stopping = asyncio.Event()
         self.stop_now = asyncio.Event()
         self.armed = False
         self._notice = notice
+        self._before = before
+        self._clock = clock
+        self._first = 0.0
         self._task = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._received)
+            asyncio.get_running_loop().add_signal_handler(number, self.received)
 
-    def _received(self) -> None:
+    def received(self) -> None:
+        """A signal came."""
         if not self.armed and self._task:
             self._task.cancel()
         elif not self.stopping.is_set():
-            click.echo(self._notice)
+            self._first = self._clock()
             self.stopping.set()
-        else:
+            self._before()
+            _tell(self._notice)
+        elif not self.stop_now.is_set() and self._clock() - self._first >= ECHO:
             self.stop_now.set()
+            _tell("second signal: giving back what runs")
+
+
+def _tell(text: str) -> None:
+    """Print a line; on a terminal over the ``^C`` that it shows for the key."""
+    click.echo(f"\r{text}" if sys.stdout.isatty() else text)
 
 
 def _say(what: str, text: str) -> None:

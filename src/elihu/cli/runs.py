@@ -1,0 +1,68 @@
+"""Prints the attempts of a job: one line each, or whole."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import click
+
+from elihu.cli.output import cell, field_values, precise, print_table
+from elihu.job import Run
+
+NODE_SHOWN: Final = 8
+"""So many characters of a node's id tell it from others."""
+
+_COLUMNS = ("id", "attempt", "node", "started_at", "duration", "result", "reason", "error")
+_TEXTS = ("traceback", "log")
+
+
+def print_runs(runs: Sequence[Run]) -> None:
+    """A table with a line for each attempt; a reason that the error repeats is left out."""
+    print_table(
+        _COLUMNS,
+        [
+            [
+                run.id,
+                run.attempt,
+                run.node and run.node[:NODE_SHOWN],
+                precise(run.started_at),
+                duration(run),
+                run.result,
+                reason(run),
+                run.error,
+            ]
+            for run in runs
+        ],
+    )
+
+
+def print_full(runs: Sequence[Run]) -> None:
+    """All fields of each attempt, its traceback and log as the text they are."""
+    for number, run in enumerate(runs):
+        if number:
+            click.echo()
+        values = field_values(run) | {"duration": duration(run), "started_at": precise(run.started_at)}
+        values["ended_at"] = run.ended_at and precise(run.ended_at)
+        texts = {name: values.pop(name) for name in _TEXTS}
+        for name, value in values.items():
+            click.echo(f"{name:<12}{cell(value)}")
+        for name, text in texts.items():
+            if text:
+                click.echo(name)
+                for line in text.splitlines():
+                    click.echo(f"    {cell(line)}")
+
+
+def reason(run: Run) -> str | None:
+    """The reason, unless the error says the same or more."""
+    return None if run.reason and run.error and run.error.startswith(run.reason.removesuffix("…")) else run.reason
+
+
+def duration(run: Run) -> str | None:
+    """How long the attempt took: milliseconds below a second, else seconds, else as a clock shows it. None while it runs."""
+    if run.ended_at is None:
+        return None
+    seconds = (run.ended_at - run.started_at).total_seconds()
+    if seconds < 1:
+        return f"{1_000 * seconds:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
