@@ -122,6 +122,9 @@ async def locked(url: str, sql: str = "LOCK TABLE elihu.job IN ACCESS EXCLUSIVE 
         await connection.close()
 
 
+BACKEND_KEY_DATA = b"K\x00\x00\x00\x0c"
+
+
 class Network:
     """A TCP proxy before a server: it can fall silent, cut its connections, and give out a false process number as a pooler does."""
 
@@ -183,7 +186,9 @@ class Network:
         try:
             while data := await source.read(65_536):
                 await self._flowing.wait()
-                sink.write(_with_false_pid(data) if falsify else data)
+                if falsify and BACKEND_KEY_DATA in data:
+                    data, falsify = _with_false_pid(data), False  # the same bytes may stand in a row that comes later
+                sink.write(data)
                 await sink.drain()
         except OSError:
             pass
@@ -192,9 +197,7 @@ class Network:
 
 
 def _with_false_pid(data: bytes) -> bytes:
-    """``data`` with another process number in its BackendKeyData message, where it has one behind the answer to the start-up."""
-    place = data.find(b"K\x00\x00\x00\x0c")
-    if place < 0:
-        return data
+    """``data``, an answer to the start-up, with another process number in its BackendKeyData message."""
+    place = data.index(BACKEND_KEY_DATA)
     pid: int = struct.unpack_from("!I", data, place + 5)[0]
     return data[: place + 5] + struct.pack("!I", pid + 1) + data[place + 9 :]
