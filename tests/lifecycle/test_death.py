@@ -101,7 +101,12 @@ async def test_a_second_signal_stops_now_whatever_runs(app: Elihu, processes: Pr
     node.send(signal.SIGTERM)
     await processes.printed(node, "stopping")
     watch = Stopwatch()
-    node.send(signal.SIGTERM)
+
+    def counts_when_it_is_no_echo() -> bool:
+        node.send(signal.SIGTERM)
+        return node.count("second signal") > 0
+
+    await processes.until(counts_when_it_is_no_echo)
     assert await node.end() == 0
     assert watch.seconds < 5
     assert await app.jobs.counts() == {"default": {"available": 2}}
