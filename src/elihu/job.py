@@ -124,7 +124,10 @@ class NewJob:
 
     ``args``, ``options`` and ``meta`` are JSON texts. ``run_at`` and ``delay`` (seconds) exclude each other.
     ``unique_key`` is the digest of what must be unique, before the database adds the window of ``unique_period``
-    (seconds); ``unique_scope`` is 0 for incomplete jobs, 1 for these and completed ones, 2 for all.
+    (seconds); ``unique_scope`` is 0 for incomplete jobs, 1 for these and completed ones, 2 for all. ``expires`` (seconds
+    after the time it is due) ends a job that has not started by then; ``awaited`` keeps its result and announces its end.
+    ``template`` is the code of the job kind it was made from, ``identifier`` the caller's own name for it, unique among
+    stored jobs.
     """
 
     task: str
@@ -141,6 +144,10 @@ class NewJob:
     unique_key: bytes | None = None
     unique_scope: int | None = None
     unique_period: float | None = None
+    expires: float | None = None
+    awaited: bool = False
+    template: str | None = None
+    identifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
 def test_up_makes_the_tables_and_needs_no_app(shell: Shell) -> None:
     node = shell.begin("up")
     node.wait_for("app       none: this node knows no task, and puts back the jobs it meets")
-    assert node.wait_for("tables  ").split(maxsplit=1)[1] == "migrated to version 1\n"
+    assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
     assert node.wait_for("queues  ").split()[1] == "default=10"
     node.wait_for("node  ")
     node.signal(signal.SIGINT)

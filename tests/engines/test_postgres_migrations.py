@@ -12,6 +12,8 @@ from elihu.job import JobFilter, NewJob
 from elihu.testing.postgres import PostgresServer
 from tests.engines.postgres_support import engine_on, locked, own_database, psql
 
+EVERY_VERSION = list(range(1, VERSION + 1))
+
 EVERYTHING = """
   SELECT c.relname, c.relkind::text, c.reloptions::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
     pg_get_expr(d.adbin, d.adrelid), (SELECT collname FROM pg_collation WHERE oid = a.attcollation),
@@ -47,13 +49,13 @@ async def test_a_migration_has_no_deadline(postgres_url: str) -> None:
             migration = asyncio.create_task(engine.migrate())
             done, _ = await asyncio.wait([migration], timeout=0.5)
             assert not done
-        assert await migration == [1]
+        assert await migration == EVERY_VERSION
 
 
 async def test_versions(postgres_url: str) -> None:
     async with engine_on(postgres_url, migrate=False) as engine, psql(postgres_url) as connection:
         assert await engine.schema_version() == 0
-        with pytest.raises(SchemaOutdated, match=r'expected tables of version 1, got none: run "elihu migrate"'):
+        with pytest.raises(SchemaOutdated, match=r'expected tables of version \d+, got none: run "elihu migrate"'):
             await engine.check_schema()
         await engine.migrate()
         assert await engine.schema_version() == VERSION
@@ -79,7 +81,7 @@ async def test_a_failed_migration_leaves_nothing(postgres_url: str) -> None:
             "run"
         ]
         await connection.execute("DROP TABLE elihu.run")
-        assert await engine.migrate() == [1]
+        assert await engine.migrate() == EVERY_VERSION
 
 
 async def test_schemas_are_kept_apart_whatever_their_names(postgres_url: str) -> None:

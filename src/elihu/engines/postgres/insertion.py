@@ -10,14 +10,15 @@ from elihu.job import JobState, NewJob
 
 
 def scalars(job: NewJob) -> tuple[Any, ...]:
-    """$1 to $11 of insert_one.sql."""
+    """$1 to $15 of insert_one.sql."""
     return (
         job.task, job.queue, job.priority, job.max_attempts, job.args, job.options, job.meta, job.tags, job.run_at, job.delay, job.hold,
+        job.expires, job.awaited, job.template, job.identifier,
     )  # fmt: skip
 
 
 def columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
-    """$1 to $11 of insert.sql and insert_unique.sql: an array a column, an element a job.
+    """$1 to $15 of insert.sql and insert_unique.sql: an array a column, an element a job.
 
     None in place of an array that would hold nothing else: unnest reads it as NULL for each job.
     """
@@ -33,6 +34,10 @@ def columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
         _unless_empty([job.run_at for job in jobs]),
         _unless_empty([job.delay for job in jobs]),
         _unless_empty([job.hold or None for job in jobs]),
+        _unless_empty([job.expires for job in jobs]),
+        _unless_empty([job.awaited or None for job in jobs]),
+        _unless_empty([job.template for job in jobs]),
+        _unless_empty([job.identifier for job in jobs]),
     ]
 
 
@@ -41,7 +46,7 @@ def _unless_empty(column: list[Any]) -> list[Any] | None:
 
 
 def unique_columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
-    """$12 to $14 of insert_unique.sql."""
+    """$16 to $18 of insert_unique.sql."""
     return [[job.unique_key for job in jobs], [job.unique_scope for job in jobs], [job.unique_period for job in jobs]]
 
 

@@ -17,7 +17,7 @@ KEPT: Final = 30 * 86_400.0
 CLOCK: Final = statement("clock")
 _INSERT: Final = statement("insert")
 _TWINS: Final = statement("insert_twins")
-_WIDTH: Final = 14
+_WIDTH: Final = 18
 
 
 def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
@@ -84,6 +84,7 @@ def _row(job: NewJob, now: float) -> tuple[Any, ...]:
     return (
         state.value, job.queue, job.task, job.priority, job.max_attempts, job.args, job.options, job.meta,
         dump(job.tags) if job.tags else "[]", key, job.unique_scope, now, at, keep_until,
+        None if job.expires is None else nearest(at + job.expires), int(job.awaited), job.template, job.identifier,
     )  # fmt: skip
 
 

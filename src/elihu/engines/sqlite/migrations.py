@@ -28,7 +28,7 @@ NEWEST: Final = MIGRATIONS[-1].version
 
 def migration_sql(schema: str) -> str:
     """Every migration as one script for the ``sqlite3`` shell; ``schema`` is of no account, a file holds one app."""
-    steps = "\n".join(f"-- {migration.name}\n{migration.sql}" for migration in MIGRATIONS)
+    steps = "\n".join(f"-- {migration.name}\n{migration.sql}{_stamp(migration)}" for migration in MIGRATIONS)
     return f"BEGIN IMMEDIATE;\n{steps}COMMIT;\n"
 
 
@@ -68,11 +68,17 @@ def check_not_newer(present: int) -> None:
         raise SchemaTooNew(f"expected tables of version {NEWEST} or older, got version {present}: they were made by a newer Elihu")
 
 
+def _stamp(migration: Migration) -> str:
+    return f"""INSERT INTO meta (key, value) VALUES ('schema_version', '{migration.version}')
+ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+"""
+
+
 def _apply(session: Session, migration: Migration) -> None:
     """Statement by statement: executescript() would commit first."""
     text = ""
     try:
-        for line in migration.sql.splitlines(keepends=True):
+        for line in f"{migration.sql}{_stamp(migration)}".splitlines(keepends=True):
             text += line
             if sqlite3.complete_statement(text):
                 session.execute(text)

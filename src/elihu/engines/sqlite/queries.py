@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 LARGEST: Final = 512
-"""Rows of values in one statement: with eleven to fourteen values each, well below SQLite's limit of 32,766 parameters."""
+"""Rows of values in one statement: with twelve to eighteen values each, well below SQLite's limit of 32,766 parameters."""
 
 
 def statement(name: str) -> str:

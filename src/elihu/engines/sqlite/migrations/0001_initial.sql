@@ -72,7 +72,6 @@ CREATE TABLE run (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO meta (key, value) VALUES
-  ('schema_version', '1'),
   ('installation_id', lower(
     hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-'
     || substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))));
