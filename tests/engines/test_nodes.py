@@ -21,6 +21,14 @@ async def test_a_node_is_enlisted_and_retires(engine: Engine) -> None:
     await engine.retire(id_)
 
 
+async def test_a_node_says_something_else_of_itself(engine: Engine) -> None:
+    node, other = str(uuid4()), str(uuid4())
+    for each in (node, other):
+        await engine.enlist(each, "one", {"queues": {"default": 10}})
+    await engine.describe(node, {"queues": {}})
+    assert {row.id: row.info for row in await engine.nodes()} == {node: {"queues": {}}, other: {"queues": {"default": 10}}}
+
+
 async def test_how_many_jobs_each_executes(engine: Engine) -> None:
     busy, idle = await node(engine), await node(engine)
     await put(engine, *(new() for _ in range(5)))

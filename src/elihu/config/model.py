@@ -67,6 +67,10 @@ class Config:
     dead_after: float = 20.0
     lease: float = 10.0
     grace: float = 15.0
+    kill_grace: float = 5.0
+    max_abandoned: int = 8
+    max_jobs_per_child: int = 1_000
+    max_memory: int | None = None
     max_args: int = 1_048_576
     max_result: int = 8_388_608
     stager: StagerConfig = field(default_factory=StagerConfig)

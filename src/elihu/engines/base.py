@@ -244,6 +244,10 @@ class Engine(Protocol):
         """Write a new node's row (SQLite: take its lock first)."""
         ...
 
+    async def describe(self, node: str, info: dict[str, object]) -> None:
+        """Write what the node says of itself now."""
+        ...
+
     async def retire(self, node: str) -> None:
         """Remove the node's row (SQLite: and its lock)."""
         ...

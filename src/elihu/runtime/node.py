@@ -69,6 +69,7 @@ class Node:
         self.listener = Listener(self.scope, self.engine.notifier(), hub)
         self.progress = Progress(self.scope)
         self.canceller = Canceller(self.scope, lambda: self.producers)
+        self._info: dict[str, object] = {"queues": dict(program.queues), "pid": os.getpid(), "host": socket.gethostname()}
         self._threads = Threads()
         executor = Executor(self._threads, program.middlewares, config.max_result)
         self.producers = [
@@ -139,6 +140,11 @@ class Node:
             if self._deadline is not None:
                 self._deadline.reschedule(self._give_up_at)
 
+    async def describe(self, **facts: object) -> None:
+        """Change what the node's row says of this node; a node that is buried meanwhile says it under its next identity."""
+        self._info.update(facts)
+        await self.engine.describe(self.id, self._info)
+
     async def _bounded(self, stop: Callable[[], Awaitable[None]]) -> None:
         """Stop one part; once there is hurry, what a silent database holds up is left as it is."""
         try:
@@ -153,10 +159,11 @@ class Node:
         return self._config.poll if self.listener.works else self._config.poll_fallback
 
     def _liveness(self) -> Liveness:
-        info: dict[str, object] = {"queues": dict(self._program.queues), "pid": os.getpid(), "host": socket.gethostname()}
         name = self._config.node_name or socket.gethostname()
         listening = Listening(pulse=self._on_pulse, reborn=self._on_reborn)
-        return Liveness(self._config, self._bus, self._clock, self._hub, self.scope.trouble, name=name, info=info, listening=listening)
+        return Liveness(
+            self._config, self._bus, self._clock, self._hub, self.scope.trouble, name=name, info=self._info, listening=listening
+        )
 
     def _on_pulse(self, pulse: Pulse) -> None:
         self.leader.lease_ends_in(pulse.lease_ends_in)

@@ -150,6 +150,10 @@ class PostgresEngine(Jobs):
         """Write a new node's row."""
         await self._fetch("enlist", self._sql["enlist"], node, name, json.dumps(info))
 
+    async def describe(self, node: str, info: dict[str, object]) -> None:
+        """Write what the node says of itself now."""
+        await self._fetch("describe", self._sql["describe"], node, json.dumps(info))
+
     async def retire(self, node: str) -> None:
         """Remove the node's row."""
         await self._fetch("retire", self._sql["retire"], node)

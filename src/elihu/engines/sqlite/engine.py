@@ -126,6 +126,9 @@ class SqliteEngine:
     async def enlist(self, node: str, name: str, info: dict[str, object]) -> None:
         await self._write("enlist", members.enlist, self._locks, node, name, info)
 
+    async def describe(self, node: str, info: dict[str, object]) -> None:
+        await self._write("describe", members.describe, node, info)
+
     async def retire(self, node: str) -> None:
         await self._write("retire", members.retire, self._locks, node)
 

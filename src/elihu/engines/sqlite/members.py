@@ -9,6 +9,7 @@ from elihu.engines.sqlite.rows import dump, node_from
 from elihu.engines.sqlite.thread import Session
 
 _ENLIST: Final = statement("enlist")
+_DESCRIBE: Final = statement("describe")
 _BURY: Final = statement("bury")
 _PEERS: Final = statement("peers")
 _NODES: Final = statement("nodes")
@@ -22,6 +23,11 @@ def enlist(session: Session, locks: Locks, node: str, name: str, info: dict[str,
     except BaseException:
         locks.drop_node(node)
         raise
+
+
+def describe(session: Session, node: str, info: dict[str, object]) -> None:
+    """Write what the node says of itself now."""
+    session.execute(_DESCRIBE, {"node": node, "info": dump(info)})
 
 
 def retire(session: Session, locks: Locks, node: str) -> None:

@@ -1,0 +1,2 @@
+-- What node :node says of itself now.
+UPDATE node SET info = :info WHERE id = :node
