@@ -7,14 +7,23 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell
+from tests.cli.warm import Warm
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """What runs the commands of this worker's tests."""
+    warm = Warm()
+    yield warm
+    warm.close()
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Iterator[Shell]:
+def bare(tmp_path: Path, warm: Warm) -> Iterator[Shell]:
     """A shell whose commands get no setting but the defaults."""
     folder = tmp_path / "app"
     folder.mkdir()
-    shell = Shell(folder, {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")})
+    shell = Shell(folder, {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")}, warm)
     yield shell
     shell.close()
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from tests.cli.warm import Warm
+
 BOUND = 30.0
 """Seconds after which a command that has not done what it should is given up."""
 
@@ -137,9 +139,10 @@ class Process:
 class Shell:
     """Runs ``python -m elihu`` in a folder that holds an app, ``shop:app``."""
 
-    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environ: dict[str, str], warm: Warm) -> None:
         self.folder = folder
         self.environ = environ
+        self._warm = warm
         self._processes: list[Process] = []
         (folder / "shop.py").write_text(SHOP)
 
@@ -151,16 +154,7 @@ class Shell:
 
     def run(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "elihu", *arguments],
-            check=False,
-            cwd=self.folder,
-            env=self.environ,
-            input=text or "",
-            capture_output=True,
-            text=True,
-            timeout=BOUND,
-        )
+        return self._warm.run(arguments, self.folder, self.environ, text or "", BOUND)
 
     def json(self, *arguments: str) -> Any:
         """Run a command and read the JSON it printed."""
