@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from elihu.errors import TaskError as TaskError
     from elihu.errors import TaskNotBound as TaskNotBound
     from elihu.errors import UniqueConflict as UniqueConflict
+    from elihu.errors import UnknownNode as UnknownNode
+    from elihu.errors import UnknownQueue as UnknownQueue
     from elihu.errors import UnknownTask as UnknownTask
     from elihu.errors import WrongLoop as WrongLoop
     from elihu.job import Job as Job
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from elihu.outcome import Discard as Discard
     from elihu.outcome import Retry as Retry
     from elihu.outcome import Snooze as Snooze
+    from elihu.queues import Queue as Queue
+    from elihu.queues import QueueOnNode as QueueOnNode
     from elihu.task import Task as Task
     from elihu.task import Tasks as Tasks
 
@@ -70,12 +74,15 @@ _HOMES = {
         "TaskError",
         "TaskNotBound",
         "UniqueConflict",
+        "UnknownNode",
+        "UnknownQueue",
         "UnknownTask",
         "WrongLoop",
     ),
     "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunResult"),
     "options": ("Unique",),
     "outcome": ("Cancel", "Discard", "Retry", "Snooze"),
+    "queues": ("Queue", "QueueOnNode"),
     "task": ("Task", "Tasks"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -20,6 +20,7 @@ from elihu.enqueue import Enqueued, check_new, chunked
 from elihu.errors import InvalidOption, WrongLoop
 from elihu.job import Job, NewJob
 from elihu.jobs import Jobs
+from elihu.queues import Queues
 from elihu.runtime.announcer import Hub
 from elihu.runtime.middleware import Middleware
 from elihu.runtime.node import Node, Program
@@ -70,6 +71,7 @@ class Elihu(DeclaresTasks):
         self._closed = False
         self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
         self.nodes = Nodes(self._client)
+        self.queues = Queues(self._client, self._queue_names)
 
     # declarations
 
@@ -145,9 +147,14 @@ class Elihu(DeclaresTasks):
 
     @asynccontextmanager
     async def running(self, queues: Mapping[str, int] | None = None) -> AsyncIterator[Node]:
-        """Run a node inside this program; at the end running jobs have ``grace`` seconds and are then given back."""
+        """Run a node inside this program; at the end running jobs have ``grace`` seconds and are then given back.
+
+        With ``queues`` it serves these, and none that is started everywhere.
+        """
         node = self._node(queues)
         await node.start()
+        if queues is None and self.config.require_queues:
+            self._report_unserved(node)
         try:
             yield node
         finally:
@@ -173,18 +180,23 @@ class Elihu(DeclaresTasks):
 
     def _node(self, queues: Mapping[str, int] | None) -> Node:
         config = self.config if queues is None else _lay_over(self.config, {"queues": queues})
-        if queues is None and config.require_queues:
-            for task in self._registry:
-                if task.options.queue not in config.queues:
-                    logger.warning("queue %r of task %r is not served by this node", task.options.queue, task.name)
         lifespan = self._lifespan
         program = Program(
             registry=self._registry,
             middlewares=tuple(self._middlewares),
             lifespan=(lambda: lifespan(self)) if lifespan else None,
             queues=config.queues,
+            split=queues is not None,
         )
         return Node(config, program, bus=self._bus, clock=self._clock, hub=self._connected_here().hub)
+
+    def _report_unserved(self, node: Node) -> None:
+        for task in self._registry:
+            if task.options.queue not in node.queues.served:
+                logger.warning("queue %r of task %r is not served by this node", task.options.queue, task.name)
+
+    def _queue_names(self) -> set[str]:
+        return {*self.config.queues, *(task.options.queue for task in self._registry)}
 
     # the database, loops and the end
 

@@ -21,6 +21,8 @@ ElihuError
 │   ├── JobNotFound (LookupError)     no job has this id
 │   ├── InvalidTransition             the job's state does not allow it
 │   └── UniqueConflict                another job holds the unique key
+├── UnknownQueue (LookupError)        no node serves a queue of that name, and nothing is stored of one
+├── UnknownNode (LookupError)         no node has this id
 └── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
 """
 
@@ -124,6 +126,14 @@ class UniqueConflict(JobError):
         super().__init__(message)
         self.job_id = job_id
         self.twin = twin
+
+
+class UnknownQueue(ElihuError, LookupError):
+    """No node serves a queue of this name, no job is in it, and nothing is stored of it."""
+
+
+class UnknownNode(ElihuError, LookupError):
+    """No node has this id, or several have an id that begins so."""
 
 
 class WrongLoop(ElihuError, RuntimeError):

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -15,6 +15,7 @@ from elihu.cli.options import Given, given, shared_but_json
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
+    from elihu.runtime.queues import Setting
 
 logger = logging.getLogger("elihu")
 
@@ -57,13 +58,12 @@ def _serve(options: Given, queues: str | None, *, needs_tasks: bool, migrate: bo
 
     if options.json:
         raise click.UsageError("--json: expected a command that prints a table, got one that runs a node")
-    # Whoever names the queues splits the work between nodes: that some are not served here is then no reason to warn.
-    app = open_app(options, need=Need.TASKS if needs_tasks else Need.APP, queues=queues, require_queues=None if queues is None else False)
+    app = open_app(options, need=Need.TASKS if needs_tasks else Need.APP, queues=queues)
     named = find_app(flags={"app": options.app})
     _log_to_stderr()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
-            _run_to_its_end(runner.get_loop(), _run_node(app, named and named.value, migrate=migrate))
+            _run_to_its_end(runner.get_loop(), _run_node(app, named and named.value, split=queues is not None, migrate=migrate))
         except asyncio.CancelledError:
             raise click.Abort from None
 
@@ -81,7 +81,7 @@ def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, A
     task.result()
 
 
-async def _run_node(app: "Elihu", name: str | None, *, migrate: bool) -> None:
+async def _run_node(app: "Elihu", name: str | None, *, split: bool, migrate: bool) -> None:
     from elihu.cli.progress import Progress
     from elihu.runtime.node import Node
     from elihu.telemetry.events import QueueShutdown
@@ -95,6 +95,8 @@ async def _run_node(app: "Elihu", name: str | None, *, migrate: bool) -> None:
     def started(node: Node) -> None:
         stops.armed = True
         nodes.append(node)
+        if (live := node.queues.served) != {name: (limit, False) for name, limit in app.config.queues.items()}:
+            _say("queues", f"{_shown(live)}, as stored")
         _say("node", node.id)
         progress.begin()
 
@@ -108,10 +110,14 @@ async def _run_node(app: "Elihu", name: str | None, *, migrate: bool) -> None:
             _say("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
         _say("queues", ", ".join(f"{name}={limit}" for name, limit in app.config.queues.items()))
         try:
-            await app.serve(stopping=stops.stopping, stop_now=stops.stop_now, started=started)
+            await app.serve(app.config.queues if split else None, stopping=stops.stopping, stop_now=stops.stop_now, started=started)
         finally:
             await progress.close()
     _say("stopped", ending(sum(node.unwritten for node in nodes), len(released)))
+
+
+def _shown(live: "Mapping[str, Setting]") -> str:
+    return ", ".join(f"{name}={setting.limit}{' (paused)' if setting.paused else ''}" for name, setting in live.items()) or "none"
 
 
 def ending(unwritten: int, released: int) -> str:

@@ -137,6 +137,25 @@ class NodeRow(NamedTuple):
     info: dict[str, object]
 
 
+class QueueRule(NamedTuple):
+    """What was said of a queue to one node, or (``node`` None) to every node: whether it is served, the limit of its jobs at a
+    time, and whether it is paused. What is None was not said."""
+
+    queue: str
+    node: str | None = None
+    served: bool | None = None
+    limit: int | None = None
+    paused: bool | None = None
+
+
+class QueueLoad(NamedTuple):
+    """How many jobs of a queue a node executes, or (``node`` None) how many are available."""
+
+    queue: str
+    node: str | None
+    jobs: int
+
+
 class PruneRule(NamedTuple):
     """Finished jobs in ``state`` older than ``age`` seconds, of one queue or task (None: any) but not of those excepted."""
 
@@ -157,6 +176,8 @@ class SignalKind(StrEnum):
     """``payload`` is a node that should look for wishes to cancel."""
     LEADER = "leader"
     """The leader resigned."""
+    QUEUES = "queues"
+    """``payload`` is a node that should look at what was said of queues; none means every node."""
     PROBE = "probe"
     """A notifier's test of itself."""
     CHANGED = "changed"
@@ -332,5 +353,19 @@ class Engine(Protocol):
         ...
 
     async def nodes(self) -> list[NodeRow]: ...
+
+    # queues
+    async def queue_rules(self, node: str | None = None) -> list[QueueRule]:
+        """What was said to every node, and to ``node`` alone, or where None is given to each; by queue, that to every node first."""
+        ...
+
+    async def set_queue(self, rule: QueueRule) -> bool:
+        """Say what the rule says, and leave what it does not. Said to every node it ends what was said of the same to single
+        ones. False where there is no such node."""
+        ...
+
+    async def queue_loads(self) -> list[QueueLoad]:
+        """The jobs available and executing, by queue, and of these by node."""
+        ...
 
     def notifier(self) -> Notifier: ...

@@ -24,6 +24,7 @@ from elihu.runtime.middleware import Middleware
 from elihu.runtime.producer import Producer
 from elihu.runtime.progress import Progress
 from elihu.runtime.pruner import Pruner
+from elihu.runtime.queues import QueueManager
 from elihu.runtime.reconciler import Reconciler
 from elihu.runtime.service import Identity, Scope, logger
 from elihu.runtime.stager import Stager
@@ -41,12 +42,13 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the app gives a node to run."""
+    """What the app gives a node to run; ``split`` where it is to serve just these queues, and none that is started everywhere."""
 
     registry: Registry
     middlewares: Sequence[Middleware] = ()
     lifespan: Lifespan | None = None
     queues: Mapping[str, int] = field(default_factory=dict)
+    split: bool = False
 
 
 class Node:
@@ -71,11 +73,9 @@ class Node:
         self.canceller = Canceller(self.scope, lambda: self.producers)
         self._info: dict[str, object] = {"queues": dict(program.queues), "pid": os.getpid(), "host": socket.gethostname()}
         self._threads = Threads()
-        executor = Executor(self._threads, program.middlewares, config.max_result)
-        self.producers = [
-            Producer(self.scope, queue, limit, registry=program.registry, executor=executor, progress=self.progress, poll=self._poll)
-            for queue, limit in program.queues.items()
-        ]
+        self._executor = Executor(self._threads, program.middlewares, config.max_result)
+        self._state: object = None
+        self.queues = QueueManager(self.scope, program.queues, split=program.split, make=self._producer, describe=self.describe)
         self.services = [
             self.listener,
             self.leader,
@@ -86,6 +86,11 @@ class Node:
             Reconciler(self.scope, lambda: self.producers),
             self.progress,
         ]
+
+    @property
+    def producers(self) -> Sequence[Producer]:
+        """Those that serve a queue, and those that let their last jobs end."""
+        return self.queues.producers
 
     @property
     def unwritten(self) -> int:
@@ -112,11 +117,10 @@ class Node:
                 stack.push_async_callback(self._bounded, service.stop)
                 await service.start()
             stack.callback(self._threads.close)
-            state = await stack.enter_async_context(self._program.lifespan()) if self._program.lifespan else None
+            self._state = await stack.enter_async_context(self._program.lifespan()) if self._program.lifespan else None
             stack.push_async_callback(self._bounded, self._stop_producers)
-            for producer in self.producers:
-                producer.state = state
-                await producer.start()
+            stack.push_async_callback(self._bounded, self.queues.stop)
+            await self.queues.start()
             self._stack = stack.pop_all()
         if NodeStarted in self._bus:
             self._bus.emit(NodeStarted(node=self.id))
@@ -155,6 +159,19 @@ class Node:
         finally:
             self._deadline = None
 
+    def _producer(self, queue: str, limit: int) -> Producer:
+        producer = Producer(
+            self.scope,
+            queue,
+            limit,
+            registry=self._program.registry,
+            executor=self._executor,
+            progress=self.progress,
+            poll=self._poll,
+        )
+        producer.state = self._state
+        return producer
+
     def _poll(self) -> float:
         return self._config.poll if self.listener.works else self._config.poll_fallback
 
@@ -173,6 +190,7 @@ class Node:
         for producer in self.producers:
             producer.lose_all()
         self.leader.wake()
+        self.queues.wake()
         if NodeReborn in self._bus:
             self._bus.emit(NodeReborn(node=node, buried=buried))
 
@@ -185,6 +203,9 @@ class Node:
             case (SignalKind.INTENT, node):
                 if not node or node == self.id:
                     self.canceller.wake()
+            case (SignalKind.QUEUES, node):
+                if not node or node == self.id:
+                    self.queues.wake()
             case (SignalKind.LEADER, _):
                 self.leader.wake()
             case (SignalKind.CHANGED, _):
@@ -192,6 +213,7 @@ class Node:
                     producer.look_anew()
                 self.canceller.wake()
                 self.leader.wake()
+                self.queues.wake()
 
     async def _stop_producers(self) -> None:
         grace = self._config.grace

@@ -43,6 +43,7 @@ class Producer:
         self.queue = queue
         self._name = f"queue {queue}"
         self.limit = limit
+        self.paused = False
         self.state: object = None
         self.running: dict[tuple[int, int], Execution] = {}
         self.held: set[tuple[int, int]] = set()
@@ -56,6 +57,7 @@ class Producer:
         self._woken = asyncio.Event()
         self._looked = asyncio.Event()
         self._idle = asyncio.Event()
+        self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fetching = False
         self._ending = False
@@ -72,6 +74,18 @@ class Producer:
             self._fetching = True
             self._task = asyncio.create_task(self._run(), name=f"elihu-queue-{self.queue}")
             self._schedule_poll()
+
+    def adjust(self, *, limit: int, paused: bool) -> None:
+        """From now on at most ``limit`` jobs at a time, and while paused fetch none; what runs is left alone."""
+        self.limit = limit
+        self.paused = paused
+        self.look()
+
+    async def settled(self) -> None:
+        """Return when nothing runs, every end is written, and nothing that may be fetched is left."""
+        self._settled.clear()
+        self._woken.set()
+        await self._settled.wait()
 
     def look(self) -> None:
         """There may be jobs: fetch from the front of the queue."""
@@ -129,6 +143,8 @@ class Producer:
     async def _run(self) -> None:
         while not (self._ending and not self.held):
             if not (self._outbox or (self._hungry and self._free > 0)):
+                if not self.held:
+                    self._settled.set()
                 self._woken.clear()
                 await self._woken.wait()
                 continue
@@ -147,7 +163,7 @@ class Producer:
 
     @property
     def _free(self) -> int:
-        return self.limit - len(self.running) if self._fetching else 0
+        return self.limit - len(self.running) if self._fetching and not self.paused else 0
 
     async def _drain(self, grace: float, now: asyncio.Event) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (self._idle, now)]

@@ -164,6 +164,41 @@ class QueueUnserved(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueEvent(NodeEvent):
+    """Something happened to a queue on a node."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStarted(QueueEvent):
+    """The node begins to serve a queue, ``limit`` jobs at a time; while it is ``paused`` it fetches none."""
+
+    limit: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueScaled(QueueEvent):
+    """The node goes on with ``limit`` jobs at a time in place of ``before``."""
+
+    limit: int
+    before: int
+
+
+class QueuePaused(QueueEvent):
+    """The node fetches no more jobs of the queue."""
+
+
+class QueueResumed(QueueEvent):
+    """The node fetches jobs of the queue again."""
+
+
+class QueueStopping(QueueEvent):
+    """The node no longer serves the queue: it fetches no more of its jobs, and those that run end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueShutdown(NodeEvent):
     """A queue's producer ended; ``released`` are the ids of the jobs it gave back."""
 

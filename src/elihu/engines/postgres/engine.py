@@ -25,6 +25,7 @@ from elihu.engines.postgres.insertion import columns, plainly_stored, scalars, s
 from elihu.engines.postgres.jobs import Jobs
 from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
 from elihu.engines.postgres.notifier import PostgresNotifier, channel_of, payload_of
+from elihu.engines.postgres.queues import Queues
 from elihu.engines.postgres.rows import claim_of
 from elihu.errors import DatabaseUnavailable, DataRefused, SchemaOutdated, SchemaTooNew
 from elihu.failpoints import ACTIVE, reach
@@ -37,7 +38,7 @@ _FRONT: Final = Position(-1, datetime.fromtimestamp(0, UTC), 0)
 _INTENTS: Final = [intent.value for intent in Intent]
 
 
-class PostgresEngine(Jobs):
+class PostgresEngine(Jobs, Queues):
     """``Engine`` on PostgreSQL 14 or later."""
 
     # schema

@@ -22,12 +22,14 @@ from elihu.engines.base import (
     Position,
     PruneRule,
     Pulse,
+    QueueLoad,
+    QueueRule,
     Rescued,
     Signal,
     Touched,
     Verdict,
 )
-from elihu.engines.sqlite import changes, exchange, insert, members, migrations, reads, upkeep
+from elihu.engines.sqlite import changes, exchange, insert, members, migrations, queues, reads, upkeep
 from elihu.engines.sqlite.connection import check_library, connect, database_path
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
@@ -201,6 +203,15 @@ class SqliteEngine:
 
     async def nodes(self) -> list[NodeRow]:
         return await self._read("nodes", members.nodes, self._locks)
+
+    async def queue_rules(self, node: str | None = None) -> list[QueueRule]:
+        return await self._write("queue_rules", queues.queue_rules, node)
+
+    async def set_queue(self, rule: QueueRule) -> bool:
+        return await self._write("set_queue", queues.set_queue, rule)
+
+    async def queue_loads(self) -> list[QueueLoad]:
+        return await self._read("queue_loads", queues.queue_loads)
 
     def notifier(self) -> Notifier:
         return SqliteNotifier(lambda: self._open_threads().writer)

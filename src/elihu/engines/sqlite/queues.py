@@ -1,0 +1,39 @@
+"""What people say of queues, and what is in them."""
+
+from typing import Final
+
+from elihu.engines.base import QueueLoad, QueueRule
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.thread import Session
+
+_RULES: Final = statement("queue_rules")
+_RULE: Final = statement("queue_rule")
+_RULE_ENDS: Final = statement("queue_rule_ends")
+_RULE_OF_NODE: Final = statement("queue_rule_of_node")
+_LOADS: Final = statement("queue_loads")
+
+
+def queue_rules(session: Session, node: str | None) -> list[QueueRule]:
+    """What was said to every node, and to ``node`` alone, or where None is given to each."""
+    found = session.rows(_RULES, {"node": node})
+    return [QueueRule(queue, of, _bool(served), limit, _bool(paused)) for queue, of, served, limit, paused in found]
+
+
+def set_queue(session: Session, rule: QueueRule) -> bool:
+    """Say what the rule says; False where there is no such node."""
+    said = rule._asdict()
+    with session.write():
+        if rule.node is not None:
+            return session.execute(_RULE_OF_NODE, said).rowcount > 0
+        session.execute(_RULE, said)
+        session.execute(_RULE_ENDS, said)
+    return True
+
+
+def queue_loads(session: Session) -> list[QueueLoad]:
+    """The jobs available and executing, by queue, and of these by node."""
+    return [QueueLoad(*row) for row in session.rows(_LOADS)]
+
+
+def _bool(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
