@@ -16,7 +16,7 @@ from elihu.client import Client
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, load_config
 from elihu.engines.base import NodeRow
-from elihu.enqueue import Enqueued, check_new, chunked
+from elihu.enqueue import Enqueued, Within, check_new, chunked
 from elihu.errors import InvalidOption, WrongLoop
 from elihu.job import Job, NewJob
 from elihu.jobs import Jobs
@@ -69,6 +69,7 @@ class Elihu(DeclaresTasks):
         self._middlewares: list[Middleware] = []
         self._connected = _Connected()
         self._closed = False
+        self._within = Within(lambda: self.config)
         self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
         self.nodes = Nodes(self._client)
         self.queues = Queues(self._client, self._queue_names)
@@ -121,23 +122,39 @@ class Elihu(DeclaresTasks):
         """The most bytes that a job's arguments may take as JSON."""
         return self.config.max_args
 
-    async def aenqueue(self, new: NewJob) -> Job:
-        """Store a job that ``task.build`` made; returns after its commit. Raises ``InvalidOption`` for anything else."""
+    async def aenqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
+        """Store a job that ``task.build`` made; returns after its commit. Raises ``InvalidOption`` for anything else.
+
+        With ``conn``, an asynchronous connection or session of the caller's, the job exists if and only if its transaction commits;
+        ``notify=False`` then leaves out the announcement.
+        """
+        if conn is not None:
+            return await self._within.aone(conn, new, notify=notify)
         return await self._client().insert(check_new(new))
 
-    def enqueue(self, new: NewJob) -> Job:
-        """``aenqueue`` for synchronous code. Raises ``WrongLoop`` inside a running event loop."""
+    def enqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
+        """``aenqueue`` for synchronous code and connections. Raises ``WrongLoop`` inside a running event loop, unless given ``conn``,
+        by which the caller has chosen to wait there."""
+        if conn is not None:
+            return self._within.one(conn, new, notify=notify)
         if _in_loop():
             raise WrongLoop("enqueue() inside a running event loop: expected await task.aenqueue(…), got the synchronous verb")
         return self._portal().run(self.aenqueue(new))
 
-    async def enqueue_many(self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], *, ids: bool = False) -> Enqueued:
-        """Store what ``task.build`` made, streamed in chunks that are committed one by one.
+    def enqueue_many(
+        self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], *, ids: bool = False, conn: Any = None, notify: bool = True
+    ) -> Coroutine[Any, Any, Enqueued]:
+        """Store what ``task.build`` made, streamed in chunks that are committed one by one, or are part of the transaction of ``conn``.
 
         ``ids=True`` returns the ids too, in order; those of conflicts are the jobs that were there. Raises ``InvalidOption`` for
-        what ``task.build`` did not make; chunks before that one are stored.
+        what ``task.build`` did not make; chunks before that one are stored. With a synchronous ``conn`` all is done before the
+        coroutine is returned, in the caller's thread.
         """
-        done = Enqueued(ids=[] if ids else None)
+        if conn is not None:
+            return self._within.many(conn, jobs, ids=ids, notify=notify)
+        return self._enqueue_many(jobs, Enqueued(ids=[] if ids else None))
+
+    async def _enqueue_many(self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], done: Enqueued) -> Enqueued:
         client = self._client()
         async for chunk in chunked(jobs):
             done.add(await client.insert_many(chunk))

@@ -1,16 +1,12 @@
 """What one event loop needs to work with an app's database: an engine, the inserter, the announcer."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
-
-import pydantic_core
 
 from elihu.config import Config
 from elihu.engines.base import Engine, Inserted
 from elihu.engines.select import engine_for
-from elihu.enqueue import Inserter
+from elihu.enqueue import Inserter, stored_job
 from elihu.errors import SchemaOutdated
 from elihu.job import Job, NewJob
 from elihu.runtime.announcer import Announcer, Hub
@@ -71,23 +67,3 @@ class Client:
     async def close(self) -> None:
         await self._announcer.close()
         await self._engine.close()
-
-
-def stored_job(new: NewJob, inserted: Inserted) -> Job:
-    """The job that this insert made."""
-    meta: Mapping[str, Any] = pydantic_core.from_json(new.meta) if new.meta else {}
-    return Job(
-        id=inserted.id,
-        state=inserted.state,
-        queue=new.queue,
-        task=new.task,
-        args=pydantic_core.from_json(new.args),
-        meta=meta,
-        tags=new.tags,
-        priority=new.priority,
-        attempt=0,
-        max_attempts=new.max_attempts,
-        unique_key=inserted.unique_key,
-        inserted_at=inserted.inserted_at,
-        scheduled_at=inserted.scheduled_at,
-    )

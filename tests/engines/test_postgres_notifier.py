@@ -7,8 +7,8 @@ import pytest
 
 from elihu.config import Config
 from elihu.engines.base import Signal, SignalKind
+from elihu.engines.postgres.channel import payload_of, signal_of
 from elihu.engines.postgres.engine import PostgresEngine
-from elihu.engines.postgres.notifier import payload_of, signal_of
 from elihu.telemetry.bus import Bus
 from elihu.testing.postgres import PostgresServer, free_port
 from tests.engines.postgres_support import Network, Watcher, engine_on, own_database, psql, until

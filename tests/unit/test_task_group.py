@@ -1,6 +1,7 @@
 """Groups of tasks: declared without an app, included in one."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ class FakeHost:
     max_args = 1_000
     closed = False
 
-    def enqueue(self, new: NewJob, /) -> Job:
+    def enqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
         now = datetime.now(UTC)
         return Job(
             id=1,
@@ -35,7 +36,7 @@ class FakeHost:
             scheduled_at=now,
         )
 
-    async def aenqueue(self, new: NewJob, /) -> Job:
+    async def aenqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
         return self.enqueue(new)
 
 

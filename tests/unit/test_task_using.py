@@ -26,7 +26,7 @@ class FakeHost:
         self.closed = False
         self.stored: list[NewJob] = []
 
-    def enqueue(self, new: NewJob, /) -> Job:
+    def enqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
         self.stored.append(new)
         now = datetime.now(UTC)
         return Job(
@@ -45,7 +45,7 @@ class FakeHost:
             scheduled_at=now,
         )
 
-    async def aenqueue(self, new: NewJob, /) -> Job:
+    async def aenqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
         return self.enqueue(new)
 
 
@@ -204,8 +204,8 @@ class TestUsing:
             ({"prioritty": 1}, "did you mean priority?"),
             ({"timeout": 1}, "timeout: this version does not support it"),
             ({"expires": 1}, "expires: this version does not support it"),
-            ({"conn": 1}, "conn: this version does not support it"),
-            ({"notify": False}, "notify: this version does not support it"),
+            ({"notify": False}, "notify: expected it with conn, got it without"),
+            ({"notify": 1, "conn": object()}, "notify: expected True or False, got 1"),
         ],
     )
     def test_refusals(self, options: dict[str, Any], words: str) -> None:

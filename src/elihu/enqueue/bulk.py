@@ -1,7 +1,7 @@
 """Many jobs at once: a stream of them cut into chunks, and what came of it."""
 
 import reprlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,24 +39,42 @@ def check_new(value: Any) -> NewJob:
 
 async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[list[NewJob]]:
     """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments and meta. Raises ``InvalidOption``."""
-    chunk: list[NewJob] = []
-    size = 0
-    async for job in _stream(jobs):
-        chunk.append(check_new(job))
-        size += len(job.args) + len(job.meta or "")
-        if len(chunk) == CHUNK_ROWS or size >= CHUNK_BYTES:
+    if not isinstance(jobs, AsyncIterable):
+        for chunk in chunks(jobs):
             yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+        return
+    cutter = _Cutter()
+    async for job in jobs:
+        if full := cutter.put(job):
+            yield full
+    if cutter.chunk:
+        yield cutter.chunk
 
 
-async def _stream(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[NewJob]:
-    if isinstance(jobs, AsyncIterable):
-        async for job in jobs:
-            yield job
-    elif isinstance(jobs, Iterable):
-        for job in jobs:
-            yield job
-    else:
+def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
+    """``chunked`` for a plain iterable."""
+    if not isinstance(jobs, Iterable):
         raise InvalidOption(f"enqueue_many(): expected an iterable of jobs that task.build(…) made, got {reprlib.repr(jobs)}")
+    cutter = _Cutter()
+    for job in jobs:
+        if full := cutter.put(job):
+            yield full
+    if cutter.chunk:
+        yield cutter.chunk
+
+
+class _Cutter:
+    """The chunk that is being filled."""
+
+    def __init__(self) -> None:
+        self.chunk: list[NewJob] = []
+        self._size = 0
+
+    def put(self, job: NewJob) -> list[NewJob] | None:
+        """Add a job; the chunk, where it is full by it, and the next one begins."""
+        self.chunk.append(check_new(job))
+        self._size += len(job.args) + len(job.meta or "")
+        if len(self.chunk) < CHUNK_ROWS and self._size < CHUNK_BYTES:
+            return None
+        full, self.chunk, self._size = self.chunk, [], 0
+        return full

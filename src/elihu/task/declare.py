@@ -108,7 +108,8 @@ class Task(Generic[P, R]):
 
         ``delay`` or ``run_at`` (an aware ``datetime``) say when, ``hold`` stores the job suspended; ``queue priority
         max_attempts unique record`` replace the task's, ``backoff`` too (a duration here), ``tags`` add to them and ``meta``
-        goes over them key by key. Raises ``InvalidOption``.
+        goes over them key by key. With ``conn``, a connection or session of the caller's, a job exists if and only if its transaction
+        commits; ``notify=False`` then leaves out the announcement. Raises ``InvalidOption``.
         """
         return Prepared(self, options)
 
@@ -149,9 +150,18 @@ class Prepared(Generic[P, R]):
         given_meta = check_meta(f"{what}: meta", given["meta"])[0] if "meta" in given else {}
         self._meta, self._meta_json = check_meta(f"{what}: meta", {**base.meta, **given_meta})
         self._options = _job_options(what, task, given)
+        self._conn = given.get("conn")
+        self._notify = check_bool(f"{what}: notify", given.get("notify", True))
+        if self._conn is None and not self._notify:
+            raise InvalidOption(f"{what}: notify: expected it with conn, got it without: every other job is announced after its commit")
 
     def build(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """A job for these arguments, not stored. Raises ``InvalidArguments``."""
+        if self._conn is not None:
+            raise InvalidOption(f"task {self._task.name}: using: conn: expected none for build(), got one: give it to enqueue_many()")
+        return self._build(*args, **kwargs)
+
+    def _build(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         task, unique = self._task, self._unique
         valid, data = task.codec.encode_values(args, kwargs, task.max_args)
         return NewJob(
@@ -174,12 +184,12 @@ class Prepared(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job for these arguments, from synchronous code. Raises ``InvalidArguments`` before anything is stored."""
         host = self._task.host
-        return host.enqueue(self.build(*args, **kwargs))
+        return host.enqueue(self._build(*args, **kwargs), conn=self._conn, notify=self._notify)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job for these arguments. Raises ``InvalidArguments`` before anything is stored."""
         host = self._task.host
-        return await host.aenqueue(self.build(*args, **kwargs))
+        return await host.aenqueue(self._build(*args, **kwargs), conn=self._conn, notify=self._notify)
 
     def __repr__(self) -> str:
         return f"<Prepared {self._task.name}>"

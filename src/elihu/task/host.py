@@ -1,6 +1,6 @@
 """What a task needs of the app it belongs to."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from elihu.job import Job, NewJob
 
@@ -18,10 +18,10 @@ class Host(Protocol):
         """Whether the app has ended, so that its tasks may go to another."""
         ...
 
-    def enqueue(self, new: NewJob, /) -> Job:
-        """Store ``new`` and wait for the commit, in synchronous code."""
+    def enqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
+        """Store ``new`` and wait for the commit, in synchronous code; with ``conn`` in that connection's own transaction."""
         ...
 
-    async def aenqueue(self, new: NewJob, /) -> Job:
-        """Store ``new``; return after the commit."""
+    async def aenqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
+        """Store ``new``; return after the commit, with ``conn`` before that connection's own."""
         ...

@@ -24,7 +24,7 @@ LARGEST_META: Final = 65_536
 MOST_TAGS: Final = 100
 MOST_ATTEMPTS: Final = 1_000_000
 
-_LATER: Final = frozenset({"timeout", "expires", "template", "conn", "notify"})
+_LATER: Final = frozenset({"timeout", "expires", "template"})
 
 
 class CommonOptions(TypedDict, total=False):
@@ -58,6 +58,8 @@ class UsingKeywords(CommonOptions, total=False):
     run_at: datetime | None
     hold: bool
     backoff: Duration
+    conn: Any
+    notify: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,13 @@ from elihu.engines.base import (
     Signal,
     Verdict,
 )
+from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.filters import prunable
 from elihu.engines.postgres.insertion import columns, plainly_stored, scalars, stored, unique_columns
 from elihu.engines.postgres.jobs import Jobs
 from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
-from elihu.engines.postgres.notifier import PostgresNotifier, channel_of, payload_of
+from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.postgres.queues import Queues
 from elihu.engines.postgres.rows import claim_of
 from elihu.errors import DatabaseUnavailable, DataRefused, SchemaOutdated, SchemaTooNew

@@ -4,14 +4,12 @@ from typing import Final
 
 import asyncpg
 
+from elihu.engines.postgres.states import NO_TABLES, REFUSED
 from elihu.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable, DataRefused, ElihuError, SchemaOutdated
 
 REPEATABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """Errors after which nothing has happened and the same statement can be sent again."""
 
-# Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html
-_NO_TABLES: Final = frozenset({"42P01", "3F000", "42703"})
-_REFUSED: Final = ("22", "23", "54", "P0")
 _TIMEOUT: Final = frozenset({"57014", "55P03"})
 _UNAVAILABLE: Final = ("08", "0A", "25", "28", "3D", "40", "42501", "53", "55", "57", "58", "F0", "XX")
 _SPOILED: Final = ("08", "0A", "25", "57P", "XX")
@@ -37,9 +35,9 @@ def keeps_connection(error: BaseException) -> bool:
 
 
 def _kind(state: str) -> type[ElihuError]:
-    if state in _NO_TABLES:
+    if state in NO_TABLES:
         return SchemaOutdated
-    if state.startswith(_REFUSED):
+    if state.startswith(REFUSED):
         return DataRefused
     if state in _TIMEOUT:
         return DatabaseTimeout

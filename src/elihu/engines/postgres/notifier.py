@@ -8,13 +8,13 @@ from typing import Any, Final, Protocol
 
 from elihu.clock import SystemClock
 from elihu.engines.base import Signal, SignalKind
+from elihu.engines.postgres.channel import channel_of, signal_of
 from elihu.engines.postgres.connections import Connection, connect_alone
 from elihu.errors import DatabaseError
 
 _PROBE_TIMEOUT: Final = 2.0
 _LONGEST_PAUSE: Final = 2.0
 _FIRST_PAUSE: Final = 0.1
-_LONGEST_PAYLOAD: Final = 7_900  # bytes; the server refuses 8,000
 
 logger = logging.getLogger("elihu")
 
@@ -23,23 +23,6 @@ class Sender(Protocol):
     """Who sends a notifier's test of itself: the engine, over its ordinary connections."""
 
     async def notify(self, signals: Sequence[Signal]) -> None: ...
-
-
-def channel_of(schema: str) -> str:
-    """The channel on which the nodes of a schema hear each other."""
-    return f"elihu_{schema}_signal"
-
-
-def payload_of(signal: Signal) -> str:
-    """``kind:payload``; a payload that is too long is left out, which means all."""
-    text = f"{signal.kind.value}:{signal.payload}"
-    return text if len(text.encode()) <= _LONGEST_PAYLOAD else f"{signal.kind.value}:"
-
-
-def signal_of(payload: str) -> Signal | None:
-    """The signal in a payload; None for one of a kind that this code does not know."""
-    kind, _, rest = payload.partition(":")
-    return Signal(SignalKind(kind), rest) if kind in set(SignalKind) else None
 
 
 class PostgresNotifier:

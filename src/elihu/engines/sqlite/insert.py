@@ -24,10 +24,10 @@ def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
     """Store ``jobs``, in order and all or none."""
     if len(jobs) <= LARGEST and len(jobs).bit_count() == 1 and all(job.unique_key is None for job in jobs):
         now = _now(session)
-        return _store(session, [_row(job, now) for job in jobs])
+        return _store(session, [row_of(job, now) for job in jobs])
     with session.write():
         now = _now(session)
-        rows = [_row(job, now) for job in jobs]
+        rows = [row_of(job, now) for job in jobs]
         if all(job.unique_key is None for job in jobs):
             return _store(session, rows)
         return _store_unique(session, rows)
@@ -77,7 +77,8 @@ def _now(session: Session) -> float:
     return float(now)
 
 
-def _row(job: NewJob, now: float) -> tuple[Any, ...]:
+def row_of(job: NewJob, now: float) -> tuple[Any, ...]:
+    """The values of insert.sql for this job, stored at ``now``."""
     at = stored_time(job.run_at) if job.run_at is not None else nearest(now + (job.delay or 0.0))
     state = JobState.SUSPENDED if job.hold else JobState.SCHEDULED if at > now else JobState.AVAILABLE
     key, keep_until = _unique(job, now)

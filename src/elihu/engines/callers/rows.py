@@ -1,0 +1,61 @@
+"""Rows of a caller's driver as values: one column of text, in which times are whole microseconds since the epoch."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from elihu.engines.base import Inserted
+from elihu.engines.callers.steps import Rows, Stored
+from elihu.job import Job, JobState
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+def values(row: Sequence[Any]) -> list[Any]:
+    """The JSON array in a row's only column."""
+    found: list[Any] = json.loads(row[0])
+    return found
+
+
+def moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def job_of(fields: Sequence[Any]) -> Job:
+    """The job in a row of caller_twins.sql."""
+    (
+        id_, state, queue, task, args, meta, tags, priority, attempt, max_attempts, unique_key,
+        inserted_at, scheduled_at, started_at, finished_at, reason, result, progress, node,
+    ) = fields  # fmt: skip
+    return Job(
+        id=id_,
+        state=JobState(state),
+        queue=queue,
+        task=task,
+        args=json.loads(args),
+        meta=json.loads(meta) if meta else {},
+        tags=tuple(json.loads(tags)),
+        priority=priority,
+        attempt=attempt,
+        max_attempts=max_attempts,
+        unique_key=unique_key,
+        inserted_at=moment(inserted_at),
+        scheduled_at=moment(scheduled_at),
+        started_at=None if started_at is None else moment(started_at),
+        finished_at=None if finished_at is None else moment(finished_at),
+        reason=reason,
+        result=None if result is None else json.loads(result),
+        progress=None if progress is None else json.loads(progress),
+        node=node,
+        conflict=True,
+    )
+
+
+def twins_of(rows: Rows) -> dict[str, Stored]:
+    """The holders in rows of caller_twins.sql, by their keys."""
+    twins = [job_of(values(row)) for row in rows]
+    return {
+        str(twin.unique_key): Stored(Inserted(twin.id, twin.state, twin.inserted_at, twin.scheduled_at, True, twin.unique_key), twin)
+        for twin in twins
+    }

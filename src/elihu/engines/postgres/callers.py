@@ -1,0 +1,106 @@
+"""Storing jobs in a caller's transaction on PostgreSQL."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from elihu.engines.base import Inserted
+from elihu.engines.callers.failures import on_postgres
+from elihu.engines.callers.rows import moment, twins_of, values
+from elihu.engines.callers.steps import Statement, Steps, Stored
+from elihu.engines.postgres.channel import channel_of
+from elihu.engines.postgres.queries import Queries
+from elihu.errors import DatabaseUnavailable
+from elihu.job import JobState, NewJob
+
+T = TypeVar("T")
+
+ROUNDS: Final = 10
+_SAVE: Final = Statement("SAVEPOINT elihu")
+_FORGET: Final = Statement("RELEASE SAVEPOINT elihu")
+_GO_BACK: Final = Statement("ROLLBACK TO SAVEPOINT elihu")
+
+queries = cache(Queries)
+
+
+def saved(steps: Steps[T], schema: str) -> Steps[T]:
+    """The same work inside a savepoint, so that its failure leaves the caller's transaction as it was.
+
+    A savepoint is also the one thing that every driver and pooler refuses outside of a transaction: so none is ever begun, or taken for
+    one, behind the caller's back.
+    """
+    try:
+        yield _SAVE
+        try:
+            result = yield from steps
+        except Exception:
+            with suppress(Exception):  # what went wrong first is what the caller should see
+                yield _GO_BACK
+                yield _FORGET
+            raise
+        yield _FORGET
+    except Exception as error:
+        meaning = on_postgres(error, schema)
+        if meaning is error:
+            raise
+        raise meaning from error
+    return result
+
+
+def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[Stored]]:
+    """Store the jobs; those whose unique key is taken are answered with its holder. A holder that is gone when it is looked for makes
+    room: another round."""
+    sql = queries(schema)
+    found: dict[int, Stored] = {}
+    waiting = list(range(len(jobs)))
+    channel = channel_of(schema) if notify else None
+    for _ in range(ROUNDS):
+        rows = yield Statement(
+            sql["caller_insert"], _dump({"channel": channel, "jobs": [_record(jobs[place], place) for place in waiting]})
+        )
+        met: dict[int, str] = {}
+        for place, (id_, state, inserted_at, scheduled_at, key) in zip(waiting, map(values, rows), strict=True):
+            if id_ is None:
+                met[place] = key
+            else:
+                found[place] = Stored(Inserted(id_, JobState(state), moment(inserted_at), moment(scheduled_at), False, key))
+        if not met:
+            break
+        twins = twins_of((yield Statement(sql["caller_twins"], _dump(sorted(set(met.values()))))))
+        found |= {place: twins[key] for place, key in met.items() if key in twins}
+        waiting = [place for place in waiting if place not in found]
+        if not waiting:
+            break
+    else:
+        raise DatabaseUnavailable(f"conn: expected unique keys to stay as they are, got {ROUNDS} changes in a row")
+    return [found[place] for place in range(len(jobs))]
+
+
+def _record(job: NewJob, place: int) -> dict[str, Any]:
+    return {
+        "ord": place,
+        "task": job.task,
+        "queue": job.queue,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "args": job.args,
+        "options": job.options,
+        "meta": job.meta,
+        "tags": job.tags,
+        "run_at": None if job.run_at is None else job.run_at.isoformat(),
+        "delay": job.delay,
+        "hold": job.hold,
+        "expires": job.expires,
+        "awaited": job.awaited,
+        "template": job.template,
+        "identifier": job.identifier,
+        "digest": None if job.unique_key is None else job.unique_key.hex(),
+        "scope": job.unique_scope,
+        "period": job.unique_period,
+    }
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,74 @@
+"""Storing jobs in a caller's transaction on SQLite."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from elihu.engines.base import Inserted
+from elihu.engines.callers.failures import alone, on_sqlite
+from elihu.engines.callers.rows import twins_of, values
+from elihu.engines.callers.steps import Statement, Steps, Stored
+from elihu.engines.sqlite.insert import row_of
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment
+from elihu.job import JobState, NewJob
+
+T = TypeVar("T")
+
+_CLOCK: Final = Statement(statement("caller_clock"))
+_INSERT: Final = statement("caller_insert")
+_TWINS: Final = statement("caller_twins")
+_KEY: Final = 9
+_TIMES: Final = slice(11, 15)
+
+
+def guarded(steps: Steps[T]) -> Steps[T]:
+    """The same work, its failures in Elihu's words. One that fails leaves the transaction as it was without a savepoint: SQLite takes back
+    the statement, and a savepoint outside of a transaction would begin one."""
+    try:
+        return (yield from steps)
+    except Exception as error:
+        meaning = on_sqlite(error)
+        if meaning is error:
+            raise
+        raise meaning from error
+
+
+def insert(raw: Callable[[], Any], jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
+    """Store the jobs; those whose unique key is taken are answered with its holder. ``raw`` returns the connection below the caller's.
+
+    The clock is asked first: SQLAlchemy begins its transaction with the first statement, in whatever way the caller has told it to.
+    """
+    ((now,),) = map(values, (yield _CLOCK))
+    if _commits_alone(raw()):
+        raise alone()
+    rows = [row_of(job, now / MICROSECONDS) for job in jobs]
+    inserted = sorted(map(values, (yield Statement(_INSERT, dump([_in_microseconds(row) for row in rows])))))
+    plain = deque(id_ for id_, key in inserted if key is None)
+    keyed = {key: id_ for id_, key in inserted if key is not None}
+    answers: list[Stored | None] = []
+    for row in rows:
+        id_ = plain.popleft() if row[_KEY] is None else keyed.pop(row[_KEY], None)
+        answers.append(None if id_ is None else _stored(id_, row))
+    met = sorted({row[_KEY] for row, answer in zip(rows, answers, strict=True) if answer is None})
+    twins = twins_of((yield Statement(_TWINS, dump(met)))) if met else {}
+    return [answer or twins[row[_KEY]] for row, answer in zip(rows, answers, strict=True)]
+
+
+def _commits_alone(raw: Any) -> bool:
+    """Whether a statement would be a transaction of its own. Python's driver begins one before the first INSERT, unless it is told not to:
+    by ``isolation_level=None``, or from Python 3.12 on by ``autocommit=True``."""
+    if raw.in_transaction:
+        return False
+    autocommit = getattr(raw, "autocommit", None)
+    return autocommit if isinstance(autocommit, bool) else raw.isolation_level is None
+
+
+def _in_microseconds(row: tuple[Any, ...]) -> list[Any]:
+    values = list(row)
+    values[_TIMES] = [None if time is None else round(time * MICROSECONDS) for time in row[_TIMES]]
+    return values
+
+
+def _stored(id_: int, row: tuple[Any, ...]) -> Stored:
+    return Stored(Inserted(id_, JobState(row[0]), moment(row[11]), moment(row[12]), False, row[_KEY]))

@@ -1,0 +1,29 @@
+"""What an insert answered, as a job."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic_core
+
+from elihu.engines.base import Inserted
+from elihu.job import Job, NewJob
+
+
+def stored_job(new: NewJob, inserted: Inserted) -> Job:
+    """The job that this insert made."""
+    meta: Mapping[str, Any] = pydantic_core.from_json(new.meta) if new.meta else {}
+    return Job(
+        id=inserted.id,
+        state=inserted.state,
+        queue=new.queue,
+        task=new.task,
+        args=pydantic_core.from_json(new.args),
+        meta=meta,
+        tags=new.tags,
+        priority=new.priority,
+        attempt=0,
+        max_attempts=new.max_attempts,
+        unique_key=inserted.unique_key,
+        inserted_at=inserted.inserted_at,
+        scheduled_at=inserted.scheduled_at,
+    )
