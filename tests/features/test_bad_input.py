@@ -93,7 +93,6 @@ EARLY = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
 USING: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"prority": 1}, r"expected an option out of .*priority.*got prority \(did you mean priority\?\)"),
     "not yet: timeout": ({"timeout": 5}, "timeout: this version does not support it"),
-    "conn": ({"conn": object()}, "conn: expected an SQLAlchemy Session"),
     "not yet: expires": ({"expires": 5}, "expires: this version does not support it"),
     "priority": ({"priority": 10}, "priority: expected a whole number from 0 to 9, got 10"),
     "priority below": ({"priority": -1}, "priority: expected a whole number from 0 to 9, got -1"),
