@@ -264,9 +264,9 @@ async def test_what_is_no_connection_is_refused(databases: dict[str, str]) -> No
         task.using(notify=False)
     with sqlite3.connect(databases["sqlite"].removeprefix("sqlite:///")) as conn:
         with pytest.raises(InvalidOption, match=r"expected a job that task\.build"):
-            app.enqueue_many([1], conn=conn)
+            await app.enqueue_many([1], conn=conn)  # type: ignore[list-item]
         with pytest.raises(InvalidOption, match="expected a plain iterable"):
-            app.enqueue_many(nothing(), conn=conn)
+            await app.enqueue_many(nothing(), conn=conn)
     conn.close()
     await app.aclose()
 
