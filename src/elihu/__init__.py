@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from elihu.errors import InvalidOption as InvalidOption
     from elihu.errors import InvalidTask as InvalidTask
     from elihu.errors import InvalidTransition as InvalidTransition
+    from elihu.errors import JobCancelled as JobCancelled
+    from elihu.errors import JobDiscarded as JobDiscarded
     from elihu.errors import JobError as JobError
+    from elihu.errors import JobFailed as JobFailed
     from elihu.errors import JobNotFound as JobNotFound
+    from elihu.errors import JobSnoozed as JobSnoozed
+    from elihu.errors import RelayTimeout as RelayTimeout
+    from elihu.errors import ResultNotRecorded as ResultNotRecorded
+    from elihu.errors import ResultTooLarge as ResultTooLarge
     from elihu.errors import SchemaError as SchemaError
     from elihu.errors import SchemaOutdated as SchemaOutdated
     from elihu.errors import SchemaTooNew as SchemaTooNew
@@ -45,6 +52,9 @@ if TYPE_CHECKING:
     from elihu.outcome import Snooze as Snooze
     from elihu.queues import Queue as Queue
     from elihu.queues import QueueOnNode as QueueOnNode
+    from elihu.relay import Relay as Relay
+    from elihu.relay import agather as agather
+    from elihu.relay import gather as gather
     from elihu.task import Task as Task
     from elihu.task import Tasks as Tasks
 
@@ -66,8 +76,15 @@ _HOMES = {
         "InvalidOption",
         "InvalidTask",
         "InvalidTransition",
+        "JobCancelled",
+        "JobDiscarded",
         "JobError",
+        "JobFailed",
         "JobNotFound",
+        "JobSnoozed",
+        "RelayTimeout",
+        "ResultNotRecorded",
+        "ResultTooLarge",
         "SchemaError",
         "SchemaOutdated",
         "SchemaTooNew",
@@ -83,6 +100,7 @@ _HOMES = {
     "options": ("Unique",),
     "outcome": ("Cancel", "Discard", "Retry", "Snooze"),
     "queues": ("Queue", "QueueOnNode"),
+    "relay": ("Relay", "agather", "gather"),
     "task": ("Task", "Tasks"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

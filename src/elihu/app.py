@@ -20,7 +20,9 @@ from elihu.enqueue import Enqueued, Within, check_new, chunked
 from elihu.errors import InvalidOption, WrongLoop
 from elihu.job import Job, NewJob
 from elihu.jobs import Jobs
+from elihu.loop import refuse_in_loop
 from elihu.queues import Queues
+from elihu.relay import Relay
 from elihu.runtime.announcer import Hub
 from elihu.runtime.middleware import Middleware
 from elihu.runtime.node import Node, Program
@@ -28,6 +30,7 @@ from elihu.runtime.portal import Portal
 from elihu.task import DeclaresTasks, Registry, Task, Tasks
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
+from elihu.waiting import Waiting
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -73,6 +76,7 @@ class Elihu(DeclaresTasks):
         self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
         self.nodes = Nodes(self._client)
         self.queues = Queues(self._client, self._queue_names)
+        self._waiting = Waiting(self._client, self._registry, self.run)
 
     # declarations
 
@@ -137,8 +141,7 @@ class Elihu(DeclaresTasks):
         by which the caller has chosen to wait there."""
         if conn is not None:
             return self._within.one(conn, new, notify=notify)
-        if _in_loop():
-            raise WrongLoop("enqueue() inside a running event loop: expected await task.aenqueue(…), got the synchronous verb")
+        refuse_in_loop("enqueue()", "await task.aenqueue(…)")
         return self._portal().run(self.aenqueue(new))
 
     def enqueue_many(
@@ -159,6 +162,21 @@ class Elihu(DeclaresTasks):
         async for chunk in chunked(jobs):
             done.add(await client.insert_many(chunk))
         return done
+
+    async def submit(self, new: NewJob) -> Relay[Any]:
+        """Store a job that ``task.build`` made, and wait for its end through the relay returned."""
+        return self._waiting.submitted(await self.aenqueue(replace(check_new(new), awaited=True)))
+
+    def submitted(self, job: Job) -> Relay[Any]:
+        """The relay of a job that was stored as awaited: ``task.submit`` asks for it."""
+        return self._waiting.submitted(job)
+
+    def relay(self, job_id: int) -> Relay[Any]:
+        """A relay for a stored job, of any process, that runs or has ended; its first wait marks the job as awaited.
+
+        Raises ``InvalidOption`` for what is no id.
+        """
+        return self._waiting.attach(job_id)
 
     # nodes
 
@@ -223,9 +241,11 @@ class Elihu(DeclaresTasks):
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any of the app's coroutines to its end from synchronous code. Raises ``WrongLoop`` inside a running event loop."""
-        if _in_loop():
+        try:
+            refuse_in_loop("app.run()", "await")
+        except WrongLoop:
             coroutine.close()
-            raise WrongLoop("app.run() inside a running event loop: expected await, got the synchronous verb")
+            raise
         return self._portal().run(coroutine)
 
     async def aclose(self) -> None:
@@ -337,14 +357,6 @@ def _lay_over(config: Config, settings: Mapping[str, Any]) -> Config:
 
 def _is_async(function: Any) -> bool:
     return callable(function) and (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__))
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 async def _when(event: asyncio.Event, call: Callable[[], None]) -> None:

@@ -1,8 +1,9 @@
-"""What one event loop needs to work with an app's database: an engine, the inserter, the announcer."""
+"""What one event loop needs to work with an app's database: an engine, the inserter, the announcer, those who wait."""
 
 import asyncio
 from dataclasses import replace
 
+from elihu.clock import SystemClock
 from elihu.config import Config
 from elihu.engines.base import Engine, Inserted
 from elihu.engines.select import engine_for
@@ -10,7 +11,9 @@ from elihu.enqueue import Inserter, stored_job
 from elihu.errors import SchemaOutdated
 from elihu.job import Job, NewJob
 from elihu.runtime.announcer import Announcer, Hub
+from elihu.runtime.service import Identity, Scope
 from elihu.runtime.trouble import Trouble
+from elihu.runtime.waiters import Waiters
 from elihu.telemetry.bus import Bus
 
 
@@ -20,7 +23,9 @@ class Client:
     def __init__(self, config: Config, bus: Bus, hub: Hub) -> None:
         self._database = config.describe_database()
         self._engine = engine_for(config, bus)
-        self._announcer = Announcer(self._engine, hub, Trouble())
+        trouble = Trouble()
+        self._announcer = Announcer(self._engine, hub, trouble)
+        self.waiters = Waiters(Scope(config, self._engine, bus, SystemClock(), Identity(""), self._announcer, trouble), hub)
         self._inserter = Inserter(self._engine, self._announcer.queues)
         self._opening = asyncio.Lock()
         self._ready = False
@@ -62,8 +67,10 @@ class Client:
 
     def abandon(self) -> None:
         """Let go of everything: the loop has ended."""
+        self.waiters.abandon()
         self._engine.abandon()
 
     async def close(self) -> None:
+        await self.waiters.close()
         await self._announcer.close()
         await self._engine.close()

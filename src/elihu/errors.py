@@ -20,7 +20,14 @@ ElihuError
 ├── JobError                          a job that cannot do what was asked
 │   ├── JobNotFound (LookupError)     no job has this id
 │   ├── InvalidTransition             the job's state does not allow it
-│   └── UniqueConflict                another job holds the unique key
+│   ├── UniqueConflict                another job holds the unique key
+│   ├── JobFailed                     waiting: an attempt failed, and not by an exception that is known here
+│   ├── JobDiscarded                  waiting: the task discarded the job, or its nodes died
+│   ├── JobCancelled                  waiting: the job was cancelled, or expired
+│   ├── JobSnoozed                    waiting: the job was put back for later
+│   ├── RelayTimeout (TimeoutError)   waiting: no end in time; the job goes on
+│   └── ResultNotRecorded             waiting: the job completed, and its result is not there
+│       └── ResultTooLarge            it is larger than ``max_result``
 ├── UnknownQueue (LookupError)        no node serves a queue of that name, and nothing is stored of one
 ├── UnknownNode (LookupError)         no node has this id
 └── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
@@ -126,6 +133,66 @@ class UniqueConflict(JobError):
         super().__init__(message)
         self.job_id = job_id
         self.twin = twin
+
+
+class JobFailed(JobError):
+    """An attempt failed: by its time limit, by being killed, or by an exception whose type this process does not know.
+
+    ``reason`` says why; ``traceback`` is the remote one, where there is one.
+    """
+
+    def __init__(self, job_id: int, reason: str | None, *, traceback: str | None = None) -> None:
+        super().__init__(f"job {job_id} failed: {reason or 'no reason given'}")
+        self.job_id = job_id
+        self.reason = reason
+        self.traceback = traceback
+
+
+class JobDiscarded(JobError):
+    """The job was discarded without an exception: the task said so, or too many of its nodes died."""
+
+    def __init__(self, job_id: int, reason: str | None) -> None:
+        super().__init__(f"job {job_id} is discarded: {reason or 'no reason given'}")
+        self.job_id = job_id
+        self.reason = reason
+
+
+class JobCancelled(JobError):
+    """The job was cancelled, or expired before it began."""
+
+    def __init__(self, job_id: int, reason: str | None) -> None:
+        super().__init__(f"job {job_id} is cancelled: {reason or 'no reason given'}")
+        self.job_id = job_id
+        self.reason = reason
+
+
+class JobSnoozed(JobError):
+    """The task put the job back for later: a new wait, or ``wait_retries=True``, goes on."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id} is put back for later")
+        self.job_id = job_id
+
+
+class RelayTimeout(JobError, TimeoutError):
+    """The job did not end in the time given. It goes on, and can be waited for again."""
+
+    def __init__(self, job_id: int, timeout: float) -> None:
+        super().__init__(f"expected an end of job {job_id} within {timeout:g} s, got none")
+        self.job_id = job_id
+
+
+class ResultNotRecorded(JobError):
+    """The job completed, and its result is not there: it could not be kept, or nobody had asked for it."""
+
+    def __init__(self, job_id: int, reason: str) -> None:
+        super().__init__(f"the result of job {job_id} is not there: {reason}")
+        self.job_id = job_id
+        self.reason = reason
+
+
+class ResultTooLarge(ResultNotRecorded):
+    """The job completed, and its result is larger than ``max_result`` bytes."""
 
 
 class UnknownQueue(ElihuError, LookupError):

@@ -140,7 +140,9 @@ class Jobs:
     def _announce(self, touched: Touched) -> None:
         signals = [Signal(SignalKind.JOBS, queue) for queue in touched.queues]
         signals += [Signal(SignalKind.INTENT, node) for node in touched.nodes]
-        self._client().announcer.announce(signals)
+        announcer = self._client().announcer
+        announcer.announce(signals)
+        announcer.ended(touched.ended)
 
     async def _engine(self) -> Engine:
         return await self._client().ready()

@@ -45,10 +45,12 @@ class Retry(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The task returned; ``value`` is the JSON text to keep, or None, and ``problem`` why it could not be kept."""
+    """The task returned; ``value`` is the JSON text to keep, or None, and ``problem`` why it could not be kept: where
+    ``too_large``, only for its size."""
 
     value: str | None = None
     problem: str | None = None
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def exchange(node: str, free: int, claims: Sequence[tuple[int, int]] = (), *, af
         ["retryable"] * n,
         [15.0] * n,
         [0] * n,
-        *([[None] * n] * 5),
+        *([[None] * n] * 6),
         *after,
         [],
     ]

@@ -672,8 +672,8 @@ class TestResults:
         def typed() -> int: ...  # type: ignore[empty-body]
 
         for fn in (task, typed):
-            assert codec(fn).encode_result(None, LIMIT) is None
-            assert codec(fn).decode_result(None) is None
+            assert codec(fn).encode_result(None, LIMIT) == "null"
+            assert codec(fn).decode_result("null") is None
 
     def test_without_annotation_it_is_plain_json(self) -> None:
         def task(): ...

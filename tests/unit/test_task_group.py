@@ -7,6 +7,7 @@ import pytest
 
 from elihu.errors import DuplicateTask, InvalidOption, TaskError, TaskNotBound
 from elihu.job import Job, JobState, NewJob
+from elihu.relay import Relay
 from elihu.task.declare import Task
 from elihu.task.group import Tasks
 from elihu.task.registry import Registry
@@ -38,6 +39,9 @@ class FakeHost:
 
     async def aenqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
         return self.enqueue(new)
+
+    def submitted(self, job: Job, /) -> Relay[Any]:
+        raise NotImplementedError
 
 
 def fill(group: Tasks, *names: str) -> list[Task[[], None]]:

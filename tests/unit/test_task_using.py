@@ -13,6 +13,7 @@ from pydantic import BaseModel, field_serializer, field_validator
 from elihu.errors import ArgumentsTooLarge, InvalidArguments, InvalidOption, InvalidTask, TaskNotBound
 from elihu.job import Job, JobState, NewJob
 from elihu.options import Unique
+from elihu.relay import Relay
 from elihu.task.declare import Prepared, Task, declare
 from elihu.task.group import Tasks
 from elihu.task.registry import Registry
@@ -47,6 +48,9 @@ class FakeHost:
 
     async def aenqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
         return self.enqueue(new)
+
+    def submitted(self, job: Job, /) -> Relay[Any]:
+        raise NotImplementedError
 
 
 def made(host: FakeHost | None = None, **options: Any) -> Task[..., Any]:

@@ -5,6 +5,7 @@ from typing import Any, assert_type
 
 from elihu.context import Context
 from elihu.job import Job, NewJob
+from elihu.relay import Relay
 from elihu.task.declare import Prepared, Task
 from elihu.task.group import Tasks
 
@@ -38,6 +39,9 @@ async def calls() -> None:
     assert_type(with_options.build("x"), NewJob)
     assert_type(with_options.using(delay="10m", priority=2, tags=["vip"]).enqueue("x"), Job)
     assert_type(direct.using(hold=True), Prepared[[int], None])
+    assert_type(bare.submit(7), Relay[str])
+    assert_type(await (await bare.asubmit(7)).aresult(), str)
+    assert_type(with_options.using(delay="10m").submit("x").result(timeout=1), bytes)
     bare.enqueue("7")  # type: ignore[arg-type]
     bare.enqueue()  # type: ignore[call-arg]
     bare.using(priority=1).enqueue(user=7)  # type: ignore[call-arg]

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from elihu.engines.ends import Attached, End, Wait
 from elihu.job import Intent, Job, JobChanges, JobFilter, JobState, NewJob, Run, RunResult
 
 
@@ -46,7 +47,8 @@ class Ack(NamedTuple):
     """The end of an attempt, to be written under the guard.
 
     ``state`` is where the job goes; ``delay`` is in seconds from now, None leaves ``scheduled_at`` as it is; ``uncount`` is 1
-    where the attempt does not count; ``value`` is the result's JSON text.
+    where the attempt does not count; ``value`` is the result's JSON text; ``error_type`` is the
+    type of the error as ``module:qualname``.
     """
 
     id: int
@@ -60,6 +62,7 @@ class Ack(NamedTuple):
     error: str | None = None
     traceback: str | None = None
     log: str | None = None
+    error_type: str | None = None
 
 
 class Verdict(StrEnum):
@@ -118,11 +121,13 @@ class Rescued(NamedTuple):
 
 
 class Touched(NamedTuple):
-    """What a bulk verb did: how many jobs changed, the queues that have available jobs by it, the nodes that must look."""
+    """What a bulk verb did: how many jobs changed, the queues that have available jobs by it, the nodes that must look, the
+    awaited jobs that ended or went by it."""
 
     changed: int
     queues: frozenset[str]
     nodes: frozenset[str]
+    ended: frozenset[int] = frozenset()
 
 
 class NodeRow(NamedTuple):
@@ -182,6 +187,8 @@ class SignalKind(StrEnum):
     """A notifier's test of itself."""
     CHANGED = "changed"
     """Some other connection wrote: look for everything (SQLite)."""
+    ENDED = "ended"
+    """``payload`` is the ids of awaited jobs that ended, or of which an attempt did, joined by commas."""
 
 
 class Signal(NamedTuple):
@@ -311,7 +318,17 @@ class Engine(Protocol):
         ...
 
     async def prune(self, rule: PruneRule, limit: int) -> int:
-        """Remove at most ``limit`` jobs that the rule covers, with their runs; how many went."""
+        """Remove at most ``limit`` jobs that the rule covers, with their runs; how many went. An awaited job stays for an hour
+        after its end."""
+        ...
+
+    # waiting for ends
+    async def attach(self, ids: Sequence[int]) -> list[Attached]:
+        """Mark these jobs as awaited; those that are gone, or that an open transaction holds, do not come back."""
+        ...
+
+    async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:
+        """Those of ``waits`` that have come to something, with at most about ``room`` bytes of results."""
         ...
 
     # the jobs API

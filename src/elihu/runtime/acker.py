@@ -7,9 +7,11 @@ from typing import Final
 
 from elihu.context import LOG_LIMIT
 from elihu.engines.base import Ack, Claim
+from elihu.errors import ResultNotRecorded, ResultTooLarge
 from elihu.job import JobState, RunResult
 from elihu.options import backoff_seconds
 from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Released, Retry, Snooze
+from elihu.remote import type_name
 from elihu.runtime.execution import Cause, Execution
 from elihu.text import clean
 
@@ -30,8 +32,11 @@ def settle(execution: Execution, ending: Ending) -> Ack:
 def _settle(execution: Execution, ending: Ending) -> Ack:
     job_id, claim = execution.key
     match ending:
-        case Complete(value, problem):
-            return Ack(job_id, claim, RunResult.COMPLETED, JobState.COMPLETED, value=value, reason=_short(problem))
+        case Complete(value=value, problem=None):
+            return Ack(job_id, claim, RunResult.COMPLETED, JobState.COMPLETED, value=value)
+        case Complete(problem=problem, too_large=too_large):
+            kind = ResultTooLarge if too_large else ResultNotRecorded
+            return Ack(job_id, claim, RunResult.COMPLETED, JobState.COMPLETED, reason=_short(problem), error_type=type_name(kind))
         case Snooze(delay=delay):
             return Ack(job_id, claim, RunResult.SNOOZED, JobState.SCHEDULED, delay=delay, uncount=1)
         case Cancel(reason=reason):
@@ -45,7 +50,8 @@ def _settle(execution: Execution, ending: Ending) -> Ack:
         case Retry(reason=reason, delay=delay):
             return _failed(execution, RuntimeError(reason or "the task asked for a retry"), retry=True, delay=delay, reason=reason)
         case Failed(error=error, retry=retry):
-            return _failed(execution, error, retry=retry and _is_retried(execution, error))
+            ack = _failed(execution, error, retry=retry and _is_retried(execution, error))
+            return ack._replace(error_type=_short(type_name(type(error))))
 
 
 def given_back(claim: Claim, reason: str, delay: float | None = None) -> Ack:

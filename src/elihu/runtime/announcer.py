@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from elihu.engines.base import Engine, Signal, SignalKind
@@ -15,6 +15,9 @@ logger = logging.getLogger("elihu")
 
 DEBOUNCE: Final = 0.01
 """Seconds in which further announcements of this process are joined into one statement."""
+
+IDS: Final = 200
+"""Ids in one signal: of twenty characters at most each, half of what a notification can carry."""
 
 
 class Hub:
@@ -55,6 +58,12 @@ class Hub:
                         loop.call_soon_threadsafe(receive, signal)
 
 
+def ended_signals(ids: Sequence[int]) -> list[Signal]:
+    """The announcement of these awaited jobs, in signals that a notification can carry."""
+    pieces = (ids[start : start + IDS] for start in range(0, len(ids), IDS))
+    return [Signal(SignalKind.ENDED, ",".join(map(str, piece))) for piece in pieces]
+
+
 class Announcer:
     """Announces from one loop. A lost announcement loses nothing: every receiver polls as well."""
 
@@ -69,6 +78,11 @@ class Announcer:
     def queues(self, names: Iterable[str]) -> None:
         """Say that these queues have available jobs."""
         self.announce([Signal(SignalKind.JOBS, name) for name in names])
+
+    def ended(self, ids: Iterable[int]) -> None:
+        """Say that these awaited jobs ended, or attempts of them."""
+        if ids := list(ids):
+            self.announce(ended_signals(ids))
 
     def announce(self, signals: Iterable[Signal]) -> None:
         """Deliver here now, and to other processes soon."""

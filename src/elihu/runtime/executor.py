@@ -34,12 +34,12 @@ class Executor:
             return value
         if cause := execution.heeded:
             return self._ended(cause, asyncio.CancelledError())
-        if value is None or not execution.keeps_value:
+        if not execution.keeps_value:
             return Complete()
         try:
             return Complete(execution.task.codec.encode_result(value, self._max_result))
         except ResultNotStored as error:
-            return Complete(problem=str(error))
+            return Complete(problem=str(error), too_large=error.too_large)
 
     async def _run(self, execution: Execution) -> Any:
         task = execution.task

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from elihu.engines.base import Engine, Rescued
 from elihu.failpoints import ACTIVE, reach
-from elihu.job import JobState
+from elihu.job import FINISHED, JobState
 from elihu.runtime.leader import Leader
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.bus import Bus
@@ -37,6 +37,11 @@ def available_queues(rescued: list[Rescued]) -> list[str]:
     return sorted({job.queue for job in rescued if job.state is JobState.AVAILABLE})
 
 
+def awaited_ends(rescued: list[Rescued]) -> list[int]:
+    """The awaited jobs that a rescue ended."""
+    return [job.id for job in rescued if job.awaited and job.state in FINISHED]
+
+
 class Lifeline(Service):
     """On the leader, every ``lifeline.interval``; a node that buries another does not wait for it."""
 
@@ -52,4 +57,5 @@ class Lifeline(Service):
             return Tick(options.interval, {"rescued_count": 0})
         rescued = await rescue_all(self.scope.engine, options.limit, bus=self.scope.bus, node=self.scope.identity.node)
         self.scope.announcer.queues(available_queues(rescued))
+        self.scope.announcer.ended(awaited_ends(rescued))
         return Tick(options.interval, {"rescued_count": len(rescued)})

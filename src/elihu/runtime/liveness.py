@@ -18,8 +18,8 @@ from elihu.engines.base import Engine, Peer, Pulse, Signal, SignalKind
 from elihu.engines.select import engine_for
 from elihu.errors import ElihuError
 from elihu.failpoints import ACTIVE, reach
-from elihu.runtime.announcer import Hub
-from elihu.runtime.lifeline import available_queues, rescue_all
+from elihu.runtime.announcer import Hub, ended_signals
+from elihu.runtime.lifeline import available_queues, awaited_ends, rescue_all
 from elihu.runtime.pause import pause
 from elihu.runtime.service import backoff_after, logger
 from elihu.runtime.trouble import HEARTBEAT, Trouble
@@ -163,6 +163,7 @@ class Liveness:
                 reach("before rescue")
             rescued = await rescue_all(engine, self._config.lifeline.limit, bus=self._bus, node=self._node)
             signals = [Signal(SignalKind.JOBS, queue) for queue in available_queues(rescued)]
+            signals += ended_signals(awaited_ends(rescued))
             self._hub.deliver(signals)
             await engine.notify(signals)
 

@@ -208,7 +208,7 @@ class Producer:
         if node == self._scope.identity.node:
             for claim in answer.claims:
                 self._begin(claim, node)
-        await self._check(node, acks, {job_id for job_id, _ in answer.acked})
+        await self._check(node, acks, answer.acked)
         if not free or self._looks != looks:
             return
         if len(answer.claims) == free:
@@ -228,7 +228,7 @@ class Producer:
                 except DataRefused as again:
                     waiting[-1:] = self._smaller(waiting[-1], again)
                 else:
-                    await self._check(node, waiting.pop(), {job_id for job_id, _ in answer.acked})
+                    await self._check(node, waiting.pop(), answer.acked)
         finally:
             self._put_back(chain(*waiting))
 
@@ -240,14 +240,20 @@ class Producer:
             return [acks[middle:], acks[:middle]]
         (ack,) = acks
         logger.error("job %d: its end cannot be stored as it is: %s", ack.id, error)
-        bare = ack._replace(value=None, error=None, traceback=None, log=None, reason="its end could not be stored: DataRefused")
+        bare = ack._replace(
+            value=None, error=None, traceback=None, log=None, error_type=None, reason="its end could not be stored: DataRefused"
+        )
         if ack != bare:
             return [[bare]]
         self.held.discard((ack.id, ack.claim))
         return []
 
-    async def _check(self, node: str, acks: Sequence[Ack], written: set[int]) -> None:
-        """Forget what is written; send again what somebody's lock held up; report what is no longer ours."""
+    async def _check(self, node: str, acks: Sequence[Ack], acked: Sequence[tuple[int, bool]]) -> None:
+        """Forget what is written, and tell those who wait for it; send again what somebody's lock held up; report what is no longer
+        ours."""
+        written = dict(acked)
+        if True in written.values():
+            self._scope.announcer.ended(job_id for job_id, awaited in acked if awaited)
         missing = []
         available = False
         for ack in acks:

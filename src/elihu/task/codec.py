@@ -16,6 +16,7 @@ from elihu.task.shape import Shape
 from elihu.task.signature import TaskSignature, resolve
 
 RESULT = "result"
+NOTHING = "null"
 
 
 class ResultNotStored(Exception):
@@ -83,10 +84,10 @@ class Codec:
             values |= values.pop(self._var_keyword, {})
         return (*args, *rest), values
 
-    def encode_result(self, value: Any, limit: int) -> str | None:
-        """The JSON text of a return value, None for None. Raises ``ResultNotStored``, above ``limit`` bytes too."""
+    def encode_result(self, value: Any, limit: int) -> str:
+        """The JSON text of a return value; of None that of null. Raises ``ResultNotStored``, above ``limit`` bytes too."""
         if value is None:
-            return None
+            return NOTHING
         if isinstance(self._result, str):
             raise ResultNotStored(self._result)
         try:
@@ -100,9 +101,9 @@ class Codec:
             raise ResultNotStored(f"expected a result of at most {limit:,} bytes of JSON, got {len(text):,}", too_large=True)
         return text.decode()
 
-    def decode_result(self, text: str | None) -> Any:
+    def decode_result(self, text: str) -> Any:
         """A stored result in its declared type. Raises ``InvalidArguments`` where it does not fit (any more)."""
-        if text is None:
+        if text == NOTHING:
             return None
         shape = Shape(self._signature.task, {RESULT: Plain}) if isinstance(self._result, str) else self._result
         return shape.load(f'{{"{RESULT}":{text}}}')[RESULT]

@@ -3,11 +3,12 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from pydantic_core import to_json
 
@@ -15,7 +16,9 @@ from elihu.context import Context
 from elihu.duration import parse_duration
 from elihu.errors import InvalidOption, InvalidTask, TaskNotBound
 from elihu.job import Job, NewJob
+from elihu.loop import refuse_in_loop
 from elihu.options import SCOPES, check_range
+from elihu.relay import Relay
 from elihu.task.codec import Codec
 from elihu.task.host import Host
 from elihu.task.options import (
@@ -39,6 +42,7 @@ from elihu.task.unique import digest
 
 P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
 
 RunIn = Literal["loop", "thread"]
 
@@ -125,6 +129,22 @@ class Task(Generic[P, R]):
         """Store a job for these arguments. Raises ``InvalidArguments`` before anything is stored."""
         return await self._plain.aenqueue(*args, **kwargs)
 
+    @overload
+    def submit(self: "Task[P, Coroutine[Any, Any, V]]", *args: P.args, **kwargs: P.kwargs) -> Relay[V]: ...
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[R]: ...
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[Any]:
+        """Store a job whose result somebody waits for, from synchronous code: ``relay.result()``."""
+        return self._plain.submit(*args, **kwargs)
+
+    @overload
+    async def asubmit(self: "Task[P, Coroutine[Any, Any, V]]", *args: P.args, **kwargs: P.kwargs) -> Relay[V]: ...
+    @overload
+    async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[R]: ...
+    async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[Any]:
+        """Store a job whose result somebody waits for: ``await relay.aresult()``. Raises ``InvalidArguments`` before anything is stored."""
+        return await self._plain.asubmit(*args, **kwargs)
+
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
@@ -190,6 +210,28 @@ class Prepared(Generic[P, R]):
         """Store a job for these arguments. Raises ``InvalidArguments`` before anything is stored."""
         host = self._task.host
         return await host.aenqueue(self._build(*args, **kwargs), conn=self._conn, notify=self._notify)
+
+    @overload
+    def submit(self: "Prepared[P, Coroutine[Any, Any, V]]", *args: P.args, **kwargs: P.kwargs) -> Relay[V]: ...
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[R]: ...
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[Any]:
+        """Store a job whose result somebody waits for, from synchronous code: ``relay.result()``."""
+        if self._conn is None:
+            refuse_in_loop("submit()", "await task.asubmit(…)")
+        host = self._task.host
+        new = replace(self._build(*args, **kwargs), awaited=True)
+        return host.submitted(host.enqueue(new, conn=self._conn, notify=self._notify))
+
+    @overload
+    async def asubmit(self: "Prepared[P, Coroutine[Any, Any, V]]", *args: P.args, **kwargs: P.kwargs) -> Relay[V]: ...
+    @overload
+    async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[R]: ...
+    async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[Any]:
+        """Store a job whose result somebody waits for: ``await relay.aresult()``. Raises ``InvalidArguments`` before anything is stored."""
+        host = self._task.host
+        new = replace(self._build(*args, **kwargs), awaited=True)
+        return host.submitted(await host.aenqueue(new, conn=self._conn, notify=self._notify))
 
     def __repr__(self) -> str:
         return f"<Prepared {self._task.name}>"

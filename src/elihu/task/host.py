@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from elihu.job import Job, NewJob
+from elihu.relay import Relay
 
 
 class Host(Protocol):
@@ -24,4 +25,8 @@ class Host(Protocol):
 
     async def aenqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
         """Store ``new``; return after the commit, with ``conn`` before that connection's own."""
+        ...
+
+    def submitted(self, job: Job, /) -> Relay[Any]:
+        """A relay for a job that was stored as awaited."""
         ...

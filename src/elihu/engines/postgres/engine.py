@@ -19,6 +19,7 @@ from elihu.engines.base import (
     Signal,
     Verdict,
 )
+from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.filters import prunable
@@ -27,7 +28,7 @@ from elihu.engines.postgres.jobs import Jobs
 from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
 from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.postgres.queues import Queues
-from elihu.engines.postgres.rows import claim_of
+from elihu.engines.postgres.rows import claim_of, end_of, job_of
 from elihu.errors import DatabaseUnavailable, DataRefused, SchemaOutdated, SchemaTooNew
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import Intent, JobState, NewJob, RunResult
@@ -117,6 +118,7 @@ class PostgresEngine(Jobs, Queues):
             [ack.error for ack in other],
             [ack.traceback for ack in other],
             [ack.log for ack in other],
+            [ack.error_type for ack in other],
             *(after or _FRONT),
             list(exclude),
         )
@@ -221,6 +223,17 @@ class PostgresEngine(Jobs, Queues):
         covered = prunable(rule, 3)
         return int(await self._fetch_value("prune", self._sql.filtered("prune", covered), rule.age, limit, *covered.values))
 
+    # waiting for ends
+
+    async def attach(self, ids: Sequence[int]) -> list[Attached]:
+        """Mark as awaited; those that are gone, or that an open transaction holds, do not come back."""
+        return [Attached(job_of(row), row["since"]) for row in await self._fetch("attach", self._sql["attach"], list(ids))]
+
+    async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:
+        """Those of ``waits`` that have come to something."""
+        ids, since, only_job = ([*column] for column in zip(*waits, strict=True)) if waits else ([], [], [])
+        return [end_of(row) for row in await self._fetch("ends", self._sql["ends"], ids, since, only_job, room)]
+
     async def nodes(self) -> list[NodeRow]:
         """All nodes, oldest first."""
         rows = await self._fetch("nodes", self._sql["nodes"])
@@ -259,7 +272,7 @@ class PostgresEngine(Jobs, Queues):
 
 
 def _is_plain(ack: Ack) -> bool:
-    return ack.result is RunResult.COMPLETED and ack.state is JobState.COMPLETED and ack[4:6] == (None, 0) and ack[7:] == (None,) * 4
+    return ack.result is RunResult.COMPLETED and ack.state is JobState.COMPLETED and ack[4:6] == (None, 0) and ack[7:] == (None,) * 5
 
 
 def _exchanged(rows: Sequence[Any]) -> Exchange:

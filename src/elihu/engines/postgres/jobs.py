@@ -126,6 +126,7 @@ class Jobs(Calls):
         count = 0
         queues: set[str] = set()
         nodes: set[str] = set()
+        ended: set[int] = set()
         for part in _parts(filter_):
             covered = conditions(part, states, 4)
             after, end = SMALLEST_ID, LARGEST_ID
@@ -134,12 +135,13 @@ class Jobs(Calls):
                 count += row["changed"]
                 queues.update(row["queues"])
                 nodes.update(row["nodes"])
+                ended.update(row.get("ended", ()))
                 if row["seen"] < PIECE:
                     break
                 if end == LARGEST_ID:
                     end = await self._fetch_value(verb, self._sql["newest"]) or SMALLEST_ID
                 after = row["last"]
-        return Touched(count, frozenset(queues), frozenset(nodes))
+        return Touched(count, frozenset(queues), frozenset(nodes), frozenset(ended))
 
     async def _piece(self, verb: str, piece: Piece) -> Row:
         values: tuple[Any, ...] = (piece.after, piece.end, PIECE, *piece.where.values)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from elihu.engines.base import Claim
+from elihu.engines.ends import End
 from elihu.job import Job, JobState, Run, RunResult
 
 Row = Any  # the driver's records carry no types
@@ -49,6 +50,23 @@ def run_of(job_id: int, row: Row) -> Run:
         error=row["error"],
         traceback=row["traceback"],
         log=row["log"],
+    )
+
+
+def end_of(row: Row) -> End:
+    """What a wait came to, in a row of ends.sql; places count from 0."""
+    return End(
+        place=row["place"] - 1,
+        state=None if row["state"] is None else JobState(row["state"]),
+        claim=row["claim"],
+        reason=row["reason"],
+        value=row["value"],
+        outcome=None if row["outcome"] is None else RunResult(row["outcome"]),
+        run_reason=row["run_reason"],
+        error=row["error"],
+        error_type=row["error_type"],
+        traceback=row["traceback"],
+        whole=row["whole"],
     )
 
 

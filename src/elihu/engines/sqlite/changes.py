@@ -51,6 +51,7 @@ class Target(NamedTuple):
     state: JobState
     node: str | None
     due: bool
+    awaited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +86,24 @@ def change(session: Session, verb: BulkVerb, filter_: JobFilter, picked: Picked)
     with session.write():
         now = session.row(CLOCK)[0]
         found = json.loads(session.row(_PIECE.replace("{where}", sql), values | {"picked": picked.ids, "now": now})[0])
-        targets = [Target(id_, queue, JobState(state), node, bool(due)) for id_, queue, state, node, due in found]
+        targets = [Target(id_, queue, JobState(state), node, bool(due), bool(awaited)) for id_, queue, state, node, due, awaited in found]
         return verb.change(session, {"ids": dump([target.id for target in targets]), "now": now}, targets)
 
 
 def joined(one: Touched, other: Touched) -> Touched:
     """Both together."""
-    return Touched(one.changed + other.changed, one.queues | other.queues, one.nodes | other.nodes)
+    return Touched(one.changed + other.changed, one.queues | other.queues, one.nodes | other.nodes, one.ended | other.ended)
 
 
 def _cancel(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
     session.execute(_CANCEL_WAITING, parameters)
     session.execute(_CANCEL_EXECUTING, parameters)
     nodes = frozenset(target.node for target in targets if target.state is JobState.EXECUTING and target.node is not None)
-    return Touched(len(targets), frozenset(), nodes)
+    return Touched(len(targets), frozenset(), nodes, _ended(targets))
+
+
+def _ended(targets: list[Target]) -> frozenset[int]:
+    return frozenset(target.id for target in targets if target.awaited and target.state is not JobState.EXECUTING)
 
 
 def _retry(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
@@ -119,7 +124,7 @@ def _retry(session: Session, parameters: dict[str, Any], targets: list[Target]) 
 def _delete(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
     session.execute(_DELETE, parameters)
     session.execute(_DELETE_RUNS, parameters)
-    return Touched(len(targets), frozenset(), frozenset())
+    return Touched(len(targets), frozenset(), frozenset(), _ended(targets))
 
 
 def _hold(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:

@@ -29,7 +29,8 @@ from elihu.engines.base import (
     Touched,
     Verdict,
 )
-from elihu.engines.sqlite import changes, exchange, insert, members, migrations, queues, reads, upkeep
+from elihu.engines.ends import Attached, End, Wait
+from elihu.engines.sqlite import awaiting, changes, exchange, insert, members, migrations, queues, reads, upkeep
 from elihu.engines.sqlite.connection import check_library, connect, database_path
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
@@ -164,6 +165,12 @@ class SqliteEngine:
 
     async def prune(self, rule: PruneRule, limit: int) -> int:
         return await self._write("prune", upkeep.prune, rule, limit)
+
+    async def attach(self, ids: Sequence[int]) -> list[Attached]:
+        return await self._write("attach", awaiting.attach, ids)
+
+    async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:
+        return await self._read("ends", awaiting.ends, waits, room)
 
     async def get(self, job_id: int) -> Job | None:
         return await self._read("get", reads.get, job_id)

@@ -12,7 +12,8 @@ WITH picked AS MATERIALIZED (
     reason = CASE WHEN state = 'executing' THEN reason ELSE 'cancelled' END,
     finished_at = CASE WHEN state = 'executing' THEN NULL ELSE now() END
   WHERE id = ANY(ARRAY(SELECT id FROM picked))
-  RETURNING state, node
+  RETURNING id, state, node, awaited
 )
 SELECT (SELECT count(*) FROM picked) AS seen, (SELECT max(id) FROM picked) AS last, (SELECT count(*) FROM changed) AS changed,
-  '{}'::text[] AS queues, ARRAY(SELECT DISTINCT node::text FROM changed WHERE state = 'executing') AS nodes
+  '{}'::text[] AS queues, ARRAY(SELECT DISTINCT node::text FROM changed WHERE state = 'executing') AS nodes,
+  ARRAY(SELECT id FROM changed WHERE state <> 'executing' AND awaited) AS ended

@@ -6,9 +6,9 @@ WITH picked AS MATERIALIZED (
   LIMIT $3::integer
   FOR UPDATE
 ), changed AS (
-  DELETE FROM elihu.job WHERE id = ANY(ARRAY(SELECT id FROM picked)) RETURNING id
+  DELETE FROM elihu.job WHERE id = ANY(ARRAY(SELECT id FROM picked)) RETURNING id, awaited
 ), runs AS (
   DELETE FROM elihu.run WHERE job_id = ANY(ARRAY(SELECT id FROM changed))
 )
 SELECT (SELECT count(*) FROM picked) AS seen, (SELECT max(id) FROM picked) AS last, (SELECT count(*) FROM changed) AS changed,
-  '{}'::text[] AS queues, '{}'::text[] AS nodes
+  '{}'::text[] AS queues, '{}'::text[] AS nodes, ARRAY(SELECT id FROM changed WHERE awaited) AS ended

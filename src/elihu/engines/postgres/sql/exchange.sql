@@ -1,5 +1,5 @@
 -- Acknowledge and fetch in one statement: one round trip and one commit for a batch. $1 node, $2 queue, $3 free slots;
--- $4-$6 the plainly completed; $7-$17 every other end; $18-$20 the position to start behind; $21 the tasks to leave out.
+-- $4-$6 the plainly completed; $7-$18 every other end; $19-$21 the position to start behind; $22 the tasks to leave out.
 -- Nothing here waits for a row lock: an id that does not come back is held by somebody or no longer ours; verdicts.sql tells which.
 -- The statement cannot see its own writes: a job released here is fetched by the next one. Rows come in no order.
 -- The planner knows neither $3 nor the lengths of the arrays: it supposes a tenth of the queue, and ten rows an array. By that a plan for any
@@ -9,13 +9,13 @@ WITH mine AS MATERIALIZED (
   SELECT d.*, j.attempt, j.started_at, j.final
   FROM (
     SELECT id, claim, value, 'completed' AS outcome, 'completed' AS to_state, NULL::float8 AS delay, 0 AS uncount,
-      NULL AS reason, NULL AS error, NULL AS traceback, NULL AS log
+      NULL AS reason, NULL AS error, NULL AS traceback, NULL AS log, NULL AS error_type
     FROM unnest($4::bigint[], $5::integer[], $6::text[]) AS c(id, claim, value)
     UNION ALL
-    SELECT id, claim, value, outcome, to_state, delay, uncount, reason, error, traceback, log
+    SELECT id, claim, value, outcome, to_state, delay, uncount, reason, error, traceback, log, error_type
     FROM unnest($7::bigint[], $8::integer[], $9::text[], $10::text[], $11::float8[], $12::integer[], $13::text[], $14::text[],
-        $15::text[], $16::text[], $17::text[])
-      AS o(id, claim, outcome, to_state, delay, uncount, value, reason, error, traceback, log)
+        $15::text[], $16::text[], $17::text[], $18::text[])
+      AS o(id, claim, outcome, to_state, delay, uncount, value, reason, error, traceback, log, error_type)
   ) d
   -- LATERAL: a plain join may start at job_running and compare every end with every running job of the node
   CROSS JOIN LATERAL (
@@ -43,18 +43,18 @@ WITH mine AS MATERIALIZED (
   WHERE j.id = m.id AND m.id = m.id + 0
   RETURNING j.id, j.awaited
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason, error, traceback, log)
-  SELECT id, claim, attempt, $1::uuid, started_at, outcome, reason, error, traceback, log
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason, error, traceback, log, error_type)
+  SELECT id, claim, attempt, $1::uuid, started_at, outcome, reason, error, traceback, log, error_type
   FROM mine
-  WHERE outcome <> 'completed' OR log IS NOT NULL
+  WHERE outcome <> 'completed' OR log IS NOT NULL OR error_type IS NOT NULL
 ), taken AS (
   UPDATE elihu.job j SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $1::uuid, started_at = now()
   FROM unnest(ARRAY(
       SELECT id FROM elihu.job
       WHERE state = 'available' AND queue = $2 AND queue BETWEEN $2 AND $2
-        AND (priority, scheduled_at, id) > ($18::smallint, $19::timestamptz, $20::bigint)
+        AND (priority, scheduled_at, id) > ($19::smallint, $20::timestamptz, $21::bigint)
         AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
-        AND CASE WHEN task = ANY($21::text[]) THEN false ELSE true END
+        AND CASE WHEN task = ANY($22::text[]) THEN false ELSE true END
       ORDER BY priority, scheduled_at, id
       LIMIT $3::integer
       FOR NO KEY UPDATE SKIP LOCKED)) AS f(id)

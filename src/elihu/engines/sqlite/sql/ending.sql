@@ -3,4 +3,4 @@
 -- job_running and compare batch × slots rows, or, where somebody ran ANALYZE, build a Bloom filter over the whole table. Without an index
 -- of its own, ending can only be the outer loop.
 CREATE TEMP TABLE IF NOT EXISTS ending (id INTEGER, claim INTEGER, result TEXT, state TEXT, delay REAL, uncount INTEGER, value TEXT,
-  reason TEXT, error TEXT, traceback TEXT, log TEXT, node TEXT, held TEXT DEFAULT 'executing')
+  reason TEXT, error TEXT, traceback TEXT, log TEXT, error_type TEXT, node TEXT, held TEXT DEFAULT 'executing')

@@ -1,0 +1,40 @@
+"""Waiting for ends: the values that cross ``Engine``."""
+
+from typing import NamedTuple
+
+from elihu.job import Job, JobState, RunResult
+
+
+class Wait(NamedTuple):
+    """Somebody waits for a job's end, or, unless ``only_job``, for that of an attempt whose claim comes after ``since``."""
+
+    id: int
+    since: int
+    only_job: bool
+
+
+class End(NamedTuple):
+    """What a wait, that in this ``place`` of those asked for, has come to.
+
+    ``state`` is the job's, None where it is gone; ``value`` the result's JSON text, None where none is kept; ``outcome`` to
+    ``traceback`` tell of the attempt that ended. Where not ``whole``, there was no room for the value: ask again.
+    """
+
+    place: int
+    state: JobState | None
+    claim: int | None
+    reason: str | None
+    value: str | None
+    outcome: RunResult | None
+    run_reason: str | None
+    error: str | None
+    error_type: str | None
+    traceback: str | None
+    whole: bool
+
+
+class Attached(NamedTuple):
+    """A job that is awaited from now on, and the claim after which ends count."""
+
+    job: Job
+    since: int

@@ -1,0 +1,16 @@
+-- What waits have come to, all in one and as one JSON text; :waits is an array of [id, claim after which an attempt's end counts, whether only the
+-- job's own end does]. A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt
+-- tells how. Results beyond :bytes are left out, but never the first: they come with the next call.
+SELECT json_group_array(json_array(place, state, claim, reason, CASE WHEN before < :bytes THEN value END, outcome, run_reason, error, error_type,
+  traceback, before < :bytes))
+FROM (
+  SELECT w.key AS place, j.state, j.claim, j.reason, j.result AS value, r.result AS outcome, r.reason AS run_reason, r.error, r.error_type,
+    r.traceback,
+    coalesce(sum(length(j.result)) OVER (ORDER BY w.key ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+  FROM json_each(:waits) w
+  LEFT JOIN job j ON j.id = w.value ->> 0
+  LEFT JOIN run r ON r.job_id = j.id AND r.claim = CASE WHEN j.finished_at IS NOT NULL THEN j.claim
+    WHEN w.value ->> 2 THEN NULL
+    ELSE (SELECT max(claim) FROM run n
+      WHERE n.job_id = j.id AND n.claim > w.value ->> 1 AND n.result IN ('failed', 'killed', 'timeout', 'snoozed')) END
+  WHERE j.id IS NULL OR j.finished_at IS NOT NULL OR r.result IS NOT NULL)
