@@ -48,9 +48,13 @@ class LogLines(logging.Handler):
             self._dropped += 1
 
     def text(self) -> str:
-        """The lines kept, with a mark where others were dropped."""
-        mark = [f"… {self._dropped} lines dropped …"] if self._dropped else []
-        return "\n".join([*self._head, *mark, *self._tail])
+        """The lines kept, with a mark where others were dropped; an abandoned thread may still be writing some."""
+        self.acquire()
+        try:
+            mark = [f"… {self._dropped} lines dropped …"] if self._dropped else []
+            return "\n".join([*self._head, *mark, *self._tail])
+        finally:
+            self.release()
 
 
 class JobLogger(logging.Logger):

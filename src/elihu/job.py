@@ -39,6 +39,8 @@ class Intent(StrEnum):
     """What somebody asked of a job while it was executing."""
 
     CANCEL = "cancel"
+    KILL = "kill"
+    """End the attempt; the job is tried again. Never takes the place of a wish to cancel."""
 
 
 FINISHED: Final = frozenset({JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED})

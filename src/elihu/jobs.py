@@ -65,6 +65,19 @@ class Jobs:
         """End unfinished jobs as ``cancelled``: waiting ones now, an executing one by ending its attempt where it runs."""
         return await self._touch("cancel", ids, filters)
 
+    async def kill(self, *ids: int, **filters: One) -> int:
+        """End the attempts of executing jobs where they run; the jobs are tried again, or discarded where no attempt is left.
+
+        What does not run, and what somebody asked to cancel, is left alone.
+        """
+        return await self._touch("kill", ids, filters)
+
+    async def stop(self, job_id: int) -> None:
+        """Give a running job back at once, the attempt not counted, without killing it: ``ctx.cancelled`` becomes true in it, it
+        may overlap the next one, and its end is refused. Raises ``JobNotFound``, and ``InvalidTransition`` for what does not run.
+        """
+        self._announce(await (await self._engine()).stop(_check_id(job_id)))
+
     async def retry(self, *ids: int, **filters: One) -> int:
         """Make jobs available again from any state but available and executing, with one attempt more when all are used up.
 

@@ -67,10 +67,25 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Killed:
+    """Somebody asked for the attempt's end while it ran; ``raised`` is what it raised then."""
+
+    raised: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The attempt ran longer than ``limit`` seconds and was ended; ``raised`` is what it raised then."""
+
+    limit: float
+    raised: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """The node gives the attempt back, not counted."""
 
     reason: str
 
 
-Ending = Complete | Failed | Cancelled | Released | Snooze | Cancel | Discard | Retry
+Ending = Complete | Failed | Cancelled | Killed | TimedOut | Released | Snooze | Cancel | Discard | Retry

@@ -237,10 +237,33 @@ async def test_reconcile_intents_and_progress_look_at_running_jobs_only(large: s
         node = await node_in(connection)
         claims = await fetched(connection, node, 200)
         ids, numbers = [id_ for id_, _ in claims], [claim for _, claim in claims]
-        assert examined(await scans(connection, QUERIES["intents"], [node, ["cancel"]])) <= 200
+        assert examined(await scans(connection, QUERIES["intents"], [node, ["cancel", "kill"]])) <= 200
+        held = await scans(connection, QUERIES["taken"], [node, ids, numbers])
+        assert examined(held) <= 200
+        assert {scan.by for scan in held} == {"job_pkey"}
         assert examined(await scans(connection, QUERIES["progress"], [node, ids, numbers, ["1"] * 200])) <= 2 * 200
         assert examined(await scans(connection, QUERIES["verdicts"], [ids, numbers, ["completed"] * 200, node])) <= 200
         assert examined(await scans(connection, QUERIES["reconcile"], [node, -1.0, [], []])) <= 2 * 200
+
+
+async def test_expire_500(large: str) -> None:
+    async with generic(large) as connection:
+        assert examined(await scans(connection, QUERIES["expire"], [500])) == 0
+        await connection.execute("UPDATE elihu.job SET expires_at = now() - interval '1 h' WHERE state = 'available' AND id % 50 = 0")
+        found = await scans(connection, QUERIES["expire"], [500])
+        assert examined(found) <= 2 * 500
+        assert {scan.by for scan in found} == {"job_expiry", "job_pkey"}
+
+
+async def test_stop_and_a_piece_of_kill(large: str) -> None:
+    async with generic(large) as connection:
+        claims = await fetched(connection, await node_in(connection), 200)
+        assert examined(await scans(connection, QUERIES["stop"], [claims[0][0]])) <= 2
+        every = conditions(JobFilter(), {JobState.EXECUTING}, 4)
+        assert every is not None
+        found = await scans(connection, QUERIES.filtered("kill", every), [-(2**63), 2**63 - 1, 1_000, *every.values])
+        assert examined(found) <= 2 * 200
+        assert {scan.by for scan in found} == {"job_running", "job_pkey"}
 
 
 async def test_prune_5000(large: str) -> None:

@@ -146,6 +146,8 @@ async def test_what_is_idle_takes_no_lock_and_wakes_nobody(engine: Engine, outsi
     assert await engine.prune(PruneRule(JobState.COMPLETED, 0), 100) == 0
     assert (await engine.beat(here)).known
     assert await engine.intents(here) == []
+    assert await engine.taken(here, [(id_, 1)]) == [(id_, 1)]
+    assert await engine.expire(100) == []
     assert await engine.lead(here, 10)
     assert await engine.resign(here)
     assert (await engine.cancel(only(id_ + 1))).changed == 0
@@ -283,7 +285,7 @@ async def test_a_row_that_code_does_not_know_is_no_harm(engine: Engine, outside:
     here = await node(engine)
     await put(engine)
     (claim,) = await fetch(engine, here)
-    outside.execute("UPDATE job SET intent = 'kill'")
+    outside.execute("UPDATE job SET intent = 'stop'")
     assert await engine.intents(here) == []
     assert (await job(engine, claim.id)).state is JobState.EXECUTING
 

@@ -142,6 +142,7 @@ def idle_polls(session: Session) -> Callable[[], object]:
         assert upkeep.rescue(session, BATCH) == []
         assert upkeep.reconcile(session, "here", [], 60.0) == []
         assert upkeep.intents(session, "here") == []
+        assert upkeep.expire(session, BATCH) == []
 
     return work
 
@@ -171,6 +172,30 @@ def prune_batch(session: Session) -> Callable[[], object]:
     return work
 
 
+def expire_batch(session: Session) -> Callable[[], object]:
+    insert.insert(session, [NewJob(task="t", expires=60.0) for _ in range(2 * BATCH)])
+    session.execute("UPDATE job SET expires_at = 1e9 WHERE state = 'available'")
+
+    def work() -> None:
+        assert len(upkeep.expire(session, BATCH)) == BATCH
+
+    return work
+
+
+def control_batch(session: Session) -> Callable[[], object]:
+    held = [(ack.id, ack.claim) for ack in claimed(session, BATCH)]
+    where = JobFilter(ids=tuple(id_ for id_, _ in held))
+
+    def work() -> None:
+        assert upkeep.taken(session, "here", [*held, (held[0][0], 9)]) == [(held[0][0], 9)]
+        assert changes.stop(session, held[0][0]).changed == 1
+        picked = changes.pick(session, changes.KILL, where, 0, held[-1][0])
+        assert picked is not None
+        assert changes.change(session, changes.KILL, where, picked).changed == BATCH - 1
+
+    return work
+
+
 def cancel_by_id(session: Session) -> Callable[[], object]:
     ids = tuple(inserted.id for inserted in insert.insert(session, [NewJob(task="t") for _ in range(BATCH)]))
     where = JobFilter(ids=ids)
@@ -183,7 +208,19 @@ def cancel_by_id(session: Session) -> Callable[[], object]:
     return work
 
 
-VERBS = [exchange_batch, stage_batch, rescue_batch, reconcile_batch, idle_polls, unique_batch, progress_batch, prune_batch, cancel_by_id]
+VERBS = [
+    exchange_batch,
+    stage_batch,
+    rescue_batch,
+    expire_batch,
+    control_batch,
+    reconcile_batch,
+    idle_polls,
+    unique_batch,
+    progress_batch,
+    prune_batch,
+    cancel_by_id,
+]
 
 
 def steps_of(connection: sqlite3.Connection, verb: Callable[[Session], Callable[[], object]]) -> int:
@@ -236,6 +273,11 @@ INDEXES = {
     "rescue": ["INTEGER PRIMARY KEY"],
     "reconcile_lost": ["job_running"],
     "intents": ["job_running"],
+    "taken": ["INTEGER PRIMARY KEY"],
+    "stop": ["INTEGER PRIMARY KEY"],
+    "stop_history": ["INTEGER PRIMARY KEY"],
+    "expire_due": ["job_expiry"],
+    "expire": ["INTEGER PRIMARY KEY"],
     "progress": ["INTEGER PRIMARY KEY"],
     "prune_pick": ["job_finished"],
     "insert_twins": ["job_unique"],

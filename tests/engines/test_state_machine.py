@@ -51,6 +51,8 @@ ENDINGS = (
     Ending(RunResult.FAILED, JobState.RETRYABLE, delay=FAR),
     Ending(RunResult.FAILED, JobState.DISCARDED, error="boom"),
     Ending(RunResult.CANCELLED, JobState.CANCELLED),
+    Ending(RunResult.KILLED, JobState.RETRYABLE, delay=FAR),
+    Ending(RunResult.TIMEOUT, JobState.DISCARDED),
     Ending(RunResult.SNOOZED, JobState.SCHEDULED, delay=FAR, uncount=1),
     Ending(RunResult.RELEASED, JobState.AVAILABLE, uncount=1),
     Ending(RunResult.RELEASED, JobState.SCHEDULED, delay=FAR, uncount=1),
@@ -271,11 +273,11 @@ class Engines(RuleBasedStateMachine):
                 self.before.append(state)
 
     @precondition(lambda self: self.jobs)
-    @rule(chosen=st.sets(picks, min_size=1, max_size=4), verb=st.sampled_from(["cancel", "hold", "release", "retry"]))
+    @rule(chosen=st.sets(picks, min_size=1, max_size=4), verb=st.sampled_from(["cancel", "hold", "release", "retry", "kill"]))
     def bulk(self, chosen: set[int], verb: str) -> None:
         self.verb(verb, {self.some(pick) for pick in chosen})
 
-    @rule(verb=st.sampled_from(["cancel", "hold", "release", "retry"]), queue=queues)
+    @rule(verb=st.sampled_from(["cancel", "hold", "release", "retry", "kill"]), queue=queues)
     def bulk_of_a_queue(self, verb: str, queue: str) -> None:
         self.verb(verb, None, JobFilter(queue=(queue,)))
 
@@ -289,6 +291,43 @@ class Engines(RuleBasedStateMachine):
             return touched
 
         self.both(act)
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=picks)
+    def stop(self, pick: int) -> None:
+        number = self.some(pick)
+
+        async def act(side: Side) -> Touched | None:
+            try:
+                return await side.engine.stop(side.ids[number])
+            except InvalidTransition:
+                return None
+
+        assert (self.both(act) is not None) is (self.before[number] is JobState.EXECUTING)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks)
+    def taken(self, pick: int) -> None:
+        node = self.claims[pick % len(self.claims)][0]
+
+        async def act(side: Side) -> set[tuple[int, int]]:
+            held = [(side.ids[number], claim) for owner, number, claim in self.claims if owner == node]
+            return {(side.number(id_), claim) for id_, claim in await side.engine.taken(node, held)}
+
+        self.both(act)
+
+    @precondition(lambda self: self.jobs)
+    @rule(chosen=st.sets(picks, min_size=1, max_size=4))
+    def expire(self, chosen: set[int]) -> None:
+        """Some jobs were to start by now."""
+        numbers = {self.some(pick) for pick in chosen}
+
+        async def act(side: Side) -> set[tuple[int, str, bool]]:
+            for number in numbers:
+                await side.raw.put(side.ids[number], expires_at=Ago(1))
+            return {(side.number(one.id), one.queue, one.awaited) for one in await side.engine.expire(100)}
+
+        assert {number for number, *_ in self.both(act)} <= numbers
 
     @precondition(lambda self: self.jobs > 10)
     @rule(chosen=st.sets(picks, min_size=1, max_size=2))

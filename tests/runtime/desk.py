@@ -10,6 +10,7 @@ from elihu.config import load_config
 from elihu.engines.base import Signal, SignalKind
 from elihu.engines.select import engine_for
 from elihu.job import Job, JobState, NewJob
+from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.executor import Executor
 from elihu.runtime.producer import Producer
@@ -56,6 +57,8 @@ class Desk:
         self.events: list[Event] = []
         self.registry = Registry()
         self.threads = Threads()
+        self.said: dict[str, object] = {}
+        self.abandoned = Abandoned(self.scope, self.registry, describe=self._describe, resumed=self._look)
         self._happened = asyncio.Event()
         self._producers: list[Producer] = []
 
@@ -72,6 +75,7 @@ class Desk:
         for producer in self._producers:
             await producer.stop(grace=0, now=now)
         self.threads.close()
+        await self.abandoned.stop()
         await self.scope.announcer.close()
         await self.engine.close()
 
@@ -109,6 +113,7 @@ class Desk:
             registry=self.registry,
             executor=Executor(self.threads, (), self.config.max_result),
             progress=Progress(self.scope),
+            abandoned=self.abandoned,
             poll=lambda: poll,
         )
         self._producers.append(producer)
@@ -124,6 +129,13 @@ class Desk:
             while not done():
                 self._happened.clear()
                 await self._happened.wait()
+
+    async def _describe(self, **facts: object) -> None:
+        self.said.update(facts)
+
+    def _look(self) -> None:
+        for producer in self._producers:
+            producer.look()
 
     def _take(self, event: Event) -> None:
         self.events.append(event)

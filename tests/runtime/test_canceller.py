@@ -13,6 +13,10 @@ from tests.runtime.desk import Desk
 from tests.support import Seen
 
 
+def told(cancelled: int = 0, killed: int = 0, stopped: int = 0) -> dict[str, int]:
+    return {"cancelled_count": cancelled, "killed_count": killed, "stopped_count": stopped}
+
+
 async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, seen: Seen):
     cleaned: list[bool] = []
 
@@ -77,7 +81,7 @@ async def test_it_looks_with_each_heartbeat_where_no_announcement_comes(desk: De
 
 async def test_it_asks_nothing_while_nothing_runs(desk: Desk):
     canceller = Canceller(desk.scope, lambda: [desk.producer()])
-    assert await canceller.tick() == (desk.config.heartbeat, {"cancelled_count": 0})
+    assert await canceller.tick() == (desk.config.heartbeat, told(0))
     assert not [event for event in desk.of(EngineCalled) if event.verb == "intents"]
 
 
@@ -102,7 +106,7 @@ async def test_a_task_that_cleans_up_is_cancelled_once(desk: Desk):
     await began.wait()
     await desk.engine.cancel(JobFilter(ids=(job_id,)))
     for _ in range(3):
-        assert (await canceller.tick()).data == {"cancelled_count": 1}
+        assert (await canceller.tick()).data == told(1)
         await cleaning.wait()
     gate.set()
     await desk.until(lambda: not producer.held)
@@ -123,7 +127,7 @@ async def test_a_wish_that_comes_before_the_attempt_begins_is_heeded(desk: Desk)
 
     def begin_and_cancel(claim, node):
         begin(claim, node)
-        producer.cancel((claim.id, claim.claim))
+        producer.end((claim.id, claim.claim), Cause.CANCEL)
 
     producer._begin = begin_and_cancel  # type: ignore[method-assign]
     await producer.start()
@@ -144,11 +148,11 @@ async def test_only_the_claim_that_was_meant_is_cancelled(desk: Desk):
     job_id = await desk.put()
     await producer.start()
     await began.wait()
-    producer.cancel((job_id, 2))
-    producer.cancel((job_id + 1, 1))
+    producer.end((job_id, 2), Cause.CANCEL)
+    producer.end((job_id + 1, 1), Cause.CANCEL)
     (execution,) = producer.running.values()
     assert execution.cause is None
-    producer.cancel((job_id, 1))
+    producer.end((job_id, 1), Cause.CANCEL)
     assert execution.cause is Cause.CANCEL
 
 
@@ -167,7 +171,7 @@ async def test_the_node_that_runs_it_cancels_and_no_other(desk: Desk, desks: Des
     await began.wait()
     await other.engine.cancel(JobFilter(ids=(job_id,)))
     assert await other.engine.intents(other.node) == []
-    assert (await Canceller(desk.scope, lambda: [producer]).tick()).data == {"cancelled_count": 1}
+    assert (await Canceller(desk.scope, lambda: [producer]).tick()).data == told(1)
 
 
 async def test_a_cancelled_job_that_fails_is_not_tried_again(app: Elihu, seen: Seen):

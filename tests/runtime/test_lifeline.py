@@ -35,7 +35,7 @@ async def test_the_first_orphaning_gives_back_at_once_the_second_later_the_third
     states = []
     for _ in range(3):
         await orphan(desk, raw, job_id)
-        assert (await part.tick()).data == {"rescued_count": 1}
+        assert (await part.tick()).data == {"rescued_count": 1, "expired_count": 0}
         job = await desk.job(job_id)
         states.append(job.state)
         if job.state is JobState.RETRYABLE:
@@ -85,7 +85,7 @@ async def test_jobs_of_a_living_node_are_left_alone_however_old(desk: Desk, raw:
     job_id = await desk.put()
     await desk.engine.exchange(desk.node, "default", 1, [])
     await raw.execute(f"UPDATE job SET started_at = {raw.moment(86_400 * 30)} WHERE id = {job_id}")
-    assert (await part.tick()).data == {"rescued_count": 0}
+    assert (await part.tick()).data == {"rescued_count": 0, "expired_count": 0}
     assert await desk.state(job_id) is JobState.EXECUTING
 
 
@@ -96,7 +96,7 @@ async def test_a_follower_rescues_nobody(desk: Desk, desks: Desks, raw: Raw):
     job_id = await desk.put()
     await orphan(desk, raw, job_id)
     tick = await follower.tick()
-    assert tick == (other.config.lifeline.interval, {"rescued_count": 0})
+    assert tick == (other.config.lifeline.interval, {"rescued_count": 0, "expired_count": 0})
     assert await desk.state(job_id) is JobState.EXECUTING
 
 
@@ -107,7 +107,7 @@ async def test_all_batches_are_rescued_and_their_queues_announced_once(desks: De
     for queue in ("a", "b"):
         await desk.engine.exchange(desk.node, queue, 9, [])
     await raw.execute(f"UPDATE job SET node = '{GONE}2'")
-    assert (await part.tick()).data == {"rescued_count": 5}
+    assert (await part.tick()).data == {"rescued_count": 5, "expired_count": 0}
     assert {await desk.state(id_) for id_ in ids} == {JobState.AVAILABLE}
     assert desk.announced() == ["a", "b"]
     assert caplog.text.count("rescued jobs of dead nodes: 5") == 1

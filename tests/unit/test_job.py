@@ -68,7 +68,7 @@ def test_names_are_those_of_the_database() -> None:
         "cancelled",
     ]
     assert " ".join(RunResult) == "completed failed killed timeout orphaned cancelled snoozed stopped released"
-    assert [str(intent) for intent in Intent] == ["cancel"]
+    assert [str(intent) for intent in Intent] == ["cancel", "kill"]
 
 
 def test_fields_of_a_job_and_of_a_run() -> None:

@@ -307,9 +307,22 @@ class TestOptions:
         with pytest.raises(InvalidOption, match='run_in: expected "loop" for an async def'):
             make(fn, run_in="thread")
 
-    @pytest.mark.parametrize("name", ["timeout", "expires", "template"])
+    @pytest.mark.parametrize("name", ["template"])
     def test_what_this_version_does_not_support(self, name: str) -> None:
         assert refused(**{name: 30}) == f"task plain: {name}: this version does not support it"
+
+    @pytest.mark.parametrize("name", ["timeout", "expires"])
+    def test_limits(self, name: str) -> None:
+        assert getattr(make(None, **{name: "1m30s"}).options, name) == 90.0
+        assert getattr(make(None, **{name: None}).options, name) is None
+        for value in (-1, "soon", True, float("nan"), float("inf"), 1e12):
+            assert f"task plain: {name}: expected a duration" in refused(**{name: value})
+        for value in (0, 1e-9):
+            assert refused(**{name: value}) == f"task plain: {name}: expected at least a millisecond, or None for no limit, got {value!r}"
+
+    def test_a_timeout_of_years_is_refused(self) -> None:
+        assert "timeout: expected at most 366 days" in refused(timeout="367d")
+        assert make(expires="367d").options.expires == 367 * 86_400
 
     def test_processes(self) -> None:
         assert refused(run_in="process") == 'task plain: run_in="process": this version does not support it'

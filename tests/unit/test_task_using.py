@@ -206,14 +206,25 @@ class TestUsing:
             ({"retry_on": OSError}, "got retry_on"),
             ({"max_orphans": 3}, "got max_orphans"),
             ({"prioritty": 1}, "did you mean priority?"),
-            ({"timeout": 1}, "timeout: this version does not support it"),
-            ({"expires": 1}, "expires: this version does not support it"),
             ({"notify": False}, "notify: expected it with conn, got it without"),
             ({"notify": 1, "conn": object()}, "notify: expected True or False, got 1"),
+            ({"timeout": 0}, "timeout: expected at least a millisecond"),
+            ({"timeout": -1}, "timeout: expected a duration"),
+            ({"timeout": "367d"}, "timeout: expected at most 366 days"),
+            ({"expires": 0}, "expires: expected at least a millisecond"),
+            ({"expires": "tomorrow"}, "expires: expected a duration"),
         ],
     )
     def test_refusals(self, options: dict[str, Any], words: str) -> None:
         assert words in refused(made(), **options)
+
+    def test_limits_of_one_job(self) -> None:
+        task = made(timeout=30, expires="1h")
+        assert (task.build(1).options, task.build(1).expires) == (None, 3_600.0)
+        assert task.using(timeout="30s", expires=60).build(1) == task.using(expires=60).build(1)
+        shorter = task.using(timeout=0.5, expires=None).build(1)
+        assert (shorter.options, shorter.expires) == ('{"timeout":0.5}', None)
+        assert task.using(timeout=None).build(1).options == '{"timeout":null}'
 
     def test_tags_and_meta_are_bounded_together(self) -> None:
         task = made(tags=[str(n) for n in range(60)], meta={"a": "x" * 40_000})

@@ -49,5 +49,5 @@ async def calls() -> None:
     with_options.using(priority="high")  # type: ignore[arg-type]
 
 
-@tasks.task(timeout=3)  # type: ignore[call-overload]
+@tasks.task(timeot=3)  # type: ignore[call-overload]
 def not_yet() -> None: ...

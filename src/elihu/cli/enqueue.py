@@ -17,6 +17,8 @@ from elihu.cli.values import flags_named, read_arguments, read_delay, read_json,
 @click.option("--queue", metavar="NAME")
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option("--max-attempts", type=int, metavar="N")
+@click.option("--timeout", metavar="DURATION", help="The longest that an attempt may take.")
+@click.option("--expires", metavar="DURATION", help="Not to be started later than so long after its time.")
 @click.option("--delay", metavar="DURATION", help='Seconds, or text such as "10m" or "1h30m".')
 @click.option("--run-at", metavar="TIME", help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.")
 @click.option("--hold", is_flag=True, default=None, help="Store it suspended; elihu jobs release lets it go.")
@@ -31,8 +33,9 @@ def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
     """
     values = read_arguments(arguments)
     chosen = {name: value for name, value in using.items() if value is not None and value != ()}
-    if "delay" in chosen:
-        chosen["delay"] = read_delay(chosen["delay"])
+    for name in ("delay", "timeout", "expires"):
+        if name in chosen:
+            chosen[name] = read_delay(chosen[name])
     if "run_at" in chosen:
         chosen["run_at"] = read_time("--run-at", chosen["run_at"])
     if "meta" in chosen:

@@ -151,6 +151,25 @@ def update(options: Given, /, job_id: int, **changes: Any) -> None:
     click.echo(f"job {job.id} updated, {job.state}")
 
 
+@jobs.command("stop")
+@click.argument("job_id", metavar="ID", type=_ID)
+@shared
+@given
+def stop(options: Given, /, job_id: int) -> None:
+    """Give a running job back without killing it.
+
+    It is available at once; the old attempt is told, may overlap the next one, and its end is refused.
+    """
+    from elihu.cli.opening import open_app, run
+    from elihu.cli.output import print_json
+
+    run(open_app(options), lambda app: app.jobs.stop(job_id))
+    if options.json:
+        print_json({"stopped": 1})
+        return
+    click.echo(f"job {job_id} given back")
+
+
 @jobs.command("position")
 @click.argument("job_id", metavar="ID", type=_ID)
 @shared
@@ -172,6 +191,7 @@ def position(options: Given, /, job_id: int) -> None:
 
 def _verb(name: str, past: str, line: str) -> None:
     """Add a verb that takes ids and filters and prints how many jobs changed; with ids alone, none changed is a failure."""
+    tells = name in {"cancel", "kill"}
 
     @jobs.command(name, help=line)
     @_filters
@@ -188,14 +208,14 @@ def _verb(name: str, past: str, line: str) -> None:
 
         steered = run(open_app(options), lambda app: steer(app, name, chosen))
         if options.json:
-            print_json({past: steered.changed} | ({"told_to_end": steered.told} if name == "cancel" else {}))
+            print_json(({} if name == "kill" else {past: steered.changed}) | ({"told_to_end": steered.told} if tells else {}))
         if steered.refusals:
             raise Failure(f"no job {past}: {'; '.join(steered.refusals)}")
         if options.json:
             return
         told = f"{steered.told:,} running {'job' if steered.told == 1 else 'jobs'} told to end"
-        parts = [f"{steered.changed:,} {'job' if steered.changed == 1 else 'jobs'} {past}", *([told] if steered.told else [])]
-        click.echo(", ".join(parts))
+        changed = f"{steered.changed:,} {'job' if steered.changed == 1 else 'jobs'} {past}"
+        click.echo(told if name == "kill" else f"{changed}, {told}" if steered.told else changed)
 
 
 def _fields(job: Job) -> dict[str, Any]:
@@ -210,6 +230,7 @@ def _chosen(filters: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
 
 
 _verb("cancel", "cancelled", "End jobs as cancelled; one that runs is told to end.")
+_verb("kill", "killed", "End the attempts of running jobs, which are then tried again or discarded.")
 _verb("retry", "retried", "Make jobs available again.")
 _verb("delete", "deleted", "Remove jobs that are not executing, with their runs.")
 _verb("hold", "held", "Suspend jobs that wait.")

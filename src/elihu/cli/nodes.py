@@ -25,4 +25,6 @@ def ls(options: Given) -> None:
         print_json([node._asdict() for node in found])
         return
     columns = ("id", "name", "started_at", "beat_at", "leader", "running")
-    print_table(columns, [[getattr(node, column) for column in columns] for node in found])
+    print_table(
+        (*columns, "abandoned"), [[*(getattr(node, column) for column in columns), node.info.get("abandoned", 0)] for node in found]
+    )

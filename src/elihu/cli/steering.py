@@ -32,6 +32,7 @@ async def steer(app: Elihu, verb: str, chosen: Mapping[str, list[Any]]) -> Steer
         told = max(0, changed - waiting)
     else:
         changed = await getattr(app.jobs, verb)(**chosen)
+        told = changed if verb == "kill" else 0
     refusals = await _refusals(app, verb, list(dict.fromkeys(chosen["ids"]))) if not changed and chosen.keys() == {"ids"} else []
     return Steered(changed - told, told, refusals)
 

@@ -120,6 +120,14 @@ class Rescued(NamedTuple):
     awaited: bool
 
 
+class Expired(NamedTuple):
+    """A job that did not start in time."""
+
+    id: int
+    queue: str
+    awaited: bool
+
+
 class Touched(NamedTuple):
     """What a bulk verb did: how many jobs changed, the queues that have available jobs by it, the nodes that must look, the
     awaited jobs that ended or went by it."""
@@ -178,7 +186,7 @@ class SignalKind(StrEnum):
     JOBS = "jobs"
     """``payload`` is a queue that has available jobs."""
     INTENT = "intent"
-    """``payload`` is a node that should look for wishes to cancel."""
+    """``payload`` is a node that should look what was asked of its jobs, and which were taken from it."""
     LEADER = "leader"
     """The leader resigned."""
     QUEUES = "queues"
@@ -313,6 +321,14 @@ class Engine(Protocol):
         """(id, claim, wish) of the node's executing jobs of which something was asked."""
         ...
 
+    async def taken(self, node: str, held: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Which of the claims held, (id, claim) each, are no longer the node's own."""
+        ...
+
+    async def expire(self, limit: int) -> list[Expired]:
+        """Cancel at most ``limit`` jobs that are scheduled or available, never started and past the time to start."""
+        ...
+
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
         """Store progress, (id, claim, JSON text) each, under the guard."""
         ...
@@ -348,6 +364,14 @@ class Engine(Protocol):
 
     async def cancel(self, where: JobFilter) -> Touched:
         """Cancel what waits; mark what executes with ``Intent.CANCEL``."""
+        ...
+
+    async def kill(self, where: JobFilter) -> Touched:
+        """Mark what executes with ``Intent.KILL``, where nothing was asked of it yet."""
+        ...
+
+    async def stop(self, job_id: int) -> Touched:
+        """Take a running job from its node and give it back, not counted. Raises ``JobNotFound`` and ``InvalidTransition``."""
         ...
 
     async def retry(self, where: JobFilter) -> Touched:

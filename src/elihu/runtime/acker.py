@@ -1,6 +1,7 @@
 """From how an attempt ended to what is written of it, and the outbox in which that waits for the next exchange."""
 
 import traceback as tracebacks
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -10,9 +11,10 @@ from elihu.engines.base import Ack, Claim
 from elihu.errors import ResultNotRecorded, ResultTooLarge
 from elihu.job import JobState, RunResult
 from elihu.options import backoff_seconds
-from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Released, Retry, Snooze
+from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Killed, Released, Retry, Snooze, TimedOut
 from elihu.remote import type_name
 from elihu.runtime.execution import Cause, Execution
+from elihu.runtime.service import logger
 from elihu.text import clean
 
 ERROR_LIMIT: Final = 8_192
@@ -43,6 +45,10 @@ def _settle(execution: Execution, ending: Ending) -> Ack:
             return Ack(job_id, claim, RunResult.CANCELLED, JobState.CANCELLED, reason=_short(reason))
         case Cancelled():
             return Ack(job_id, claim, RunResult.CANCELLED, JobState.CANCELLED, reason="cancelled")
+        case Killed(raised):
+            return _forced(execution, RunResult.KILLED, RuntimeError("killed"), raised)
+        case TimedOut(limit, raised):
+            return _forced(execution, RunResult.TIMEOUT, TimeoutError(f"timeout: ran longer than {limit:g} s"), raised)
         case Discard(reason=reason):
             return Ack(job_id, claim, RunResult.FAILED, JobState.DISCARDED, reason=_short(reason))
         case Released(reason=reason):
@@ -74,7 +80,21 @@ def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: f
     )
     if execution.cause is Cause.CANCEL:
         return ack._replace(state=JobState.CANCELLED, result=RunResult.CANCELLED, reason="cancelled")
-    if not retry or execution.attempt >= execution.max_attempts:
+    return _tried_again(execution, ack, error, delay) if retry else ack
+
+
+def _forced(execution: Execution, result: RunResult, cause: Exception, raised: BaseException | None) -> Ack:
+    """Killed or timed out: tried again whatever ``retry_on`` and ``discard_on`` say; the traceback shows where it was."""
+    job_id, claim = execution.key
+    said = None if raised is None or isinstance(raised, CancelledError) else _short(describe(raised))
+    traceback = None if raised is None else _traceback(raised)
+    ack = Ack(job_id, claim, result, JobState.DISCARDED, reason=str(cause), error=said, traceback=traceback)
+    return _tried_again(execution, ack, cause)
+
+
+def _tried_again(execution: Execution, ack: Ack, error: BaseException, delay: float | None = None) -> Ack:
+    """This end with another attempt to come, where one is left."""
+    if execution.attempt >= execution.max_attempts:
         return ack
     if delay is None:
         backoff = execution.options.get("backoff", execution.task.options.backoff)
@@ -83,7 +103,7 @@ def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: f
         except BaseException as broken:
             delay = backoff_seconds(None, execution.read_job, execution.attempt, execution.max_attempts, error)
             note = f"backoff of task {execution.task.name!r} failed: {describe(broken)}"
-            ack = ack._replace(error=_short(f"{note}\n{ack.error}"))
+            ack = ack._replace(error=_short(note if ack.error is None else f"{note}\n{ack.error}"))
     return ack._replace(state=JobState.RETRYABLE, delay=delay)
 
 
@@ -100,6 +120,16 @@ def describe(error: BaseException) -> str:
         said = "its text cannot be read"
     name = type(error).__qualname__
     return f"{name}: {said}" if said else name
+
+
+def report_failure(execution: Execution, ack: Ack) -> None:
+    """Log an attempt that failed: a warning while the job is tried again, an error when that was its end."""
+    what = f"job {ack.id} ({execution.task.name}) failed in attempt {execution.attempt} of {execution.max_attempts}"
+    why = ack.error or ack.reason
+    if ack.state is JobState.RETRYABLE and ack.delay is not None:
+        logger.warning("%s and is tried again in %.0f s: %s", what, ack.delay, why)
+    else:
+        logger.error("%s and is %s: %s", what, ack.state, why)
 
 
 def _traceback(error: BaseException) -> str | None:

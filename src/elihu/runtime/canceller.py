@@ -1,10 +1,15 @@
-"""The canceller: ends attempts of which somebody asked it, on the node that runs them."""
+"""The canceller: ends attempts of which somebody asked it, on the node that runs them, and tells those that were taken away."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from elihu.job import Intent
+from elihu.runtime.execution import Cause
 from elihu.runtime.producer import Producer
 from elihu.runtime.service import Scope, Service, Tick
+
+_CAUSES: Final = {Intent.CANCEL: Cause.CANCEL, Intent.KILL: Cause.KILL}
 
 
 class Canceller(Service):
@@ -17,11 +22,15 @@ class Canceller(Service):
         self._producers = producers
 
     async def tick(self) -> Tick:
-        heartbeat = self.scope.config.heartbeat
-        if not any(producer.running for producer in self._producers()):
-            return Tick(heartbeat, {"cancelled_count": 0})
-        wishes = await self.scope.engine.intents(self.scope.identity.node)
-        for job_id, claim, _ in wishes:
-            for producer in self._producers():
-                producer.cancel((job_id, claim))
-        return Tick(heartbeat, {"cancelled_count": len(wishes)})
+        engine, node = self.scope.engine, self.scope.identity.node
+        running = {key: producer for producer in self._producers() for key in producer.running}
+        counts: Counter[Cause] = Counter()
+        if running:
+            found = [((job_id, claim), _CAUSES[wish]) for job_id, claim, wish in await engine.intents(node)]
+            found += [(key, Cause.STOP) for key in await engine.taken(node, list(running))]
+            for key, cause in found:
+                if producer := running.get(key):
+                    producer.end(key, cause)
+                    counts[cause] += 1
+        told = {"cancelled_count": counts[Cause.CANCEL], "killed_count": counts[Cause.KILL], "stopped_count": counts[Cause.STOP]}
+        return Tick(self.scope.config.heartbeat, told)

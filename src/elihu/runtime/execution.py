@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
@@ -9,7 +10,7 @@ from elihu.context import Context
 from elihu.engines.base import Claim
 from elihu.job import Job, JobState
 from elihu.runtime.progress import Progress
-from elihu.task import Task
+from elihu.task import Task, check_timeout
 
 
 class Cause(Enum):
@@ -17,6 +18,12 @@ class Cause(Enum):
 
     CANCEL = auto()
     """Somebody asked for the job's end."""
+    KILL = auto()
+    """Somebody asked for the attempt's end."""
+    TIMEOUT = auto()
+    """It ran longer than its timeout."""
+    STOP = auto()
+    """The job was taken from this node: the attempt is told, and may go on; its end will be refused."""
     RELEASE = auto()
     """The node stops: the attempt is given back."""
     LOST = auto()
@@ -40,6 +47,7 @@ class Execution:
         "queue",
         "started",
         "task",
+        "timer",
     )
 
     def __init__(self, claim: Claim, queue: str, node: str, task: Task[..., Any], state: Any, progress: Progress, started: float) -> None:
@@ -57,6 +65,7 @@ class Execution:
         self.begun = False
         self.cause: Cause | None = None
         self.handle: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -66,6 +75,12 @@ class Execution:
     def keeps_value(self) -> bool:
         """Whether the return value is stored."""
         return self.claim.awaited or bool(self.options.get("record", self.task.options.record))
+
+    @property
+    def timeout(self) -> float | None:
+        """The most seconds that the attempt may take. Raises ``InvalidOption`` for what other hands may have written in the row."""
+        given = self.options.get("timeout", self.task.options.timeout)
+        return None if given is None else check_timeout(f"options of job {self.claim.id}: timeout", given)
 
     def read_job(self) -> Job:
         claim = self.claim
@@ -92,17 +107,36 @@ class Execution:
 
     @property
     def heeded(self) -> Cause | None:
-        """Why the task returned, where that was because it was told to end: an async task always is, a thread may not have looked."""
-        return self.cause if self.task.run_in == "loop" or self.context.noticed else None
+        """Why the task returned, where that was because it was told to end: what is cancelled always is, a thread may not have
+        looked, nor what was only stopped."""
+        if self.cause is None:
+            return None
+        was_cancelled = self.task.run_in != "thread" and self.cause is not Cause.STOP
+        return self.cause if was_cancelled or self.context.noticed else None
 
-    def end(self, cause: Cause) -> None:
-        """Ask the attempt to end: an async task is cancelled, a thread sees ``ctx.cancelled``. It is asked once, so that what it
-        does to clean up is left in peace. The first cause stands, but a lost claim overrides any. An attempt that has not begun
-        is not cancelled, since its end could then not be told: it looks at its cause when it begins."""
-        if self.cause is not None:
-            self.cause = cause if cause is Cause.LOST else self.cause
-            return
+    def end(self, cause: Cause) -> bool:
+        """Ask the attempt to end: an async task or a child process is cancelled, a thread sees ``ctx.cancelled``; whether it was
+        asked only now. It is asked once, so that what it does to clean up is left in peace. The first cause stands, but a wish to
+        cancel the job overrides its like, and a lost claim any; what was only stopped is told, and can still be ended. An attempt
+        that has not begun is not cancelled, since its end could then not be told: it looks at its cause when it begins."""
+        if self.cause not in {None, Cause.STOP}:
+            if cause is Cause.LOST or (cause is Cause.CANCEL and self.cause in {Cause.KILL, Cause.TIMEOUT}):
+                self.cause = cause
+            return False
         self.cause = cause
         self.context.cancel()
-        if self.handle and self.begun and self.task.run_in == "loop":
+        if cause is Cause.STOP:
+            return False
+        if self.handle and self.begun and self.task.run_in != "thread":
             self.handle.cancel()
+        return True
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call it then, unless the attempt ends before, in place of what was to be called."""
+        self.disarm()
+        self.timer = asyncio.get_running_loop().call_later(seconds, call)
+
+    def disarm(self) -> None:
+        """Call nothing any more."""
+        if self.timer is not None:
+            self.timer.cancel()

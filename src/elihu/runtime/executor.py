@@ -1,16 +1,19 @@
 """Runs one attempt and says what it came to; never raises, whatever the task does."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from elihu.context import Context
-from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Released, Retry, Snooze
+from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Killed, Released, Retry, Snooze, TimedOut
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.middleware import Middleware, compose
 from elihu.runtime.threads import Threads
 from elihu.task import ResultNotStored
+
+_OUTCOMES: Final = (Snooze, Cancel, Discard, Retry)
+_FORCED: Final = {Cause.KILL, Cause.TIMEOUT}
+"""Causes that the task cannot get round by putting itself off."""
 
 
 class Executor:
@@ -23,17 +26,18 @@ class Executor:
 
     async def execute(self, execution: Execution) -> Ending:
         if execution.cause is not None:
-            return self._ended(execution.cause, asyncio.CancelledError())
+            return ended(execution)
         try:
             value = await self._run(execution)
-        except (Snooze, Cancel, Discard, Retry) as outcome:
-            return outcome
+        except _OUTCOMES as outcome:
+            value = outcome
         except BaseException as error:
-            return self._ended(execution.cause, error)
-        if isinstance(value, Snooze | Cancel | Discard | Retry):
+            return Failed(error) if execution.cause is None else ended(execution, error)
+        heeded = execution.heeded
+        if isinstance(value, _OUTCOMES) and (heeded not in _FORCED or isinstance(value, Cancel | Discard)):
             return value
-        if cause := execution.heeded:
-            return self._ended(cause, asyncio.CancelledError())
+        if heeded is not None:
+            return ended(execution)
         if not execution.keeps_value:
             return Complete()
         try:
@@ -56,12 +60,16 @@ class Executor:
             return await task.fn(*args, **kwargs)
         return await self._threads.run(partial(task.fn, *args, **kwargs))
 
-    @staticmethod
-    def _ended(cause: Cause | None, error: BaseException) -> Ending:
-        """An attempt that was asked to end and raises, whatever it raises, ends for that cause."""
-        match cause:
-            case Cause.CANCEL:
-                return Cancelled()
-            case Cause.RELEASE | Cause.LOST:
-                return Released("the node stopped")
-        return Failed(error)
+
+def ended(execution: Execution, raised: BaseException | None = None) -> Ending:
+    """The end of an attempt that was asked to end: whatever it then raises, it ends for that cause."""
+    match execution.cause:
+        case Cause.CANCEL:
+            return Cancelled()
+        case Cause.KILL:
+            return Killed(raised)
+        case Cause.TIMEOUT:
+            return TimedOut(execution.timeout or 0.0, raised)
+        case Cause.STOP:
+            return Released("its job was taken from the node")
+    return Released("the node stopped")

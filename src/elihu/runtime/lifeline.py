@@ -1,14 +1,14 @@
-"""The lifeline: attempts of nodes that are no more are ended as orphaned, row by row, again and again."""
+"""The lifeline: attempts of nodes that are no more are ended as orphaned, row by row, again and again; and jobs expire."""
 
 from typing import ClassVar
 
-from elihu.engines.base import Engine, Rescued
+from elihu.engines.base import Engine, Expired, Rescued
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import FINISHED, JobState
 from elihu.runtime.leader import Leader
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.bus import Bus
-from elihu.telemetry.events import JobRescued
+from elihu.telemetry.events import JobExpired, JobRescued
 
 
 async def rescue_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list[Rescued]:
@@ -32,6 +32,19 @@ async def rescue_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list
     return rescued
 
 
+async def expire_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list[Expired]:
+    """Cancel what did not start in time, in batches of ``limit`` until a batch is not full."""
+    expired: list[Expired] = []
+    while True:
+        batch = await engine.expire(limit)
+        expired += batch
+        for job in batch:
+            if JobExpired in bus:
+                bus.emit(JobExpired(node=node, job_id=job.id, queue=job.queue))
+        if len(batch) < limit:
+            return expired
+
+
 def available_queues(rescued: list[Rescued]) -> list[str]:
     """The queues that have available jobs by a rescue."""
     return sorted({job.queue for job in rescued if job.state is JobState.AVAILABLE})
@@ -52,10 +65,12 @@ class Lifeline(Service):
         self._leader = leader
 
     async def tick(self) -> Tick:
-        options = self.scope.config.lifeline
+        scope, options = self.scope, self.scope.config.lifeline
         if not self._leader.is_leader:
-            return Tick(options.interval, {"rescued_count": 0})
-        rescued = await rescue_all(self.scope.engine, options.limit, bus=self.scope.bus, node=self.scope.identity.node)
-        self.scope.announcer.queues(available_queues(rescued))
-        self.scope.announcer.ended(awaited_ends(rescued))
-        return Tick(options.interval, {"rescued_count": len(rescued)})
+            return Tick(options.interval, {"rescued_count": 0, "expired_count": 0})
+        rescued = await rescue_all(scope.engine, options.limit, bus=scope.bus, node=scope.identity.node)
+        scope.announcer.queues(available_queues(rescued))
+        scope.announcer.ended(awaited_ends(rescued))
+        expired = await expire_all(scope.engine, options.limit, bus=scope.bus, node=scope.identity.node)
+        scope.announcer.ended(job.id for job in expired if job.awaited)
+        return Tick(options.interval, {"rescued_count": len(rescued), "expired_count": len(expired)})

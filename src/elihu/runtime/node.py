@@ -13,6 +13,7 @@ from elihu.clock import Clock
 from elihu.config import Config
 from elihu.engines.base import Pulse, Signal, SignalKind
 from elihu.engines.select import engine_for
+from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.canceller import Canceller
 from elihu.runtime.executor import Executor
@@ -73,6 +74,7 @@ class Node:
         self.canceller = Canceller(self.scope, lambda: self.producers)
         self._info: dict[str, object] = {"queues": dict(program.queues), "pid": os.getpid(), "host": socket.gethostname()}
         self._threads = Threads()
+        self.abandoned = Abandoned(self.scope, program.registry, describe=self.describe, resumed=self._look)
         self._executor = Executor(self._threads, program.middlewares, config.max_result)
         self._state: object = None
         self.queues = QueueManager(self.scope, program.queues, split=program.split, make=self._producer, describe=self.describe)
@@ -83,6 +85,7 @@ class Node:
             Lifeline(self.scope, self.leader),
             Pruner(self.scope, self.leader),
             self.canceller,
+            self.abandoned,
             Reconciler(self.scope, lambda: self.producers),
             self.progress,
         ]
@@ -167,6 +170,7 @@ class Node:
             registry=self._program.registry,
             executor=self._executor,
             progress=self.progress,
+            abandoned=self.abandoned,
             poll=self._poll,
         )
         producer.state = self._state
@@ -174,6 +178,10 @@ class Node:
 
     def _poll(self) -> float:
         return self._config.poll if self.listener.works else self._config.poll_fallback
+
+    def _look(self) -> None:
+        for producer in self.producers:
+            producer.look()
 
     def _liveness(self) -> Liveness:
         name = self._config.node_name or socket.gethostname()

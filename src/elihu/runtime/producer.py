@@ -7,6 +7,7 @@ wake (announcement, a finished job, the poll) → exchange(acknowledgements, fre
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -15,9 +16,10 @@ from elihu.errors import DataRefused, UnknownTask
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunResult
 from elihu.outcome import Failed
-from elihu.runtime.acker import Outbox, given_back, settle
+from elihu.runtime.abandoned import Abandoned
+from elihu.runtime.acker import Outbox, given_back, report_failure, settle
 from elihu.runtime.execution import Cause, Execution
-from elihu.runtime.executor import Executor
+from elihu.runtime.executor import Executor, ended
 from elihu.runtime.pause import pause
 from elihu.runtime.progress import Progress
 from elihu.runtime.service import Scope, backoff_after, logger
@@ -30,6 +32,9 @@ UNKNOWN_TASK_DELAY: Final = 30.0
 UNWIND: Final = 1.0
 """Seconds that cancelled attempts of a stopping queue have to end before they are given back as they are."""
 
+REAP: Final = 5.0
+"""Seconds that a child process which is killed after ``kill_grace`` has to be gone."""
+
 BUSY_DELAY: Final = 0.05
 LONGEST_BUSY_DELAY: Final = 1.0
 
@@ -38,7 +43,16 @@ class Producer:
     """Serves one queue with ``limit`` slots. ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too."""
 
     def __init__(
-        self, scope: Scope, queue: str, limit: int, *, registry: Registry, executor: Executor, progress: Progress, poll: Callable[[], float]
+        self,
+        scope: Scope,
+        queue: str,
+        limit: int,
+        *,
+        registry: Registry,
+        executor: Executor,
+        progress: Progress,
+        abandoned: Abandoned,
+        poll: Callable[[], float],
     ) -> None:
         self.queue = queue
         self._name = f"queue {queue}"
@@ -51,6 +65,7 @@ class Producer:
         self._registry = registry
         self._executor = executor
         self._progress = progress
+        self._abandoned = abandoned
         self._poll = poll
         self._outbox = Outbox()
         self._busy: dict[tuple[int, int], float] = {}
@@ -124,15 +139,18 @@ class Producer:
         if QueueShutdown in self._scope.bus:
             self._scope.bus.emit(QueueShutdown(node=self._scope.identity.node, queue=self.queue, released=tuple(self._released)))
 
-    def cancel(self, key: tuple[int, int]) -> None:
-        """End this attempt, if it is here, since somebody asked for its job's end."""
-        if execution := self.running.get(key):
-            execution.end(Cause.CANCEL)
+    def end(self, key: tuple[int, int], cause: Cause) -> None:
+        """End this attempt, if it is here; what still goes on ``kill_grace`` seconds later is abandoned."""
+        execution = self.running.get(key)
+        if execution is not None and execution.end(cause):
+            reap = 0.0 if execution.task.run_in in {"loop", "thread"} else REAP
+            execution.after(self._scope.config.kill_grace + reap, partial(self._abandon, execution))
 
     def lose_all(self) -> None:
         """The node was buried: end every attempt and acknowledge none."""
         for execution in list(self.running.values()):
             execution.end(Cause.LOST)
+            execution.disarm()
         self.running.clear()
         self.held.clear()
         self._busy.clear()
@@ -182,7 +200,7 @@ class Producer:
         if handles:
             await asyncio.wait([handle for handle in handles if handle], timeout=UNWIND)
         for execution in list(self.running.values()):
-            self._finish(execution, given_back(execution.claim, "the node stopped"), None)
+            self._finish(execution, settle(execution, ended(execution)), None)
 
     async def _exchange(self) -> None:
         node, free, after, looks = self._scope.identity.node, max(self._free, 0), self._after, self._looks
@@ -314,24 +332,33 @@ class Producer:
         if ACTIVE:
             reach("after start")
         try:
+            if (limit := execution.timeout) is not None:
+                execution.after(limit, partial(self.end, execution.key, Cause.TIMEOUT))
             ending = await self._executor.execute(execution)
             ack = settle(execution, ending)
         except Exception as error:
             ending = Failed(error)
             ack = settle(execution, ending)
+        execution.disarm()
         if execution.cause is Cause.LOST:
             return
         await self._progress.flush(execution.key)
         self._finish(execution, ack, getattr(ending, "error", None))
 
+    def _abandon(self, execution: Execution) -> None:
+        if self.running.get(execution.key) is execution:
+            self._abandoned.add(execution)
+            self._finish(execution, settle(execution, ended(execution)), None)
+
     def _finish(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
         if self.running.pop(execution.key, None) is None:
             return
+        execution.disarm()
         if not self.running:
             self._idle.set()
-        if ack.result is RunResult.RELEASED:
+        if ack.result is RunResult.RELEASED and execution.cause is not Cause.STOP:
             self._released.append(ack.id)
-        if error is not None:
+        if error is not None or ack.result in {RunResult.KILLED, RunResult.TIMEOUT}:
             report_failure(execution, ack)
         kind = JobRaised if error is not None else JobStopped
         if kind in self._scope.bus:
@@ -375,11 +402,10 @@ class Producer:
         self._send(given_back(claim, reason, UNKNOWN_TASK_DELAY))
 
     def _excluded(self) -> tuple[str, ...]:
-        if not self._unknown:
-            return ()
-        now = self._scope.clock.monotonic()
-        self._unknown = {task: until for task, until in self._unknown.items() if until > now}
-        return tuple(self._unknown)
+        if self._unknown:
+            now = self._scope.clock.monotonic()
+            self._unknown = {task: until for task, until in self._unknown.items() if until > now}
+        return (*self._unknown, *self._abandoned.excluded)
 
     def _schedule_poll(self) -> None:
         self._poll_timer = asyncio.get_running_loop().call_later(self._poll(), self._on_poll)
@@ -387,12 +413,3 @@ class Producer:
     def _on_poll(self) -> None:
         self.look()
         self._schedule_poll()
-
-
-def report_failure(execution: Execution, ack: Ack) -> None:
-    """Log an attempt that failed: a warning while the job is tried again, an error when that was its end."""
-    what = f"job {ack.id} ({execution.task.name}) failed in attempt {execution.attempt} of {execution.max_attempts}"
-    if ack.state is JobState.RETRYABLE and ack.delay is not None:
-        logger.warning("%s and is tried again in %.0f s: %s", what, ack.delay, ack.error)
-    else:
-        logger.error("%s and is %s: %s", what, ack.state, ack.error)

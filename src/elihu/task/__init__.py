@@ -5,7 +5,7 @@ from elihu.task.declare import Prepared, Task
 from elihu.task.decorator import DeclaresTasks
 from elihu.task.group import Tasks
 from elihu.task.host import Host
-from elihu.task.options import TaskOptions, check_meta, check_name, check_run_at, check_tags
+from elihu.task.options import TaskOptions, check_meta, check_name, check_run_at, check_tags, check_timeout
 from elihu.task.registry import Registry
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "check_name",
     "check_run_at",
     "check_tags",
+    "check_timeout",
 ]

@@ -28,12 +28,14 @@ from elihu.task.options import (
     UsingKeywords,
     check_backoff,
     check_bool,
+    check_expires,
     check_known,
     check_meta,
     check_name,
     check_names,
     check_run_at,
     check_tags,
+    check_timeout,
     check_unique,
     parse_task_options,
 )
@@ -111,9 +113,9 @@ class Task(Generic[P, R]):
         """The same task with other options for the jobs made through what this returns.
 
         ``delay`` or ``run_at`` (an aware ``datetime``) say when, ``hold`` stores the job suspended; ``queue priority
-        max_attempts unique record`` replace the task's, ``backoff`` too (a duration here), ``tags`` add to them and ``meta``
-        goes over them key by key. With ``conn``, a connection or session of the caller's, a job exists if and only if its transaction
-        commits; ``notify=False`` then leaves out the announcement. Raises ``InvalidOption``.
+        max_attempts timeout expires unique record`` replace the task's, ``backoff`` too (a duration here), ``tags`` add to them
+        and ``meta`` goes over them key by key. With ``conn``, a connection or session of the caller's, a job exists if and only
+        if its transaction commits; ``notify=False`` then leaves out the announcement. Raises ``InvalidOption``.
         """
         return Prepared(self, options)
 
@@ -162,6 +164,7 @@ class Prepared(Generic[P, R]):
         self._queue = check_name(f"{what}: queue", given["queue"]) if "queue" in given else base.queue
         self._priority = check_range(f"{what}: priority", given.get("priority", base.priority), 0, 9)
         self._max_attempts = check_range(f"{what}: max_attempts", given.get("max_attempts", base.max_attempts), 1, MOST_ATTEMPTS)
+        self._expires = check_expires(f"{what}: expires", given.get("expires", base.expires))
         self._unique = check_unique(f"{what}: unique", given["unique"], task.codec.names) if "unique" in given else base.unique
         self._period = parse_duration(self._unique.period, "Unique(period=)") if self._unique and self._unique.period is not None else None
         self._tags = (
@@ -199,6 +202,7 @@ class Prepared(Generic[P, R]):
             unique_key=digest(unique, task=task.name, valid=valid, data=data, queue=self._queue, meta=self._meta) if unique else None,
             unique_scope=SCOPES[unique.states] if unique else None,
             unique_period=self._period,
+            expires=self._expires,
         )
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
@@ -325,4 +329,8 @@ def _job_options(what: str, task: Task[..., Any], given: UsingKeywords) -> str |
             raise InvalidOption(f"{what}: backoff: expected a duration (a callable cannot be stored with a job), got {backoff!r}")
         if backoff != task.options.backoff:
             options["backoff"] = backoff
+    if "timeout" in given:
+        timeout = check_timeout(f"{what}: timeout", given["timeout"])
+        if timeout != task.options.timeout:
+            options["timeout"] = timeout
     return to_json(options).decode() if options else None

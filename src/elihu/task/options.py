@@ -24,7 +24,10 @@ LARGEST_META: Final = 65_536
 MOST_TAGS: Final = 100
 MOST_ATTEMPTS: Final = 1_000_000
 
-_LATER: Final = frozenset({"timeout", "expires", "template"})
+SHORTEST: Final = 0.001
+LONGEST_TIMEOUT: Final = 366 * 86_400.0
+
+_LATER: Final = frozenset({"template"})
 
 
 class CommonOptions(TypedDict, total=False):
@@ -33,6 +36,8 @@ class CommonOptions(TypedDict, total=False):
     queue: str
     priority: int
     max_attempts: int
+    timeout: Duration | None
+    expires: Duration | None
     unique: Unique | None
     tags: Iterable[str]
     meta: Mapping[str, Any]
@@ -66,14 +71,16 @@ class UsingKeywords(CommonOptions, total=False):
 class TaskOptions:
     """How the jobs of a task are stored, tried and ended.
 
-    ``backoff`` is seconds, a callable or None for the exponential one; ``retry_on`` None retries any exception;
-    ``meta`` is plain JSON.
+    ``backoff`` is seconds, a callable or None for the exponential one; ``timeout`` and ``expires`` are seconds, None for no
+    limit; ``retry_on`` None retries any exception; ``meta`` is plain JSON.
     """
 
     queue: str = "default"
     priority: int = 0
     max_attempts: int = 20
     backoff: Backoff | None = None
+    timeout: float | None = None
+    expires: float | None = None
     unique: Unique | None = None
     tags: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -178,6 +185,24 @@ def check_backoff(what: str, value: Any) -> Backoff:
     return backoff
 
 
+def check_timeout(what: str, value: Any) -> float | None:
+    """Return ``value``, a duration from a millisecond to 366 days, in seconds, or None. Raises ``InvalidOption``."""
+    seconds = check_expires(what, value)
+    if seconds is not None and seconds > LONGEST_TIMEOUT:
+        raise InvalidOption(f"{what}: expected at most 366 days, or None, got {value!r}")
+    return seconds
+
+
+def check_expires(what: str, value: Any) -> float | None:
+    """Return ``value``, a duration from a millisecond to a hundred years, in seconds, or None. Raises ``InvalidOption``."""
+    if value is None:
+        return None
+    seconds = parse_duration(value, what)
+    if seconds < SHORTEST:
+        raise InvalidOption(f"{what}: expected at least a millisecond, or None for no limit, got {value!r}")
+    return seconds
+
+
 def check_unique(what: str, value: Any, arguments: Iterable[str]) -> Unique | None:
     """Return ``value``, whose ``keys`` must be among ``arguments``. Raises ``InvalidOption``."""
     if value is None:
@@ -205,6 +230,10 @@ def parse_task_options(what: str, given: TaskKeywords, arguments: Iterable[str])
                 checked[name] = check_range(place, value, 1, MOST_ATTEMPTS)
             case "backoff" if value is not None:
                 checked[name] = check_backoff(place, value)
+            case "timeout":
+                checked[name] = check_timeout(place, value)
+            case "expires":
+                checked[name] = check_expires(place, value)
             case "unique":
                 checked[name] = check_unique(place, value, arguments)
             case "tags":

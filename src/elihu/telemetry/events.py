@@ -41,6 +41,21 @@ class JobRaised(JobStopped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAbandoned(JobEvent):
+    """An attempt did not end when it was told to: its slot was given back, and it goes on unheard.
+
+    ``run_in`` is how it runs; ``abandoned`` attempts go on so at this node now.
+    """
+
+    run_in: str
+    abandoned: int
+
+
+class AbandonedEnded(AttemptAbandoned):
+    """An abandoned attempt has ended; of its end nothing is stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcknowledgementRefused(Event):
     """The claim of a finished attempt was no longer this node's: its end was not written."""
 
@@ -147,6 +162,29 @@ class JobRescued(NodeEvent):
     job_id: int
     queue: str
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobExpired(NodeEvent):
+    """A job that did not start in time was cancelled."""
+
+    job_id: int
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSuspended(NodeEvent):
+    """``abandoned`` attempts that ``run_in`` such a way go on at the node: it fetches no more jobs of that kind."""
+
+    run_in: str
+    abandoned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchResumed(NodeEvent):
+    """Some of the abandoned attempts that ``run_in`` such a way ended: the node fetches jobs of that kind again."""
+
+    run_in: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from elihu.engines.base import (
     Ack,
     Exchange,
+    Expired,
     Inserted,
     NodeRow,
     Peer,
@@ -211,6 +212,15 @@ class PostgresEngine(Jobs, Queues):
         """(id, claim, wish) of the node's executing jobs of which something was asked."""
         rows = await self._fetch("intents", self._sql["intents"], node, _INTENTS)
         return [(row["id"], row["claim"], Intent(row["intent"])) for row in rows]
+
+    async def taken(self, node: str, held: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Which of the claims held are no longer the node's own."""
+        ids, claims = [id_ for id_, _ in held], [claim for _, claim in held]
+        return [(row["id"], row["claim"]) for row in await self._fetch("taken", self._sql["taken"], node, ids, claims)]
+
+    async def expire(self, limit: int) -> list[Expired]:
+        """Cancel at most ``limit`` jobs that did not start in time."""
+        return [Expired(row["id"], row["queue"], row["awaited"]) for row in sorted(await self._fetch("expire", self._sql["expire"], limit))]
 
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
         """Store progress, (id, claim, JSON text) each, under the guard."""

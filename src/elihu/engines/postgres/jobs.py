@@ -18,6 +18,7 @@ _TWIN_TRIES: Final = 5
 
 _ALL: Final = frozenset(JobState)
 _CANCELLABLE: Final = _ALL - FINISHED
+_KILLABLE: Final = frozenset({JobState.EXECUTING})
 _RETRYABLE: Final = _ALL - {JobState.AVAILABLE, JobState.EXECUTING}
 _DELETABLE: Final = _ALL - {JobState.EXECUTING}
 _HOLDABLE: Final = frozenset({JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE})
@@ -71,6 +72,20 @@ class Jobs(Calls):
     async def cancel(self, where: JobFilter) -> Touched:
         """Cancel what waits, mark what executes."""
         return await self._change("cancel", where, _CANCELLABLE)
+
+    async def kill(self, where: JobFilter) -> Touched:
+        """Mark what executes."""
+        return await self._change("kill", where, _KILLABLE)
+
+    async def stop(self, job_id: int) -> Touched:
+        """Give a running job back. Raises ``JobNotFound`` and ``InvalidTransition``."""
+        row = await self._fetch_row("stop", self._sql["stop"], job_id) if storable_ids([job_id]) else None
+        if row is None:
+            if (job := await self.get(job_id)) is None:
+                raise JobNotFound(job_id)
+            raise InvalidTransition(f"stop: expected a job that is executing, got job {job_id}, which is {job.state}")
+        queues = {row["queue"]} if row["state"] == JobState.AVAILABLE else set()
+        return Touched(1, frozenset(queues), frozenset({row["node"]}))
 
     async def retry(self, where: JobFilter) -> Touched:
         """Make available. Raises ``UniqueConflict``, and changes nothing of the piece, when another job holds the key."""

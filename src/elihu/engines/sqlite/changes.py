@@ -1,4 +1,4 @@
-"""What the jobs API changes: bulk verbs in bounded pieces, and the update of one job."""
+"""What the jobs API changes: bulk verbs in bounded pieces, the update and the stop of one job."""
 
 import json
 import sqlite3
@@ -24,6 +24,9 @@ _PICK: Final = statement("piece_pick")
 _PIECE: Final = statement("piece")
 _CANCEL_WAITING: Final = statement("cancel_waiting")
 _CANCEL_EXECUTING: Final = statement("cancel_executing")
+_KILL: Final = statement("kill")
+_STOP_HISTORY: Final = statement("stop_history")
+_STOP: Final = statement("stop")
 _RETRY_HISTORY: Final = statement("retry_history")
 _RETRY: Final = statement("retry")
 _RETRY_TWIN: Final = statement("retry_twin")
@@ -106,6 +109,11 @@ def _ended(targets: list[Target]) -> frozenset[int]:
     return frozenset(target.id for target in targets if target.awaited and target.state is not JobState.EXECUTING)
 
 
+def _kill(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
+    session.execute(_KILL, parameters)
+    return Touched(len(targets), frozenset(), frozenset(target.node for target in targets if target.node is not None))
+
+
 def _retry(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
     session.execute(_RETRY_HISTORY, parameters)
     try:
@@ -139,6 +147,7 @@ def _release(session: Session, parameters: dict[str, Any], targets: list[Target]
 
 WAITING: Final = frozenset({JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE})
 CANCEL: Final = BulkVerb(WAITING | {JobState.EXECUTING}, _cancel, " AND (state <> 'executing' OR intent IS NOT 'cancel')")
+KILL: Final = BulkVerb(frozenset({JobState.EXECUTING}), _kill, " AND intent IS NULL")
 RETRY: Final = BulkVerb(frozenset(JobState) - {JobState.AVAILABLE, JobState.EXECUTING}, _retry)
 DELETE: Final = BulkVerb(frozenset(JobState) - {JobState.EXECUTING}, _delete)
 HOLD: Final = BulkVerb(WAITING - {JobState.SUSPENDED}, _hold)
@@ -169,3 +178,20 @@ def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Job, Tou
             kind = "a job that has not finished" if job.state in FINISHED else "a job that is not executing"
             raise InvalidTransition(f"update: expected {kind}, got job {job_id}, which is {job.state}")
     return job, Touched(1, frozenset({job.queue} if job.state is JobState.AVAILABLE else ()), frozenset())
+
+
+def stop(session: Session, job_id: int) -> Touched:
+    """Give a running job back. Raises ``JobNotFound`` and ``InvalidTransition``."""
+    if not is_storable(job_id):
+        raise JobNotFound(job_id)
+    with session.write():
+        parameters = {"id": job_id, "now": session.row(CLOCK)[0]}
+        session.execute(_STOP_HISTORY, parameters)
+        stopped = session.execute(_STOP, parameters).rowcount
+        job = get(session, job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        if not stopped:
+            raise InvalidTransition(f"stop: expected a job that is executing, got job {job_id}, which is {job.state}")
+    queues = {job.queue} if job.state is JobState.AVAILABLE else set()
+    return Touched(1, frozenset(queues), frozenset({job.node} if job.node else ()))

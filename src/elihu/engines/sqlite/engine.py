@@ -15,6 +15,7 @@ from elihu.config import Config
 from elihu.engines.base import (
     Ack,
     Exchange,
+    Expired,
     Inserted,
     NodeRow,
     Notifier,
@@ -159,6 +160,12 @@ class SqliteEngine:
     async def intents(self, node: str) -> list[tuple[int, int, Intent]]:
         return await self._write("intents", upkeep.intents, node)
 
+    async def taken(self, node: str, held: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        return await self._write("taken", upkeep.taken, node, held)
+
+    async def expire(self, limit: int) -> list[Expired]:
+        return await self._write("expire", upkeep.expire, limit)
+
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
         if progress:
             await self._write("record_progress", upkeep.record_progress, node, progress)
@@ -189,6 +196,12 @@ class SqliteEngine:
 
     async def cancel(self, where: JobFilter) -> Touched:
         return await self._bulk("cancel", changes.CANCEL, where)
+
+    async def kill(self, where: JobFilter) -> Touched:
+        return await self._bulk("kill", changes.KILL, where)
+
+    async def stop(self, job_id: int) -> Touched:
+        return await self._write("stop", changes.stop, job_id)
 
     async def retry(self, where: JobFilter) -> Touched:
         return await self._bulk("retry", changes.RETRY, where)

@@ -1,11 +1,11 @@
-"""What the services of a node do to jobs: stage, rescue, reconcile, prune."""
+"""What the services of a node do to jobs: stage, rescue, expire, reconcile, prune."""
 
 import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from elihu.engines.base import PruneRule, Rescued
+from elihu.engines.base import Expired, PruneRule, Rescued
 from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump
@@ -23,6 +23,9 @@ _RESCUED: Final = statement("rescued")
 _RECONCILE_LOST: Final = statement("reconcile_lost")
 _RECONCILE_HISTORY: Final = statement("reconcile_history")
 _RECONCILE: Final = statement("reconcile")
+_EXPIRE_DUE: Final = statement("expire_due")
+_EXPIRE: Final = statement("expire")
+_TAKEN: Final = statement("taken")
 _INTENTS: Final = statement("intents")
 _PROGRESS: Final = statement("progress")
 _PRUNE_PICK: Final = statement("prune_pick")
@@ -98,6 +101,22 @@ def reconcile(session: Session, node: str, held: Sequence[tuple[int, int]], olde
 def intents(session: Session, node: str) -> list[tuple[int, int, Intent]]:
     """The wishes that this code knows."""
     return [(id_, claim, Intent(wish)) for id_, claim, wish in session.rows(_INTENTS, {"node": node}) if wish in _KNOWN]
+
+
+def taken(session: Session, node: str, held: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The claims that are no longer the node's own."""
+    return session.rows(_TAKEN, {"node": node, "held": dump(held)})
+
+
+def expire(session: Session, limit: int) -> list[Expired]:
+    """Cancel what did not start in time."""
+    if not session.rows(_EXPIRE_DUE, {"now": session.row(CLOCK)[0], "limit": 1}):
+        return []
+    with session.write():
+        now = session.row(CLOCK)[0]
+        due = [Expired(id_, queue, bool(awaited)) for id_, queue, awaited in session.rows(_EXPIRE_DUE, {"now": now, "limit": limit})]
+        session.execute(_EXPIRE, {"ids": dump([job.id for job in due]), "now": now})
+    return sorted(due)
 
 
 def record_progress(session: Session, node: str, progress: Sequence[tuple[int, int, str]]) -> None:

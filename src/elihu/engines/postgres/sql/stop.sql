@@ -1,0 +1,24 @@
+-- Take the running job $1 from its node and give it back, not counted, without a word to the attempt, which goes on: its end will be refused,
+-- since the job is not executing, or under another claim. A wish to cancel is kept.
+WITH mine AS MATERIALIZED (
+  SELECT id, claim, attempt, node, started_at, CASE WHEN intent = 'cancel' THEN 'cancelled' ELSE 'available' END AS final
+  FROM elihu.job
+  WHERE id = $1 AND state = 'executing'
+  FOR NO KEY UPDATE
+), back AS (
+  UPDATE elihu.job j SET
+    state = m.final,
+    attempt = j.attempt - 1,
+    orphans = 0,
+    intent = CASE WHEN j.intent = 'on_error' AND m.final = 'available' THEN j.intent END,
+    reason = CASE WHEN m.final = 'cancelled' THEN 'cancelled' END,
+    finished_at = CASE WHEN m.final = 'cancelled' THEN now() END
+  FROM mine m
+  WHERE j.id = m.id
+  RETURNING j.queue, j.state, j.node::text AS node
+), history AS (
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result)
+  SELECT id, claim, attempt, node, started_at, 'stopped' FROM mine
+  ON CONFLICT (job_id, claim) DO NOTHING
+)
+SELECT * FROM back
