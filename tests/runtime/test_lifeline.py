@@ -7,7 +7,7 @@ from elihu.engines.base import Rescued
 from elihu.job import JobFilter
 from elihu.runtime.leader import Leader
 from elihu.runtime.lifeline import Lifeline, rescue_all
-from elihu.telemetry.events import JobRescued
+from elihu.telemetry.events import JobExpired, JobRescued
 from tests.engines.raw import Raw
 from tests.runtime.conftest import Desks
 from tests.runtime.desk import Desk
@@ -122,3 +122,15 @@ async def test_rescue_stops_with_a_batch_that_is_not_full(desk: Desk, monkeypatc
     monkeypatch.setattr(desk.engine, "rescue", rescue)
     assert len(await rescue_all(desk.engine, 2, bus=desk.bus, node=desk.node)) == 3
     assert batches == []
+
+
+async def test_what_did_not_start_in_time_expires_in_batches_on_the_leader_alone(desks: Desks, raw: Raw):
+    desk = await desks(lifeline={"interval": 30, "limit": 2})
+    part = await lifeline(desk)
+    other = Lifeline(desk.scope, Leader(desk.scope))
+    ids = [await desk.put(expires=60) for _ in range(5)]
+    await raw.execute(f"UPDATE job SET expires_at = {raw.moment(1)}")
+    assert (await other.tick()).data == {"rescued_count": 0, "expired_count": 0}
+    assert (await part.tick()).data == {"rescued_count": 0, "expired_count": 5}
+    assert [(event.job_id, event.queue) for event in desk.of(JobExpired)] == [(job_id, "default") for job_id in ids]
+    assert {(await desk.job(job_id)).reason for job_id in ids} == {"expired"}

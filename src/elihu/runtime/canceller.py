@@ -29,8 +29,7 @@ class Canceller(Service):
             found = [((job_id, claim), _CAUSES[wish]) for job_id, claim, wish in await engine.intents(node)]
             found += [(key, Cause.STOP) for key in await engine.taken(node, list(running))]
             for key, cause in found:
-                if producer := running.get(key):
-                    producer.end(key, cause)
+                if key in running and running[key].end(key, cause):
                     counts[cause] += 1
         told = {"cancelled_count": counts[Cause.CANCEL], "killed_count": counts[Cause.KILL], "stopped_count": counts[Cause.STOP]}
         return Tick(self.scope.config.heartbeat, told)

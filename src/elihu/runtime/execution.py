@@ -131,7 +131,7 @@ class Execution:
             self.handle.cancel()
         return True
 
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
+    def after(self, seconds: float, call: Callable[[], object]) -> None:
         """Call it then, unless the attempt ends before, in place of what was to be called."""
         self.disarm()
         self.timer = asyncio.get_running_loop().call_later(seconds, call)

@@ -139,12 +139,15 @@ class Producer:
         if QueueShutdown in self._scope.bus:
             self._scope.bus.emit(QueueShutdown(node=self._scope.identity.node, queue=self.queue, released=tuple(self._released)))
 
-    def end(self, key: tuple[int, int], cause: Cause) -> None:
-        """End this attempt, if it is here; what still goes on ``kill_grace`` seconds later is abandoned."""
+    def end(self, key: tuple[int, int], cause: Cause) -> bool:
+        """End this attempt, if it is here, and whether it is; what still goes on ``kill_grace`` seconds later is abandoned."""
         execution = self.running.get(key)
-        if execution is not None and execution.end(cause):
+        if execution is None:
+            return False
+        if execution.end(cause):
             reap = 0.0 if execution.task.run_in in {"loop", "thread"} else REAP
             execution.after(self._scope.config.kill_grace + reap, partial(self._abandon, execution))
+        return True
 
     def lose_all(self) -> None:
         """The node was buried: end every attempt and acknowledge none."""
