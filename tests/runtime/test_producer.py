@@ -11,7 +11,8 @@ import pytest
 from elihu import Context, DatabaseUnavailable, DataRefused, JobState, RunResult, SchemaOutdated
 from elihu.engines.base import Ack, Exchange
 from elihu.runtime.acker import BATCH_BYTES, BATCH_ROWS, Outbox
-from elihu.runtime.producer import UNKNOWN_TASK_DELAY, Producer
+from elihu.runtime.producer import Producer
+from elihu.runtime.unknown import UNKNOWN_TASK_DELAY
 from elihu.telemetry.events import AcknowledgementRefused, JobStarted, JobStopped, QueueShutdown, TaskUnknown
 from tests.engines.raw import Raw
 from tests.runtime.desk import Desk

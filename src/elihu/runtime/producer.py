@@ -23,11 +23,9 @@ from elihu.runtime.executor import Executor, ended
 from elihu.runtime.pause import pause
 from elihu.runtime.progress import Progress
 from elihu.runtime.service import Scope, backoff_after, logger
+from elihu.runtime.unknown import UnknownTasks
 from elihu.task import Registry
-from elihu.telemetry.events import AcknowledgementRefused, JobRaised, JobStarted, JobStopped, QueueShutdown, TaskUnknown
-
-UNKNOWN_TASK_DELAY: Final = 30.0
-"""Seconds for which a job of an unknown task is put back, and its name left out of this node's fetches."""
+from elihu.telemetry.events import AcknowledgementRefused, JobRaised, JobStarted, JobStopped, QueueShutdown
 
 UNWIND: Final = 1.0
 """Seconds that cancelled attempts of a stopping queue have to end before they are given back as they are."""
@@ -79,7 +77,7 @@ class Producer:
         self._hungry = True
         self._looks = 0
         self._after: Position | None = None
-        self._unknown: dict[str, float] = {}
+        self._unknown = UnknownTasks(scope, queue)
         self._released: list[int] = []
         self._poll_timer: asyncio.TimerHandle | None = None
         self._failures = 0
@@ -208,11 +206,12 @@ class Producer:
     async def _exchange(self) -> None:
         node, free, after, looks = self._scope.identity.node, max(self._free, 0), self._after, self._looks
         acks = self._outbox.take()
+        exclude = (*self._unknown.names, *self._abandoned.excluded)
         self._hungry = False
         if ACTIVE and acks:
             reach("before acknowledge")
         try:
-            answer = await self._scope.engine.exchange(node, self.queue, free, acks, after=after, exclude=self._excluded())
+            answer = await self._scope.engine.exchange(node, self.queue, free, acks, after=after, exclude=exclude)
         except DataRefused as error:
             if not acks:
                 raise
@@ -310,12 +309,11 @@ class Producer:
         try:
             task = self._registry.get(claim.task)
         except UnknownTask:
-            self._give_back_unknown(claim, node)
+            self._give_back(claim, self._unknown.put_back(claim, node))
             return
         if not self._fetching:
-            self.held.add((claim.id, claim.claim))
             self._released.append(claim.id)
-            self._send(given_back(claim, "the node stopped"))
+            self._give_back(claim, given_back(claim, "the node stopped"))
             return
         execution = Execution(claim, self.queue, node, task, self.state, self._progress, scope.clock.monotonic())
         self.running[execution.key] = execution
@@ -382,6 +380,10 @@ class Producer:
             )
         self._send(ack)
 
+    def _give_back(self, claim: Claim, ack: Ack) -> None:
+        self.held.add((claim.id, claim.claim))
+        self._send(ack)
+
     def _send(self, ack: Ack) -> None:
         self._outbox.put(ack)
         self._woken.set()
@@ -393,22 +395,6 @@ class Producer:
     def _put_back(self, acks: Iterable[Ack]) -> None:
         """To be sent again, unless the node was buried meanwhile."""
         self._outbox.put_back(ack for ack in acks if (ack.id, ack.claim) in self.held)
-
-    def _give_back_unknown(self, claim: Claim, node: str) -> None:
-        reason = f"this node knows no task named {claim.task!r}"
-        if claim.task not in self._unknown:
-            logger.warning("queue %s: %s; its jobs are put back for %d s", self.queue, reason, UNKNOWN_TASK_DELAY)
-        self._unknown[claim.task] = self._scope.clock.monotonic() + UNKNOWN_TASK_DELAY
-        if TaskUnknown in self._scope.bus:
-            self._scope.bus.emit(TaskUnknown(task=claim.task, queue=self.queue, job_id=claim.id, node=node))
-        self.held.add((claim.id, claim.claim))
-        self._send(given_back(claim, reason, UNKNOWN_TASK_DELAY))
-
-    def _excluded(self) -> tuple[str, ...]:
-        if self._unknown:
-            now = self._scope.clock.monotonic()
-            self._unknown = {task: until for task, until in self._unknown.items() if until > now}
-        return (*self._unknown, *self._abandoned.excluded)
 
     def _schedule_poll(self) -> None:
         self._poll_timer = asyncio.get_running_loop().call_later(self._poll(), self._on_poll)
