@@ -193,7 +193,7 @@ def test_update(shop: Shell) -> None:
 
 
 def test_nodes_ls_without_nodes(shop: Shell) -> None:
-    assert shop("nodes", "ls").split() == ["id", "name", "started_at", "beat_at", "leader", "running"]
+    assert shop("nodes", "ls").split() == ["id", "name", "started_at", "beat_at", "leader", "running", "abandoned"]
     assert shop.json("nodes", "ls") == []
 
 
