@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from elihu.engines.base import Inserted, Signal, SignalKind
+from elihu.engines.base import Inserted
 from elihu.engines.postgres.queries import Queries
+from elihu.engines.signals import Signal, SignalKind
 from elihu.engines.sqlite import exchange as sqlite_exchange
 from elihu.engines.sqlite import insert as sqlite_insert
 from elihu.engines.sqlite import upkeep as sqlite_upkeep

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from elihu.client import Client
-from elihu.engines.base import Engine, Signal, SignalKind, Touched
+from elihu.engines.base import Engine, Touched
+from elihu.engines.signals import Signal, SignalKind
 from elihu.errors import InvalidArguments, InvalidOption, JobNotFound, UnknownTask
 from elihu.job import Job, JobChanges, JobFilter, JobPage, JobState, Run
 from elihu.options import check_range

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from elihu.client import Client
-from elihu.engines.base import Engine, NodeRow, QueueRule, Signal, SignalKind
+from elihu.engines.base import Engine, NodeRow, QueueRule
+from elihu.engines.signals import Signal, SignalKind
 from elihu.errors import InvalidOption, UnknownNode, UnknownQueue
 from elihu.options import check_range
 from elihu.task import check_name

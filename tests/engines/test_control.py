@@ -138,10 +138,10 @@ async def test_stop_gives_back_at_once_and_refuses_the_old_end(engine: Engine, r
 
 async def test_a_wish_to_cancel_wins_over_a_stop(engine: Engine) -> None:
     here = await node(engine)
-    (id_,) = await put(engine)
+    (id_,) = await put(engine, new(awaited=True))
     await fetch(engine, here)
     await engine.cancel(only(id_))
-    assert await engine.stop(id_) == Touched(1, frozenset(), frozenset({here}))
+    assert await engine.stop(id_) == Touched(1, frozenset(), frozenset({here}), frozenset({id_}))
     stored = await job(engine, id_)
     assert (stored.state, stored.reason, stored.finished_at is None) == (JobState.CANCELLED, "cancelled", False)
     assert await results(engine, id_) == ["stopped"]

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from elihu.engines.base import Engine, Notifier, Signal, SignalKind
+from elihu.engines.base import Engine
+from elihu.engines.signals import Notifier, Signal, SignalKind
 from tests.engines.making import node, put
 
 

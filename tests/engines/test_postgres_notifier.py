@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from elihu.config import Config
-from elihu.engines.base import Signal, SignalKind
 from elihu.engines.postgres.channel import payload_of, signal_of
 from elihu.engines.postgres.engine import PostgresEngine
+from elihu.engines.signals import Signal, SignalKind
 from elihu.telemetry.bus import Bus
 from elihu.testing.postgres import PostgresServer, free_port
 from tests.engines.postgres_support import Network, Watcher, engine_on, own_database, psql, until

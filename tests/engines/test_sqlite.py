@@ -14,7 +14,8 @@ from threading import Barrier
 import pytest
 
 from elihu.config import Config
-from elihu.engines.base import Engine, PruneRule, Signal
+from elihu.engines.base import Engine, PruneRule
+from elihu.engines.signals import Signal
 from elihu.engines.sqlite.connection import connect
 from elihu.engines.sqlite.engine import SqliteEngine
 from elihu.engines.sqlite.failures import translate

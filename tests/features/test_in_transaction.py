@@ -20,8 +20,8 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from elihu import DataRefused, Elihu, InvalidOption, JobState, RunResult, SchemaOutdated, Unique
-from elihu.engines.base import Signal, SignalKind
 from elihu.engines.postgres.channel import signal_of
+from elihu.engines.signals import Signal, SignalKind
 from elihu.testing.postgres import PostgresServer
 from tests.features.callers import KINDS, Caller, SyncCaller, use_django, with_driver
 from tests.support import Seen

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from elihu.config import load_config
-from elihu.engines.base import Signal, SignalKind
 from elihu.engines.select import engine_for
+from elihu.engines.signals import Signal, SignalKind
 from elihu.job import Job, JobState, NewJob
 from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from elihu import DatabaseUnavailable, SchemaOutdated
-from elihu.engines.base import Signal, SignalKind
+from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.announcer import Hub
 from tests.runtime.desk import Desk
 

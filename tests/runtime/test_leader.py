@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from elihu import DatabaseUnavailable, Elihu
-from elihu.engines.base import Signal, SignalKind
+from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.leader import LATEST_TRY, Leader
 from elihu.telemetry.events import EngineCalled, LeaderElected, LeaderLost
 from tests.runtime.conftest import Desks

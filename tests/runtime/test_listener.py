@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from elihu import DatabaseUnavailable, Elihu
-from elihu.engines.base import Signal, SignalKind
+from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.listener import Listener
 from elihu.telemetry.events import JobStopped, NotifierSwitched, TickFailed
 from tests.engines.raw import Raw

@@ -7,7 +7,8 @@ import pytest
 
 from elihu import DatabaseUnavailable, Elihu, JobState
 from elihu.clock import SystemClock
-from elihu.engines.base import Pulse, SignalKind
+from elihu.engines.base import Pulse
+from elihu.engines.signals import SignalKind
 from elihu.runtime.liveness import Listening, Liveness
 from elihu.telemetry.events import EngineCalled, JobStarted, JobStopped, NodeBuried, NodeReborn, NodeStarted
 from tests.engines.raw import Raw

@@ -5,12 +5,13 @@ Every call has a deadline of ``call_timeout`` seconds (migrations have none) and
 for user code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from elihu.engines.ends import Attached, End, Wait
+from elihu.engines.signals import Notifier, Signal
 from elihu.job import Intent, Job, JobChanges, JobFilter, JobState, NewJob, Run, RunResult
 
 
@@ -178,48 +179,6 @@ class PruneRule(NamedTuple):
     task: str | None = None
     except_queues: tuple[str, ...] = ()
     except_tasks: tuple[str, ...] = ()
-
-
-class SignalKind(StrEnum):
-    """What an announcement is about."""
-
-    JOBS = "jobs"
-    """``payload`` is a queue that has available jobs."""
-    INTENT = "intent"
-    """``payload`` is a node that should look what was asked of its jobs, and which were taken from it."""
-    LEADER = "leader"
-    """The leader resigned."""
-    QUEUES = "queues"
-    """``payload`` is a node that should look at what was said of queues; none means every node."""
-    PROBE = "probe"
-    """A notifier's test of itself."""
-    CHANGED = "changed"
-    """Some other connection wrote: look for everything (SQLite)."""
-    ENDED = "ended"
-    """``payload`` is the ids of awaited jobs that ended, or of which an attempt did, joined by commas."""
-
-
-class Signal(NamedTuple):
-    """An announcement: a hint, never data."""
-
-    kind: SignalKind
-    payload: str = ""
-
-
-class Notifier(Protocol):
-    """Carries signals between processes, on a connection of its own."""
-
-    async def start(self, deliver: Callable[[Signal], None]) -> None:
-        """Begin to call ``deliver``, in the loop's thread, for each signal that arrives; reconnects by itself."""
-        ...
-
-    async def stop(self) -> None:
-        """End the delivery. Safe to call twice, and before ``start``."""
-        ...
-
-    async def probe(self) -> bool:
-        """Whether a signal sent now comes back within two seconds."""
-        ...
 
 
 class Engine(Protocol):

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from elihu.runtime.execution import Execution
 from elihu.runtime.service import Scope, Service, Tick, logger
@@ -83,15 +83,4 @@ class Abandoned(Service):
 
     def _emit(self, kind: type[AttemptAbandoned | AbandonedEnded], execution: Execution) -> None:
         if kind in self.scope.bus:
-            claim = execution.claim
-            fields: dict[str, Any] = {
-                "job_id": claim.id,
-                "claim": claim.claim,
-                "task": claim.task,
-                "queue": execution.queue,
-                "attempt": claim.attempt,
-                "node": execution.node,
-                "run_in": execution.task.run_in,
-                "abandoned": self.count,
-            }
-            self.scope.bus.emit(kind(**fields))
+            self.scope.bus.emit(kind(**execution.facts, run_in=execution.task.run_in, abandoned=self.count))

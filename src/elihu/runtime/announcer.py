@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from elihu.engines.base import Engine, Signal, SignalKind
+from elihu.engines.base import Engine
+from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.pause import pause
 from elihu.runtime.trouble import Trouble
 

@@ -72,6 +72,19 @@ class Execution:
         return self.claim.id, self.claim.claim
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What every event about the attempt says."""
+        claim = self.claim
+        return {
+            "job_id": claim.id,
+            "claim": claim.claim,
+            "task": claim.task,
+            "queue": self.queue,
+            "attempt": claim.attempt,
+            "node": self.node,
+        }
+
+    @property
     def keeps_value(self) -> bool:
         """Whether the return value is stored."""
         return self.claim.awaited or bool(self.options.get("record", self.task.options.record))

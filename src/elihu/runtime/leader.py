@@ -8,7 +8,7 @@ import asyncio
 import random
 from typing import ClassVar, Final
 
-from elihu.engines.base import Signal, SignalKind
+from elihu.engines.signals import Signal, SignalKind
 from elihu.errors import ElihuError
 from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.service import Scope, Service, Tick, logger

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from elihu.engines.base import Notifier, Signal, SignalKind
+from elihu.engines.signals import Notifier, Signal, SignalKind
 from elihu.errors import DatabaseError
 from elihu.runtime.announcer import Hub
 from elihu.runtime.service import Scope, Service, Tick, logger

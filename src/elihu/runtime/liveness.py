@@ -14,8 +14,9 @@ from uuid import uuid4
 
 from elihu.clock import Clock
 from elihu.config import Config
-from elihu.engines.base import Engine, Peer, Pulse, Signal, SignalKind
+from elihu.engines.base import Engine, Peer, Pulse
 from elihu.engines.select import engine_for
+from elihu.engines.signals import Signal, SignalKind
 from elihu.errors import ElihuError
 from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.announcer import Hub, ended_signals

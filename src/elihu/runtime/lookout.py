@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final, TypeVar
 
-from elihu.engines.base import Signal, SignalKind
+from elihu.engines.signals import Signal, SignalKind
 from elihu.job import FINISHED
 from elihu.runtime.announcer import Hub
 from elihu.runtime.listener import Listener

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from elihu.clock import Clock
 from elihu.config import Config
-from elihu.engines.base import Pulse, Signal, SignalKind
+from elihu.engines.base import Pulse
 from elihu.engines.select import engine_for
+from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.canceller import Canceller

@@ -322,14 +322,10 @@ class Producer:
         execution.handle = asyncio.create_task(self._perform(execution))
 
     async def _perform(self, execution: Execution) -> None:
-        bus, claim = self._scope.bus, execution.claim
+        bus = self._scope.bus
         execution.begun = True
         if JobStarted in bus:
-            bus.emit(
-                JobStarted(
-                    job_id=claim.id, claim=claim.claim, task=claim.task, queue=self.queue, attempt=claim.attempt, node=execution.node
-                )
-            )
+            bus.emit(JobStarted(**execution.facts))
         if ACTIVE:
             reach("after start")
         try:
@@ -363,21 +359,8 @@ class Producer:
             report_failure(execution, ack)
         kind = JobRaised if error is not None else JobStopped
         if kind in self._scope.bus:
-            claim = execution.claim
-            self._scope.bus.emit(
-                kind(
-                    job_id=claim.id,
-                    claim=claim.claim,
-                    task=claim.task,
-                    queue=self.queue,
-                    attempt=claim.attempt,
-                    node=execution.node,
-                    result=ack.result,
-                    state=ack.state,
-                    duration=self._scope.clock.monotonic() - execution.started,
-                    error=error,
-                )
-            )
+            duration = self._scope.clock.monotonic() - execution.started
+            self._scope.bus.emit(kind(**execution.facts, result=ack.result, state=ack.state, duration=duration, error=error))
         self._send(ack)
 
     def _give_back(self, claim: Claim, ack: Ack) -> None:

@@ -17,7 +17,6 @@ from elihu.engines.base import (
     PruneRule,
     Pulse,
     Rescued,
-    Signal,
     Verdict,
 )
 from elihu.engines.ends import Attached, End, Wait
@@ -30,6 +29,7 @@ from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored
 from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.postgres.queues import Queues
 from elihu.engines.postgres.rows import claim_of, end_of, job_of
+from elihu.engines.signals import Signal
 from elihu.errors import DatabaseUnavailable, DataRefused, SchemaOutdated, SchemaTooNew
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import Intent, JobState, NewJob, RunResult

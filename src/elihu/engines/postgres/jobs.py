@@ -84,8 +84,9 @@ class Jobs(Calls):
             if (job := await self.get(job_id)) is None:
                 raise JobNotFound(job_id)
             raise InvalidTransition(f"stop: expected a job that is executing, got job {job_id}, which is {job.state}")
-        queues = {row["queue"]} if row["state"] == JobState.AVAILABLE else set()
-        return Touched(1, frozenset(queues), frozenset({row["node"]}))
+        available = row["state"] == JobState.AVAILABLE
+        ended = {job_id} if row["awaited"] and not available else set()
+        return Touched(1, frozenset({row["queue"]} if available else ()), frozenset({row["node"]}), frozenset(ended))
 
     async def retry(self, where: JobFilter) -> Touched:
         """Make available. Raises ``UniqueConflict``, and changes nothing of the piece, when another job holds the key."""

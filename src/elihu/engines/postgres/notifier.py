@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from elihu.clock import SystemClock
-from elihu.engines.base import Signal, SignalKind
 from elihu.engines.postgres.channel import channel_of, signal_of
 from elihu.engines.postgres.connections import Connection, connect_alone
+from elihu.engines.signals import Signal, SignalKind
 from elihu.errors import DatabaseError
 
 _PROBE_TIMEOUT: Final = 2.0

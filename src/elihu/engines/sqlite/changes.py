@@ -27,6 +27,7 @@ _CANCEL_EXECUTING: Final = statement("cancel_executing")
 _KILL: Final = statement("kill")
 _STOP_HISTORY: Final = statement("stop_history")
 _STOP: Final = statement("stop")
+_STOPPED: Final = statement("rescued")
 _RETRY_HISTORY: Final = statement("retry_history")
 _RETRY: Final = statement("retry")
 _RETRY_TWIN: Final = statement("retry_twin")
@@ -193,5 +194,7 @@ def stop(session: Session, job_id: int) -> Touched:
             raise JobNotFound(job_id)
         if not stopped:
             raise InvalidTransition(f"stop: expected a job that is executing, got job {job_id}, which is {job.state}")
-    queues = {job.queue} if job.state is JobState.AVAILABLE else set()
-    return Touched(1, frozenset(queues), frozenset({job.node} if job.node else ()))
+        ((_, queue, state, awaited),) = session.rows(_STOPPED, {"ids": dump([job_id])})
+    available = state == JobState.AVAILABLE
+    ended = {job_id} if awaited and not available else set()
+    return Touched(1, frozenset({queue} if available else ()), frozenset({job.node} if job.node else ()), frozenset(ended))

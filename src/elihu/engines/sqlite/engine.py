@@ -18,7 +18,6 @@ from elihu.engines.base import (
     Expired,
     Inserted,
     NodeRow,
-    Notifier,
     Peer,
     Position,
     PruneRule,
@@ -26,11 +25,11 @@ from elihu.engines.base import (
     QueueLoad,
     QueueRule,
     Rescued,
-    Signal,
     Touched,
     Verdict,
 )
 from elihu.engines.ends import Attached, End, Wait
+from elihu.engines.signals import Notifier, Signal
 from elihu.engines.sqlite import awaiting, changes, exchange, insert, members, migrations, queues, reads, upkeep
 from elihu.engines.sqlite.connection import check_library, connect, database_path
 from elihu.engines.sqlite.locks import Locks

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from elihu.engines.base import Signal, SignalKind
+from elihu.engines.signals import Signal, SignalKind
 from elihu.engines.sqlite.thread import DatabaseThread
 
 

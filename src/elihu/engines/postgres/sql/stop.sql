@@ -15,7 +15,7 @@ WITH mine AS MATERIALIZED (
     finished_at = CASE WHEN m.final = 'cancelled' THEN now() END
   FROM mine m
   WHERE j.id = m.id
-  RETURNING j.queue, j.state, j.node::text AS node
+  RETURNING j.queue, j.state, j.node::text AS node, j.awaited
 ), history AS (
   INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result)
   SELECT id, claim, attempt, node, started_at, 'stopped' FROM mine
