@@ -1,16 +1,14 @@
 """``python -m oracle``: the experiments by name, or all of them; exit status 1 where a promise was broken or a mutant not noticed."""
 
 import argparse
-import asyncio
 import random
 import sys
-from contextlib import ExitStack
 
-from elihu.testing.postgres import PostgresServer
 from oracle.mutants import MUTANTS
-from oracle.run import Asked, faults, mutants
+from oracle.run import Order, faults, mutants, run
 from oracle.scenario import BOTH, Size
 from oracle.scenarios import SCENARIOS
+from oracle.scenarios.safeguards import BY_MUTANT
 
 
 def main() -> None:
@@ -18,9 +16,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="experiments (a part of the name will do); all without")
     parser.add_argument("--engine", action="append", choices=BOTH, help="only this engine")
     parser.add_argument("--seed", type=int, help="repeat the run of this seed")
-    parser.add_argument("--full", action="store_true", help="the whole")
+    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="experiments at once (4)")
+    parser.add_argument("--full", action="store_true", help="the whole, and all broken builds")
     parser.add_argument("--quick", action="store_true", help="as little as shows anything")
-    parser.add_argument("--mutants", action="store_true", help="show that the checker notices each broken build")
+    parser.add_argument("--mutants", action="store_true", help="only show that the checker notices each broken build")
     parser.add_argument("--list", action="store_true", help="print the names")
     given = parser.parse_args()
     known = list(MUTANTS) if given.mutants else [scenario.name for scenario in SCENARIOS if given.full or not scenario.full_only]
@@ -30,14 +29,32 @@ def main() -> None:
         return
     if not names:
         parser.error(f"expected names out of: {', '.join(known)}")
+    if given.jobs < 1:
+        parser.error(f"expected --jobs to be at least 1, got {given.jobs}")
     engines = given.engine or BOTH
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
-    print(f"seed {seed}", file=sys.stderr)
-    with ExitStack() as stack:
-        server = stack.enter_context(PostgresServer(durable=True)) if "postgres" in engines else None
-        asked = Asked(engines=engines, size=Size(full=given.full, quick=given.quick), seed=seed, server=server)
-        work = mutants(names, asked) if given.mutants else faults([each for each in SCENARIOS if each.name in names], asked)
-        sys.exit(0 if asyncio.run(work) else 1)
+    print(f"seed {seed}", file=sys.stderr, flush=True)
+    size = Size(full=given.full, quick=given.quick)
+    broken = names if given.mutants else list(MUTANTS) if given.full and not given.names else []
+    experiments = dict.fromkeys(BY_MUTANT[name].name for name in names) if given.mutants else names
+    orders = [
+        Order(BY_MUTANT[name].name, engine, seed, Size(quick=given.quick), name)
+        for name in broken
+        for engine in engines
+        if engine in MUTANTS[name].engines
+    ]
+    true = [
+        Order(scenario.name, engine, seed, size)
+        for scenario in SCENARIOS
+        if scenario.name in experiments
+        for engine in engines
+        if engine in scenario.engines
+    ]
+    results = run([*orders, *true], given.jobs)
+    good = given.mutants or faults({order: results[order] for order in true})
+    if broken:
+        good = mutants(broken, engines, results) and good
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class Arena:
 
     async def produce(self, plan: Plan) -> None:
         """Store all of a plan."""
-        await self.end_of(await self.producer(plan), within=120)
+        await self.end_of(await self.producer(plan), within=120 + plan.jobs / 100)
 
     async def produce_here(self, key: str, *, task: str = "oracle.wait", **arguments: object) -> int:
         """Store one job from this process; its id."""
@@ -209,6 +209,10 @@ class Arena:
     def has_begun(self, number: int) -> bool:
         """Whether as many attempts have."""
         return self.begun() >= number
+
+    def has_begun_in(self, worker: Worker) -> bool:
+        """Whether an attempt has begun in this process."""
+        return any(line["pid"] == worker.pid for line in self.lines("begin"))
 
     def ended(self, key: str) -> bool:
         """Whether an attempt of the job of this key has ended."""
@@ -326,6 +330,10 @@ class Arena:
                 stderr=stderr,
             )
         worker = Worker(process, log)
+        if any(worker.pid == other.pid for other in self.workers):
+            process.kill()  # the journals tell processes apart by their numbers, and the system has begun to give them again
+            await process.wait()
+            return await self._start(program, environ, settings, ready=ready)
         self.workers.append(worker)
         if environ.get("ELIHU_TEST_FAILPOINT"):
             self._watchers.append(asyncio.create_task(self._watch(worker)))

@@ -41,6 +41,8 @@ class Reader:
         """Take in what was written since the last look."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             done = self._read.get(path, 0)
+            if path.stat().st_size == done:
+                continue
             with path.open("rb") as file:
                 file.seek(done)
                 for line in file:

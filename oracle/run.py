@@ -1,68 +1,117 @@
-"""Runs experiments one after the other, prints each as it ends and the table of all."""
+"""Runs experiments, several at once, each in a process and on a database server of its own; prints each, and the tables of all."""
 
+import asyncio
+import multiprocessing
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 
 from elihu.testing.postgres import PostgresServer
+from oracle.checker import Findings
 from oracle.mutants import MUTANTS
-from oracle.scenario import Result, Scenario, Size, perform
+from oracle.scenario import Result, Size, perform
+from oracle.scenarios import BY_NAME
 from oracle.scenarios.safeguards import BY_MUTANT
 from oracle.table import HEAD, TIMES_HEAD, markdown, row, times
 
 MUTANT_HEAD = ("mutant", "engine", "found by", "what the checker says", "true build")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the command line asks for."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One experiment that is to be run, as it crosses to the process that does."""
 
-    engines: Sequence[str]
-    size: Size
+    scenario: str
+    engine: str
     seed: int
-    server: PostgresServer | None
+    size: Size
+    mutant: str | None = None
 
 
-async def faults(scenarios: Iterable[Scenario], asked: Asked) -> bool:
-    """Run the experiments on the true build; whether every promise was kept."""
-    chosen = [(scenario, engine) for scenario in scenarios for engine in asked.engines if engine in scenario.engines]
-    results = [await one(scenario, engine, asked) for scenario, engine in chosen]
-    print("\n" + markdown(HEAD, [row(result) for result in results]))
-    if slow := [line for result in results for line in times(result)]:
+def run(orders: Iterable[Order], jobs: int) -> dict[Order, Result]:
+    """Carry out all, ``jobs`` at once, and say what came of each. Those that measure what users will see come first, beside no others."""
+    waiting = list(orders)
+    results: dict[Order, Result] = {}
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for calm in (True, False):
+            for order, result in _through(pool, [each for each in waiting if BY_NAME[each.scenario].calm == calm]):
+                results[order] = result
+                _say(order, result)
+    return results
+
+
+def faults(results: Mapping[Order, Result]) -> bool:
+    """Print the table of the experiments on the true build; whether every promise was kept."""
+    print("\n" + markdown(HEAD, [row(result) for result in results.values()]))
+    if slow := [line for result in results.values() for line in times(result)]:
         print("\n" + markdown(TIMES_HEAD, slow))
-    return not any(result.findings.broken() for result in results)
+    return not any(result.findings.broken() for result in results.values())
 
 
-async def one(scenario: Scenario, engine: str, asked: Asked, mutant: str | None = None) -> Result:
-    """Run one experiment and say what came of it."""
-    result = await perform(scenario, engine, seed=asked.seed, size=asked.size, server=asked.server, mutant=mutant, keep=mutant is None)
-    verdict = "broken" if result.findings.broken() else "kept"
-    build = f" ({mutant})" if mutant else ""
-    print(f"{scenario.name} on {engine}{build}: {verdict} in {result.seconds:.1f} s, seed {result.seed}", file=sys.stderr, flush=True)
-    for kind, found in result.findings.broken().items():
-        for text in found[: 2 if mutant else 5]:
-            print(f"    {kind}: {text}", file=sys.stderr, flush=True)
-        if len(found) > 5:
-            print(f"    {kind}: {len(found)} in all", file=sys.stderr, flush=True)
-    if result.kept:
-        print(f"    kept in {result.kept}", file=sys.stderr, flush=True)
-    return result
-
-
-async def mutants(names: Iterable[str], asked: Asked) -> bool:
-    """Run each mutant's experiment, broken and true; whether the first is always found out and the second never."""
+def mutants(names: Iterable[str], engines: Iterable[str], results: Mapping[Order, Result]) -> bool:
+    """Print the table of the broken builds beside the true one; whether the first were always found out and the second never."""
+    found = {(order.mutant, order.scenario, order.engine): result.findings.broken() for order, result in results.items()}
     rows = []
     good = True
     for name in names:
-        mutant, scenario = MUTANTS[name], BY_MUTANT[name]
-        for engine in asked.engines:
+        mutant, scenario = MUTANTS[name], BY_MUTANT[name].name
+        for engine in engines:
             if engine not in mutant.engines:
-                rows.append([name, engine, scenario.name, f"cannot be: {mutant.why_not}", "-"])
+                rows.append([name, engine, scenario, f"cannot be: {mutant.why_not}", "-"])
                 continue
-            broken = (await one(scenario, engine, asked, name)).findings.broken()
-            true = (await one(scenario, engine, asked)).findings.broken()
-            said = ", ".join(f"{kind} {len(found)}" for kind, found in broken.items()) or "nothing: NOT FOUND"
-            rows.append([name, engine, scenario.name, said, "broken" if true else "nothing"])
+            broken, true = found[name, scenario, engine], found[None, scenario, engine]
+            said = ", ".join(f"{kind} {len(texts)}" for kind, texts in broken.items()) or "nothing: NOT FOUND"
+            rows.append([name, engine, scenario, said, "broken" if true else "nothing"])
             good = good and bool(set(broken) - {"problems"}) and not true
     print("\n" + markdown(MUTANT_HEAD, rows))
     return good
+
+
+def _through(pool: ProcessPoolExecutor, orders: Iterable[Order]) -> Iterator[tuple[Order, Result]]:
+    handed: dict[Future[Result], Order] = {pool.submit(_carry_out, order): order for order in orders}
+    for future in as_completed(handed):
+        order = handed[future]
+        if error := future.exception():
+            findings = Findings(problems=[f"the experiment itself failed: {error!r}"])
+            yield order, Result(order.scenario, order.engine, order.seed, 0, 0.0, findings)
+        else:
+            yield order, future.result()
+
+
+def _carry_out(order: Order) -> Result:
+    server = _own_server() if order.engine == "postgres" else None
+    return asyncio.run(
+        perform(
+            BY_NAME[order.scenario],
+            order.engine,
+            seed=order.seed,
+            size=order.size,
+            server=server,
+            mutant=order.mutant,
+            keep=order.mutant is None,
+        )
+    )
+
+
+@cache
+def _own_server() -> PostgresServer:
+    """The server of this process, which whatever experiment it carries out may stop, starve and cut off."""
+    return PostgresServer(durable=True)
+
+
+def _say(order: Order, result: Result) -> None:
+    verdict = "broken" if result.findings.broken() else "kept"
+    build = f" ({order.mutant})" if order.mutant else ""
+    lines = [f"{order.scenario} on {order.engine}{build}: {verdict} in {result.seconds:.1f} s, seed {result.seed}"]
+    for kind, found in result.findings.broken().items():
+        lines += [f"    {kind}: {text}" for text in found[: 2 if order.mutant else 5]]
+        if len(found) > 5:
+            lines.append(f"    {kind}: {len(found)} in all")
+    if result.kept:
+        lines.append(f"    kept in {result.kept}")
+    if order.mutant is None:
+        lines += ["    " + " | ".join(row(result))]
+        lines += ["    " + " | ".join(line) for line in times(result)]
+    print("\n".join(lines), file=sys.stderr, flush=True)

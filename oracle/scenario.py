@@ -16,7 +16,7 @@ from oracle.checker import Findings
 BOTH: Final = ("sqlite", "postgres")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Size:
     """How much is done: ``share`` of the whole."""
 
@@ -34,13 +34,17 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``run`` starts processes on an open arena, breaks something and returns when all should have ended."""
+    """``run`` starts processes on an open arena, breaks something and returns when all should have ended.
+
+    One that is ``calm`` measures what users will see, so that nothing else of the oracle's runs beside it.
+    """
 
     name: str
     run: Callable[[Arena, Size, PostgresServer | None], Awaitable[None]]
     engines: tuple[str, ...] = BOTH
     settings: Mapping[str, str] = field(default_factory=lambda: QUICK)
     full_only: bool = False
+    calm: bool = False
 
 
 @dataclass(slots=True)

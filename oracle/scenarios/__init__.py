@@ -5,3 +5,4 @@ from typing import Final
 from oracle.scenarios import deaths, files, outages, points, safeguards
 
 SCENARIOS: Final = (*deaths.SCENARIOS, *points.SCENARIOS, *outages.SCENARIOS, *files.SCENARIOS, *safeguards.SCENARIOS)
+BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}

@@ -37,7 +37,7 @@ async def killed_nodes(arena: Arena, size: Size, server: PostgresServer | None) 
             break
     for producer in producers:
         await arena.end_of(producer, within=120)
-    await arena.drained(within=120, hurry=True)
+    await arena.drained(within=300, hurry=True)
 
 
 async def killed_producers(arena: Arena, size: Size, server: PostgresServer | None) -> None:
@@ -51,7 +51,7 @@ async def killed_producers(arena: Arena, size: Size, server: PostgresServer | No
         )
         await asyncio.sleep(arena.chance.uniform(0.0, 0.4))
         await arena.kill(producer)
-    await arena.drained(within=60)
+    await arena.drained(within=size.pick(60, 60, 300))
 
 
 async def frozen_shortly(arena: Arena, size: Size, server: PostgresServer | None) -> None:
@@ -97,14 +97,14 @@ async def told_to_end(arena: Arena, size: Size, server: PostgresServer | None) -
             arena.terminate(node)
         await arena.end_of(node, within=20)
         node = following
-    await arena.drained(within=60)
+    await arena.drained(within=size.pick(60, 60, 300))
 
 
 async def defaults(arena: Arena, size: Size, server: PostgresServer | None) -> None:
     """The figures that are promised, with the settings that users have: nodes die, freeze, and end, and the database goes away."""
     arena.first_run_bound = 30
     nodes = await arena.nodes(3)
-    producer = await arena.producer(Plan(jobs=3_000, together=10, pause=0.3, seconds=(0.1, 1.5), seed=arena.seed))
+    producer = await arena.producer(Plan(jobs=100_000, together=10, pause=0.3, seconds=(0.1, 1.5), seed=arena.seed))
     for _ in range(size.count(1, 1, 3)):
         await arena.until(lambda: arena.leader() is not None, within=20, what="a leader")
         begun = arena.begun()
@@ -151,5 +151,5 @@ SCENARIOS = (
     Scenario("nodes frozen shortly", frozen_shortly),
     Scenario("nodes frozen for long", frozen_long),
     Scenario("nodes told to end", told_to_end),
-    Scenario("default settings: death, stop, freeze, outage", defaults, settings={}),
+    Scenario("default settings: death, stop, freeze, outage", defaults, settings={}, calm=True),
 )

@@ -153,7 +153,7 @@ async def snapshot(arena: Arena, size: Size, server: PostgresServer | None) -> N
         await arena.produce(
             Plan(jobs=size.count(500, 5_000, 50_000), how="bulk", together=500, seconds=(0, 0), failing=0.05, seed=arena.seed)
         )
-        await arena.drained(within=120)
+        await arena.drained(within=size.pick(60, 120, 600))
     finally:
         await transaction.rollback()
         await connection.close()

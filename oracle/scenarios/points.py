@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from math import inf
 from typing import Final
 
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import Arena, Missed, Worker
+from oracle.arena import Arena, Missed
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
 
@@ -27,12 +28,14 @@ POINTS: Final = {
 }
 """The names, and the most times a node reaches each before it dies there."""
 
+AT_ONCE: Final = 4
+"""Nodes that die at the same time, in the whole run."""
 PATIENCE: Final = 25.0
-"""Seconds for which a node may not come to its point before another way is tried."""
+"""Seconds within which some node must come to its point."""
 
 
 async def dies(point: str, arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Two nodes at a time that die at ``point``, replaced until there were enough deaths; then two that live finish the work."""
+    """Some nodes at a time that die at ``point``, replaced at once until there were enough deaths; then two that live finish the work."""
     deaths = size.count(1, 2, 100)
     producer = await arena.producer(
         Plan(
@@ -47,34 +50,43 @@ async def dies(point: str, arena: Arena, size: Size, server: PostgresServer | No
         )
     )
 
-    async def fresh() -> Worker:
-        return await arena.node(failpoint=f"{point}:{arena.chance.randint(1, POINTS[point])}")
+    over = asyncio.Event()
 
-    nodes = list(await asyncio.gather(fresh(), fresh()))
-    while arena.deaths < deaths:
-        if point == "during shutdown":
-            nodes[0].process.terminate()
-        elif point.endswith("rescue"):
+    def enough() -> bool:
+        return over.is_set() or arena.deaths >= deaths
+
+    async def live_and_die() -> None:
+        while not enough():
+            node = await arena.node(failpoint=f"{point}:{arena.chance.randint(1, POINTS[point])}")
+            if point == "during shutdown":
+                await asyncio.sleep(arena.chance.uniform(0.1, 1.0))
+                node.process.terminate()
+            await arena.until(lambda node=node: enough() or not node.alive, within=inf, what="an end")
+            await arena.kill(node)
+
+    async def be_victims() -> None:
+        while not enough():
             await asyncio.sleep(arena.chance.uniform(0.5, 1.5))
             victim = await arena.node()
-            await arena.until(
-                lambda pid=victim.pid: any(line["pid"] == pid for line in arena.lines("begin")), within=15, what="a victim's job"
-            )
+            await arena.until(lambda victim=victim: arena.has_begun_in(victim), within=PATIENCE, what="a victim's job")
             await arena.kill(victim)
+
+    async def look_on() -> None:
+        while not enough():
+            seen = arena.deaths
+            await arena.until(lambda seen=seen: enough() or arena.deaths > seen, within=PATIENCE, what=f"a node to die {point}")
+
+    async def one_of(part: Callable[[], Awaitable[None]]) -> None:
         try:
-            await arena.until(lambda: any(not node.alive for node in nodes), within=PATIENCE, what=f"a node to die {point}")
-        except Missed:
-            arena.evidence.problems.append(f"no node came to the point {point!r} within {PATIENCE:g} s")
-            break
-        for number, node in enumerate(nodes):
-            if not node.alive:
-                nodes[number] = await fresh()
-        if producer.process.returncode is not None:
-            break
+            await part()
+        except Missed as missed:
+            arena.evidence.problems.append(str(missed))
+            over.set()
+
+    parts = [look_on, *[live_and_die] * size.count(2, 2, AT_ONCE), *[be_victims] * point.endswith("rescue")]
+    await asyncio.gather(*(one_of(part) for part in parts))
     await arena.kill(producer)
     await arena.nodes(2)
-    for node in nodes:
-        await arena.kill(node)
     await arena.drained(within=60 + 2 * deaths, hurry=True)
 
 

@@ -22,7 +22,7 @@ async def copies(arena: Arena, size: Size, server: PostgresServer | None) -> Non
     jobs = size.count(20, 100, 400)
     await arena.produce(Plan(jobs=jobs, seconds=(1.5, 2.0), failing=1.0, seed=arena.seed))
     arena.injected(jobs)
-    await arena.drained(within=15 + jobs / 3)
+    await arena.drained(within=30 + jobs / 2)
 
 
 async def long_jobs(arena: Arena, size: Size, server: PostgresServer | None) -> None:
@@ -93,9 +93,9 @@ async def twins(arena: Arena, size: Size, server: PostgresServer | None) -> None
     await arena.node()
     producers = await asyncio.gather(*(arena.producer(plan) for _ in range(3)))
     for producer in producers:
-        await arena.end_of(producer, within=60)
+        await arena.end_of(producer, within=60 + plan.jobs / 5)
     arena.injected(plan.jobs)
-    await arena.drained(within=20)
+    await arena.drained(within=20 + plan.jobs / 20)
 
 
 async def no_polling(arena: Arena, size: Size, server: PostgresServer | None) -> None:

@@ -7,11 +7,10 @@ import pytest
 from elihu.testing.postgres import PostgresServer
 from oracle.mutants import MUTANTS
 from oracle.scenario import Result, Scenario, Size, perform
-from oracle.scenarios import SCENARIOS
+from oracle.scenarios import BY_NAME
 from oracle.scenarios.safeguards import BY_MUTANT
 
 SEED = int(os.environ.get("ELIHU_TEST_SEED", "1"))
-BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 @pytest.fixture
