@@ -2,7 +2,11 @@
 
 import asyncio
 import multiprocessing
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -17,6 +21,9 @@ from oracle.scenarios.safeguards import BY_MUTANT
 from oracle.table import HEAD, TIMES_HEAD, markdown, row, times
 
 MUTANT_HEAD = ("mutant", "engine", "found by", "what the checker says", "true build")
+
+CLEARING = 30.0
+"""Seconds for which an experiment that was interrupted may end its processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,15 @@ def run(orders: Iterable[Order], jobs: int) -> dict[Order, Result]:
     """Carry out all, ``jobs`` at once, and say what came of each. Those that measure what users will see come first, beside no others."""
     waiting = list(orders)
     results: dict[Order, Result] = {}
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for calm in (True, False):
-            for order, result in _through(pool, [each for each in waiting if BY_NAME[each.scenario].calm == calm]):
-                results[order] = result
-                _say(order, result)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
+        try:
+            for calm in (True, False):
+                for order, result in _through(pool, [each for each in waiting if BY_NAME[each.scenario].calm == calm]):
+                    results[order] = result
+                    _say(order, result)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return results
 
 
@@ -78,6 +89,20 @@ def _through(pool: ProcessPoolExecutor, orders: Iterable[Order]) -> Iterator[tup
             yield order, Result(order.scenario, order.engine, order.seed, 0, 0.0, findings)
         else:
             yield order, future.result()
+
+
+def _end_with_parent() -> None:
+    """Have this process interrupted when the one that hands out the orders is gone, so that it ends its own."""
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(CLEARING)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _carry_out(order: Order) -> Result:

@@ -87,7 +87,15 @@ async def frozen_long(arena: Arena, size: Size, server: PostgresServer | None) -
 async def told_to_end(arena: Arena, size: Size, server: PostgresServer | None) -> None:
     """SIGTERM, and a second one, while jobs run that outlast the grace."""
     node = await arena.node(GRACE="0.3")
-    producer = await arena.producer(Plan(jobs=size.count(100, 250, 2_000), together=20, pause=0.2, seconds=(0, 1.5), seed=arena.seed))
+    producer = await arena.producer(
+        Plan(
+            jobs=size.count(100, 250, 2_000),
+            together=size.count(20, 20, 10),
+            pause=size.pick(0.2, 0.2, 1),
+            seconds=(0, 1.5),
+            seed=arena.seed,
+        )
+    )
     while producer.alive:
         await asyncio.sleep(arena.chance.uniform(0.5, 1.5))
         following = await arena.node(GRACE="0.3")
