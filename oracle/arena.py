@@ -106,7 +106,8 @@ class Arena:
 
     async def producer(self, plan: Plan, *, failpoint: str = "", **settings: str) -> Worker:
         """Start a producer; returns when it begins."""
-        return await self._start("producer", {"ORACLE_PLAN": plan.text(), "ELIHU_TEST_FAILPOINT": failpoint}, settings)
+        program = "transactions" if plan.how == "transactions" else "producer"
+        return await self._start(program, {"ORACLE_PLAN": plan.text(), "ELIHU_TEST_FAILPOINT": failpoint}, settings)
 
     async def produce(self, plan: Plan) -> None:
         """Store all of a plan."""
@@ -275,6 +276,7 @@ class Arena:
     async def _gather(self) -> None:
         evidence = self.evidence
         evidence.intended |= {line["key"] for line in self.lines("intent")}
+        evidence.bound |= {line["key"] for line in self.lines("intent") if line.get("beside")}
         evidence.acknowledged += [(line["key"], line["id"]) for line in self.lines("acknowledged")]
         evidence.nodes |= {line["node"]: line["pid"] for kind in ("node", "reborn") for line in self.lines(kind)}
         evidence.burials += [Burial(line["dead"], line["at"]) for line in self.lines("buried")]

@@ -106,6 +106,8 @@ def _lost(evidence: Evidence, effects: dict[int, list[int]]) -> tuple[list[str],
             lost.append(f"job {job_id} ({key}) was acknowledged and is not there")
         elif job.key != key:
             lost.append(f"job {job_id} was acknowledged as {key} and is {job.key}")
+    keys = {job.key for job in evidence.jobs}
+    lost += [f"{key} is not stored, and what its transaction stored beside it is" for key in sorted(evidence.beside - keys)]
     for job in evidence.jobs:
         if job.state not in FINISHED:
             lost.append(f"{_named(job)} is {job.state} in the end")
@@ -130,6 +132,11 @@ def _orphaned_to_the_end(evidence: Evidence, job: StoredJob, pids: dict[tuple[in
 def _phantoms(evidence: Evidence) -> list[str]:
     phantoms = [f"{_named(job)} was never intended" for job in evidence.jobs if job.key not in evidence.intended]
     phantoms += [f"{key} is stored {times} times" for key, times in Counter(job.key for job in evidence.jobs).items() if times > 1]
+    phantoms += [
+        f"{_named(job)} is stored, and what its transaction stored beside it is not"
+        for job in evidence.jobs
+        if job.key in evidence.bound - evidence.beside
+    ]
     stored = {job.id for job in evidence.jobs}
     phantoms += [f"job {each.job_id} ({each.key}) was run and is not stored" for each in evidence.attempts if each.job_id not in stored]
     seen = Counter((job_id, claim) for job_id, claim, _ in evidence.effects)

@@ -87,7 +87,11 @@ class Recovery(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Evidence:
-    """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs, ``effects`` (job id, claim) pairs with their key."""
+    """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs, ``effects`` (job id, claim) pairs with their key.
+
+    ``bound`` are the keys of jobs that were stored in a transaction of their producer's, if at all, and ``beside`` the keys of the rows
+    that the same transactions left.
+    """
 
     intended: set[str] = field(default_factory=set)
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
@@ -102,3 +106,5 @@ class Evidence:
     elections: list[tuple[float, str]] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    bound: set[str] = field(default_factory=set)
+    beside: set[str] = field(default_factory=set)

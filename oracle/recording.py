@@ -18,6 +18,7 @@ _POSTGRES: Final = """
 CREATE TABLE elihu.oracle_change (
   seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bigint NOT NULL, before text, after text NOT NULL, old_claim integer NOT NULL,
   claim integer NOT NULL, node uuid, at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE elihu.oracle_beside (key text PRIMARY KEY);
 CREATE FUNCTION elihu.oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
@@ -36,6 +37,7 @@ _SQLITE: Final = f"""
 CREATE TABLE oracle_change (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL, before TEXT, after TEXT NOT NULL, old_claim INTEGER NOT NULL,
   claim INTEGER NOT NULL, node TEXT, at REAL NOT NULL);
+CREATE TABLE oracle_beside (key TEXT PRIMARY KEY) STRICT;
 CREATE TRIGGER oracle_insert AFTER INSERT ON job BEGIN
   INSERT INTO oracle_change (id, after, old_claim, claim, node, at) VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node, {_NOW});
 END;
@@ -47,6 +49,7 @@ END;
 
 _JOBS: Final = "SELECT id, args, state, claim, reason FROM {}job ORDER BY id"
 _RUNS: Final = "SELECT job_id, claim, result, CAST(node AS TEXT) FROM {}run"
+_BESIDE: Final = "SELECT key FROM {}oracle_beside"
 _CHANGES: Final = "SELECT id, before, after, old_claim, claim, CAST(node AS TEXT), {} FROM {}oracle_change ORDER BY seq"
 
 
@@ -109,4 +112,5 @@ class Database:
             for id_, args, state, claim, reason in await self.rows(_JOBS.format(schema))
         ]
         evidence.runs += [StoredRun(*row) for row in await self.rows(_RUNS.format(schema))]
+        evidence.beside |= {key for (key,) in await self.rows(_BESIDE.format(schema))}
         evidence.changes += [Change(*row) for row in await self.rows(_CHANGES.format(at, schema))]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def build(app: Elihu, plan: Plan, key: str, chance: random.Random) -> NewJob:
     return (task.using(**options) if options else task).build(**arguments)
 
 
-async def main() -> None:
+async def main(produce: Callable[[Elihu, Journal, Plan], Awaitable[None]]) -> None:
+    """Produce what the environment asks for."""
     mutants.apply(os.environ.get("ORACLE_MUTANT"))
     journal = Journal(Path(os.environ["ORACLE_FOLDER"]), "producer")
     async with Elihu() as app:
@@ -77,4 +79,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(produce))

@@ -106,6 +106,13 @@ def test_one_intent_stored_twice_is_a_phantom():
     assert check(evidence).phantom == ["x is stored 2 times"]
 
 
+def test_a_job_and_the_row_of_its_transaction_exist_both_or_neither():
+    bound = replace(good(), bound={"x", "y"}, beside={"x"})
+    assert not kinds(bound)
+    assert check(replace(bound, beside=set())).phantom == ["job 1 (x) is stored, and what its transaction stored beside it is not"]
+    assert check(replace(bound, beside={"x", "y"})).lost == ["y is not stored, and what its transaction stored beside it is"]
+
+
 def test_an_attempt_of_a_job_that_is_not_stored_is_a_phantom():
     evidence = good()
     evidence.attempts.append(Attempt(9, 1, "y", 1, A, 1.0, 2.0))

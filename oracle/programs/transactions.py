@@ -1,0 +1,64 @@
+"""Stores jobs in transactions of the producer's own, each through a connection of another kind, beside a row of the producer's."""
+
+import asyncio
+import os
+import random
+from typing import Final
+
+from elihu import Elihu
+from oracle.journal import Journal
+from oracle.programs.plan import Plan
+from oracle.programs.producer import main
+from tests.features.callers import KINDS, Caller
+
+ROLLED_BACK: Final = 0.3
+"""The share of the transactions that are."""
+MANY: Final = 0.3
+"""The share of the others in which one call stores all."""
+
+
+async def produce_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> None:
+    """Store every group in one transaction, committed or not; the kinds take turns at random, and none is left out."""
+    chance = random.Random(f"{plan.seed}{plan.prefix}")
+    url = os.environ["ELIHU_DATABASE_URL"]
+    engine = "sqlite" if url.startswith("sqlite") else "postgres"
+    waiting: list[type[Caller]] = []
+    for first in range(0, plan.jobs, plan.together):
+        if not waiting:
+            waiting = [kind for kind in KINDS if kind.engine == engine]
+            chance.shuffle(waiting)
+        caller = waiting.pop()()
+        keys = [f"{plan.prefix}{number}" for number in range(first, min(first + plan.together, plan.jobs))]
+        journal.write("caller", caller=type(caller).__name__)
+        for key in keys:
+            journal.write("intent", key=key, beside=True)
+        journal.sync()
+        await caller.open(url)
+        try:
+            await _transact(app, journal, plan, caller, keys, chance)
+        finally:
+            await caller.close()
+    journal.write("produced", jobs=plan.jobs)
+
+
+async def _transact(app: Elihu, journal: Journal, plan: Plan, caller: Caller, keys: list[str], chance: random.Random) -> None:
+    schema = "" if caller.engine == "sqlite" else "elihu."
+    task = app.task_named(plan.task)
+    for key in keys:
+        await caller.execute(f"INSERT INTO {schema}oracle_beside (key) VALUES ('{key}')")
+    if chance.random() < MANY:
+        done = await caller.enqueue_many(app, [task.build(key, chance.uniform(*plan.seconds)) for key in keys], ids=True)
+        ids = list(done.ids or ())
+    else:
+        ids = [(await caller.enqueue(task, key, chance.uniform(*plan.seconds))).id for key in keys]
+    if chance.random() < ROLLED_BACK:
+        await caller.rollback()
+        return
+    await caller.commit()
+    for key, job_id in zip(keys, ids, strict=True):
+        journal.write("acknowledged", key=key, id=job_id)
+    journal.sync()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(produce_in_transactions))
