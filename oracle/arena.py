@@ -17,7 +17,7 @@ from elihu import Elihu
 from elihu.config import load_config
 from oracle import journal, mutants
 from oracle.checker import Findings, check, first_runs_after
-from oracle.evidence import Attempt, Burial, Evidence, Harm, Injury, Recovery
+from oracle.evidence import Answer, Attempt, Burial, Evidence, Harm, Injury, Recovery
 from oracle.programs.plan import Plan
 from oracle.programs.tasks import declare
 from oracle.recording import Database
@@ -106,7 +106,7 @@ class Arena:
 
     async def producer(self, plan: Plan, *, failpoint: str = "", **settings: str) -> Worker:
         """Start a producer; returns when it begins."""
-        program = "transactions" if plan.how == "transactions" else "producer"
+        program = {"transactions": "transactions", "awaited": "waiter"}.get(plan.how, "producer")
         return await self._start(program, {"ORACLE_PLAN": plan.text(), "ELIHU_TEST_FAILPOINT": failpoint}, settings)
 
     async def produce(self, plan: Plan) -> None:
@@ -277,6 +277,8 @@ class Arena:
         evidence = self.evidence
         evidence.intended |= {line["key"] for line in self.lines("intent")}
         evidence.bound |= {line["key"] for line in self.lines("intent") if line.get("beside")}
+        evidence.awaited |= {line["key"] for line in self.lines("intent") if line.get("awaited")}
+        evidence.answers += [Answer(line["key"], line["right"], line["got"]) for line in self.lines("answer")]
         evidence.acknowledged += [(line["key"], line["id"]) for line in self.lines("acknowledged")]
         evidence.nodes |= {line["node"]: line["pid"] for kind in ("node", "reborn") for line in self.lines(kind)}
         evidence.burials += [Burial(line["dead"], line["at"]) for line in self.lines("buried")]

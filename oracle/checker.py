@@ -25,7 +25,7 @@ class Findings:
     to, or a claim that does not count up. ``double``: a claim that ended twice, never, or before its attempt did. ``overlap``: two
     attempts of a job at once, the older one on a node that lived. ``unexplained``: effects of a job beyond the first that no injury
     explains. ``buried``: nodes taken for dead that lived. ``late``: what took longer to work again than it may.
-    ``problems``: what the processes themselves reported.
+    ``wrong``: waits that came to nothing, to two ends or to a wrong one. ``problems``: what the processes themselves reported.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -36,6 +36,7 @@ class Findings:
     unexplained: list[str] = field(default_factory=list)
     buried: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     discarded: list[str] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Findings:
         """The longest recovery, in seconds."""
         return max((recovery.seconds for recovery in self.recoveries), default=None)
 
-    BROKEN = ("lost", "phantom", "illegal", "double", "overlap", "unexplained", "buried", "late", "problems")
+    BROKEN = ("lost", "phantom", "illegal", "double", "overlap", "unexplained", "buried", "late", "wrong", "problems")
 
     def broken(self) -> dict[str, list[str]]:
         """The kinds of findings that there are, with their texts."""
@@ -76,6 +77,7 @@ def check(evidence: Evidence) -> Findings:
     findings.late = [
         f"{late.what}: {late.seconds:.1f} s, bound {late.bound:g} s" for late in evidence.recoveries if late.seconds > late.bound
     ]
+    findings.wrong = _wrong_answers(evidence)
     return findings
 
 
@@ -228,6 +230,12 @@ def _duplicates(evidence: Evidence, effects: dict[int, list[int]], changes: dict
             else:
                 unexplained.append(f"job {job_id} had its effect in attempt {claim} and again, and nothing was done to that node")
     return explained, unexplained
+
+
+def _wrong_answers(evidence: Evidence) -> list[str]:
+    times = Counter(answer.key for answer in evidence.answers)
+    wrong = [f"the wait for {key} ended {times[key]} times" for key in sorted(evidence.awaited) if times[key] != 1]
+    return wrong + [f"the wait for {answer.key} came to {answer.got}" for answer in evidence.answers if not answer.right]
 
 
 def _lived(evidence: Evidence, burial: Burial) -> bool:

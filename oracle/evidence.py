@@ -85,12 +85,20 @@ class Recovery(NamedTuple):
     bound: float
 
 
+class Answer(NamedTuple):
+    """What a wait for the job of this key came to, and whether that is right."""
+
+    key: str
+    right: bool
+    got: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Evidence:
     """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs, ``effects`` (job id, claim) pairs with their key.
 
     ``bound`` are the keys of jobs that were stored in a transaction of their producer's, if at all, and ``beside`` the keys of the rows
-    that the same transactions left.
+    that the same transactions left. ``awaited`` are the keys of jobs for each of which somebody waited once.
     """
 
     intended: set[str] = field(default_factory=set)
@@ -106,5 +114,7 @@ class Evidence:
     elections: list[tuple[float, str]] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    awaited: set[str] = field(default_factory=set)
+    answers: list[Answer] = field(default_factory=list)
     bound: set[str] = field(default_factory=set)
     beside: set[str] = field(default_factory=set)

@@ -8,7 +8,7 @@ from oracle.scenario import Result
 
 HEAD = (
     "fault", "engine", "injections", "jobs", "lost", "phantom", "illegal", "double ends", "overlap", "duplicates explained", "unexplained",
-    "living buried", "slowest recovery",
+    "living buried", "wrong", "slowest recovery",
 )  # fmt: skip
 
 
@@ -27,6 +27,7 @@ def row(result: Result) -> list[str]:
         str(found.explained),
         str(len(found.unexplained)),
         str(len(found.buried)),
+        str(len(found.wrong)),
         slowest,
     ]
 

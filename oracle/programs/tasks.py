@@ -15,6 +15,11 @@ from oracle.journal import Journal
 _attempt: ContextVar[tuple[int, int, str]] = ContextVar("attempt")
 
 
+def answer_to(key: str) -> str:
+    """What the task ``oracle.answer`` returns."""
+    return f"the answer to {key}"
+
+
 class Planned(Exception):
     """A failure that the experiment asked for."""
 
@@ -78,6 +83,17 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
             await asyncio.sleep(seconds)
         finally:
             attempt.end()
+
+    @app.task(name="oracle.answer", backoff=0.2, max_attempts=1_000, max_orphans=100)
+    async def answer(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> str:
+        attempt = work(key)
+        try:
+            attempt.begin(fail=ctx.attempt <= fails)
+            attempt.effect()
+            await asyncio.sleep(seconds)
+        finally:
+            attempt.end()
+        return answer_to(key)
 
     @app.task(name="oracle.thread", backoff=0.2, max_attempts=1_000, max_orphans=100)
     def thread(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:

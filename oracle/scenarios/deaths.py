@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from dataclasses import replace
 from functools import partial
 
 from elihu.testing.postgres import PostgresServer
@@ -76,6 +77,22 @@ async def in_transactions(arena: Arena, size: Size, server: PostgresServer | Non
     if missing := [kind.__name__ for kind in kinds if kind.__name__ not in used]:
         arena.evidence.problems.append(f"expected every kind of connection to be used, not {', '.join(missing)}")
     await arena.drained(within=60)
+
+
+async def awaited(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+    """Two processes without a node wait for many jobs at once, while one of four nodes is killed every 0.5 to 3 s."""
+    nodes = await arena.nodes(4)
+    jobs = size.count(60, 400, 2_000)
+    plan = Plan(jobs=jobs // 2, how="awaited", task="oracle.answer", seconds=(0.5, 4), failing=0.2, pause=0.5, seed=arena.seed)
+    waiters = await asyncio.gather(*(arena.producer(replace(plan, prefix=name)) for name in ("a", "b")))
+    deadline = time.monotonic() + 600
+    while any(waiter.alive for waiter in waiters) and time.monotonic() < deadline:
+        await asyncio.sleep(arena.chance.uniform(0.5, 3))
+        await arena.kill(nodes.pop(arena.chance.randrange(len(nodes))))
+        nodes.append(await arena.node())
+    for waiter in waiters:
+        await arena.end_of(waiter, within=60)
+    await arena.drained(within=60, hurry=True)
 
 
 async def frozen_shortly(arena: Arena, size: Size, server: PostgresServer | None) -> None:
@@ -181,6 +198,7 @@ SCENARIOS = (
     Scenario("nodes killed", killed_nodes),
     Scenario("producers killed around their commit", killed_producers),
     Scenario("producers with their own transactions killed", in_transactions),
+    Scenario("nodes killed whose jobs are awaited", awaited),
     Scenario("nodes frozen shortly", frozen_shortly),
     Scenario("nodes frozen for long", frozen_long),
     Scenario("nodes told to end", told_to_end),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from oracle.checker import Findings, check, first_runs_after
-from oracle.evidence import Attempt, Burial, Change, Evidence, Harm, Injury, Recovery, StoredJob, StoredRun
+from oracle.evidence import Answer, Attempt, Burial, Change, Evidence, Harm, Injury, Recovery, StoredJob, StoredRun
 
 A, B = "node-a", "node-b"
 PIDS = {A: 1, B: 2}
@@ -196,6 +196,14 @@ def test_a_buried_node_that_never_said_who_it_was_is_one_that_was_killed_before_
     assert "buried" in kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 2, 5.0)]))
     assert "buried" in kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 3, 30.0)]))
     assert not kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 3, 5.0)]))
+
+
+def test_a_wait_comes_to_one_end_and_the_right_one():
+    right = Answer("x", True, "7")
+    assert not kinds(replace(good(), awaited={"x"}, answers=[right]))
+    assert check(replace(good(), awaited={"x"})).wrong == ["the wait for x ended 0 times"]
+    assert check(replace(good(), awaited={"x"}, answers=[right, right])).wrong == ["the wait for x ended 2 times"]
+    assert check(replace(good(), awaited={"x"}, answers=[Answer("x", False, "8")])).wrong == ["the wait for x came to 8"]
 
 
 def test_what_took_too_long_is_late_and_the_slowest_is_told():
