@@ -38,11 +38,7 @@ class Mutant:
 def guard_without_claim() -> None:
     """An acknowledgement counts for the state and the node, whichever claim it is of."""
     _in_postgres("exchange", " AND job.claim = d.claim AND node", " AND node")
-    _in_postgres(
-        "exchange",
-        "WHERE outcome <> 'completed' OR log IS NOT NULL\n",
-        "WHERE outcome <> 'completed' OR log IS NOT NULL\n  ON CONFLICT (job_id, claim) DO NOTHING\n",
-    )
+    _in_postgres("exchange", "), taken AS (", "  ON CONFLICT (job_id, claim) DO NOTHING\n), taken AS (")
     _in_module(sqlite_exchange, "_WRITTEN", " AND job.claim = e.claim", "")
     _in_module(sqlite_exchange, "_HISTORY", " AND job.claim = e.claim", "")
     _in_module(sqlite_exchange, "_ACK", " AND j.claim = d.claim", "")

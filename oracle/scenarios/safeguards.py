@@ -18,8 +18,8 @@ from oracle.scenario import Scenario, Size
 
 async def copies(arena: Arena, size: Size, server: PostgresServer | None) -> None:
     """Acknowledgements arrive twice, the second time while the next attempt runs."""
-    await arena.node(wrap="deliver twice")
     jobs = size.count(20, 100, 400)
+    await arena.node(wrap="deliver twice", QUEUES=f"default={jobs}")
     await arena.produce(Plan(jobs=jobs, seconds=(1.5, 2.0), failing=1.0, seed=arena.seed))
     arena.injected(jobs)
     await arena.drained(within=30 + jobs / 2)
@@ -35,9 +35,9 @@ async def long_jobs(arena: Arena, size: Size, server: PostgresServer | None) -> 
 async def locked_row(arena: Arena, size: Size, server: PostgresServer | None) -> None:
     """A row of a batch is locked by somebody's transaction; the others of that queue go on."""
     await arena.node()
-    await arena.produce(Plan(jobs=1, prefix="held", seconds=(1.0, 1.0)))
+    await arena.produce(Plan(jobs=1, prefix="held", seconds=(3.0, 3.0)))
     await arena.until(lambda: arena.begun() == 1, within=10, what="the job to begin")
-    hold = size.pick(5, 5, 20)
+    hold = size.pick(7, 7, 20)
     async with held(arena, "held0"):
         begun = time.monotonic()
         number = 0

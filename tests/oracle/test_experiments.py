@@ -1,10 +1,13 @@
 """The quickest experiments: broken builds are found out, and on the true build nothing is found. ``script/faults`` runs all of them."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from elihu.testing.postgres import PostgresServer
+from oracle.arena import ROOT
 from oracle.mutants import MUTANTS
 from oracle.scenario import Result, Scenario, Size, perform
 from oracle.scenarios import BY_NAME
@@ -56,6 +59,16 @@ async def test_every_promise_is_kept(name: str, engine: str, server: PostgresSer
     result = await quickly(BY_NAME[name], engine, server)
     assert result.findings.broken() == {}
     assert result.findings.jobs
+
+
+BREAK = (
+    "import sys; from elihu.engines.postgres.queries import Queries; from oracle.mutants import apply; apply(sys.argv[1]); Queries('elihu')"
+)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_every_mutant_can_be_made_of_this_build(mutant: str):
+    subprocess.run([sys.executable, "-c", BREAK, mutant], check=True, cwd=ROOT)
 
 
 def test_every_mutant_has_an_experiment_on_each_engine_that_has_its_safeguard():
