@@ -19,7 +19,7 @@ async def shell(url: str, sql: str) -> str:
     """What the engine's own shell prints for a statement."""
     if url.startswith("sqlite"):
         path = url.removeprefix("sqlite:///")
-        command = [shutil.which("sqlite3") or "", path, sql]
+        command = [shutil.which("sqlite3") or "", "-cmd", ".timeout 10000", path, sql]
         if not command[0]:
             command = [sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])", path, sql]
     else:
