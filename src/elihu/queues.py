@@ -54,13 +54,18 @@ class Queues:
         self._client = client
         self._configured = configured
 
-    async def list(self) -> builtins.list[Queue]:
-        """Every queue that a node serves, that has jobs waiting or executing, or of which something is configured or stored."""
+    async def list(self, *, node: str | None = None) -> builtins.list[Queue]:
+        """Every queue that a node serves, that has jobs waiting or executing, or of which something is configured or stored; with
+        ``node`` those that it serves. Raises ``UnknownNode``."""
         engine = await self._engine()
+        nodes = await engine.nodes()
         stored = {rule.queue: rule for rule in await engine.queue_rules() if rule.node is None}
         loads = {(load.queue, load.node): load.jobs for load in await engine.queue_loads()}
-        nodes = await engine.nodes()
-        names = {*self._configured(), *stored, *(queue for queue, _ in loads), *(name for node in nodes for name in _served(node))}
+        if node is None:
+            names = {*self._configured(), *stored, *(queue for queue, _ in loads), *(name for each in nodes for name in _served(each))}
+        else:
+            nodes = [_node_of(node, nodes)]
+            names = {*_served(nodes[0])}
         queues = []
         for name in sorted(names):
             rule = stored.get(name, QueueRule(name))
@@ -71,11 +76,11 @@ class Queues:
                     paused=bool(rule.paused),
                     stopped=rule.served is False,
                     available=loads.get((name, None), 0),
-                    executing=sum(jobs for (queue, node), jobs in loads.items() if queue == name and node is not None),
+                    executing=sum(jobs for (queue, on), jobs in loads.items() if queue == name and on is not None),
                     nodes=tuple(
-                        QueueOnNode(node=node.id, limit=limit, paused=name in _paused(node), executing=loads.get((name, node.id), 0))
-                        for node in nodes
-                        if (limit := _served(node).get(name)) is not None
+                        QueueOnNode(node=each.id, limit=limit, paused=name in _paused(each), executing=loads.get((name, each.id), 0))
+                        for each in nodes
+                        if (limit := _served(each).get(name)) is not None
                     ),
                 )
             )

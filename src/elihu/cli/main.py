@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "migrate": ("elihu.cli.migrate", "Make the tables, or bring them up to date."),
     "enqueue": ("elihu.cli.enqueue", "Store a job."),
     "jobs": ("elihu.cli.jobs", "Look at stored jobs, and steer them."),
+    "queues": ("elihu.cli.queues", "Look at queues, and change how nodes serve them."),
     "nodes": ("elihu.cli.nodes", "Look at the nodes that execute jobs."),
 }
 
@@ -37,7 +38,7 @@ class LazyGroup(Group):
     def suggest(self, ctx: click.Context, name: str) -> str:
         if near := super().suggest(ctx, name):
             return near
-        for group in ("jobs", "nodes"):
+        for group in ("jobs", "queues", "nodes"):
             command = self.get_command(ctx, group)
             if isinstance(command, click.Group) and name in command.commands:
                 return f"; did you mean '{group} {name}'?"
