@@ -8,7 +8,8 @@ import pytest
 
 from elihu.app import Elihu
 from elihu.cli.progress import LINE, REFRESH, Tally
-from elihu.cli.serve import ECHO, Stops, ending, loop_factory
+from elihu.cli.serve import ending, loop_factory
+from elihu.cli.stops import ECHO, Stops
 from elihu.errors import DatabaseUnavailable
 
 Counts = dict[str, dict[str, int]]

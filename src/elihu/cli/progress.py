@@ -25,16 +25,20 @@ SHARE: Final = 20
 
 
 class Progress:
-    """Shows counts by state and the rate of ended jobs until it is ended; a database that is away only delays it."""
+    """Shows counts by state and the rate of ended jobs until it is ended; a database that is away only delays it.
 
-    def __init__(self, app: Elihu) -> None:
+    Without ``live`` it prints lines on a terminal too: others print there as well.
+    """
+
+    def __init__(self, app: Elihu, *, live: bool = True) -> None:
         self._tally = Tally(app)
+        self._may_be_live = live
         self._live: Live | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Show it from now on."""
-        self._task = asyncio.create_task(self._live_display() if sys.stdout.isatty() else self._lines())
+        self._task = asyncio.create_task(self._live_display() if self._may_be_live and sys.stdout.isatty() else self._lines())
 
     def end(self) -> None:
         """Show no more: what is printed from now on begins on a line of its own. Ending twice does nothing."""

@@ -2,73 +2,103 @@
 
 import asyncio
 import logging
-import signal
+import os
 import sys
-import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
 from elihu.cli.options import Given, given, shared_but_json
+from elihu.cli.stops import Stops
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
+    from elihu.cli.link import Link
     from elihu.runtime.queues import Setting
+
+T = TypeVar("T")
 
 logger = logging.getLogger("elihu")
 
-ECHO: Final = 0.5
-"""Seconds within which a second signal is the first one again: a terminal and a wrapper may each deliver one Ctrl-C."""
-
 NO_APP: Final = "none: this node knows no task, and puts back the jobs it meets"
 
+MOST_PROCESSES: Final = 1_000
+
 _QUEUES = click.option("--queues", metavar="NAME=LIMIT,…", help="The queues to serve, each with its number of jobs at a time.")
+_PROCESSES = click.option(
+    "--processes", metavar="N", type=click.IntRange(1, MOST_PROCESSES), help="Run N nodes, each a process, and replace those that die."
+)
+_SUPERVISED = click.option("--supervised", hidden=True)
 
 
 @click.command()
 @_QUEUES
+@_PROCESSES
+@_SUPERVISED
 @shared_but_json
 @given
-def up(options: Given, queues: str | None) -> None:
+def up(options: Given, /, **flags: Any) -> None:
     """Bring the tables up to date, then run a node.
 
     It runs until it is interrupted: SIGINT or SIGTERM lets running jobs end, a second one does not wait. Without an app the node
     knows no task.
     """
-    _serve(options, queues, needs_tasks=False, migrate=True)
+    _serve(options, needs_tasks=False, migrate=True, **flags)
 
 
 @click.command()
 @_QUEUES
+@_PROCESSES
+@_SUPERVISED
 @shared_but_json
 @given
-def start(options: Given, queues: str | None) -> None:
+def start(options: Given, /, **flags: Any) -> None:
     """Run a node: execute the jobs of some queues.
 
     It runs until it is interrupted: SIGINT or SIGTERM lets running jobs end, a second one does not wait.
     """
-    _serve(options, queues, needs_tasks=True, migrate=False)
+    _serve(options, needs_tasks=True, migrate=False, **flags)
 
 
-def _serve(options: Given, queues: str | None, *, needs_tasks: bool, migrate: bool) -> None:
+def _serve(options: Given, *, queues: str | None, processes: int | None, supervised: str | None, needs_tasks: bool, migrate: bool) -> None:
     from elihu.cli.opening import Need, open_app
     from elihu.config import find_app
 
     if options.json:
         raise click.UsageError("--json: expected a command that prints a table, got one that runs a node")
-    app = open_app(options, need=Need.TASKS if needs_tasks else Need.APP, queues=queues)
+    need = Need.TASKS if needs_tasks else Need.APP
+    if supervised is not None:
+        from elihu.cli.link import Link
+
+        link = Link.of(supervised)
+        with link.telling_unfit():
+            app = open_app(options, need=need, queues=queues)
+            link.grace = app.config.grace
+            _run(_run_node(app, split=queues is not None, link=link))
+        return
+    app = open_app(options, need=need, queues=queues)
     named = find_app(flags={"app": options.app})
+    introduce = partial(_introduce, app, named and named.value, migrate=migrate)
+    if processes is None:
+        _run(_run_node(app, split=queues is not None, introduce=introduce))
+    else:
+        sys.exit(_run(_run_supervisor(app, processes, introduce)))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a loop until the work is done; what it returns."""
     _log_to_stderr()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
-            _run_to_its_end(runner.get_loop(), _run_node(app, named and named.value, split=queues is not None, migrate=migrate))
+            return _run_to_its_end(runner.get_loop(), work)
         except asyncio.CancelledError:
             raise click.Abort from None
 
 
-def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
     """Run the loop until the coroutine ends. ``SystemExit`` of an asyncio task that a job made stops a loop: it goes on."""
     task = loop.create_task(coroutine)
     while not task.done():
@@ -78,16 +108,31 @@ def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, A
             if task.done():
                 raise
             logger.warning("a job's asyncio task raised %r; the node goes on", error)
-    task.result()
+    return task.result()
 
 
-async def _run_node(app: "Elihu", name: str | None, *, split: bool, migrate: bool) -> None:
+async def _introduce(app: "Elihu", name: str | None, *, migrate: bool) -> None:
+    """Say what is about to run, and on the way bring the tables up to date where that is asked."""
+    _say("app", f"{name} ({_several(len(app.task_names()), 'task')})" if name else NO_APP)
+    _say("database", f"{app.config.describe_database()} (schema {app.config.schema})")
+    if app.config.file:
+        _say("settings", str(app.config.file))
+    if migrate:
+        versions = await app.migrate()
+        _say("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
+    _say("queues", ", ".join(f"{name}={limit}" for name, limit in app.config.queues.items()))
+
+
+async def _run_node(
+    app: "Elihu", *, split: bool, introduce: Callable[[], Coroutine[Any, Any, None]] | None = None, link: "Link | None" = None
+) -> None:
+    """Run a node to its end; one of several says nothing but who it is and how it ended."""
     from elihu.cli.progress import Progress
     from elihu.runtime.node import Node
     from elihu.telemetry.events import QueueShutdown
 
     progress = Progress(app)
-    stops = Stops(f"stopping: running jobs have {app.config.grace:g} s to end; a second signal does not wait for them", progress.end)
+    stops = Stops("", progress.end, hurry_notice="") if link else Stops(_notice(app), progress.end)
     nodes: list[Node] = []
     released: list[int] = []
     app.on(QueueShutdown, lambda event: released.extend(event.released))
@@ -97,23 +142,50 @@ async def _run_node(app: "Elihu", name: str | None, *, split: bool, migrate: boo
         nodes.append(node)
         if (live := node.queues.served) != {name: (limit, False) for name, limit in app.config.queues.items()}:
             _say("queues", f"{_shown(live)}, as stored")
-        _say("node", node.id)
-        progress.begin()
+        if link is None:
+            _say("node", node.id)
+            progress.begin()
+            return
+        _say("node", f"{node.id} (process {link.number}, pid {os.getpid()})")
+        link.hurry = partial(asyncio.get_running_loop().call_soon_threadsafe, stops.hurry)
+        link.ready()
 
     async with app:
-        _say("app", f"{name} ({_several(len(app.task_names()), 'task')})" if name else NO_APP)
-        _say("database", f"{app.config.describe_database()} (schema {app.config.schema})")
-        if app.config.file:
-            _say("settings", str(app.config.file))
-        if migrate:
-            versions = await app.migrate()
-            _say("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
-        _say("queues", ", ".join(f"{name}={limit}" for name, limit in app.config.queues.items()))
+        if introduce:
+            await introduce()
         try:
-            await app.serve(app.config.queues if split else None, stopping=stops.stopping, stop_now=stops.stop_now, started=started)
+            queues = app.config.queues if split else None
+            await app.serve(queues, stopping=stops.stopping, stop_now=stops.stop_now, started=started)
         finally:
             await progress.close()
-    _say("stopped", ending(sum(node.unwritten for node in nodes), len(released)))
+    how = ending(sum(node.unwritten for node in nodes), len(released))
+    _say("stopped", f"process {link.number}: {how}" if link else how)
+
+
+async def _run_supervisor(app: "Elihu", processes: int, introduce: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run several nodes, each in a process of its own that is started with the same command line; the exit status."""
+    from elihu.cli.progress import Progress
+    from elihu.cli.supervisor import Supervisor, command_of
+
+    progress = Progress(app, live=False)
+    stops = Stops(_notice(app), progress.end)
+    supervisor = Supervisor(partial(command_of, sys.orig_argv), processes, grace=app.config.grace, say=partial(_say, "process"))
+    async with app:
+        await introduce()
+        _say("processes", f"{processes:,}, supervised by pid {os.getpid()}")
+        stops.armed = True
+        progress.begin()
+        try:
+            status = await supervisor.run(stops)
+        finally:
+            await progress.close()
+    if not status:
+        _say("stopped", "every process")
+    return status
+
+
+def _notice(app: "Elihu") -> str:
+    return f"stopping: running jobs have {app.config.grace:g} s to end; a second signal does not wait for them"
 
 
 def _shown(live: "Mapping[str, Setting]") -> str:
@@ -132,43 +204,6 @@ def ending(unwritten: int, released: int) -> str:
 
 def _several(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-class Stops:
-    """Turns signals into events: the first one stops, the second stops now. Before the node runs, a signal ends the command.
-
-    ``before`` is called before anything is printed.
-    """
-
-    def __init__(self, notice: str, before: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self.stopping = asyncio.Event()
-        self.stop_now = asyncio.Event()
-        self.armed = False
-        self._notice = notice
-        self._before = before
-        self._clock = clock
-        self._first = 0.0
-        self._task = asyncio.current_task()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self.received)
-
-    def received(self) -> None:
-        """A signal came."""
-        if not self.armed and self._task:
-            self._task.cancel()
-        elif not self.stopping.is_set():
-            self._first = self._clock()
-            self.stopping.set()
-            self._before()
-            _tell(self._notice)
-        elif not self.stop_now.is_set() and self._clock() - self._first >= ECHO:
-            self.stop_now.set()
-            _tell("second signal: giving back what runs")
-
-
-def _tell(text: str) -> None:
-    """Print a line; on a terminal over the ``^C`` that it shows for the key."""
-    click.echo(f"\r{text}" if sys.stdout.isatty() else text)
 
 
 def _say(what: str, text: str) -> None:

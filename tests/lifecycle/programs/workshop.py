@@ -37,6 +37,11 @@ def lasting_thread(seconds: float) -> None:
     time.sleep(seconds)
 
 
+@app.task(name="blocking")
+async def blocking(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251 - as bad tasks do
+
+
 @app.task(name="until_file")
 async def until_file(path: str) -> None:
     while not await asyncio.to_thread(Path(path).exists):  # noqa: ASYNC110 - another process makes it

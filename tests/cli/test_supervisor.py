@@ -1,0 +1,134 @@
+"""The supervisor of several processes: how it starts them, and what it makes of their ends."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from elihu.cli import supervisor as module
+from elihu.cli.stops import Stops
+from elihu.cli.supervisor import Supervisor, command_of
+from tests.cli.shell import BOUND, Shell
+
+
+class Said:
+    """What a supervisor of scripts says; ``stops`` are as if signals came."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.stops = Stops("", lambda: None, hurry_notice="")
+        self.stops.armed = True
+        self._changed = asyncio.Event()
+
+    def supervisor(self, script: str, processes: int = 1) -> Supervisor:
+        """One of Python scripts, which are quick, and have the socket as ``link``."""
+
+        def command(supervised: str) -> Sequence[str]:
+            number, _, descriptor = supervised.partition(":")
+            start = f"import os, signal, socket, sys, time; link = socket.socket(fileno={descriptor}); number = {number}; "
+            return [sys.executable, "-I", "-S", "-c", start + script]
+
+        return Supervisor(command, processes, grace=0.0, say=self._say)
+
+    async def until(self, text: str, number: int = 1) -> None:
+        async with asyncio.timeout(BOUND):
+            while sum(text in line for line in self.lines) < number:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _say(self, line: str) -> None:
+        self.lines.append(line)
+        self._changed.set()
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them a hundredth."""
+    for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "PATIENCE", "LAST_WORDS", "HURRIED"):
+        monkeypatch.setattr(module, name, getattr(module, name) / 100)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["python3", "-m", "elihu", "start", "--processes", "4"], ["-m", "elihu", "start", "--supervised=1:7"]),
+        (
+            ["python3", "/venv/bin/elihu", "--app", "a:b", "up", "--processes=2", "--queues", "a=1"],
+            ["/venv/bin/elihu", "--app", "a:b", "up", "--supervised=1:7", "--queues", "a=1"],
+        ),
+        (["python3", "-X", "utf8", "elihu", "start", "--processes"], ["-X", "utf8", "elihu", "start", "--supervised=1:7"]),
+    ],
+)
+def test_the_command_line_of_a_process(given: list[str], expected: list[str]) -> None:
+    assert command_of(given, "1:7") == [sys.executable, *expected]
+
+
+async def test_what_ends_quickly_is_started_again_ever_later(pauses: None) -> None:
+    said = Said()
+    running = asyncio.create_task(said.supervisor("sys.exit(3)").run(said.stops))
+    await said.until("ended with status 3; another is started in", 3)
+    said.stops.received()
+    assert await running == 0
+    assert [line.rpartition(" in ")[2] for line in said.lines if "another" in line][:3] == ["0.005 s", "0.01 s", "0.02 s"]
+
+
+async def test_what_ends_after_long_is_started_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LASTING", 0.0)
+    said = Said()
+    running = asyncio.create_task(said.supervisor("os.kill(os.getpid(), signal.SIGKILL)").run(said.stops))
+    await said.until("was ended by SIGKILL; another is started", 2)
+    said.stops.received()
+    assert await running == 0
+    assert not any(" in " in line for line in said.lines)
+
+
+async def test_a_command_that_cannot_be_run_is_tried_again(pauses: None) -> None:
+    said = Said()
+    running = asyncio.create_task(Supervisor(lambda _: ["/nonesuch"], 1, grace=0.0, say=said._say).run(said.stops))
+    await said.until("1 could not be started: No such file or directory; another is started in", 2)
+    said.stops.received()
+    assert await running == 0
+
+
+async def test_the_unfit_are_given_up_on_together(pauses: None) -> None:
+    said = Said()
+    async with asyncio.timeout(BOUND):
+        assert await said.supervisor("link.send(b'u'); sys.exit(1)", 3).run(said.stops) == 1
+    assert said.lines[-1] == "none could start"
+
+
+async def test_once_one_was_ready_none_is_given_up_on(pauses: None) -> None:
+    said = Said()
+    running = asyncio.create_task(said.supervisor("link.send(b'ru'); sys.exit(1)", 2).run(said.stops))
+    await said.until("another is started", 8)
+    said.stops.received()
+    assert await running == 0
+
+
+async def test_what_does_not_stop_is_killed(pauses: None) -> None:
+    said = Said()
+    running = asyncio.create_task(said.supervisor("link.send(b'r'); time.sleep(600)", 2).run(said.stops))
+    await said.until("2 started")
+    said.stops.received()
+    async with asyncio.timeout(BOUND):
+        assert await running == 1
+    assert sum("did not stop in time and is killed" in line for line in said.lines) == 2
+
+
+async def test_both_signals_are_passed_on() -> None:
+    said = Said()
+    running = asyncio.create_task(said.supervisor("link.recv(2, socket.MSG_WAITALL) == b'sh' or time.sleep(600)").run(said.stops))
+    await said.until("1 started")
+    said.stops.received()
+    said.stops.hurry()
+    async with asyncio.timeout(BOUND):
+        assert await running == 0
+
+
+def test_wrong_numbers_of_processes(bare: Shell) -> None:
+    bare.environ["ELIHU_APP"] = "shop:app"
+    for number in ("0", "-1", "1001", "two", "1.5"):
+        assert "Invalid value for '--processes'" in bare.refused("start", "--processes", number, status=2)
+    assert "--supervised: expected what a supervisor gives its processes, got 'x'" in bare.refused("start", "--supervised", "x", status=2)
+    assert "--supervised" not in bare("start", "--help")
