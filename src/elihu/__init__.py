@@ -10,13 +10,17 @@ if TYPE_CHECKING:
     from elihu.enqueue import Enqueued as Enqueued
     from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
     from elihu.errors import ConfigError as ConfigError
+    from elihu.errors import CronError as CronError
+    from elihu.errors import CronNotFound as CronNotFound
     from elihu.errors import DatabaseError as DatabaseError
     from elihu.errors import DatabaseTimeout as DatabaseTimeout
     from elihu.errors import DatabaseUnavailable as DatabaseUnavailable
     from elihu.errors import DataRefused as DataRefused
+    from elihu.errors import DuplicateCron as DuplicateCron
     from elihu.errors import DuplicateTask as DuplicateTask
     from elihu.errors import ElihuError as ElihuError
     from elihu.errors import InvalidArguments as InvalidArguments
+    from elihu.errors import InvalidCron as InvalidCron
     from elihu.errors import InvalidOption as InvalidOption
     from elihu.errors import InvalidTask as InvalidTask
     from elihu.errors import InvalidTransition as InvalidTransition
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
     from elihu.relay import Relay as Relay
     from elihu.relay import agather as agather
     from elihu.relay import gather as gather
+    from elihu.schedule import Cron as Cron
+    from elihu.schedule import CronEntry as CronEntry
     from elihu.task import Task as Task
     from elihu.task import Tasks as Tasks
 
@@ -66,13 +72,17 @@ _HOMES = {
     "errors": (
         "ArgumentsTooLarge",
         "ConfigError",
+        "CronError",
+        "CronNotFound",
         "DataRefused",
         "DatabaseError",
         "DatabaseTimeout",
         "DatabaseUnavailable",
+        "DuplicateCron",
         "DuplicateTask",
         "ElihuError",
         "InvalidArguments",
+        "InvalidCron",
         "InvalidOption",
         "InvalidTask",
         "InvalidTransition",
@@ -101,6 +111,7 @@ _HOMES = {
     "outcome": ("Cancel", "Discard", "Retry", "Snooze"),
     "queues": ("Queue", "QueueOnNode"),
     "relay": ("Relay", "agather", "gather"),
+    "schedule": ("Cron", "CronEntry"),
     "task": ("Task", "Tasks"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -15,6 +15,7 @@ from typing import Any, Final, Self, TypeVar
 from elihu.client import Client
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, load_config
+from elihu.crons import Crons
 from elihu.engines.base import NodeRow
 from elihu.enqueue import Enqueued, Within, check_new, chunked
 from elihu.errors import InvalidOption, WrongLoop
@@ -27,7 +28,7 @@ from elihu.runtime.announcer import Hub
 from elihu.runtime.middleware import Middleware
 from elihu.runtime.node import Node, Program
 from elihu.runtime.portal import Portal
-from elihu.task import DeclaresTasks, Registry, Task, Tasks
+from elihu.task import DeclaredCron, DeclaresTasks, Registry, Task, Tasks
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
 from elihu.waiting import Waiting
@@ -74,6 +75,7 @@ class Elihu(DeclaresTasks):
         self._closed = False
         self._within = Within(lambda: self.config)
         self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
+        self.crons = Crons(self._client, self._registry, lambda: self.max_args)
         self.nodes = Nodes(self._client)
         self.queues = Queues(self._client, self._queue_names)
         self._waiting = Waiting(self._client, self._registry, self.run)
@@ -113,6 +115,9 @@ class Elihu(DeclaresTasks):
     def _adopt(self, task: Task[..., Any]) -> None:
         self._registry.add(task)
         task.bind(self)
+
+    def _adopt_cron(self, entry: DeclaredCron) -> None:
+        self._registry.timetable.add(entry)
 
     # enqueueing
 

@@ -17,6 +17,10 @@ ElihuError
 │   ├── DuplicateTask                 two tasks with one name or alias
 │   ├── UnknownTask (LookupError)     no task of that name here
 │   └── TaskNotBound                  a task of a group that no app includes
+├── CronError                         a cron text, or an entry that cannot do what was asked
+│   ├── InvalidCron (ValueError)      a cron text or time zone: which field, what was expected, what came
+│   ├── CronNotFound (LookupError)    no entry has this name
+│   └── DuplicateCron                 another entry has this name
 ├── JobError                          a job that cannot do what was asked
 │   ├── JobNotFound (LookupError)     no job has this id
 │   ├── InvalidTransition             the job's state does not allow it
@@ -108,6 +112,26 @@ class UnknownTask(TaskError, LookupError):
 
 class TaskNotBound(TaskError):
     """The task belongs to a ``Tasks`` group that no app includes yet."""
+
+
+class CronError(ElihuError):
+    """A cron entry cannot do what was asked of it."""
+
+
+class InvalidCron(CronError, ValueError):
+    """A cron text, or its time zone, is not what it must be; ``field`` names the field at fault, None where it is the whole text."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class CronNotFound(CronError, LookupError):
+    """No cron entry has this name."""
+
+
+class DuplicateCron(CronError):
+    """Another cron entry has this name."""
 
 
 class JobError(ElihuError):

@@ -16,6 +16,8 @@ class SignalKind(StrEnum):
     """The leader resigned."""
     QUEUES = "queues"
     """``payload`` is a node that should look at what was said of queues; none means every node."""
+    CRON = "cron"
+    """Cron entries changed."""
     PROBE = "probe"
     """A notifier's test of itself."""
     CHANGED = "changed"

@@ -17,6 +17,7 @@ from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.canceller import Canceller
+from elihu.runtime.cron import Cron, declare
 from elihu.runtime.executor import Executor
 from elihu.runtime.leader import Leader
 from elihu.runtime.lifeline import Lifeline
@@ -73,6 +74,7 @@ class Node:
         self.listener = Listener(self.scope, self.engine.notifier(), hub)
         self.progress = Progress(self.scope)
         self.canceller = Canceller(self.scope, lambda: self.producers)
+        self.cron = Cron(self.scope, self.leader, program.registry.timetable)
         self._info: dict[str, object] = {"queues": dict(program.queues), "pid": os.getpid(), "host": socket.gethostname()}
         self._threads = Threads()
         self.abandoned = Abandoned(self.scope, program.registry, describe=self.describe, resumed=self._look)
@@ -83,6 +85,7 @@ class Node:
             self.listener,
             self.leader,
             Stager(self.scope, self.leader),
+            self.cron,
             Lifeline(self.scope, self.leader),
             Pruner(self.scope, self.leader),
             self.canceller,
@@ -113,6 +116,9 @@ class Node:
             stack.push_async_callback(self.engine.close)
             await self.engine.check_schema()
             stack.push_async_callback(self._bounded, self.scope.announcer.close)
+            timetable = self._program.registry.timetable
+            self._info["crons"] = timetable.names()
+            await declare(self.engine, timetable)
             liveness = self._liveness()
             stack.push_async_callback(self._bounded, liveness.stop)
             self.scope.identity.node = await liveness.start()
@@ -217,6 +223,8 @@ class Node:
                     self.queues.wake()
             case (SignalKind.LEADER, _):
                 self.leader.wake()
+            case (SignalKind.CRON, _):
+                self.cron.wake()
             case (SignalKind.CHANGED, _):
                 for producer in self.producers:
                     producer.look_anew()

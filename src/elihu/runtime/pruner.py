@@ -1,12 +1,15 @@
-"""The pruner: finished jobs leave when their retention is over."""
+"""The pruner: finished jobs leave when their retention is over, and old ticks of cron entries."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from elihu.config import RetentionConfig
 from elihu.engines.base import PruneRule
 from elihu.job import JobState
 from elihu.runtime.leader import Leader
 from elihu.runtime.service import Scope, Service, Tick
+
+TICKS_KEPT: Final = 7 * 86_400.0
+"""Seconds for which it can be seen which job a tick of a cron entry stored."""
 
 
 def prune_rules(retention: RetentionConfig) -> list[PruneRule]:
@@ -44,4 +47,6 @@ class Pruner(Service):
                     pruned += gone
                     if gone < options.limit:
                         break
+            while self._leader.is_leader and await self.scope.engine.prune_ticks(TICKS_KEPT, options.limit) == options.limit:
+                pass
         return Tick(options.interval, {"pruned_count": pruned})

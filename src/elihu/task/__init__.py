@@ -5,11 +5,24 @@ from elihu.task.declare import Prepared, Task
 from elihu.task.decorator import DeclaresTasks
 from elihu.task.group import Tasks
 from elihu.task.host import Host
-from elihu.task.options import TaskOptions, check_meta, check_name, check_run_at, check_tags, check_timeout
+from elihu.task.options import (
+    MOST_ATTEMPTS,
+    TaskOptions,
+    check_bool,
+    check_meta,
+    check_name,
+    check_run_at,
+    check_tags,
+    check_timeout,
+)
 from elihu.task.registry import Registry
+from elihu.task.timetable import DeclaredCron, Timetable, check_catch_up
+from elihu.task.unique import digest
 
 __all__ = [
+    "MOST_ATTEMPTS",
     "Codec",
+    "DeclaredCron",
     "DeclaresTasks",
     "Host",
     "Prepared",
@@ -18,9 +31,13 @@ __all__ = [
     "Task",
     "TaskOptions",
     "Tasks",
+    "Timetable",
+    "check_bool",
+    "check_catch_up",
     "check_meta",
     "check_name",
     "check_run_at",
     "check_tags",
     "check_timeout",
+    "digest",
 ]

@@ -1,25 +1,31 @@
 """The decorator that the app and ``Tasks`` groups share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from elihu.errors import InvalidTask
+from elihu.schedule import CatchUp, Cron
 from elihu.task.declare import Task, declare
-from elihu.task.options import TaskKeywords
+from elihu.task.options import FunctionKeywords, TaskKeywords, UsingKeywords
+from elihu.task.timetable import DeclaredCron, check_has_name, declare_cron
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class DeclaresTasks(ABC):
-    """Gives ``task``; the subclass says what becomes of each task."""
+    """Gives ``task`` and ``cron``; the subclass says what becomes of each task and entry."""
 
     prefix: str = ""
 
     @abstractmethod
     def _adopt(self, task: Task[..., Any]) -> None:
         """Take the task in. Raises ``DuplicateTask``."""
+
+    @abstractmethod
+    def _adopt_cron(self, entry: DeclaredCron) -> None:
+        """Take the entry in. Raises ``DuplicateCron``."""
 
     @overload
     def task(self, fn: Callable[P, R], /, **options: Unpack[TaskKeywords]) -> Task[P, R]: ...
@@ -40,6 +46,40 @@ class DeclaresTasks(ABC):
         if fn is not None:
             return self._declare(fn, options)
         return lambda function: self._declare(function, options)
+
+    def cron(
+        self,
+        text: str,
+        /,
+        *,
+        tz: str = "UTC",
+        catch_up: CatchUp = "last",
+        name: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        **options: Unpack[FunctionKeywords],
+    ) -> Callable[[Callable[P, R]], Task[P, R]]:
+        """Store a job at each time of a cron text: of a function, which becomes a task, or of a task that is there.
+
+        Times are those of the zone ``tz``; ``catch_up`` says which of the ticks missed while nothing ran are made up for: ``"none"``,
+        the ``"last"`` one or ``"all"`` (at most 100). ``name`` is the entry's, the task's by default, and needed for each of several
+        entries on one task. ``args`` are the job's arguments by name. ``options`` are those of ``task`` for a function, and for a task
+        those of its ``using``. Raises ``InvalidCron``, ``DuplicateCron``, ``InvalidArguments`` and what ``task`` raises.
+        """
+        cron = Cron(text, tz)
+
+        def declare_on(fn: Callable[P, R]) -> Task[P, R]:
+            if isinstance(fn, Task):
+                task, using = fn, cast(UsingKeywords, options)
+            else:
+                check_has_name(fn)
+                task, using = declare(fn, cast(TaskKeywords, options), prefix=self.prefix), UsingKeywords()
+            entry = declare_cron(task, cron, catch_up=catch_up, name=name, prefix=self.prefix, args=args, using=using)
+            if task is not fn:
+                self._adopt(task)
+            self._adopt_cron(entry)
+            return task
+
+        return declare_on
 
     def _declare(self, fn: Callable[P, R], options: TaskKeywords) -> Task[P, R]:
         if isinstance(fn, str):

@@ -9,6 +9,7 @@ from elihu.task.decorator import DeclaresTasks
 from elihu.task.host import Host
 from elihu.task.options import check_name
 from elihu.task.registry import Registry
+from elihu.task.timetable import DeclaredCron
 
 
 class Tasks(DeclaresTasks):
@@ -28,15 +29,17 @@ class Tasks(DeclaresTasks):
     def join(self, host: Host, registry: Registry) -> None:
         """Enter all tasks in the host's registry and let the host store their jobs, or neither.
 
-        Raises ``DuplicateTask`` for a name that is taken (so for a second inclusion too) and ``TaskError`` while the group
-        belongs to another open app.
+        Raises ``DuplicateTask`` for a name that is taken (so for a second inclusion too), ``DuplicateCron`` for that of an entry, and
+        ``TaskError`` while the group belongs to another open app.
         """
         if self._host is not None and self._host is not host and not self._host.closed:
             raise TaskError(
                 f"include(): expected tasks of no other app, got {self!r}, which an app that is still open includes: close that first"
             )
         tasks = list(self._own)
+        registry.timetable.check(*self._own.timetable)
         registry.add(*tasks)
+        registry.timetable.add(*self._own.timetable)
         for task in tasks:
             task.bind(host)
         self._host, self._registry = host, registry
@@ -52,3 +55,8 @@ class Tasks(DeclaresTasks):
             self._registry.add(task)
             task.bind(self._host)
         self._own.add(task)
+
+    def _adopt_cron(self, entry: DeclaredCron) -> None:
+        if self._registry is not None:
+            self._registry.timetable.add(entry)
+        self._own.timetable.add(entry)

@@ -44,16 +44,21 @@ class CommonOptions(TypedDict, total=False):
     record: bool
 
 
-class TaskKeywords(CommonOptions, total=False):
-    """What ``task`` takes."""
+class FunctionKeywords(CommonOptions, total=False):
+    """What ``task`` takes, and ``cron`` of a function."""
 
-    name: str | None
     aliases: Iterable[str]
     run_in: Literal["loop", "thread"] | None
     backoff: Backoff | None
     retry_on: Exceptions | None
     discard_on: Exceptions | None
     max_orphans: int
+
+
+class TaskKeywords(FunctionKeywords, total=False):
+    """What ``task`` takes."""
+
+    name: str | None
 
 
 class UsingKeywords(CommonOptions, total=False):

@@ -1,4 +1,4 @@
-"""The tasks an app knows, by name."""
+"""The tasks an app knows, by name, and the cron entries that it declares."""
 
 import difflib
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import Any
 
 from elihu.errors import DuplicateTask, UnknownTask
 from elihu.task.declare import Task
+from elihu.task.timetable import Timetable
 
 
 class Registry:
@@ -14,6 +15,7 @@ class Registry:
     def __init__(self) -> None:
         self._tasks: dict[str, Task[..., Any]] = {}
         self._by_name: dict[str, Task[..., Any]] = {}
+        self.timetable = Timetable()
 
     def add(self, *tasks: Task[..., Any]) -> None:
         """Take in all of ``tasks``, or, where a name or alias is taken, none: ``DuplicateTask`` names both functions."""

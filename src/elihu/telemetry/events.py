@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 
@@ -192,6 +193,32 @@ class NotifierSwitched(NodeEvent):
     """Announcements work (``listening``), or do not and the node polls (``polling``)."""
 
     mode: Literal["listening", "polling"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronFired(NodeEvent):
+    """A tick of a cron entry stored a job, or, with ``conflict``, met a unique job that was there; ``at`` is the tick's time."""
+
+    cron: str
+    at: datetime
+    job_id: int
+    conflict: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronSkipped(NodeEvent):
+    """Missed ticks of a cron entry, up to ``until``, were left out, as its ``catch_up`` says."""
+
+    cron: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronFailed(NodeEvent):
+    """A cron entry cannot be fired as it is stored; the others are."""
+
+    cron: str
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

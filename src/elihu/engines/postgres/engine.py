@@ -22,9 +22,9 @@ from elihu.engines.base import (
 from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.connections import Connection, transact
+from elihu.engines.postgres.crons import Crons
 from elihu.engines.postgres.filters import prunable
 from elihu.engines.postgres.insertion import columns, plainly_stored, scalars, stored, unique_columns
-from elihu.engines.postgres.jobs import Jobs
 from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
 from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.postgres.queues import Queues
@@ -41,7 +41,7 @@ _FRONT: Final = Position(-1, datetime.fromtimestamp(0, UTC), 0)
 _INTENTS: Final = [intent.value for intent in Intent]
 
 
-class PostgresEngine(Jobs, Queues):
+class PostgresEngine(Crons, Queues):
     """``Engine`` on PostgreSQL 14 or later."""
 
     # schema
@@ -152,8 +152,16 @@ class PostgresEngine(Jobs, Queues):
         return {row["queue"]: row["staged"] for row in await self._fetch("stage", self._sql["stage"], limit)}
 
     async def enlist(self, node: str, name: str, info: dict[str, object]) -> None:
-        """Write a new node's row."""
-        await self._fetch("enlist", self._sql["enlist"], node, name, json.dumps(info))
+        """Write a new node's row. Two that enlist at once do so one after the other, so that one is the first."""
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(self._sql["enlist_alone"], self._config.schema)
+            await connection.execute(self._sql["enlist"], node, name, json.dumps(info), self._config.dead_after)
+
+        async def in_transaction(connection: Connection) -> None:
+            await transact(connection, work)
+
+        await self._call("enlist", in_transaction)
 
     async def describe(self, node: str, info: dict[str, object]) -> None:
         """Write what the node says of itself now."""

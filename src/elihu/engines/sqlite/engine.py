@@ -7,6 +7,7 @@ the hot path.
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
@@ -14,6 +15,8 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from elihu.config import Config
 from elihu.engines.base import (
     Ack,
+    CronRow,
+    CronTable,
     Exchange,
     Expired,
     Inserted,
@@ -30,7 +33,7 @@ from elihu.engines.base import (
 )
 from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.signals import Notifier, Signal
-from elihu.engines.sqlite import awaiting, changes, exchange, insert, members, migrations, queues, reads, upkeep
+from elihu.engines.sqlite import awaiting, changes, crons, exchange, insert, members, migrations, queues, reads, upkeep
 from elihu.engines.sqlite.connection import check_library, connect, database_path
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
@@ -177,6 +180,28 @@ class SqliteEngine:
 
     async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:
         return await self._read("ends", awaiting.ends, waits, room)
+
+    async def crons(self, names: Sequence[str] | None = None) -> CronTable:
+        return await self._write("crons", crons.crons, names)
+
+    async def declare_crons(self, declared: Sequence[tuple[str, str]]) -> None:
+        if declared:
+            await self._write("declare_crons", crons.declare, declared)
+
+    async def create_cron(self, name: str, changes: str, paused: bool) -> bool:
+        return await self._write("create_cron", crons.create, name, changes, paused)
+
+    async def change_cron(self, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool) -> bool:
+        return await self._write("change_cron", crons.change, name, rev, changes, paused=paused, anew=anew)
+
+    async def delete_cron(self, name: str, rev: int) -> bool:
+        return await self._write("delete_cron", crons.delete, name, rev)
+
+    async def fire_cron(self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[Inserted] | None:
+        return await self._write("fire_cron", crons.fire, row, ticks, until)
+
+    async def prune_ticks(self, age: float, limit: int) -> int:
+        return await self._write("prune_ticks", crons.prune, age, limit)
 
     async def get(self, job_id: int) -> Job | None:
         return await self._read("get", reads.get, job_id)

@@ -26,11 +26,16 @@ def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
         now = _now(session)
         return _store(session, [row_of(job, now) for job in jobs])
     with session.write():
-        now = _now(session)
-        rows = [row_of(job, now) for job in jobs]
-        if all(job.unique_key is None for job in jobs):
-            return _store(session, rows)
-        return _store_unique(session, rows)
+        return store(session, jobs)
+
+
+def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
+    """The same inside the caller's transaction."""
+    now = _now(session)
+    rows = [row_of(job, now) for job in jobs]
+    if all(job.unique_key is None for job in jobs):
+        return _store(session, rows)
+    return _store_unique(session, rows)
 
 
 def _store(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:

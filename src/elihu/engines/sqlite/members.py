@@ -3,11 +3,13 @@
 from typing import Final
 
 from elihu.engines.base import NodeRow, Peer, Pulse
+from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, node_from
 from elihu.engines.sqlite.thread import Session
 
+_BOOT: Final = statement("boot")
 _ENLIST: Final = statement("enlist")
 _DESCRIBE: Final = statement("describe")
 _BURY: Final = statement("bury")
@@ -16,10 +18,13 @@ _NODES: Final = statement("nodes")
 
 
 def enlist(session: Session, locks: Locks, node: str, name: str, info: dict[str, object]) -> None:
-    """Take the lock, then write the row: whoever sees the row finds the lock held."""
+    """Take the lock, then write the row: whoever sees the row finds the lock held. A node that sees no other alive is a first one."""
     locks.take_node(node)
     try:
-        session.execute(_ENLIST, {"node": node, "name": name, "info": dump(info)})
+        with session.write():
+            if all(locks.is_dead(other) for (other,) in session.rows(_PEERS) if other != node):
+                session.execute(_BOOT, {"now": session.row(CLOCK)[0]})
+            session.execute(_ENLIST, {"node": node, "name": name, "info": dump(info)})
     except BaseException:
         locks.drop_node(node)
         raise

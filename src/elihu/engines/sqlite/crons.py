@@ -1,0 +1,98 @@
+"""Cron entries."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from elihu.engines.base import CronRow, CronTable, Inserted
+from elihu.engines.sqlite.insert import CLOCK, store
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.rows import dump, moment, stored_time
+from elihu.engines.sqlite.thread import Session
+from elihu.failpoints import ACTIVE, reach
+from elihu.job import NewJob
+
+_CRONS: Final = statement("crons")
+_BOOTED: Final = statement("boot_get")
+_DECLARE: Final = statement("cron_declare")
+_CREATE: Final = statement("cron_create")
+_CHANGE: Final = statement("cron_change")
+_DELETE: Final = statement("cron_delete")
+_DELETE_TICKS: Final = statement("cron_delete_ticks")
+_TAKE: Final = statement("cron_take")
+_FIRED: Final = statement("cron_fired")
+_TICK: Final = statement("cron_tick")
+_SETTLE: Final = statement("cron_settle")
+_PRUNE: Final = statement("cron_prune")
+
+
+def crons(session: Session, names: Sequence[str] | None) -> CronTable:
+    """All entries, or those of these names."""
+    booted = session.row(_BOOTED)
+    rows = [_cron(row) for row in session.rows(_CRONS, {"names": None if names is None else dump(list(names))})]
+    return CronTable(moment(_now(session)), moment(booted[0]) if booted else None, rows)
+
+
+def declare(session: Session, declared: Sequence[tuple[str, str]]) -> None:
+    """Write what a node's code declares."""
+    with session.write():
+        now = _now(session)
+        for name, text in declared:
+            session.execute(_DECLARE, {"name": name, "declared": text, "now": now})
+
+
+def create(session: Session, name: str, changes: str, paused: bool) -> bool:
+    """Store an entry made at run time; False where the name is taken."""
+    return bool(session.execute(_CREATE, {"name": name, "changes": changes, "paused": paused, "now": _now(session)}).rowcount)
+
+
+def change(session: Session, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool) -> bool:
+    """Change an entry that is still of that revision; whether it was."""
+    values = {"name": name, "rev": rev, "changes": changes, "paused": paused, "anew": anew, "now": _now(session)}
+    return bool(session.execute(_CHANGE, values).rowcount)
+
+
+def delete(session: Session, name: str, rev: int) -> bool:
+    """Remove an entry that is still of that revision; whether it was."""
+    with session.write():
+        deleted = bool(session.execute(_DELETE, {"name": name, "rev": rev}).rowcount)
+        session.execute(_DELETE_TICKS, {"name": name})
+    return deleted
+
+
+def fire(session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[Inserted] | None:
+    """Store the jobs of ticks and settle the entry, or neither."""
+    with session.write():
+        values = {"name": row.name, "rev": row.rev, "last_tick": stored_time(row.last_tick), "until": stored_time(until)}
+        if session.row(_TAKE, values) is None:
+            return None
+        fired = {at for (at,) in session.rows(_FIRED, values)}
+        fresh = [(at, job) for at, job in ticks if stored_time(at) not in fired]
+        inserted = store(session, [replace(job, run_at=at) for at, job in fresh])
+        if ACTIVE:
+            reach("inside cron")
+        values |= {"now": _now(session), "fired_at": None, "job_id": None}
+        for (at, _), job in zip(fresh, inserted, strict=True):
+            session.execute(_TICK, values | {"at": stored_time(at), "job_id": job.id})
+            values |= {"fired_at": stored_time(at), "job_id": job.id}
+        session.execute(_SETTLE, values)
+    return inserted
+
+
+def prune(session: Session, age: float, limit: int) -> int:
+    """Remove old ticks; how many went."""
+    return session.execute(_PRUNE, {"age": age, "limit": limit, "now": _now(session)}).rowcount
+
+
+def _now(session: Session) -> float:
+    (now,) = session.row(CLOCK)
+    return float(now)
+
+
+def _cron(row: Sequence[Any]) -> CronRow:
+    name, declared, changes, paused, rev, last_tick, fired_at, job_id, created_at, updated_at, live = row
+    fired = None if fired_at is None else moment(fired_at)
+    return CronRow(
+        name, declared, changes, bool(paused), rev, moment(last_tick), fired, job_id, moment(created_at), moment(updated_at), bool(live)
+    )

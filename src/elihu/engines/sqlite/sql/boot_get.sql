@@ -1,0 +1,2 @@
+-- The last start of a first node.
+SELECT at FROM boot

@@ -1,0 +1,21 @@
+"""Cron mathematics: texts, zones, what is due, and entries as they are stored."""
+
+from elihu.schedule.cron import Cron
+from elihu.schedule.due import CATCH_UPS, MOST_MISSED, CatchUp, Due, due_ticks
+from elihu.schedule.entry import CronEntry, CronSource, CronSpec, dump_values, job_of, load_values, plain
+
+__all__ = [
+    "CATCH_UPS",
+    "MOST_MISSED",
+    "CatchUp",
+    "Cron",
+    "CronEntry",
+    "CronSource",
+    "CronSpec",
+    "Due",
+    "due_ticks",
+    "dump_values",
+    "job_of",
+    "load_values",
+    "plain",
+]

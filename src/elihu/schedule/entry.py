@@ -1,0 +1,108 @@
+"""Cron entries: what one asks for, as JSON in its row and as users see it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from elihu.job import NewJob
+from elihu.schedule.cron import Cron
+from elihu.schedule.due import CatchUp
+
+_NOT_STORED: Final = frozenset({"run_at", "delay", "hold", "awaited", "identifier"})
+_JOB: Final = tuple(field for field in fields(NewJob) if field.name not in _NOT_STORED)
+
+
+class CronSource(StrEnum):
+    """Where an entry comes from."""
+
+    CODE = "code"
+    """Declared with ``@app.cron``; it fires while a living node declares it."""
+    RUNTIME = "runtime"
+    """Made by ``app.crons.create``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronSpec:
+    """When an entry fires, and the job that each of its ticks stores."""
+
+    cron: Cron
+    catch_up: CatchUp
+    job: NewJob
+
+    def as_values(self) -> dict[str, Any]:
+        """Flat and plain, so that single values can be changed; what stands in the job as JSON text stays text."""
+        values: dict[str, Any] = {"cron": self.cron.text, "tz": self.cron.tz, "catch_up": self.catch_up}
+        for field in _JOB:
+            value = getattr(self.job, field.name)
+            if field.default is MISSING or value != field.default:
+                values[field.name] = plain(value)
+        return values
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse. Raises ``InvalidCron``."""
+        return cls(cron=Cron(values["cron"], values["tz"]), catch_up=values["catch_up"], job=job_of(values))
+
+
+def plain(value: Any) -> Any:
+    """The value of a job's field as JSON can hold it."""
+    match value:
+        case bytes():
+            return value.hex()
+        case tuple():
+            return list(value)
+    return value
+
+
+def job_of(values: Mapping[str, Any]) -> NewJob:
+    """The job in the values of an entry."""
+    job = {field.name: values[field.name] for field in _JOB if field.name in values}
+    if "tags" in job:
+        job["tags"] = tuple(job["tags"])
+    if job.get("unique_key") is not None:
+        job["unique_key"] = bytes.fromhex(job["unique_key"])
+    return NewJob(**job)
+
+
+def dump_values(values: Mapping[str, Any]) -> str:
+    """JSON that is the same text for the same values."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def load_values(declared: str | None, changes: str) -> dict[str, Any]:
+    """What an entry asks for: the code's declaration, where there is one, with the changes laid over it."""
+    return {**(json.loads(declared) if declared else {}), **json.loads(changes)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronEntry:
+    """An entry as it was when it was read.
+
+    ``fires`` is whether it fires at present: it is not paused, and made at run time or declared by a living node. ``changed`` names
+    what was changed at run time in an entry of the code. ``next_at`` is its next tick, whether it fires or not; ``fired_at`` the newest
+    tick that was fired, and ``job_id`` its job. Every time is in UTC.
+    """
+
+    name: str
+    cron: str
+    tz: str
+    catch_up: CatchUp
+    task: str
+    args: Mapping[str, Any]
+    queue: str
+    priority: int
+    max_attempts: int
+    tags: tuple[str, ...]
+    meta: Mapping[str, Any]
+    source: CronSource
+    paused: bool
+    fires: bool
+    changed: tuple[str, ...]
+    next_at: datetime | None
+    fired_at: datetime | None
+    job_id: int | None
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,37 @@
+"""A cron expression in words."""
+
+import calendar
+from typing import Final
+
+from cron_descriptor import ExpressionDescriptor, Options
+
+from elihu.schedule.grammar import Expression
+
+REBOOT_WORDS: Final = "When a first node starts after none was alive"
+
+
+def describe(expression: Expression) -> str:
+    """An English sentence, without a full stop at its end, by a clock of 24 hours."""
+    fields = [_field(expression, number) for number in range(5)]
+    if fields[2] == "*" or fields[4] == "*" or not expression.both_days:
+        return _sentence(fields)
+    # The library writes "or" between the two day fields, also where both must fit.
+    days = ", ".join(calendar.day_name[(day - 1) % 7] for day in sorted({day % 7 for day in expression.values(4)}))
+    return f"{_sentence([*fields[:4], '*'])}, if that is a {days}"
+
+
+def _field(expression: Expression, number: int) -> str:
+    """The field as the library reads it right: each value once, no step beyond the end, no star in a list."""
+    terms = expression.fields[number]
+    if any(term.text == "*" for term in terms):
+        return "*"
+    texts = {frozenset(value % 7 for value in term.values) if number == 4 else term.values: _text(term.text, term.values) for term in terms}
+    return ",".join(texts.values())
+
+
+def _text(text: str, values: range) -> str:
+    return str(values[0]) if len(values) == 1 else text
+
+
+def _sentence(fields: list[str]) -> str:
+    return str(ExpressionDescriptor(" ".join(fields), Options(use_24hour_time_format=True, locale_code="en_US")).get_description())
