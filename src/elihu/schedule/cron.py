@@ -179,7 +179,7 @@ def _match(expression: Expression, wall: datetime, *, reverse: bool) -> datetime
         found: datetime | None = next(CronSim(expression.text, wall, reverse), None)
     except (OverflowError, ValueError):  # the calendar ends
         return None
-    return found
+    return found if found is not None and 1 < found.year < MAXYEAR else None
 
 
 def _naive(moment: datetime) -> datetime:

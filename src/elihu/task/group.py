@@ -9,7 +9,7 @@ from elihu.task.decorator import DeclaresTasks
 from elihu.task.host import Host
 from elihu.task.options import check_name
 from elihu.task.registry import Registry
-from elihu.task.timetable import DeclaredCron
+from elihu.task.timetable import DeclaredCron, Timetable
 
 
 class Tasks(DeclaresTasks):
@@ -43,6 +43,11 @@ class Tasks(DeclaresTasks):
         for task in tasks:
             task.bind(host)
         self._host, self._registry = host, registry
+
+    @property
+    def timetable(self) -> Timetable:
+        """The cron entries of the group."""
+        return self._own.timetable
 
     def __repr__(self) -> str:
         return f"<Tasks {self.prefix!r}: {', '.join(self._own.names()) or 'none'}>"
