@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from elihu.errors import JobFailed as JobFailed
     from elihu.errors import JobNotFound as JobNotFound
     from elihu.errors import JobSnoozed as JobSnoozed
+    from elihu.errors import NotImportable as NotImportable
+    from elihu.errors import ProcessDied as ProcessDied
+    from elihu.errors import ProcessError as ProcessError
     from elihu.errors import RelayTimeout as RelayTimeout
     from elihu.errors import ResultNotRecorded as ResultNotRecorded
     from elihu.errors import ResultTooLarge as ResultTooLarge
@@ -92,6 +95,9 @@ _HOMES = {
         "JobFailed",
         "JobNotFound",
         "JobSnoozed",
+        "NotImportable",
+        "ProcessDied",
+        "ProcessError",
         "RelayTimeout",
         "ResultNotRecorded",
         "ResultTooLarge",

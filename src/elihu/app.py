@@ -25,6 +25,7 @@ from elihu.loop import refuse_in_loop
 from elihu.queues import Queues
 from elihu.relay import Relay
 from elihu.runtime.announcer import Hub
+from elihu.runtime.children.guard import check_not_importing
 from elihu.runtime.middleware import Middleware
 from elihu.runtime.node import Node, Program
 from elihu.runtime.portal import Portal
@@ -111,6 +112,10 @@ class Elihu(DeclaresTasks):
     def override(self, **flags: Any) -> None:
         """Lay settings over all others, as the command line does. Call it before the app is used."""
         self.config = _lay_over(self._given, flags) if self._given else load_config(flags=flags, keywords=self._keywords)
+
+    def lifespan(self) -> AbstractAsyncContextManager[Any] | None:
+        """A new one of what surrounds the jobs of a node or of a child process, None where the app has none."""
+        return self._lifespan(self) if self._lifespan else None
 
     def _adopt(self, task: Task[..., Any]) -> None:
         self._registry.add(task)
@@ -225,6 +230,7 @@ class Elihu(DeclaresTasks):
             registry=self._registry,
             middlewares=tuple(self._middlewares),
             lifespan=(lambda: lifespan(self)) if lifespan else None,
+            app=self,
             queues=config.queues,
             split=queues is not None,
         )
@@ -293,6 +299,7 @@ class Elihu(DeclaresTasks):
             return connected.portal
 
     def _connected_here(self) -> "_Connected":
+        check_not_importing()
         if self._connected.pid != os.getpid():
             _left_behind.append(self._connected)
             self._connected = _Connected()

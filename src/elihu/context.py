@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from elihu.errors import InvalidOption
@@ -89,11 +90,12 @@ class Context:
     ``LookupError``, progress goes nowhere and log lines go to the ``elihu.job`` logger alone.
     """
 
-    __slots__ = ("_attempt", "_cancelled", "_event", "_job", "_lines", "_log", "noticed", "state")
+    __slots__ = ("_attempt", "_cancelled", "_event", "_job", "_lines", "_log", "noticed", "relay", "state")
 
     def __init__(self, attempt: Attempt | None = None, state: Any = None) -> None:
         self.state = state
         self.noticed = False
+        self.relay: Callable[[], None] | None = None
         self._attempt = attempt
         self._cancelled = False
         self._event: asyncio.Event | None = None
@@ -134,8 +136,10 @@ class Context:
         self.noticed = True
 
     def cancel(self) -> None:
-        """Let ``cancelled`` be true; called by the node, in the loop's thread."""
+        """Let ``cancelled`` be true, and say so through ``relay``; called by the node, in the loop's thread."""
         self._cancelled = True
+        if self.relay:
+            self.relay()
         if self._event:
             self._event.set()
 

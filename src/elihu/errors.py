@@ -21,6 +21,9 @@ ElihuError
 │   ├── InvalidCron (ValueError)      a cron text or time zone: which field, what was expected, what came
 │   ├── CronNotFound (LookupError)    no entry has this name
 │   └── DuplicateCron                 another entry has this name
+├── ProcessError (RuntimeError)       the child process of a task
+│   ├── ProcessDied                   it ended before the task did: by a signal, by itself, by ``max_memory``
+│   └── NotImportable                 a fresh interpreter does not find the task
 ├── JobError                          a job that cannot do what was asked
 │   ├── JobNotFound (LookupError)     no job has this id
 │   ├── InvalidTransition             the job's state does not allow it
@@ -132,6 +135,18 @@ class CronNotFound(CronError, LookupError):
 
 class DuplicateCron(CronError):
     """Another cron entry has this name."""
+
+
+class ProcessError(ElihuError, RuntimeError):
+    """The child process of a task did not do what was asked of it, or does what it must not."""
+
+
+class ProcessDied(ProcessError):
+    """The child process ended before the task that it ran."""
+
+
+class NotImportable(ProcessError):
+    """A fresh interpreter cannot import the task or its app."""
 
 
 class JobError(ElihuError):

@@ -3,7 +3,9 @@
 import ast
 import contextlib
 import sys
-from typing import Any
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 def type_name(kind: type[BaseException]) -> str:
@@ -17,17 +19,36 @@ def rebuilt(name: str, error: str, traceback: str | None) -> Exception | None:
     Only what this process has imported already, and never by running a constructor: what the row says chooses a type, and
     executes nothing. None where there is no such ``Exception`` here, or one that cannot stand without its constructor.
     """
-    kind = _known(name)
-    if kind is None:
+    kind = known(name)
+    if kind is None or not issubclass(kind, Exception):
         return None
-    native: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
     try:
-        found: Exception = native.__new__(kind)
-        found.args = (_argument(kind, said(name, error)),)
+        found = unmade(kind, (_argument(kind, said(name, error)),))
         str(found)
     except Exception:
         return None
     return with_traceback(found, traceback)
+
+
+def unmade(kind: type[E], args: tuple[Any, ...]) -> E:
+    """An exception of this type with these arguments, made without a constructor of the user's. Raises whatever stands in its way."""
+    native: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    error: E = native.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+def known(name: str) -> type[BaseException] | None:
+    """The exception type of this name where this process has imported it; looked up without attribute access, which could import or
+    run something."""
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        try:
+            found = vars(found).get(part)
+        except TypeError:
+            return None
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
 def said(name: str, error: str) -> str:
@@ -49,15 +70,3 @@ def _argument(kind: type[Exception], text: str) -> Any:
         with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             return ast.literal_eval(text)
     return text
-
-
-def _known(name: str) -> type[Exception] | None:
-    """Looked up without attribute access, which could import or run something."""
-    module, _, qualname = name.partition(":")
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        try:
-            found = vars(found).get(part)
-        except TypeError:
-            return None
-    return found if isinstance(found, type) and issubclass(found, Exception) else None

@@ -12,6 +12,8 @@ from elihu.engines.signals import Signal, SignalKind
 from elihu.job import Job, JobState, NewJob
 from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub
+from elihu.runtime.children.origin import Origin
+from elihu.runtime.children.pool import Children
 from elihu.runtime.executor import Executor
 from elihu.runtime.producer import Producer
 from elihu.runtime.progress import Progress
@@ -59,6 +61,7 @@ class Desk:
         self.threads = Threads()
         self.said: dict[str, object] = {}
         self.abandoned = Abandoned(self.scope, self.registry, describe=self._describe, resumed=self._look)
+        self.children = Children(self.config, Origin(self.config, None, needed=False))
         self._happened = asyncio.Event()
         self._producers: list[Producer] = []
 
@@ -76,6 +79,7 @@ class Desk:
             await producer.stop(grace=0, now=now)
         self.threads.close()
         await self.abandoned.stop()
+        await self.children.close()
         await self.scope.announcer.close()
         await self.engine.close()
 
@@ -111,7 +115,7 @@ class Desk:
             queue,
             limit,
             registry=self.registry,
-            executor=Executor(self.threads, (), self.config.max_result),
+            executor=Executor(self.threads, self.children, (), self.config.max_result),
             progress=Progress(self.scope),
             abandoned=self.abandoned,
             poll=lambda: poll,

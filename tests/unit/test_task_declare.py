@@ -304,7 +304,7 @@ class TestOptions:
     def test_an_async_function_never_runs_in_a_thread(self) -> None:
         async def fn() -> None: ...
 
-        with pytest.raises(InvalidOption, match='run_in: expected "loop" for an async def'):
+        with pytest.raises(InvalidOption, match='run_in: expected "loop" or "process" for an async def'):
             make(fn, run_in="thread")
 
     @pytest.mark.parametrize("name", ["template"])
@@ -324,8 +324,16 @@ class TestOptions:
         assert "timeout: expected at most 366 days" in refused(timeout="367d")
         assert make(expires="367d").options.expires == 367 * 86_400
 
-    def test_processes(self) -> None:
-        assert refused(run_in="process") == 'task plain: run_in="process": this version does not support it'
+    def test_either_kind_of_function_may_run_in_a_process(self) -> None:
+        async def fn() -> None: ...
+
+        assert [make(each, run_in="process").run_in for each in (None, fn)] == ["process", "process"]
+
+    def test_a_process_needs_a_module_that_can_be_imported(self) -> None:
+        names: dict[str, Any] = {"__name__": "made_by_hand"}
+        exec("def fn(): ...", names)
+        with pytest.raises(InvalidTask, match="fresh interpreter can import, got one of 'made_by_hand'"):
+            make(names["fn"], run_in="process")
 
     def test_unknown_options_are_named_with_the_nearest(self) -> None:
         assert "got prority (did you mean priority?)" in refused(prority=3)

@@ -1,6 +1,5 @@
 """From how an attempt ended to what is written of it, and the outbox in which that waits for the next exchange."""
 
-import traceback as tracebacks
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Iterable
@@ -14,11 +13,10 @@ from elihu.options import backoff_seconds
 from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Killed, Released, Retry, Snooze, TimedOut
 from elihu.remote import type_name
 from elihu.runtime.execution import Cause, Execution
+from elihu.runtime.failure import ERROR_LIMIT, describe, traceback_of
 from elihu.runtime.service import logger
 from elihu.text import clean
 
-ERROR_LIMIT: Final = 8_192
-TRACEBACK_LIMIT: Final = 32_768
 BATCH_BYTES: Final = 4 * 1_048_576
 BATCH_ROWS: Final = 1_000
 
@@ -76,7 +74,7 @@ def _failed(execution: Execution, error: BaseException, *, retry: bool, delay: f
         JobState.DISCARDED,
         reason=_short(text),
         error=_short(describe(error)),
-        traceback=_traceback(error),
+        traceback=traceback_of(error),
     )
     if execution.cause is Cause.CANCEL:
         return ack._replace(state=JobState.CANCELLED, result=RunResult.CANCELLED, reason="cancelled")
@@ -87,7 +85,7 @@ def _forced(execution: Execution, result: RunResult, cause: Exception, raised: B
     """Killed or timed out: tried again whatever ``retry_on`` and ``discard_on`` say; the traceback shows where it was."""
     job_id, claim = execution.key
     said = None if raised is None or isinstance(raised, CancelledError) else _short(describe(raised))
-    traceback = None if raised is None else _traceback(raised)
+    traceback = None if raised is None else traceback_of(raised)
     ack = Ack(job_id, claim, result, JobState.DISCARDED, reason=str(cause), error=said, traceback=traceback)
     return _tried_again(execution, ack, cause)
 
@@ -112,16 +110,6 @@ def _is_retried(execution: Execution, error: BaseException) -> bool:
     return (options.retry_on is None or isinstance(error, options.retry_on)) and not isinstance(error, options.discard_on)
 
 
-def describe(error: BaseException) -> str:
-    """The error in one text: its type's name and what it says."""
-    try:
-        said = str(error)
-    except Exception:
-        said = "its text cannot be read"
-    name = type(error).__qualname__
-    return f"{name}: {said}" if said else name
-
-
 def report_failure(execution: Execution, ack: Ack) -> None:
     """Log an attempt that failed: a warning while the job is tried again, an error when that was its end."""
     what = f"job {ack.id} ({execution.task.name}) failed in attempt {execution.attempt} of {execution.max_attempts}"
@@ -130,15 +118,6 @@ def report_failure(execution: Execution, ack: Ack) -> None:
         logger.warning("%s and is tried again in %.0f s: %s", what, ack.delay, why)
     else:
         logger.error("%s and is %s: %s", what, ack.state, why)
-
-
-def _traceback(error: BaseException) -> str | None:
-    if error.__traceback__ is None:
-        return None
-    try:
-        return clean("".join(tracebacks.format_exception(error)), TRACEBACK_LIMIT, keep_end=True)
-    except Exception:
-        return None
 
 
 def _short(text: str | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from elihu.context import Context
 from elihu.engines.base import Claim
 from elihu.job import Job, JobState
+from elihu.outcome import Complete
 from elihu.runtime.progress import Progress
 from elihu.task import Task, check_timeout
 
@@ -48,6 +49,7 @@ class Execution:
         "started",
         "task",
         "timer",
+        "unkept",
     )
 
     def __init__(self, claim: Claim, queue: str, node: str, task: Task[..., Any], state: Any, progress: Progress, started: float) -> None:
@@ -64,6 +66,7 @@ class Execution:
         self.context = Context(self, state)
         self.begun = False
         self.cause: Cause | None = None
+        self.unkept: Complete | None = None
         self.handle: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 

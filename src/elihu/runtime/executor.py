@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from elihu.context import Context
 from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Killed, Released, Retry, Snooze, TimedOut
+from elihu.runtime.children.pool import Children
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.middleware import Middleware, compose
 from elihu.runtime.threads import Threads
@@ -19,8 +20,9 @@ _FORCED: Final = {Cause.KILL, Cause.TIMEOUT}
 class Executor:
     """Decodes, runs the task inside the middleware, and turns what came into an ending."""
 
-    def __init__(self, threads: Threads, middlewares: Sequence[Middleware], max_result: int) -> None:
+    def __init__(self, threads: Threads, children: Children, middlewares: Sequence[Middleware], max_result: int) -> None:
         self._threads = threads
+        self._children = children
         self._middlewares = middlewares
         self._max_result = max_result
 
@@ -28,6 +30,8 @@ class Executor:
         if execution.cause is not None:
             return ended(execution)
         try:
+            if execution.task.run_in == "process" and not self._middlewares:
+                return (await self._children.run(execution, wanted=execution.keeps_value)).ending
             value = await self._run(execution)
         except _OUTCOMES as outcome:
             value = outcome
@@ -40,6 +44,8 @@ class Executor:
             return ended(execution)
         if not execution.keeps_value:
             return Complete()
+        if value is None and execution.unkept:
+            return execution.unkept
         try:
             return Complete(execution.task.codec.encode_result(value, self._max_result))
         except ResultNotStored as error:
@@ -47,6 +53,8 @@ class Executor:
 
     async def _run(self, execution: Execution) -> Any:
         task = execution.task
+        if task.run_in == "process":
+            return await compose(self._middlewares, partial(self._call_child, execution))(execution.context)
         args, kwargs = task.codec.decode(execution.claim.args)
         if not self._middlewares:
             return await self._call(execution, args, kwargs, execution.context)
@@ -59,6 +67,21 @@ class Executor:
         if task.run_in == "loop":
             return await task.fn(*args, **kwargs)
         return await self._threads.run(partial(task.fn, *args, **kwargs))
+
+    async def _call_child(self, execution: Execution, ctx: Context) -> Any:
+        """The task's value for the middlewares, in its declared type; one that cannot cross is None, and the job then says why."""
+        ending, raised = await self._children.run(execution, wanted=True)
+        match ending:
+            case Complete(value=str() as value):
+                return execution.task.codec.decode_result(value)
+            case Complete():
+                execution.unkept = ending
+                return None
+            case Failed(error=error):
+                raise error
+            case Snooze() | Cancel() | Discard() | Retry() if raised:
+                raise ending
+        return ending
 
 
 def ended(execution: Execution, raised: BaseException | None = None) -> Ending:

@@ -17,6 +17,8 @@ from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.canceller import Canceller
+from elihu.runtime.children.origin import Origin
+from elihu.runtime.children.pool import Children
 from elihu.runtime.cron import Cron, declare
 from elihu.runtime.executor import Executor
 from elihu.runtime.leader import Leader
@@ -50,6 +52,7 @@ class Program:
     registry: Registry
     middlewares: Sequence[Middleware] = ()
     lifespan: Lifespan | None = None
+    app: object | None = None
     queues: Mapping[str, int] = field(default_factory=dict)
     split: bool = False
 
@@ -78,7 +81,8 @@ class Node:
         self._info: dict[str, object] = {"queues": dict(program.queues), "pid": os.getpid(), "host": socket.gethostname()}
         self._threads = Threads()
         self.abandoned = Abandoned(self.scope, program.registry, describe=self.describe, resumed=self._look)
-        self._executor = Executor(self._threads, program.middlewares, config.max_result)
+        self._children = Children(config, Origin(config, program.app, needed=program.lifespan is not None))
+        self._executor = Executor(self._threads, self._children, program.middlewares, config.max_result)
         self._state: object = None
         self.queues = QueueManager(self.scope, program.queues, split=program.split, make=self._producer, describe=self.describe)
         self.services = [
@@ -127,6 +131,7 @@ class Node:
                 stack.push_async_callback(self._bounded, service.stop)
                 await service.start()
             stack.callback(self._threads.close)
+            stack.push_async_callback(self._children.close)
             self._state = await stack.enter_async_context(self._program.lifespan()) if self._program.lifespan else None
             stack.push_async_callback(self._bounded, self._stop_producers)
             stack.push_async_callback(self._bounded, self.queues.stop)

@@ -15,6 +15,7 @@ from elihu.task.options import (
     check_tags,
     check_timeout,
 )
+from elihu.task.origin import importable_name
 from elihu.task.registry import Registry
 from elihu.task.timetable import DeclaredCron, Timetable, check_catch_up
 from elihu.task.unique import digest
@@ -40,4 +41,5 @@ __all__ = [
     "check_tags",
     "check_timeout",
     "digest",
+    "importable_name",
 ]

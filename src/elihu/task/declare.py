@@ -2,11 +2,9 @@
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from types import FunctionType
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
@@ -39,6 +37,7 @@ from elihu.task.options import (
     check_unique,
     parse_task_options,
 )
+from elihu.task.origin import check_importable, module_of
 from elihu.task.signature import TaskSignature, read_signature
 from elihu.task.unique import digest
 
@@ -46,7 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 V = TypeVar("V")
 
-RunIn = Literal["loop", "thread"]
+RunIn = Literal["loop", "thread", "process"]
 
 DEFAULT_MAX_ARGS: Final = 1_048_576
 
@@ -249,7 +248,7 @@ def declare(fn: Callable[P, R], options: TaskKeywords, *, prefix: str = "") -> T
     name = _name_of(_function(fn), options.get("name"), prefix)
     what = f"task {name}"
     check_known(what, options, TaskKeywords.__optional_keys__)
-    run_in = _check_run_in(what, fn, options.get("run_in"))
+    run_in = _check_run_in(what, cast(FunctionType, fn), options.get("run_in"))
     signature = read_signature(fn, name)
     aliases = tuple(alias for alias in check_names(f"{what}: aliases", options.get("aliases", ())) if alias != name)
     return Task(fn, name, aliases, run_in, signature, parse_task_options(what, options, signature.parameters))
@@ -279,31 +278,21 @@ def _name_of(fn: FunctionType, given: object, prefix: str) -> str:
         raise InvalidTask(
             f"task {qualname}: expected name= for a lambda or a function inside a function, got none: its own name is not stable"
         )
-    return check_name(f"task {qualname}: name", f"{prefix}{_module_of(fn)}.{qualname}")
+    return check_name(f"task {qualname}: name", f"{prefix}{module_of(fn)}.{qualname}")
 
 
-def _module_of(fn: FunctionType) -> str:
-    """The module's name as others import it, also where it is the program itself."""
-    if fn.__module__ != "__main__":
-        return fn.__module__
-    main = sys.modules["__main__"]
-    if spec := getattr(main, "__spec__", None):
-        return str(spec.name)
-    file = getattr(main, "__file__", None)
-    return Path(file).stem if file else "__main__"
-
-
-def _check_run_in(what: str, fn: Callable[..., Any], given: object) -> RunIn:
+def _check_run_in(what: str, fn: FunctionType, given: object) -> RunIn:
     own: RunIn = "loop" if inspect.iscoroutinefunction(fn) else "thread"
     if given is None or given == own:
         return own
     if given == "process":
-        raise InvalidOption(f'{what}: run_in="process": this version does not support it')
+        check_importable(what, fn)
+        return "process"
     if given == "thread":
-        raise InvalidOption(f'{what}: run_in: expected "loop" for an async def, got "thread"')
+        raise InvalidOption(f'{what}: run_in: expected "loop" or "process" for an async def, got "thread"')
     if given == "loop":
-        raise InvalidOption(f'{what}: run_in: expected "thread" for a def, which would stop the whole loop, got "loop"')
-    raise InvalidOption(f'{what}: run_in: expected "loop" or "thread", got {given!r}')
+        raise InvalidOption(f'{what}: run_in: expected "thread" or "process" for a def, which would stop the whole loop, got "loop"')
+    raise InvalidOption(f'{what}: run_in: expected "loop", "thread" or "process", got {given!r}')
 
 
 def _when(what: str, given: UsingKeywords) -> tuple[datetime | None, float | None]:

@@ -48,7 +48,7 @@ class FunctionKeywords(CommonOptions, total=False):
     """What ``task`` takes, and ``cron`` of a function."""
 
     aliases: Iterable[str]
-    run_in: Literal["loop", "thread"] | None
+    run_in: Literal["loop", "thread", "process"] | None
     backoff: Backoff | None
     retry_on: Exceptions | None
     discard_on: Exceptions | None
