@@ -77,8 +77,11 @@ class Crons:
         """
         check_name("name", name)
         options = _given(queue=queue, priority=priority, max_attempts=max_attempts, tags=tags, meta=meta)
-        job = self._new_job(task.name if isinstance(task, Task) else check_name("task", task), args or {}, options)
-        spec = CronSpec(cron=Cron(cron, tz), catch_up=check_catch_up("create", catch_up), job=job)
+        spec = CronSpec(
+            cron=Cron(cron, tz),
+            catch_up=check_catch_up("create", catch_up),
+            job=self._new_job(task.name if isinstance(task, Task) else check_name("task", task), args or {}, options),
+        )
         engine = await self._engine()
         if not await engine.create_cron(name, dump_values(spec.as_values()), check_bool("paused", paused)):
             raise DuplicateCron(f"cron {name!r}: expected a new name, got that of another entry")

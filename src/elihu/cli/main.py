@@ -10,7 +10,7 @@ import click
 
 from elihu.cli.group import Failure, Group
 from elihu.cli.options import shared
-from elihu.errors import ElihuError, InvalidOption
+from elihu.errors import ElihuError, InvalidCron, InvalidOption
 
 COMMANDS: Final = {
     "up": ("elihu.cli.serve", "Bring the tables up to date, then run a node."),
@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "enqueue": ("elihu.cli.enqueue", "Store a job."),
     "jobs": ("elihu.cli.jobs", "Look at stored jobs, and steer them."),
     "queues": ("elihu.cli.queues", "Look at queues, and change how nodes serve them."),
+    "crons": ("elihu.cli.crons", "Look at cron entries, and change them."),
     "nodes": ("elihu.cli.nodes", "Look at the nodes that execute jobs."),
 }
 
@@ -38,7 +39,7 @@ class LazyGroup(Group):
     def suggest(self, ctx: click.Context, name: str) -> str:
         if near := super().suggest(ctx, name):
             return near
-        for group in ("jobs", "queues", "nodes"):
+        for group in ("jobs", "queues", "crons", "nodes"):
             command = self.get_command(ctx, group)
             if isinstance(command, click.Group) and name in command.commands:
                 return f"; did you mean '{group} {name}'?"
@@ -51,7 +52,7 @@ class LazyGroup(Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except InvalidOption as error:
+        except (InvalidCron, InvalidOption) as error:
             raise click.UsageError(str(error)) from error
         except ElihuError as error:
             raise Failure(str(error)) from error
