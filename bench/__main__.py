@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from bench import bulk, drain, insert, latency
+from bench import bulk, drain, hop, insert, latency
 from bench.arena import Arena, engine_of, new_arena
 from bench.loop import run
 from bench.subject import Case, Figures, Options, Subject
 from elihu.testing.postgres import PostgresServer
 
-SUBJECTS = {subject.name: subject for subject in (insert.SUBJECT, bulk.SUBJECT, drain.SUBJECT, latency.SUBJECT)}
+SUBJECTS = {subject.name: subject for subject in (insert.SUBJECT, bulk.SUBJECT, drain.SUBJECT, latency.SUBJECT, hop.THREAD, hop.PROCESS)}
 BOUND = 120.0
 """Seconds that one measurement may take."""
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("subjects", nargs="+", choices=SUBJECTS, metavar="SUBJECT", help=", ".join(SUBJECTS))
     parser.add_argument("--database", metavar="URL", help="measure there instead; its own tables are not touched")
     parser.add_argument("--jobs", type=natural, metavar="N", help="jobs of a measurement")
-    parser.add_argument("--slots", type=natural, metavar="N", help="drain: jobs at a time")
+    parser.add_argument("--slots", type=natural, metavar="N", help="drain, thread, process: jobs at a time")
     parser.add_argument("--callers", type=natural, metavar="N", help="insert: callers at a time")
     parser.add_argument("--rounds", type=natural, metavar="N", default=3, help="rounds of which the median counts (3)")
     given = parser.parse_args(arguments)

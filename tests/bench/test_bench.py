@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--jobs", "12", "--rounds", "1", "--callers", "3", "--slots", "4")
-UNITS = {"insert": {"jobs_per_second"}, "bulk": {"jobs_per_second"}, "drain": {"jobs_per_second"}, "latency": {"p50_ms", "p99_ms"}}
+UNITS = {each: {"jobs_per_second"} for each in ("insert", "bulk", "drain", "thread", "process")} | {"latency": {"p50_ms", "p99_ms"}}
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,8 +13,9 @@ import pytest
 
 from elihu import Cancel, Context, Elihu, Job, JobState, ProcessDied, Run, RunResult
 from elihu.telemetry.events import JobRaised
+from tests.features import process_app
 from tests.features import process_tasks as p
-from tests.support import BUSY_MACHINE, Seen
+from tests.support import BUSY_MACHINE, QUICK, Seen
 
 
 @pytest.fixture
@@ -161,6 +162,20 @@ async def test_middlewares_work_around_the_child(app: Elihu, seen: Seen):
     assert {ends[name][0].state for name in ("raised", "returned")} == {JobState.CANCELLED}
     assert ends["fails"][1].traceback is not None
     assert "raise errors[kind] from first" in ends["fails"][1].traceback
+
+
+async def test_each_child_has_a_lifespan_of_its_own_and_may_enqueue(database_url: str):
+    app = process_app.app
+    app.override(database_url=database_url, **QUICK | BUSY_MACHINE)
+    seen = Seen(app)
+    await app.migrate()
+    job = await process_app.looks.aenqueue()
+    async with app.running({"default": 1}):
+        stored = await seen.stored(job.id, {JobState.COMPLETED})
+        own, follower = stored.result
+        assert own
+        assert (await seen.stored(follower, {JobState.COMPLETED})).task == "app.follows"
+    await app.aclose()
 
 
 async def test_a_node_that_stops_gives_back_what_its_children_do(app: Elihu, seen: Seen, tmp_path: Path):

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from elihu import Elihu, JobState, RunResult
@@ -188,3 +189,17 @@ async def test_a_cancelled_job_cleans_up_undisturbed(app: Elihu, processes: Proc
 
 async def completed(app: Elihu, job_id: int) -> bool:
     return (await app.jobs.get(job_id)).state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_no_child_process_outlives_its_node(app: Elihu, processes: Processes, tmp_path: Path, number: signal.Signals):
+    node = await processes.node(GRACE="0")
+    began = tmp_path / "began"
+    stored = await app.aenqueue(job("deaf_process", args={"path": str(began)}))
+    await processes.until_found(lambda: asyncio.to_thread(began.exists))
+    (child,) = psutil.Process(node.pid).children()
+    node.send(number)
+    await node.end()
+    assert psutil.wait_procs([child], timeout=10) == ([child], [])
+    if number is signal.SIGTERM:
+        assert (await app.jobs.get(stored.id)).state is JobState.AVAILABLE

@@ -1,6 +1,7 @@
 """The app of the node processes: tasks that take their time, and a line of output for each event that a test waits for."""
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 
@@ -46,6 +47,15 @@ async def blocking(seconds: float) -> None:
 async def until_file(path: str) -> None:
     while not await asyncio.to_thread(Path(path).exists):  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.02)
+
+
+@app.task(name="deaf_process", run_in="process")
+def deaf_process(path: str) -> None:
+    """Does not end when it is asked to."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(path).touch()
+    while True:
+        time.sleep(3_600)
 
 
 @app.task(name="stubborn")

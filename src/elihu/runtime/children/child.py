@@ -73,11 +73,17 @@ class Child(asyncio.Protocol):
         """Its answer to this message. Raises ``ProcessDied``; cancelling it leaves the child with its job."""
         self.jobs += 1
         self._listener = listener
-        self._answer = answer = self._loop.create_future()
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._answer = answer
         self._write(call)
         if self.gone.is_set():
             self._fail()
-        return await asyncio.shield(answer)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.cancelled():
+                self._answer = self._loop.create_future()
+            raise
 
     def tell_cancelled(self) -> None:
         """Let ``ctx.cancelled`` be true in the job that it runs."""
