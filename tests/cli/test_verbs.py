@@ -64,6 +64,8 @@ def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
         (["shop.add", "--args", '{"a": "x"}'], "a", 1),
         (["shop.add", "--args", '{"a": 1, "zzz": 1}'], "zzz", 1),
         (["brief", "--priority", "10"], "Error: --priority: expected a whole number from 0 to 9, got 10", 2),
+        (["brief", "--wait", "--timeout", "-1"], "Error: --timeout: expected a duration", 2),
+        (["brief", "--wait", "--timeout", "soon"], "Error: --timeout: expected a duration", 2),
         (["brief", "--delay", "soon"], "Error: --delay: expected a duration", 2),
         (["brief", "--run-at", "2099-01-31T08:00:00"], "Error: --run-at: expected a time with its offset such as", 2),
         (["brief", "--delay", "1", "--run-at", "2099-01-31T08:00:00Z"], "Error: expected --delay or --run-at, got both", 2),

@@ -1,12 +1,19 @@
 """``elihu enqueue``."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from elihu.cli.group import Failure
 from elihu.cli.options import Given, given, shared
 from elihu.cli.values import flags_named, read_arguments, read_delay, read_json, read_time
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from elihu.relay import Relay
+    from elihu.task import Task
 
 
 @click.command()
@@ -24,13 +31,17 @@ from elihu.cli.values import flags_named, read_arguments, read_delay, read_json,
 @click.option("--hold", is_flag=True, default=None, help="Store it suspended; elihu jobs release lets it go.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
 @click.option("--meta", metavar="JSON", help="An object.")
+@click.option("--wait", is_flag=True, help="Wait for the job's end and print its result as JSON.")
+@click.option("--timeout", metavar="DURATION", help="With --wait: how long; 5 seconds without.")
 @shared
 @given
-def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
+def enqueue(options: Given, /, task: str, arguments: str, wait: bool, timeout: str | None, **using: Any) -> None:
     """Store a job.
 
-    Prints the id of the job, which runs TASK: the name of a task of the app.
+    Prints the id of the job, which runs TASK: the name of a task of the app; with --wait its result.
     """
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout: expected it with --wait, got it without")
     values = read_arguments(arguments)
     chosen = {name: value for name, value in using.items() if value is not None and value != ()}
     for name in ("delay", "timeout", "expires"):
@@ -43,10 +54,17 @@ def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
 
     from elihu.cli.opening import Need, open_app, run
     from elihu.cli.output import print_json
+    from elihu.relay import TIMEOUT, check_timeout
 
     app = open_app(options, need=Need.TASKS)
     found = app.task_named(task)
     positions, keywords = found.codec.decode(json.dumps(values)) if isinstance(values, dict) else (values, {})
+    if wait:
+        with flags_named([*using, "timeout"], {"tags": "--tag"}):
+            limit = check_timeout(TIMEOUT if timeout is None else read_delay(timeout))
+            prepared = found.using(**chosen)
+        print_json(run(app, lambda _: _result(found, prepared.asubmit(*positions, **keywords), limit, app.config.max_result)))
+        return
     with flags_named(using, {"tags": "--tag"}):
         job = run(app, lambda _: found.using(**chosen).aenqueue(*positions, **keywords))
     if options.json:
@@ -55,3 +73,17 @@ def enqueue(options: Given, /, task: str, arguments: str, **using: Any) -> None:
     click.echo(job.id)
     if job.conflict:
         click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
+
+
+async def _result(task: "Task[..., Any]", submitted: "Coroutine[Any, Any, Relay[Any]]", timeout: float | None, limit: int) -> Any:
+    """The job's result as plain JSON. An error of the task itself becomes one of Elihu's, which is told in one line."""
+    from elihu.errors import ElihuError
+
+    relay = await submitted
+    try:
+        value = await relay.aresult(timeout)
+    except ElihuError:
+        raise
+    except Exception as error:
+        raise Failure(f"job {relay.ref} failed: {type(error).__name__}: {error}") from error
+    return json.loads(task.codec.encode_result(value, limit))
