@@ -275,6 +275,15 @@ async def test_loads_of_queues_look_at_unfinished_jobs_only(large: str) -> None:
         assert examined(found) <= 2 * (AVAILABLE + 200)
 
 
+async def test_waits_look_at_their_jobs_only(large: str) -> None:
+    async with generic(large) as connection:
+        node = await node_in(connection)
+        ids = [id_ for id_, _ in await fetched(connection, node, 250)] + list(range(1, 250))
+        waits = [ids, [0] * len(ids), [False] * len(ids), 1_000_000]
+        assert examined(await scans(connection, QUERIES["ends"], waits)) <= len(ids)
+        assert examined(await scans(connection, QUERIES["attach"], [ids[:100]])) <= 4 * 100
+
+
 async def test_prune_5000(large: str) -> None:
     async with generic(large) as connection:
         rule = prunable(PruneRule(JobState.COMPLETED, 60.0), 3)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from elihu.engines.base import Ack, PruneRule
-from elihu.engines.sqlite import changes, exchange, insert, migrations, upkeep
+from elihu.engines.ends import Wait
+from elihu.engines.sqlite import awaiting, changes, exchange, insert, migrations, upkeep
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.thread import Session
 from elihu.job import JobFilter, JobState, NewJob, RunResult
@@ -196,6 +197,18 @@ def control_batch(session: Session) -> Callable[[], object]:
     return work
 
 
+def waits_batch(session: Session) -> Callable[[], object]:
+    acks = claimed(session, BATCH)
+    exchange.exchange(session, "here", "default", 0, acks, None, [])
+    waits = [Wait(ack.id, 0, False) for ack in acks]
+
+    def work() -> None:
+        assert len(awaiting.attach(session, [wait.id for wait in waits])) == BATCH
+        assert len(awaiting.ends(session, waits, 1_000)) == BATCH
+
+    return work
+
+
 def cancel_by_id(session: Session) -> Callable[[], object]:
     ids = tuple(inserted.id for inserted in insert.insert(session, [NewJob(task="t") for _ in range(BATCH)]))
     where = JobFilter(ids=ids)
@@ -219,6 +232,7 @@ VERBS = [
     unique_batch,
     progress_batch,
     prune_batch,
+    waits_batch,
     cancel_by_id,
 ]
 

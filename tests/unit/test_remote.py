@@ -1,0 +1,79 @@
+"""Exceptions of another process, raised again."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from elihu.remote import rebuilt, type_name
+
+
+class Shop:
+    class Closed(ValueError):
+        def __init__(self, day: str, hour: int) -> None:
+            raise AssertionError("never run")
+
+
+class Strict(Exception):
+    def __new__(cls, *args: Any) -> "Strict":
+        raise AssertionError("never run")
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        return self.reason  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "args"),
+    [
+        (ValueError, "ValueError: no: good", ("no: good",)),
+        (ValueError, "ValueError", ("",)),
+        (KeyError, "KeyError: 'a'", ("a",)),
+        (KeyError, "KeyError: (1, 2)", ((1, 2),)),
+        (KeyError, "KeyError: not a literal(", ("not a literal(",)),
+        (OSError, "OSError: [Errno 2] gone", ("[Errno 2] gone",)),
+        (Shop.Closed, "Shop.Closed: on Sunday", ("on Sunday",)),
+        (Strict, "Strict: x", ("x",)),
+        (TimeoutError, "backoff of task 't' failed: E\nTimeoutError: x", ("backoff of task 't' failed: E\nTimeoutError: x",)),
+    ],
+)
+def test_the_type_and_what_it_said_come_back(kind: type[Exception], error: str, args: tuple[Any, ...]) -> None:
+    found = rebuilt(type_name(kind), error, "Traceback\n  in t\n")
+    assert type(found) is kind
+    assert found.args == args
+    assert found.__notes__ == ["raised in another process:\nTraceback\n  in t"]
+    assert not hasattr(rebuilt(type_name(kind), error, None), "__notes__")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "builtins:SystemExit",
+        "builtins:BaseException",
+        "builtins:ExceptionGroup",
+        "builtins:int",
+        "builtins:len",
+        "builtins:ValueError.mro",
+        "builtins:",
+        "builtins",
+        "",
+        ":",
+        "this:Zen",
+        "sys:modules",
+        "tests.unit.test_remote:Shop.<locals>.E",
+        "tests.unit.test_remote:Silent",
+        "elihu:JobFailed.x",
+    ],
+)
+def test_nothing_else_does(name: str) -> None:
+    assert rebuilt(name, "x", None) is None
+    assert "this" not in sys.modules
+
+
+def test_a_name_that_a_module_would_import_on_demand_is_not_looked_up() -> None:
+    elihu = sys.modules["elihu"]
+    vars(elihu).pop("WrongLoop", None)
+    assert rebuilt("elihu:WrongLoop", "x", None) is None
+    assert "WrongLoop" not in vars(elihu)
+    assert rebuilt("elihu.errors:WrongLoop", "x", None) is not None
