@@ -2,7 +2,8 @@
 
 Without --database both engines are measured in turn: an SQLite file in the folder for temporary files, and a PostgreSQL server of
 its own with fsync. Each measurement has new tables of its own, so a database that is named keeps what it holds. Elihu and plain SQL
-take turns, round by round, and a figure is the median of its rounds: compare figures of one run only.
+take turns, round by round, and a figure is the median of its rounds: compare figures of one run only. `relay` and `gather` stand
+beside another subject of ours in place of plain SQL.
 """
 
 import argparse
@@ -15,13 +16,18 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from bench import bulk, drain, hop, insert, latency
+from bench import bulk, drain, gather, hop, insert, latency, relay
 from bench.arena import Arena, engine_of, new_arena
 from bench.loop import run
 from bench.subject import Case, Figures, Options, Subject
 from elihu.testing.postgres import PostgresServer
 
-SUBJECTS = {subject.name: subject for subject in (insert.SUBJECT, bulk.SUBJECT, drain.SUBJECT, latency.SUBJECT, hop.THREAD, hop.PROCESS)}
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        insert.SUBJECT, bulk.SUBJECT, drain.SUBJECT, latency.SUBJECT, hop.THREAD, hop.PROCESS, relay.SUBJECT, gather.SUBJECT,
+    )
+}  # fmt: skip
 BOUND = 120.0
 """Seconds that one measurement may take."""
 
@@ -72,13 +78,14 @@ async def measure(subject: Subject, url: str, options: Options, rounds: int, add
             ours.append(await once(subject.ours, url, case))
             limit.append(await once(subject.limit, url, case))
         for unit in ours[0]:
-            medians = {of: statistics.median(figures[unit] for figures in each) for of, each in (("elihu", ours), ("limit", limit))}
+            medians = {of: statistics.median(figures[unit] for figures in each) for of, each in (("elihu", ours), (subject.beside, limit))}
             for of, value in medians.items():
                 figure = {"subject": subject.name, "engine": engine_of(url), **setting, "of": of, "unit": unit, "value": round(value, 3)}
                 print(json.dumps(figure), flush=True)
             numbers = [f"{value:,.{0 if unit == 'jobs_per_second' else 2}f}" for value in medians.values()]
             words = ", ".join(f"{name} {value:,}" if isinstance(value, int) else f"{name} in {value}" for name, value in setting.items())
-            add([subject.name, engine_of(url), words, unit, *numbers, f"{medians['elihu'] / medians['limit']:.2f}"])
+            words += "" if subject.beside == "limit" else f", beside {subject.beside}"
+            add([subject.name, engine_of(url), words, unit, *numbers, f"{medians['elihu'] / medians[subject.beside]:.2f}"])
 
 
 async def once(work: Callable[[Arena, Case], Awaitable[Figures]], url: str, case: Case) -> Figures:

@@ -8,13 +8,16 @@ import contextlib
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.arena import Arena
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject
+from elihu import Task
 
 JOBS = 200
 PAUSE = 0.03
@@ -27,6 +30,14 @@ Send = Callable[[], Awaitable[float]]
 """Enqueues a job and returns the seconds until it started."""
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node at work: its one task, which is given the time when it is sent, and the seconds from then to the next start."""
+
+    note: Task[[float], Coroutine[Any, Any, None]]
+    started: Callable[[], Awaitable[float]]
+
+
 def cases(options: Options) -> list[Case]:
     """A worker in the caller's process, and one in another."""
     return [Case(jobs=options.jobs or JOBS, worker=each) for each in (HERE, ELSEWHERE)]
@@ -34,7 +45,12 @@ def cases(options: Options) -> list[Case]:
 
 async def ours(arena: Arena, case: Case) -> Figures:
     """A node with ten slots."""
-    async with (here if case.worker == HERE else elsewhere)(arena) as send:
+    async with node_of(case)(arena) as node:
+
+        async def send() -> float:
+            await node.note.aenqueue(time.monotonic())
+            return await node.started()
+
         return await sample(send, case.jobs)
 
 
@@ -61,8 +77,13 @@ async def sample(send: Send, jobs: int) -> Figures:
     return {"p50_ms": percentiles[49] * 1_000, "p99_ms": percentiles[98] * 1_000}
 
 
+def node_of(case: Case) -> Callable[[Arena], AbstractAsyncContextManager[Node]]:
+    """Starts the node that the case asks for."""
+    return here if case.worker == HERE else elsewhere
+
+
 @contextlib.asynccontextmanager
-async def here(arena: Arena) -> AsyncIterator[Send]:
+async def here(arena: Arena) -> AsyncIterator[Node]:
     """A node in this process."""
     async with arena.app() as app:
         started: asyncio.Queue[float] = asyncio.Queue()
@@ -71,16 +92,12 @@ async def here(arena: Arena) -> AsyncIterator[Send]:
         async def note(sent: float) -> None:
             started.put_nowait(time.monotonic() - sent)
 
-        async def send() -> float:
-            await note.aenqueue(time.monotonic())
-            return await started.get()
-
         async with app.running():
-            yield send
+            yield Node(note, started.get)
 
 
 @contextlib.asynccontextmanager
-async def elsewhere(arena: Arena) -> AsyncIterator[Send]:
+async def elsewhere(arena: Arena) -> AsyncIterator[Node]:
     """A node in another process, which reports each start in a line; both read the same monotonic clock."""
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.worker", arena.url, arena.schema,
@@ -95,12 +112,11 @@ async def elsewhere(arena: Arena) -> AsyncIterator[Send]:
             @app.task(name="bench.note")
             async def note(sent: float) -> None: ...
 
-            async def send() -> float:
-                await note.aenqueue(time.monotonic())
+            async def started() -> float:
                 return float(await lines.readline())
 
             await lines.readline()
-            yield send
+            yield Node(note, started)
         worker.stdin.close()
         await worker.wait()
     finally:

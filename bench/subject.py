@@ -30,12 +30,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``ours`` and ``limit`` each measure a case on empty tables of their own."""
+    """``ours`` and ``limit`` each measure a case on empty tables of their own; ``beside`` says what the latter is."""
 
     name: str
     cases: Callable[[Options], Sequence[Case]]
     ours: Callable[[Arena, Case], Awaitable[Figures]]
     limit: Callable[[Arena, Case], Awaitable[Figures]]
+    beside: str = "limit"
 
 
 def rate(jobs: int, seconds: float) -> Figures:

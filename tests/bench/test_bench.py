@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--jobs", "12", "--rounds", "1", "--callers", "3", "--slots", "4")
-UNITS = {each: {"jobs_per_second"} for each in ("insert", "bulk", "drain", "thread", "process")} | {"latency": {"p50_ms", "p99_ms"}}
+UNITS = {each: {"jobs_per_second"} for each in ("insert", "bulk", "drain", "thread", "process")}
+UNITS |= {each: {"p50_ms", "p99_ms"} for each in ("latency", "relay")} | {"gather": {"seconds"}}
+BESIDE = {"relay": "latency", "gather": "drain"}
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +26,9 @@ def test_subject(subject: str, database_url: str) -> None:
     figures = [json.loads(line) for line in done.stdout.splitlines()]
     engine = "sqlite" if database_url.startswith("sqlite") else "postgresql"
     assert {(figure["subject"], figure["engine"], figure["jobs"]) for figure in figures} == {(subject, engine, 12)}
-    assert {(figure["of"], figure["unit"]) for figure in figures} == {(of, unit) for of in ("elihu", "limit") for unit in UNITS[subject]}
+    assert {(figure["of"], figure["unit"]) for figure in figures} == {
+        (of, unit) for of in ("elihu", BESIDE.get(subject, "limit")) for unit in UNITS[subject]
+    }
     assert all(figure["value"] > 0 for figure in figures)
     head, *rows = done.stderr.strip().splitlines()
     assert head.split() == ["subject", "engine", "setting", "unit", "elihu", "limit", "ratio"]

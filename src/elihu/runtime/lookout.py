@@ -33,7 +33,7 @@ class Lookout(Service):
         super().__init__(scope)
         self._waits = waits
         self._hubs = (hub, Hub())
-        self._listener = Listener(scope, scope.engine.notifier(), self._hubs[1])
+        self._listener = Listener(scope, scope.engine.notifier(eager=True), self._hubs[1])
         self._listens = False
         self._leaves = [each.join(self._receive) for each in self._hubs]
         self._changed = False

@@ -260,7 +260,7 @@ class PostgresEngine(Crons, Queues):
             for row in rows
         ]
 
-    def notifier(self) -> PostgresNotifier:
+    def notifier(self, *, eager: bool = False) -> PostgresNotifier:
         """A new, unstarted notifier on a connection of its own, to ``listen_url`` where there is one."""
         return PostgresNotifier(self, self._config.listen_url or self._config.database_url, self._config.schema)
 

@@ -38,7 +38,7 @@ from elihu.engines.sqlite.connection import check_library, connect, database_pat
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
 from elihu.engines.sqlite.queries import statement
-from elihu.engines.sqlite.thread import DatabaseThread, Session
+from elihu.engines.sqlite.thread import EAGER_LOOK, LOOK, DatabaseThread, Session
 from elihu.errors import DatabaseUnavailable, SchemaOutdated
 from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
 from elihu.telemetry.bus import Bus
@@ -257,8 +257,8 @@ class SqliteEngine:
     async def queue_loads(self) -> list[QueueLoad]:
         return await self._read("queue_loads", queues.queue_loads)
 
-    def notifier(self) -> Notifier:
-        return SqliteNotifier(lambda: self._open_threads().writer)
+    def notifier(self, *, eager: bool = False) -> Notifier:
+        return SqliteNotifier(lambda: self._open_threads().writer, EAGER_LOOK if eager else LOOK)
 
     def _open_threads(self) -> _Threads:
         if self._threads is None:

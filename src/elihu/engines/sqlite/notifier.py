@@ -3,22 +3,23 @@
 from collections.abc import Callable
 
 from elihu.engines.signals import Signal, SignalKind
-from elihu.engines.sqlite.thread import DatabaseThread
+from elihu.engines.sqlite.thread import LOOK, DatabaseThread
 
 
 class SqliteNotifier:
     """Delivers ``CHANGED`` when another connection has written. It asks in the idle moments of the engine's own connection, so
     that what the engine writes itself is no news."""
 
-    def __init__(self, writer: Callable[[], DatabaseThread]) -> None:
+    def __init__(self, writer: Callable[[], DatabaseThread], every: float = LOOK) -> None:
         self._writer = writer
+        self._every = every
         self._thread: DatabaseThread | None = None
         self._deliver: Callable[[Signal], None] | None = None
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
         self._deliver = deliver
         self._thread = self._writer()
-        await self._thread.watch(self._changed)
+        await self._thread.watch(self._changed, self._every)
 
     async def stop(self) -> None:
         self._deliver = None

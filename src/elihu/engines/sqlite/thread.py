@@ -32,6 +32,8 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 LOOK: Final = 0.05
 """Seconds between two looks at whether another connection wrote: an idle node starts another process's job within a tenth of a second."""
+EAGER_LOOK: Final = 0.01
+"""The same while somebody waits for an end."""
 CHECK: Final = 1.0
 """Seconds between two looks at whether the path still names the file that is open: what is written to one that was removed is lost."""
 FORK_PATIENCE: Final = 2.0
@@ -118,6 +120,7 @@ class DatabaseThread:
         self._watchers: tuple[Callable[[], None], ...] = ()
         self._seen: tuple[sqlite3.Connection, int] | None = None
         self._due = 0.0
+        self._every = LOOK
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
 
@@ -143,13 +146,17 @@ class DatabaseThread:
             if timer is not None:
                 timer.cancel()
 
-    async def watch(self, changed: Callable[[], None]) -> None:
-        """Call ``changed`` in the loop's thread when, at a look every ``LOOK`` seconds, another connection has written."""
+    async def watch(self, changed: Callable[[], None], every: float = LOOK) -> None:
+        """Call ``changed`` in the loop's thread when, at a look every so many seconds, another connection has written.
+
+        All who watch a thread look as often as the one that began.
+        """
 
         def begin(session: Session) -> None:
             if not self._watchers:
                 self._seen = _version(session.connection)
-                self._due = time.monotonic() + LOOK
+                self._every = every
+                self._due = time.monotonic() + every
             self._watchers = (*self._watchers, changed)
 
         await self.call(begin)
@@ -209,7 +216,7 @@ class DatabaseThread:
         while self._watchers:
             wait = self._due - time.monotonic()
             if wait <= 0:
-                self._due = time.monotonic() + LOOK
+                self._due = time.monotonic() + self._every
                 self._look(loop)
                 continue
             try:
