@@ -96,9 +96,9 @@ class Relay(Generic[T]):
         return f"<Relay of job {self.ref}>"
 
 
-def check_timeout(timeout: Duration | None) -> float | None:
-    """``timeout`` in seconds; raises ``InvalidOption`` for what is negative or no duration."""
-    return None if timeout is None else parse_duration(timeout, "timeout")
+def check_timeout(timeout: Duration | None, what: str = "timeout") -> float | None:
+    """``timeout`` in seconds; raises ``InvalidOption``, naming ``what``, for what is negative or no duration."""
+    return None if timeout is None else parse_duration(timeout, what)
 
 
 async def agather(

@@ -33,12 +33,12 @@ app = Elihu(lifespan=lifespan)
 def test_enqueue_and_wait_for_the_result(shop: Shell) -> None:
     node = shop.begin("start")
     node.wait_for("node  ")
-    assert shop("enqueue", "shop.add", "--args", "[1, 5]", "--wait", "--timeout", "20") == "6\n"
-    assert shop("enqueue", "brief", "--wait", "--timeout", "20s") == "null\n"
+    assert shop("enqueue", "shop.add", "--args", "[1, 5]", "--wait", "--within", "20") == "6\n"
+    assert shop("enqueue", "brief", "--wait", "--within", "20s") == "null\n"
     assert "elihu: job 3 failed: ValueError: a [red]bad[/red] thing\n" in shop.refused(
-        "enqueue", "fail", "--wait", "--timeout", "20", status=1
+        "enqueue", "fail", "--wait", "--within", "20", status=1
     )
-    late = shop.refused("enqueue", "brief", "--delay", "1h", "--wait", "--timeout", "0.1", status=1)
+    late = shop.refused("enqueue", "brief", "--delay", "1h", "--wait", "--within", "0.1", status=1)
     assert late == "elihu: expected an end of job 4 within 0.1 s, got none\n"
     node.signal(signal.SIGTERM)
     assert node.end() == 0

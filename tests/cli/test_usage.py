@@ -36,7 +36,7 @@ from tests.cli.shell import BOUND, Shell
         (["enqueue", "t", "--args", "{"], "--args: expected JSON, got '{'"),
         (["enqueue", "t", "--args", "5"], "--args: expected a JSON object or list, got '5'"),
         (["enqueue", "t", "--args", "[" * 100_000], "--args: expected JSON, got"),
-        (["enqueue", "t", "--timeout", "5"], "--timeout: expected it with --wait, got it without"),
+        (["enqueue", "t", "--within", "5"], "--within: expected it with --wait, got it without"),
         (["enqueue", "t", "--meta", "x"], "--meta: expected JSON, got 'x'"),
         (["enqueue", "t", "--run-at", "soon"], "--run-at: expected a time with its offset such as 2030-01-31T08:00:00Z, got 'soon'"),
         (["enqueue", "t"], "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, got none"),

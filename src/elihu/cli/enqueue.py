@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
 @click.option("--meta", metavar="JSON", help="An object.")
 @click.option("--wait", is_flag=True, help="Wait for the job's end and print its result as JSON.")
-@click.option("--timeout", metavar="DURATION", help="With --wait: how long; 5 seconds without.")
+@click.option("--within", metavar="DURATION", help="With --wait: how long; 5 seconds without.")
 @shared
 @given
-def enqueue(options: Given, /, task: str, arguments: str, wait: bool, timeout: str | None, **using: Any) -> None:
+def enqueue(options: Given, /, task: str, arguments: str, wait: bool, within: str | None, **using: Any) -> None:
     """Store a job.
 
     Prints the id of the job, which runs TASK: the name of a task of the app; with --wait its result.
     """
-    if timeout is not None and not wait:
-        raise click.UsageError("--timeout: expected it with --wait, got it without")
+    if within is not None and not wait:
+        raise click.UsageError("--within: expected it with --wait, got it without")
     values = read_arguments(arguments)
     chosen = {name: value for name, value in using.items() if value is not None and value != ()}
     for name in ("delay", "timeout", "expires"):
@@ -60,8 +60,8 @@ def enqueue(options: Given, /, task: str, arguments: str, wait: bool, timeout: s
     found = app.task_named(task)
     positions, keywords = found.codec.decode(json.dumps(values)) if isinstance(values, dict) else (values, {})
     if wait:
-        with flags_named([*using, "timeout"], {"tags": "--tag"}):
-            limit = check_timeout(TIMEOUT if timeout is None else read_delay(timeout))
+        with flags_named([*using, "within"], {"tags": "--tag"}):
+            limit = check_timeout(TIMEOUT if within is None else read_delay(within), "within")
             prepared = found.using(**chosen)
         print_json(run(app, lambda _: _result(found, prepared.asubmit(*positions, **keywords), limit, app.config.max_result)))
         return
