@@ -199,7 +199,9 @@ def test_upcoming_is_after_now_by_default() -> None:
         ("0 9 * * mon-fri", "At 09:00, Monday through Friday"),
         ("0 0 * * 0,7", "At 00:00, only on Sunday"),
         ("0 0 13 * 5", "At 00:00, on day 13 of the month, or on Friday"),
-        ("0 0 */2 * 1,7", "At 00:00, every 2 days, if that is a Sunday, Monday"),
+        ("0 0 */2 * 1,7", "At 00:00, every 2 days, if that is a Sunday or Monday"),
+        ("0 0 * * 1,2,3,5,7", "At 00:00, only on Sunday through Wednesday and Friday"),
+        ("*/1 1,2 * * *", "Every minute, at 01:00 and 02:00"),
         ("@weekly", "At 00:00, only on Sunday"),
     ],
 )

@@ -135,6 +135,7 @@ def test_from_any_moment(text: str, zone: str, number: int, seconds: int) -> Non
     later = [moment for moment in expected if moment > here]
     earlier = [moment for moment in expected if moment < here]
     cron = Cron(text, zone)
+    assert cron.describe()
     if later:
         found = cron.next(here)
         assert found is not None

@@ -19,7 +19,8 @@ from elihu.telemetry.events import CronFailed, CronFired, CronSkipped
 
 FOLLOW: Final = 1.0
 """Seconds after which a node that does not lead looks whether it does."""
-BRIEFLY: Final = 0.001
+BRIEFLY: Final = 0.02
+"""Seconds between two looks at least, should the two clocks not agree on when an entry is due."""
 
 
 async def declare(engine: Engine, timetable: Timetable) -> None:

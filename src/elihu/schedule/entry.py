@@ -7,11 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from elihu.errors import InvalidCron
 from elihu.job import NewJob
 from elihu.schedule.cron import Cron
 from elihu.schedule.due import CatchUp
 
 _NOT_STORED: Final = frozenset({"run_at", "delay", "hold", "awaited", "identifier"})
+_NEEDED: Final = ("cron", "tz", "catch_up", "task")
 _JOB: Final = tuple(field for field in fields(NewJob) if field.name not in _NOT_STORED)
 
 
@@ -73,8 +75,15 @@ def dump_values(values: Mapping[str, Any]) -> str:
 
 
 def load_values(declared: str | None, changes: str) -> dict[str, Any]:
-    """What an entry asks for: the code's declaration, where there is one, with the changes laid over it."""
-    return {**(json.loads(declared) if declared else {}), **json.loads(changes)}
+    """What an entry asks for: the code's declaration, where there is one, with the changes laid over it. Raises ``InvalidCron``."""
+    layers = [json.loads(text) for text in (declared, changes) if text is not None]
+    if not all(isinstance(layer, dict) for layer in layers):
+        raise InvalidCron(f"cron entry: expected an object of values, got {changes:.80}")
+    values: dict[str, Any] = {key: value for layer in layers for key, value in layer.items()}
+    for key in _NEEDED:
+        if not isinstance(values.get(key), str):
+            raise InvalidCron(f"cron entry: {key}: expected a text, got {values.get(key)!r:.80}", field=key)
+    return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,6 +129,7 @@ def _term(text: str, field: Field, term: str) -> Term:
 
 
 def _in_numbers(field: Field, wanted: str, step: str, values: range) -> str:
+    step = step if values.step > 1 else ""
     if wanted == "*":
         return f"*/{step}" if step else "*"
     if len(values) == 1:
