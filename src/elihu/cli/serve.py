@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
+from elihu.cli.loops import own_loop
 from elihu.cli.options import Given, given, shared_but_json
 from elihu.cli.stops import Stops
 
@@ -91,9 +92,9 @@ def _serve(options: Given, *, queues: str | None, processes: int | None, supervi
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run a loop until the work is done; what it returns."""
     _log_to_stderr()
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with own_loop(loop_factory()) as loop:
         try:
-            return _run_to_its_end(runner.get_loop(), work)
+            return _run_to_its_end(loop, work)
         except asyncio.CancelledError:
             raise click.Abort from None
 
