@@ -23,9 +23,10 @@ class Findings:
     ``lost``: acknowledged, and neither ended nor, where it was discarded, for a cause that was injected; or ended without its effect.
     ``phantom``: stored, run or effected without an intent, or more than once for one. ``illegal``: a change of state that no way leads
     to, or a claim that does not count up. ``double``: a claim that ended twice, never, or before its attempt did. ``overlap``: two
-    attempts of a job at once, the older one on a node that lived. ``unexplained``: effects of a job beyond the first that no injury
-    explains. ``buried``: nodes taken for dead that lived. ``late``: what took longer to work again than it may.
-    ``wrong``: waits that came to nothing, to two ends or to a wrong one. ``problems``: what the processes themselves reported.
+    attempts of a job at once, the older one on a node that lived and not given back by a stop. ``unexplained``: effects of a job
+    beyond the first that no injury and no stop explains. ``buried``: nodes taken for dead that lived. ``late``: what took longer to
+    work again than it may. ``wrong``: waits that came to nothing, to two ends or to a wrong one. ``problems``: what the processes
+    themselves reported.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -167,7 +168,7 @@ def _illegal(job_id: int, changes: list[Change]) -> list[str]:
 def _ends(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
     problems = []
     written = {(run.job_id, run.claim) for run in evidence.runs}
-    taken_away = {(run.job_id, run.claim) for run in evidence.runs if run.result in {"orphaned", "released"}}
+    taken_away = {(run.job_id, run.claim) for run in evidence.runs if run.result in {"orphaned", "released", "stopped"}}
     completed = {(job.id, job.claim) for job in evidence.jobs if job.state == JobState.COMPLETED}
     finished = {(attempt.job_id, attempt.claim): attempt.end for attempt in evidence.attempts}
     claimed: set[tuple[int, int]] = set()
@@ -193,11 +194,12 @@ def _overlaps(evidence: Evidence) -> list[str]:
     by_job: defaultdict[int, list[Attempt]] = defaultdict(list)
     for attempt in evidence.attempts:
         by_job[attempt.job_id].append(attempt)
+    stopped = _stopped(evidence)
     overlaps = []
     for job_id, attempts in by_job.items():
         attempts.sort(key=lambda attempt: attempt.claim)
         for older, newer in combinations(attempts, 2):
-            if newer.begin >= _end(older, evidence.injuries) - CLOCKS:
+            if newer.begin >= _end(older, evidence.injuries) - CLOCKS or (job_id, older.claim) in stopped:
                 continue
             if not _injured(evidence.injuries, older.pid, before=newer.begin, harms={Harm.FREEZE, Harm.CUT, Harm.STOP}):
                 overlaps.append(f"job {job_id}: attempt {newer.claim} began while {older.claim} was running on a node that lived")
@@ -216,7 +218,7 @@ def _end(attempt: Attempt, injuries: list[Injury]) -> float:
 
 
 def _duplicates(evidence: Evidence, effects: dict[int, list[int]], changes: dict[int, list[Change]]) -> tuple[int, list[str]]:
-    pids = _pids(evidence)
+    pids, stopped = _pids(evidence), _stopped(evidence)
     explained = 0
     unexplained = []
     for job_id, claims in effects.items():
@@ -225,7 +227,7 @@ def _duplicates(evidence: Evidence, effects: dict[int, list[int]], changes: dict
             if claim == last:
                 continue
             left = min((change.at for change in changes.get(job_id, ()) if change.old_claim == claim), default=inf)
-            if _injured(evidence.injuries, pids.get((job_id, claim)), before=left + NOTICED):
+            if (job_id, claim) in stopped or _injured(evidence.injuries, pids.get((job_id, claim)), before=left + NOTICED):
                 explained += 1
             else:
                 unexplained.append(f"job {job_id} had its effect in attempt {claim} and again, and nothing was done to that node")
@@ -245,6 +247,11 @@ def _lived(evidence: Evidence, burial: Burial) -> bool:
         return not _injured(evidence.injuries, evidence.nodes[burial.dead], before=before)
     named = set(evidence.nodes.values())
     return not any(each.harm in {Harm.KILL, Harm.DIED} and each.pid not in named and each.at <= before for each in evidence.injuries)
+
+
+def _stopped(evidence: Evidence) -> set[tuple[int, int]]:
+    """Attempts that go on by design while the next one runs."""
+    return {(run.job_id, run.claim) for run in evidence.runs if run.result == "stopped"}
 
 
 def _pids(evidence: Evidence) -> dict[tuple[int, int], int]:

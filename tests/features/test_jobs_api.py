@@ -211,7 +211,7 @@ async def test_wrong_ids_and_filters(app: Elihu, t: Task[..., Any]):
 
 
 def bulk_verbs(app: Elihu) -> list[Callable[..., Awaitable[int]]]:
-    return [app.jobs.cancel, app.jobs.retry, app.jobs.delete, app.jobs.hold, app.jobs.release]
+    return [app.jobs.cancel, app.jobs.kill, app.jobs.retry, app.jobs.delete, app.jobs.hold, app.jobs.release]
 
 
 async def test_text_that_no_database_holds_matches_nothing_or_is_refused(app: Elihu, t: Task[..., Any]):

@@ -217,3 +217,14 @@ def test_the_first_run_after_a_kill_is_timed():
     assert job_id == 1
     assert seconds == pytest.approx(9.1)
     assert first_runs_after(twice(), {Harm.KILL}) == []
+
+
+def test_an_attempt_that_was_given_back_by_a_stop_may_go_on_beside_the_next():
+    evidence = twice()
+    evidence.runs = [StoredRun(1, 1, "stopped", A)]
+    evidence.attempts[0] = evidence.attempts[0]._replace(end=22.0)
+    findings = check(evidence)
+    assert not findings.broken()
+    assert findings.explained == 1
+    evidence.runs = [StoredRun(1, 1, "failed", A)]
+    assert kinds(evidence) == {"overlap", "unexplained"}
