@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from elihu import Cancel, Context, Elihu, Job, JobState, ProcessDied, Run, RunResult
-from elihu.telemetry.events import JobRaised
+from elihu.telemetry.events import AcknowledgementRefused, AttemptAbandoned, JobRaised
 from tests.features import process_app
 from tests.features import process_tasks as p
 from tests.support import BUSY_MACHINE, QUICK, Seen
@@ -138,6 +138,29 @@ async def test_cancelling_reaches_functions_of_both_kinds(app: Elihu, seen: Seen
     for job in jobs:
         assert (await app.jobs.get(job.id)).state is JobState.CANCELLED
         assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.CANCELLED]
+
+
+async def test_kill_timeout_and_stop_reach_the_child(app: Elihu, seen: Seen, tmp_path: Path):
+    folder = str(tmp_path)
+    app.override(kill_grace=0.5)
+    killed = await p.sync_until_told.using(max_attempts=1).aenqueue(folder)
+    late = await p.deaf.using(timeout=2, max_attempts=1).aenqueue(folder)
+    stopped = await p.waits_to_be_told.aenqueue(folder, "wait")
+    async with app.running():
+        await until(lambda: len(names(tmp_path, " began")) == 3)
+        assert await app.jobs.kill(killed.id) == 1
+        await app.jobs.stop(stopped.id)
+        await seen.count(AcknowledgementRefused, 1)
+        await app.jobs.cancel(stopped.id)
+        for job in (killed, late):
+            await seen.stored(job.id, {JobState.DISCARDED})
+    runs = {job.id: (await app.jobs.runs(job.id))[0] for job in (killed, late, stopped)}
+    assert [run.result for run in runs.values()] == [RunResult.KILLED, RunResult.TIMEOUT, RunResult.STOPPED]
+    assert "sync_until_told" in (runs[killed.id].traceback or "")
+    assert [(await app.jobs.get(job.id)).reason for job in (killed, late)] == ["killed", "timeout: ran longer than 2 s"]
+    assert not seen.of(AttemptAbandoned)
+    assert [event.job_id for event in seen.of(AcknowledgementRefused)] == [stopped.id]
+    assert children() == []
 
 
 async def test_middlewares_work_around_the_child(app: Elihu, seen: Seen):

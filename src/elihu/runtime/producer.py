@@ -143,7 +143,7 @@ class Producer:
         if execution is None:
             return False
         if execution.end(cause):
-            reap = 0.0 if execution.task.run_in in {"loop", "thread"} else REAP
+            reap = REAP if execution.task.run_in == "process" else 0.0
             execution.after(self._scope.config.kill_grace + reap, partial(self._abandon, execution))
         return True
 
