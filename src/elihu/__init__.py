@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from elihu.errors import DuplicateCron as DuplicateCron
     from elihu.errors import DuplicateTask as DuplicateTask
     from elihu.errors import ElihuError as ElihuError
+    from elihu.errors import IdentifierTaken as IdentifierTaken
     from elihu.errors import InvalidArguments as InvalidArguments
+    from elihu.errors import InvalidContext as InvalidContext
     from elihu.errors import InvalidCron as InvalidCron
     from elihu.errors import InvalidOption as InvalidOption
+    from elihu.errors import InvalidSchema as InvalidSchema
     from elihu.errors import InvalidTask as InvalidTask
     from elihu.errors import InvalidTransition as InvalidTransition
     from elihu.errors import JobCancelled as JobCancelled
@@ -41,10 +44,14 @@ if TYPE_CHECKING:
     from elihu.errors import SchemaTooNew as SchemaTooNew
     from elihu.errors import TaskError as TaskError
     from elihu.errors import TaskNotBound as TaskNotBound
+    from elihu.errors import TemplateError as TemplateError
+    from elihu.errors import TemplateExists as TemplateExists
+    from elihu.errors import TemplateInactive as TemplateInactive
     from elihu.errors import UniqueConflict as UniqueConflict
     from elihu.errors import UnknownNode as UnknownNode
     from elihu.errors import UnknownQueue as UnknownQueue
     from elihu.errors import UnknownTask as UnknownTask
+    from elihu.errors import UnknownTemplate as UnknownTemplate
     from elihu.errors import WrongLoop as WrongLoop
     from elihu.job import Job as Job
     from elihu.job import JobPage as JobPage
@@ -66,6 +73,9 @@ if TYPE_CHECKING:
     from elihu.schedule import CronEntry as CronEntry
     from elihu.task import Task as Task
     from elihu.task import Tasks as Tasks
+    from elihu.template import Template as Template
+    from elihu.template import TemplatePage as TemplatePage
+    from elihu.templates import Synced as Synced
 
 _HOMES = {
     "app": ("Elihu",),
@@ -84,9 +94,12 @@ _HOMES = {
         "DuplicateCron",
         "DuplicateTask",
         "ElihuError",
+        "IdentifierTaken",
         "InvalidArguments",
+        "InvalidContext",
         "InvalidCron",
         "InvalidOption",
+        "InvalidSchema",
         "InvalidTask",
         "InvalidTransition",
         "JobCancelled",
@@ -106,10 +119,14 @@ _HOMES = {
         "SchemaTooNew",
         "TaskError",
         "TaskNotBound",
+        "TemplateError",
+        "TemplateExists",
+        "TemplateInactive",
         "UniqueConflict",
         "UnknownNode",
         "UnknownQueue",
         "UnknownTask",
+        "UnknownTemplate",
         "WrongLoop",
     ),
     "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunResult"),
@@ -119,6 +136,8 @@ _HOMES = {
     "relay": ("Relay", "agather", "gather"),
     "schedule": ("Cron", "CronEntry"),
     "task": ("Task", "Tasks"),
+    "template": ("Template", "TemplatePage"),
+    "templates": ("Synced",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

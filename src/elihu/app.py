@@ -32,6 +32,7 @@ from elihu.runtime.portal import Portal
 from elihu.task import DeclaredCron, DeclaresTasks, Registry, Task, Tasks
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
+from elihu.templates import Templates
 from elihu.waiting import Waiting
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class Elihu(DeclaresTasks):
         self._within = Within(lambda: self.config)
         self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
         self.crons = Crons(self._client, self._registry, lambda: self.max_args)
+        self.templates = Templates(self._client, self._registry, lambda: self.max_args)
         self.nodes = Nodes(self._client)
         self.queues = Queues(self._client, self._queue_names)
         self._waiting = Waiting(self._client, self._registry, self.run)

@@ -28,6 +28,7 @@ ElihuError
 │   ├── JobNotFound (LookupError)     no job has this id
 │   ├── InvalidTransition             the job's state does not allow it
 │   ├── UniqueConflict                another job holds the unique key
+│   ├── IdentifierTaken               another job has the identifier
 │   ├── JobFailed                     waiting: an attempt failed, and not by an exception that is known here
 │   ├── JobDiscarded                  waiting: the task discarded the job, or its nodes died
 │   ├── JobCancelled                  waiting: the job was cancelled, or expired
@@ -37,8 +38,16 @@ ElihuError
 │       └── ResultTooLarge            it is larger than ``max_result``
 ├── UnknownQueue (LookupError)        no node serves a queue of that name, and nothing is stored of one
 ├── UnknownNode (LookupError)         no node has this id
+├── TemplateError                     a job kind in the database
+│   ├── UnknownTemplate (LookupError) no template has this code
+│   ├── TemplateExists                the code is taken
+│   ├── TemplateInactive              it takes no new jobs
+│   ├── InvalidSchema (ValueError)    no JSON Schema (2020-12), or one that is not taken
+│   └── InvalidContext (ValueError)   a context that does not fit the schema; names each place
 └── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
 """
+
+from collections.abc import Sequence
 
 
 class ElihuError(Exception):
@@ -154,11 +163,13 @@ class JobError(ElihuError):
 
 
 class JobNotFound(JobError, LookupError):
-    """No job has this id."""
+    """No job has this id, or this identifier: the other one is None."""
 
-    def __init__(self, job_id: int) -> None:
-        super().__init__(f"expected the id of a stored job, got {job_id}")
+    def __init__(self, job_id: int | None = None, *, identifier: str | None = None) -> None:
+        got = f"id of a stored job, got {job_id}" if identifier is None else f"identifier of a stored job, got {identifier!r}"
+        super().__init__(f"expected the {got}")
         self.job_id = job_id
+        self.identifier = identifier
 
 
 class InvalidTransition(JobError):
@@ -172,6 +183,16 @@ class UniqueConflict(JobError):
         super().__init__(message)
         self.job_id = job_id
         self.twin = twin
+
+
+class IdentifierTaken(JobError):
+    """Another job has the identifier; ``holder`` is its id and ``state`` its state."""
+
+    def __init__(self, identifier: str, *, holder: int, state: str) -> None:
+        super().__init__(f"identifier: expected one that no stored job has, got {identifier!r}, which job {holder} has ({state})")
+        self.identifier = identifier
+        self.holder = holder
+        self.state = state
 
 
 class JobFailed(JobError):
@@ -240,6 +261,47 @@ class UnknownQueue(ElihuError, LookupError):
 
 class UnknownNode(ElihuError, LookupError):
     """No node has this id, or several have an id that begins so."""
+
+
+class TemplateError(ElihuError):
+    """A job kind in the database, or what it is asked for, is at fault."""
+
+
+class UnknownTemplate(TemplateError, LookupError):
+    """No template has this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"expected the code of a template in the database, got {code!r}")
+        self.code = code
+
+
+class TemplateExists(TemplateError):
+    """A template has this code already."""
+
+
+class TemplateInactive(TemplateError):
+    """The template takes no new jobs."""
+
+
+class InvalidSchema(TemplateError, ValueError):
+    """The schema is no JSON Schema of the draft 2020-12, or holds what is not taken; ``place`` is a JSON Pointer into it."""
+
+    def __init__(self, message: str, *, place: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class InvalidContext(TemplateError, ValueError):
+    """The context does not fit the schema of the template ``code``.
+
+    ``problems`` are what was expected and what came, each with its place, a JSON Pointer into the context.
+    """
+
+    def __init__(self, code: str, problems: Sequence[tuple[str, str]]) -> None:
+        told = "; ".join(f"{place}: {problem}" if place else problem for place, problem in problems)
+        super().__init__(f"template {code!r}: expected a context that fits its schema, got one that does not: {told}")
+        self.code = code
+        self.problems = tuple(problems)
 
 
 class WrongLoop(ElihuError, RuntimeError):

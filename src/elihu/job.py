@@ -74,7 +74,8 @@ class Job:
     """One stored request to run a task once, as it was when it was read.
 
     ``args`` are the keywords of the task as plain JSON values, ``priority`` runs from 0 (first) to 9 (last), every
-    time is in UTC, and ``conflict`` is true when an enqueue met this job in place of making a new one.
+    time is in UTC, and ``conflict`` is true when an enqueue met this job in place of making a new one. ``template`` is the code of the
+    job kind it was made from, ``identifier`` its caller's own name for it, ``expires_at`` when it ends unless it has started.
     """
 
     id: int
@@ -96,6 +97,9 @@ class Job:
     result: Any = None
     progress: Mapping[str, Any] | None = None
     node: str | None = None
+    template: str | None = None
+    identifier: str | None = None
+    expires_at: datetime | None = None
     conflict: bool = False
 
 
@@ -129,7 +133,7 @@ class NewJob:
     (seconds); ``unique_scope`` is 0 for incomplete jobs, 1 for these and completed ones, 2 for all. ``expires`` (seconds
     after the time it is due) ends a job that has not started by then; ``awaited`` keeps its result and announces its end.
     ``template`` is the code of the job kind it was made from, ``identifier`` the caller's own name for it, unique among
-    stored jobs.
+    stored jobs. Without ``notify`` its queue is not announced: nodes find it when they next look.
     """
 
     task: str
@@ -150,6 +154,7 @@ class NewJob:
     awaited: bool = False
     template: str | None = None
     identifier: str | None = None
+    notify: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +166,7 @@ class JobFilter:
     queue: tuple[str, ...] | None = None
     task: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
+    template: tuple[str, ...] | None = None
     node: tuple[str, ...] | None = None
 
 

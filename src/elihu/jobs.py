@@ -8,8 +8,9 @@ from typing import Any, Final
 from elihu.client import Client
 from elihu.engines.base import Engine, Touched
 from elihu.engines.signals import Signal, SignalKind
-from elihu.errors import InvalidArguments, InvalidOption, JobNotFound, UnknownTask
+from elihu.errors import InvalidArguments, InvalidContext, InvalidOption, JobNotFound, UnknownTask, UnknownTemplate
 from elihu.job import Job, JobChanges, JobFilter, JobPage, JobState, Run
+from elihu.json_schema import compiled
 from elihu.options import check_range
 from elihu.task import Registry, check_meta, check_name, check_run_at, check_tags
 from elihu.text import is_storable
@@ -22,7 +23,7 @@ LONGEST_PAGE: Final = 1_000
 class Jobs:
     """Verbs on stored jobs.
 
-    Those that take many take ids, filters (``ids state queue task tags node``: one value or several), or both, and return
+    Those that take many take ids, filters (``ids state queue task tags template node``: one value or several), or both, and return
     how many jobs changed; without any they raise ``InvalidOption``, and ``ids=[]`` matches nothing. Bulk verbs work in
     transactions of 1,000 jobs.
     """
@@ -32,8 +33,10 @@ class Jobs:
         self._registry = registry
         self._max_args = max_args
 
-    async def get(self, job_id: int) -> Job:
-        """The job; raises ``JobNotFound``."""
+    async def get(self, job_id: int | None = None, *, identifier: str | None = None) -> Job:
+        """The job that has this id, or this identifier; raises ``JobNotFound``."""
+        if identifier is not None:
+            return await self._identified("get", job_id, identifier)
         job = await (await self._engine()).get(_check_id(job_id))
         if job is None:
             raise JobNotFound(job_id)
@@ -98,8 +101,13 @@ class Jobs:
         """Let suspended jobs go: available, or scheduled where their time has not come."""
         return await self._touch("release", ids, filters)
 
-    async def position(self, job_id: int) -> int | None:
-        """The job's place in its queue, 1 for the next to run; None unless it is available. Raises ``JobNotFound``."""
+    async def position(self, job_id: int | None = None, *, identifier: str | None = None) -> int | None:
+        """The place in its queue of the job that has this id, or this identifier: 1 for the next to run, None unless it is available.
+
+        Raises ``JobNotFound``.
+        """
+        if identifier is not None:
+            job_id = (await self._identified("position", job_id, identifier)).id
         return await (await self._engine()).position(_check_id(job_id))
 
     async def update(
@@ -116,9 +124,9 @@ class Jobs:
     ) -> Job:
         """Change an unfinished job that is not executing; ``args`` replaces the keywords as a whole.
 
-        ``args`` are checked against the task's signature where the task is registered here; the job keeps the unique key it was
-        stored with. Raises ``JobNotFound``,
-        ``InvalidTransition``, ``InvalidArguments`` and ``InvalidOption``.
+        ``args`` are checked against the task's signature where the task is registered here, and against the schema of the job's
+        template; the job keeps the unique key it was stored with. Raises ``JobNotFound``, ``InvalidTransition``,
+        ``InvalidArguments``, ``InvalidContext``, ``UnknownTemplate`` and ``InvalidOption``.
         """
         changes = JobChanges(
             args=None if args is None else await self._encode(job_id, args),
@@ -138,11 +146,30 @@ class Jobs:
             text = check_meta("args", args, self._max_args())[1] or "{}"
         except InvalidOption as error:
             raise InvalidArguments(str(error), field="args") from error
+        job = await self.get(job_id)
+        if job.template is not None:
+            await self._check_context(job.template, args, len(text))
         try:
-            codec = self._registry.get((await self.get(job_id)).task).codec
+            codec = self._registry.get(job.task).codec
         except UnknownTask:
             return text
-        return codec.encode(*codec.decode(text), self._max_args())
+        values = codec.decode(text)
+        return text if job.template is not None else codec.encode(*values, self._max_args())
+
+    async def _check_context(self, code: str, context: Mapping[str, Any], size: int) -> None:
+        schema = (await (await self._engine()).schemas([code])).get(code)
+        if schema is None:
+            raise UnknownTemplate(code)
+        if problems := compiled(schema).problems(dict(context), size):
+            raise InvalidContext(code, problems)
+
+    async def _identified(self, verb: str, job_id: int | None, identifier: str) -> Job:
+        if job_id is not None:
+            raise InvalidOption(f"{verb}: expected an id or an identifier, got both ({job_id!r} and {identifier!r})")
+        job = await (await self._engine()).identified(check_name("identifier", identifier))
+        if job is None:
+            raise JobNotFound(identifier=identifier)
+        return job
 
     async def _touch(self, verb: str, ids: tuple[int, ...], filters: Mapping[str, One]) -> int:
         where = job_filter(ids, filters, required=True)

@@ -83,9 +83,10 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The node gives the attempt back, not counted."""
+    """The node gives the attempt back, not counted: at once, or ``delay`` seconds from now."""
 
     reason: str
+    delay: float | None = None
 
 
 Ending = Complete | Failed | Cancelled | Killed | TimedOut | Released | Snooze | Cancel | Discard | Retry

@@ -4,16 +4,17 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import elihu.errors
-from elihu import ElihuError, Job, JobState, RunResult, Unique
+from elihu import ElihuError, Job, JobState, RunResult, Template, Unique
 from elihu.config import Config
 from elihu.config.checks import Unfit
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
 from elihu.task.options import TaskKeywords, UsingKeywords
+from elihu.templates.verbs import When
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -119,6 +120,14 @@ def test_options_of_unique() -> None:
 
 def test_fields_of_a_job() -> None:
     assert sorted(names("jobs.md", "field of a job")) == sorted(field.name for field in fields(Job))
+
+
+def test_fields_of_a_template() -> None:
+    assert sorted(names("templates.md", "field of a template")) == sorted(field.name for field in fields(Template))
+
+
+def test_ways_to_run() -> None:
+    assert names("templates.md", "`run`") == list(get_args(When))
 
 
 def test_results_of_a_run() -> None:

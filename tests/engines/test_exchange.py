@@ -47,7 +47,20 @@ async def claimed(engine: Engine, raw: Raw | None = None, **columns: Any) -> tup
 
 async def test_a_fetch_claims_and_says_all_about_it(engine: Engine) -> None:
     here = await node(engine)
-    (id_,) = await put(engine, new("work", args='{"a":1}', priority=2, max_attempts=3, unique_key=b"k", unique_scope=0))
+    (id_,) = await put(
+        engine,
+        new(
+            "work",
+            args='{"a":1}',
+            priority=2,
+            max_attempts=3,
+            unique_key=b"k",
+            unique_scope=0,
+            expires=60,
+            template="kind",
+            identifier="n-1",
+        ),
+    )
     (claim,) = await fetch(engine, here)
     stored = await job(engine, id_)
     assert claim == Claim(
@@ -67,7 +80,11 @@ async def test_a_fetch_claims_and_says_all_about_it(engine: Engine) -> None:
         meta=None,
         unique_key=stored.unique_key,
         awaited=False,
+        template="kind",
+        identifier="n-1",
+        expires_at=stored.expires_at,
     )
+    assert stored.expires_at == stored.scheduled_at + timedelta(seconds=60)
     assert (stored.state, stored.attempt, stored.node) == (JobState.EXECUTING, 1, here)
     assert stored.started_at is not None
 

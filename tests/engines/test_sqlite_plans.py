@@ -297,6 +297,9 @@ INDEXES = {
     "insert_twins": ["job_unique"],
     "position": ["INTEGER PRIMARY KEY", "job_fetch"],
     "nodes": ["job_running"],
+    "get_by_identifier": ["job_identifier"],
+    "identifiers": ["job_identifier"],
+    "front": ["job_fetch"],
 }
 
 

@@ -14,6 +14,7 @@ from elihu.runtime.abandoned import Abandoned
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.children.origin import Origin
 from elihu.runtime.children.pool import Children
+from elihu.runtime.contexts import Contexts
 from elihu.runtime.executor import Executor
 from elihu.runtime.producer import Producer
 from elihu.runtime.progress import Progress
@@ -115,7 +116,7 @@ class Desk:
             queue,
             limit,
             registry=self.registry,
-            executor=Executor(self.threads, self.children, (), self.config.max_result),
+            executor=Executor(self.threads, self.children, (), self.config.max_result, Contexts(self.engine)),
             progress=Progress(self.scope),
             abandoned=self.abandoned,
             poll=lambda: poll,

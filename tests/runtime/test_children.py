@@ -46,6 +46,7 @@ class Station:
         claim = Claim(
             self._number, 1, task.name, json.dumps(args), attempt=1, max_attempts=1, orphans=0, priority=0, scheduled_at=NOW,
             inserted_at=NOW, started_at=NOW, tags=(), options=None, meta=None, unique_key=None, awaited=True,
+            template=None, identifier=None, expires_at=None,
         )  # fmt: skip
         return Execution(claim, "default", "node", task, None, self._progress, 0.0)
 

@@ -307,9 +307,10 @@ class TestOptions:
         with pytest.raises(InvalidOption, match='run_in: expected "loop" or "process" for an async def'):
             make(fn, run_in="thread")
 
-    @pytest.mark.parametrize("name", ["template"])
-    def test_what_this_version_does_not_support(self, name: str) -> None:
-        assert refused(**{name: 30}) == f"task plain: {name}: this version does not support it"
+    def test_the_template_is_a_code(self) -> None:
+        assert make(None, template="kind").options.template == "kind"
+        assert make(None, template=None).options.template is None
+        assert "task plain: template: expected a text" in refused(template=30)
 
     @pytest.mark.parametrize("name", ["timeout", "expires"])
     def test_limits(self, name: str) -> None:

@@ -19,6 +19,7 @@ _FILTERS = (
     click.option("--queue", multiple=True, metavar="NAME"),
     click.option("--task", multiple=True, metavar="NAME"),
     click.option("--tag", "tags", multiple=True, metavar="TAG"),
+    click.option("--template", multiple=True, metavar="CODE"),
     click.option("--node", multiple=True, metavar="ID"),
 )
 
@@ -171,18 +172,21 @@ def stop(options: Given, /, job_id: int) -> None:
 
 
 @jobs.command("position")
-@click.argument("job_id", metavar="ID", type=_ID)
+@click.argument("job_id", metavar="[ID]", type=_ID, required=False)
+@click.option("--identifier", metavar="TEXT", help="In place of an id: the name that its caller gave the job.")
 @shared
 @given
-def position(options: Given, /, job_id: int) -> None:
+def position(options: Given, /, job_id: int | None, identifier: str | None) -> None:
     """Print a job's place in its queue.
 
     1 is the next to run; a job that is not available has none.
     """
+    if (job_id is None) == (identifier is None):
+        raise click.UsageError(f"expected an id or --identifier, got {'none' if job_id is None else 'both'}")
     from elihu.cli.opening import open_app, run
     from elihu.cli.output import print_json
 
-    place = run(open_app(options), lambda app: app.jobs.position(job_id))
+    place = run(open_app(options), lambda app: app.jobs.position(job_id, identifier=identifier))
     if options.json:
         print_json({"position": place})
         return

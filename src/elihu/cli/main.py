@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "jobs": ("elihu.cli.jobs", "Look at stored jobs, and steer them."),
     "queues": ("elihu.cli.queues", "Look at queues, and change how nodes serve them."),
     "crons": ("elihu.cli.crons", "Look at cron entries, and change them."),
+    "templates": ("elihu.cli.templates", "Look at job kinds, change them, make jobs of them."),
     "nodes": ("elihu.cli.nodes", "Look at the nodes that execute jobs."),
 }
 
@@ -39,7 +40,7 @@ class LazyGroup(Group):
     def suggest(self, ctx: click.Context, name: str) -> str:
         if near := super().suggest(ctx, name):
             return near
-        for group in ("jobs", "queues", "crons", "nodes"):
+        for group in ("jobs", "queues", "crons", "templates", "nodes"):
             command = self.get_command(ctx, group)
             if isinstance(command, click.Group) and name in command.commands:
                 return f"; did you mean '{group} {name}'?"

@@ -15,11 +15,15 @@ from elihu.errors import InvalidOption
 
 def read_arguments(text: str) -> dict[str, Any] | list[Any]:
     """The value of ``--args``: an object or a list, ``-`` for that on standard input. Raises ``click.UsageError``."""
-    text = sys.stdin.read() if text == "-" else text
-    values = read_json("--args", text)
+    values = read_json_or_stdin("--args", text)
     if isinstance(values, dict | list):
         return values
-    raise click.UsageError(f"--args: expected a JSON object or list, got {_short(text)}")
+    raise click.UsageError(f"--args: expected a JSON object or list, got {_short(json.dumps(values))}")
+
+
+def read_json_or_stdin(flag: str, text: str) -> Any:
+    """The JSON given with this flag, ``-`` for that on standard input. Raises ``click.UsageError``."""
+    return read_json(flag, sys.stdin.read() if text == "-" else text)
 
 
 def read_json(flag: str, text: str) -> Any:

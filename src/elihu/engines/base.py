@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.signals import Notifier, Signal
+from elihu.engines.templates import Templates
 from elihu.job import Intent, Job, JobChanges, JobFilter, JobState, NewJob, Run, RunResult
 
 
@@ -42,6 +43,9 @@ class Claim(NamedTuple):
     meta: str | None
     unique_key: str | None
     awaited: bool
+    template: str | None
+    identifier: str | None
+    expires_at: datetime | None
 
 
 class Ack(NamedTuple):
@@ -206,7 +210,7 @@ class PruneRule(NamedTuple):
     except_tasks: tuple[str, ...] = ()
 
 
-class Engine(Protocol):
+class Engine(Templates, Protocol):
     """One database, from one event loop. ``open`` connects; every other verb may be called by many tasks at once."""
 
     name: str
@@ -235,7 +239,7 @@ class Engine(Protocol):
 
     # the hot path
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Store all jobs in one transaction, in order; one ``Inserted`` for each."""
+        """Store all jobs in one transaction, in order; one ``Inserted`` for each. Raises ``IdentifierTaken``, and stores none."""
         ...
 
     async def exchange(
@@ -364,6 +368,10 @@ class Engine(Protocol):
 
     # the jobs API
     async def get(self, job_id: int) -> Job | None: ...
+    async def identified(self, identifier: str) -> Job | None:
+        """The job that has this identifier."""
+        ...
+
     async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
         """Newest first; ``after`` is the last id of the page before."""
         ...

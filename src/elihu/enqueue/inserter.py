@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from elihu.engines.base import Engine, Inserted
-from elihu.errors import DataRefused
+from elihu.errors import DataRefused, InvalidOption
 from elihu.job import JobState, NewJob
 
 BATCH_ROWS: Final = 1_000
@@ -21,7 +21,8 @@ class Inserter:
     """Stores jobs through one engine.
 
     The first call goes at once; those that arrive while its statement is under way form the next one, so no timer delays
-    anybody. A unique job has a statement of its own, since it may have to wait for somebody else's transaction.
+    anybody. A unique job, or one with an
+    identifier, has a statement of its own, since it may have to wait for somebody else's transaction.
     """
 
     def __init__(self, engine: Engine, announce: Callable[[Iterable[str]], None]) -> None:
@@ -32,7 +33,7 @@ class Inserter:
 
     async def one(self, new: NewJob) -> Inserted:
         """Store one job; returns after its commit. A caller cancelled before its statement began stores nothing."""
-        if new.unique_key is not None:
+        if new.unique_key is not None or new.identifier is not None:
             return (await self.many([new]))[0]
         waiting = _Waiting(new, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -41,9 +42,19 @@ class Inserter:
         return await waiting.answer
 
     async def many(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Store these jobs in one transaction."""
+        """Store these jobs in one transaction. Raises ``IdentifierTaken``, and ``InvalidOption`` for one that stands here twice."""
+        identifiers = [new.identifier for new in jobs if new.identifier is not None]
+        if len(set(identifiers)) < len(identifiers):
+            again = next(each for each in identifiers if identifiers.count(each) > 1)
+            raise InvalidOption(f"identifier: expected each once, got {again!r} twice in one call")
         inserted = await self._engine.insert(jobs)
-        self._announce({new.queue for new, row in zip(jobs, inserted, strict=True) if row.state is JobState.AVAILABLE and not row.conflict})
+        self._announce(
+            {
+                new.queue
+                for new, row in zip(jobs, inserted, strict=True)
+                if new.notify and row.state is JobState.AVAILABLE and not row.conflict
+            }
+        )
         return inserted
 
     async def _send(self) -> None:

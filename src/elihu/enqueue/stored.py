@@ -1,6 +1,7 @@
 """What an insert answered, as a job."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pydantic_core
@@ -26,4 +27,7 @@ def stored_job(new: NewJob, inserted: Inserted) -> Job:
         unique_key=inserted.unique_key,
         inserted_at=inserted.inserted_at,
         scheduled_at=inserted.scheduled_at,
+        template=new.template,
+        identifier=new.identifier,
+        expires_at=None if new.expires is None else inserted.scheduled_at + timedelta(seconds=new.expires),
     )

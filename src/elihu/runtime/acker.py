@@ -49,8 +49,8 @@ def _settle(execution: Execution, ending: Ending) -> Ack:
             return _forced(execution, RunResult.TIMEOUT, TimeoutError(f"timeout: ran longer than {limit:g} s"), raised)
         case Discard(reason=reason):
             return Ack(job_id, claim, RunResult.FAILED, JobState.DISCARDED, reason=_short(reason))
-        case Released(reason=reason):
-            return given_back(execution.claim, reason)
+        case Released(reason=reason, delay=delay):
+            return given_back(execution.claim, reason, delay)
         case Retry(reason=reason, delay=delay):
             return _failed(execution, RuntimeError(reason or "the task asked for a retry"), retry=True, delay=delay, reason=reason)
         case Failed(error=error, retry=retry):

@@ -116,6 +116,9 @@ class Execution:
             scheduled_at=claim.scheduled_at,
             started_at=claim.started_at,
             node=self.node,
+            template=claim.template,
+            identifier=claim.identifier,
+            expires_at=claim.expires_at,
         )
 
     def report(self, progress: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from elihu.context import Context
 from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Killed, Released, Retry, Snooze, TimedOut
 from elihu.runtime.children.pool import Children
+from elihu.runtime.contexts import Contexts
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.middleware import Middleware, compose
 from elihu.runtime.threads import Threads
@@ -20,16 +21,21 @@ _FORCED: Final = {Cause.KILL, Cause.TIMEOUT}
 class Executor:
     """Decodes, runs the task inside the middleware, and turns what came into an ending."""
 
-    def __init__(self, threads: Threads, children: Children, middlewares: Sequence[Middleware], max_result: int) -> None:
+    def __init__(
+        self, threads: Threads, children: Children, middlewares: Sequence[Middleware], max_result: int, contexts: Contexts
+    ) -> None:
         self._threads = threads
         self._children = children
         self._middlewares = middlewares
         self._max_result = max_result
+        self._contexts = contexts
 
     async def execute(self, execution: Execution) -> Ending:
         if execution.cause is not None:
             return ended(execution)
         try:
+            if execution.claim.template is not None and (refusal := await self._refusal(execution)):
+                return refusal
             if execution.task.run_in == "process" and not self._middlewares:
                 return (await self._children.run(execution, wanted=execution.keeps_value)).ending
             value = await self._run(execution)
@@ -50,6 +56,11 @@ class Executor:
             return Complete(execution.task.codec.encode_result(value, self._max_result))
         except ResultNotStored as error:
             return Complete(problem=str(error), too_large=error.too_large)
+
+    async def _refusal(self, execution: Execution) -> Ending | None:
+        """How an attempt whose context may not fit its template ends without being made."""
+        refusal = await self._contexts.refusal(execution.claim)
+        return refusal if execution.cause is None else ended(execution)
 
     async def _run(self, execution: Execution) -> Any:
         task = execution.task

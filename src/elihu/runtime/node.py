@@ -19,6 +19,7 @@ from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.canceller import Canceller
 from elihu.runtime.children.origin import Origin
 from elihu.runtime.children.pool import Children
+from elihu.runtime.contexts import Contexts
 from elihu.runtime.cron import Cron, declare
 from elihu.runtime.executor import Executor
 from elihu.runtime.leader import Leader
@@ -82,7 +83,7 @@ class Node:
         self._threads = Threads()
         self.abandoned = Abandoned(self.scope, program.registry, describe=self.describe, resumed=self._look)
         self._children = Children(config, Origin(config, program.app, needed=program.lifespan is not None))
-        self._executor = Executor(self._threads, self._children, program.middlewares, config.max_result)
+        self._executor = Executor(self._threads, self._children, program.middlewares, config.max_result, Contexts(self.engine))
         self._state: object = None
         self.queues = QueueManager(self.scope, program.queues, split=program.split, make=self._producer, describe=self.describe)
         self.services = [

@@ -19,6 +19,7 @@ from elihu.task.origin import importable_name
 from elihu.task.registry import Registry
 from elihu.task.timetable import DeclaredCron, Timetable, check_catch_up
 from elihu.task.unique import digest
+from elihu.task.walk import show
 
 __all__ = [
     "MOST_ATTEMPTS",
@@ -42,4 +43,5 @@ __all__ = [
     "check_timeout",
     "digest",
     "importable_name",
+    "show",
 ]

@@ -84,6 +84,15 @@ class Codec:
             values |= values.pop(self._var_keyword, {})
         return (*args, *rest), values
 
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of the arguments as an object of keywords. Raises ``InvalidTask`` for a type that has none."""
+        try:
+            return self._shape.json_schema()
+        except PydanticUserError as error:
+            raise InvalidTask(
+                f"task {self._signature.task}: expected arguments that a JSON Schema can describe, got {_reason(error)}"
+            ) from error
+
     def encode_result(self, value: Any, limit: int) -> str:
         """The JSON text of a return value; of None that of null. Raises ``ResultNotStored``, above ``limit`` bytes too."""
         if value is None:

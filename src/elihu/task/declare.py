@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import FunctionType
@@ -181,14 +181,18 @@ class Prepared(Generic[P, R]):
         """A job for these arguments, not stored. Raises ``InvalidArguments``."""
         if self._conn is not None:
             raise InvalidOption(f"task {self._task.name}: using: conn: expected none for build(), got one: give it to enqueue_many()")
-        return self._build(*args, **kwargs)
+        return self._build(args, kwargs)
 
-    def _build(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+    def build_as_written(self, text: str) -> NewJob:
+        """A job for a JSON object of keywords, which is stored as it stands. Raises ``InvalidArguments``."""
+        return self._build(*self._task.codec.decode(text), text)
+
+    def _build(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], text: str | None = None) -> NewJob:
         task, unique = self._task, self._unique
         valid, data = task.codec.encode_values(args, kwargs, task.max_args)
         return NewJob(
             task=task.name,
-            args=data.decode(),
+            args=data.decode() if text is None else text,
             queue=self._queue,
             priority=self._priority,
             max_attempts=self._max_attempts,
@@ -207,12 +211,12 @@ class Prepared(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job for these arguments, from synchronous code. Raises ``InvalidArguments`` before anything is stored."""
         host = self._task.host
-        return host.enqueue(self._build(*args, **kwargs), conn=self._conn, notify=self._notify)
+        return host.enqueue(self._build(args, kwargs), conn=self._conn, notify=self._notify)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job for these arguments. Raises ``InvalidArguments`` before anything is stored."""
         host = self._task.host
-        return await host.aenqueue(self._build(*args, **kwargs), conn=self._conn, notify=self._notify)
+        return await host.aenqueue(self._build(args, kwargs), conn=self._conn, notify=self._notify)
 
     @overload
     def submit(self: "Prepared[P, Coroutine[Any, Any, V]]", *args: P.args, **kwargs: P.kwargs) -> Relay[V]: ...
@@ -223,7 +227,7 @@ class Prepared(Generic[P, R]):
         if self._conn is None:
             refuse_in_loop("submit()", "await task.asubmit(…)")
         host = self._task.host
-        new = replace(self._build(*args, **kwargs), awaited=True)
+        new = replace(self._build(args, kwargs), awaited=True)
         return host.submitted(host.enqueue(new, conn=self._conn, notify=self._notify))
 
     @overload
@@ -233,7 +237,7 @@ class Prepared(Generic[P, R]):
     async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> Relay[Any]:
         """Store a job whose result somebody waits for: ``await relay.aresult()``. Raises ``InvalidArguments`` before anything is stored."""
         host = self._task.host
-        new = replace(self._build(*args, **kwargs), awaited=True)
+        new = replace(self._build(args, kwargs), awaited=True)
         return host.submitted(await host.aenqueue(new, conn=self._conn, notify=self._notify))
 
     def __repr__(self) -> str:

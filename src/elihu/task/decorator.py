@@ -40,9 +40,10 @@ class DeclaresTasks(ABC):
         ``queue``, ``priority`` (0 first … 9 last), ``max_attempts`` (1 to 1,000,000), ``unique``, ``tags``, ``meta`` and
         ``record`` (keep the return value) are those of its jobs. ``backoff`` is a duration or a callable of the job and the
         error, the default grows with 2**n. ``retry_on`` are the exception types that are retried (all), ``discard_on`` those that
-        end the job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row end it too. ``run_in`` is ``"loop"`` for
-        ``async def`` and ``"thread"`` for ``def``; either may have ``"process"``, a fresh interpreter that imports its
-        module. Raises ``InvalidTask``, ``InvalidOption`` and ``DuplicateTask``.
+        end the job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row end it too. ``template`` is a code:
+        ``app.templates.sync()`` makes a job kind of it. ``run_in`` is ``"loop"`` for ``async def`` and ``"thread"`` for
+        ``def``; either may have ``"process"``, a fresh interpreter that imports its module. Raises ``InvalidTask``,
+        ``InvalidOption`` and ``DuplicateTask``.
         """
         if fn is not None:
             return self._declare(fn, options)

@@ -27,8 +27,6 @@ MOST_ATTEMPTS: Final = 1_000_000
 SHORTEST: Final = 0.001
 LONGEST_TIMEOUT: Final = 366 * 86_400.0
 
-_LATER: Final = frozenset({"template"})
-
 
 class CommonOptions(TypedDict, total=False):
     """What both a task and ``using`` take."""
@@ -53,6 +51,7 @@ class FunctionKeywords(CommonOptions, total=False):
     retry_on: Exceptions | None
     discard_on: Exceptions | None
     max_orphans: int
+    template: str | None
 
 
 class TaskKeywords(FunctionKeywords, total=False):
@@ -77,7 +76,8 @@ class TaskOptions:
     """How the jobs of a task are stored, tried and ended.
 
     ``backoff`` is seconds, a callable or None for the exponential one; ``timeout`` and ``expires`` are seconds, None for no
-    limit; ``retry_on`` None retries any exception; ``meta`` is plain JSON.
+    limit; ``retry_on`` None retries any exception; ``meta`` is plain JSON, ``template`` the code of the job kind that a
+    synchronisation makes of the task.
     """
 
     queue: str = "default"
@@ -93,6 +93,7 @@ class TaskOptions:
     discard_on: tuple[type[BaseException], ...] = ()
     max_orphans: int = 3
     record: bool = False
+    template: str | None = None
 
 
 def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -101,8 +102,6 @@ def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
     for name in given:
         if name in names:
             continue
-        if name in _LATER:
-            raise InvalidOption(f"{what}: {name}: this version does not support it")
         near = difflib.get_close_matches(name, names, n=1)
         raise InvalidOption(
             f"{what}: expected an option out of {', '.join(names)}, got {name}" + (f" (did you mean {near[0]}?)" if near else "")
@@ -249,6 +248,8 @@ def parse_task_options(what: str, given: TaskKeywords, arguments: Iterable[str])
                 checked[name] = check_exceptions(place, value)
             case "max_orphans":
                 checked[name] = check_range(place, value, 1, 100)
+            case "template" if value is not None:
+                checked[name] = check_name(place, value)
             case "record":
                 checked[name] = check_bool(place, value)
     return TaskOptions(**checked)

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import typing_extensions
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import CoreConfig, ErrorDetails, SchemaSerializer, from_json
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import CoreConfig, ErrorDetails, SchemaSerializer, core_schema, from_json
 
 from elihu.errors import InvalidArguments
 from elihu.task.plain import NotPlain, Plain
@@ -44,6 +45,7 @@ class Shape:
         # The adapter's own serializer does not apply the configuration of a typed dictionary to its fields.
         self._write = SchemaSerializer(adapter.core_schema, CoreConfig(ser_json_bytes="base64")).to_json
         self._exact = all(map(_is_exact, types.values()))
+        self._adapter = adapter
 
     def dump(self, values: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """The values as validated, and their JSON. Raises ``InvalidArguments`` for what does not fit or cannot be stored."""
@@ -71,6 +73,12 @@ class Shape:
         except ValidationError as error:
             raise self._refusal(error) from error
         return values
+
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of what ``load`` takes. Raises what pydantic raises for a type that has none."""
+        schema = self._adapter.json_schema(schema_generator=_LinearPatterns)
+        schema.pop("title", None)
+        return schema
 
     def refuse(self, problem: str, path: Path = ()) -> InvalidArguments:
         """The exception for a problem at ``path``, with the name of the task before it."""
@@ -163,6 +171,16 @@ class Shape:
             return path + cause.path, f"expected {cause.expected}, got {show(cause.value)}"
         expected = details["msg"].removeprefix("Input should be ")
         return path, f"expected {expected}, got {show(details['input'])}"
+
+
+class _LinearPatterns(GenerateJsonSchema):
+    """Without the pattern that older versions of pydantic give for decimal numbers: it looks ahead, which linear-time patterns cannot."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> dict[str, Any]:
+        found = super().decimal_schema(schema)
+        for each in found.get("anyOf", ()):
+            each.pop("pattern", None)
+        return found
 
 
 def _has_surrogate(value: Any) -> bool:

@@ -27,6 +27,7 @@ def job_of(fields: Sequence[Any]) -> Job:
     (
         id_, state, queue, task, args, meta, tags, priority, attempt, max_attempts, unique_key,
         inserted_at, scheduled_at, started_at, finished_at, reason, result, progress, node,
+        template, identifier, expires_at,
     ) = fields  # fmt: skip
     return Job(
         id=id_,
@@ -48,6 +49,9 @@ def job_of(fields: Sequence[Any]) -> Job:
         result=None if result is None else json.loads(result),
         progress=None if progress is None else json.loads(progress),
         node=node,
+        template=template,
+        identifier=identifier,
+        expires_at=None if expires_at is None else moment(expires_at),
         conflict=True,
     )
 

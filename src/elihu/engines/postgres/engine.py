@@ -23,14 +23,16 @@ from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.crons import Crons
+from elihu.engines.postgres.failures import is_of_identifiers
 from elihu.engines.postgres.filters import prunable
 from elihu.engines.postgres.insertion import columns, plainly_stored, scalars, stored, unique_columns
 from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
 from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.postgres.queues import Queues
 from elihu.engines.postgres.rows import claim_of, end_of, job_of
+from elihu.engines.postgres.templates import Templates
 from elihu.engines.signals import Signal
-from elihu.errors import DatabaseUnavailable, DataRefused, SchemaOutdated, SchemaTooNew
+from elihu.errors import DatabaseUnavailable, DataRefused, IdentifierTaken, SchemaOutdated, SchemaTooNew
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import Intent, JobState, NewJob, RunResult
 
@@ -41,7 +43,7 @@ _FRONT: Final = Position(-1, datetime.fromtimestamp(0, UTC), 0)
 _INTENTS: Final = [intent.value for intent in Intent]
 
 
-class PostgresEngine(Crons, Queues):
+class PostgresEngine(Crons, Queues, Templates):
     """``Engine`` on PostgreSQL 14 or later."""
 
     # schema
@@ -73,9 +75,26 @@ class PostgresEngine(Crons, Queues):
     # the hot path
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Store all jobs in one transaction, in order; one ``Inserted`` for each."""
+        """Store all jobs in one transaction, in order; one ``Inserted`` for each. Raises ``IdentifierTaken``."""
         if not jobs:
             return []
+        identifiers = [job.identifier for job in jobs if job.identifier is not None]
+        if not identifiers:
+            return await self._insert(jobs)
+        for _ in range(_INSERT_ROUNDS):
+            try:
+                return await self._insert(jobs)
+            except DataRefused as error:
+                if not is_of_identifiers(error):
+                    raise
+                refusal = error
+            for row in await self._fetch("insert", self._sql["identifiers"], identifiers):
+                raise IdentifierTaken(row["identifier"], holder=row["id"], state=row["state"])
+            if len(set(identifiers)) < len(identifiers):
+                raise refusal
+        raise DatabaseUnavailable(f"insert: expected identifiers to stay as they are, got {_INSERT_ROUNDS} changes in a row")
+
+    async def _insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         if len(jobs) == 1 and jobs[0].unique_key is None:
             return plainly_stored(await self._fetch("insert", self._sql["insert_one"], *scalars(jobs[0])))
         if all(job.unique_key is None for job in jobs):

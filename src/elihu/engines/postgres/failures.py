@@ -27,6 +27,12 @@ def translate(error: Exception, place: str) -> Exception:
     return error
 
 
+def is_of_identifiers(error: DataRefused) -> bool:
+    """Whether the database refused a job whose identifier another one has."""
+    cause = error.__cause__
+    return isinstance(cause, asyncpg.UniqueViolationError) and cause.constraint_name == "job_identifier"
+
+
 def keeps_connection(error: BaseException) -> bool:
     """Whether a connection on which ``error`` arose can serve the next call."""
     if isinstance(error, asyncpg.PostgresError):

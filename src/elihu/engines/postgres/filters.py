@@ -26,7 +26,7 @@ def conditions(filter_: JobFilter, states: Collection[JobState], first: int) -> 
     wanted = [state for state in JobState if state in states and (filter_.state is None or state in filter_.state)]
     nodes = None if filter_.node is None else _uuids(filter_.node)
     ids = None if filter_.ids is None else storable_ids(filter_.ids)
-    values = (ids, filter_.queue, filter_.task, filter_.tags, nodes)
+    values = (ids, filter_.queue, filter_.task, filter_.tags, filter_.template, nodes)
     if not wanted or any(value is not None and len(value) == 0 for value in values):
         return None
     given = _Numbered(first)
@@ -74,6 +74,7 @@ _PIECES: Final[tuple[Callable[[str], str], ...]] = (
     lambda number: f"AND queue = ANY({number}::text[])",
     lambda number: f"AND task = ANY({number}::text[])",
     lambda number: f"AND tags && {number}::text[]",
+    lambda number: f"AND template = ANY({number}::text[])",
     lambda number: f"AND node = ANY({number}::uuid[])",
 )
 

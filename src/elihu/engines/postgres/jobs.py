@@ -43,6 +43,11 @@ class Jobs(Calls):
         row = await self._fetch_row("get", self._sql["get"], job_id)
         return None if row is None else job_of(row)
 
+    async def identified(self, identifier: str) -> Job | None:
+        """The job that has this identifier."""
+        row = await self._fetch_row("identified", self._sql["get_by_identifier"], identifier)
+        return None if row is None else job_of(row)
+
     async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
         """At most ``limit`` jobs below the id ``after``, newest first."""
         below = LARGEST_ID if after is None else min(max(after, SMALLEST_ID), LARGEST_ID)

@@ -32,6 +32,9 @@ def job_of(row: Row) -> Job:
         result=_json(row["result"]),
         progress=_json(row["progress"]),
         node=row["node"],
+        template=row["template"],
+        identifier=row["identifier"],
+        expires_at=row["expires_at"],
     )
 
 
@@ -89,6 +92,9 @@ def claim_of(row: Row) -> Claim:
         row[13],
         row[14],
         row[15],
+        row[16],
+        row[17],
+        row[18],
     )
 
 

@@ -33,16 +33,18 @@ from elihu.engines.base import (
 )
 from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.signals import Notifier, Signal
-from elihu.engines.sqlite import awaiting, changes, crons, exchange, insert, members, migrations, queues, reads, upkeep
+from elihu.engines.sqlite import awaiting, changes, crons, exchange, insert, members, migrations, queues, reads, templates, upkeep
 from elihu.engines.sqlite.connection import check_library, connect, database_path
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.thread import EAGER_LOOK, LOOK, DatabaseThread, Session
+from elihu.engines.templates import Front, Place
 from elihu.errors import DatabaseUnavailable, SchemaOutdated
 from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
+from elihu.template import NewTemplate, Template
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -206,6 +208,9 @@ class SqliteEngine:
     async def get(self, job_id: int) -> Job | None:
         return await self._read("get", reads.get, job_id)
 
+    async def identified(self, identifier: str) -> Job | None:
+        return await self._read("identified", reads.identified, identifier)
+
     async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
         return await self._read("find", reads.find, where, after, limit)
 
@@ -256,6 +261,27 @@ class SqliteEngine:
 
     async def queue_loads(self) -> list[QueueLoad]:
         return await self._read("queue_loads", queues.queue_loads)
+
+    async def add_template(self, new: NewTemplate, revision: str) -> Template | None:
+        return await self._write("add_template", templates.add, new, revision)
+
+    async def change_template(self, new: NewTemplate, revision: str, known: str) -> Template | None:
+        return await self._write("change_template", templates.change, new, revision, known)
+
+    async def remove_template(self, code: str) -> bool:
+        return await self._write("remove_template", templates.remove, code)
+
+    async def template(self, code: str) -> Template | None:
+        return await self._read("template", templates.get, code)
+
+    async def find_templates(self, active: bool | None, after: Place | None, limit: int) -> list[Template]:
+        return await self._read("find_templates", templates.find, active, after, limit)
+
+    async def schemas(self, codes: Sequence[str]) -> dict[str, str]:
+        return await self._write("schemas", templates.schemas, codes)
+
+    async def front(self, queue: str) -> Front:
+        return await self._read("front", templates.front, queue)
 
     def notifier(self, *, eager: bool = False) -> Notifier:
         return SqliteNotifier(lambda: self._open_threads().writer, EAGER_LOOK if eager else LOOK)

@@ -25,8 +25,8 @@ _ACK: Final = statement("exchange_ack")
 _CLAIMS: Final = statement("exchange_claims")
 _FETCH: Final = statement("exchange_fetch")
 _VERDICTS: Final = statement("verdicts")
-_SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED = map(
-    Claim._fields.index, ("scheduled_at", "inserted_at", "started_at", "tags", "awaited")
+_SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED, _EXPIRES_AT = map(
+    Claim._fields.index, ("scheduled_at", "inserted_at", "started_at", "tags", "awaited", "expires_at")
 )
 
 
@@ -96,4 +96,6 @@ def _claim_from(row: list[Any], started_at: datetime) -> Claim:
     row[_STARTED_AT] = started_at
     row[_TAGS] = tuple(json.loads(row[_TAGS])) if row[_TAGS] != "[]" else ()
     row[_AWAITED] = bool(row[_AWAITED])
+    if row[_EXPIRES_AT] is not None:
+        row[_EXPIRES_AT] = moment(row[_EXPIRES_AT] / MICROSECONDS)
     return Claim._make(row)

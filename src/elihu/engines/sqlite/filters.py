@@ -14,6 +14,7 @@ _PIECES: Final = {
     "queue": "queue IN (SELECT value FROM json_each(:queue))",
     "task": "task IN (SELECT value FROM json_each(:task))",
     "tags": "EXISTS (SELECT 1 FROM json_each(job.tags) t WHERE t.value IN (SELECT value FROM json_each(:tags)))",
+    "template": "template IN (SELECT value FROM json_each(:template))",
     "node": "node IN (SELECT value FROM json_each(:node))",
 }
 

@@ -9,6 +9,7 @@ from elihu.engines.base import Inserted
 from elihu.engines.sqlite.queries import LARGEST, flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, nearest, stored_time
 from elihu.engines.sqlite.thread import Session
+from elihu.errors import IdentifierTaken
 from elihu.job import JobState, NewJob
 
 KEPT: Final = 30 * 86_400.0
@@ -17,12 +18,14 @@ KEPT: Final = 30 * 86_400.0
 CLOCK: Final = statement("clock")
 _INSERT: Final = statement("insert")
 _TWINS: Final = statement("insert_twins")
+_IDENTIFIERS: Final = statement("identifiers")
 _WIDTH: Final = 18
+_KEY, _IDENTIFIER = 9, 17
 
 
 def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
-    """Store ``jobs``, in order and all or none."""
-    if len(jobs) <= LARGEST and len(jobs).bit_count() == 1 and all(job.unique_key is None for job in jobs):
+    """Store ``jobs``, in order and all or none. Raises ``IdentifierTaken``."""
+    if len(jobs) <= LARGEST and len(jobs).bit_count() == 1 and all(job.unique_key is None and job.identifier is None for job in jobs):
         now = _now(session)
         return _store(session, [row_of(job, now) for job in jobs])
     with session.write():
@@ -34,8 +37,17 @@ def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
     now = _now(session)
     rows = [row_of(job, now) for job in jobs]
     if all(job.unique_key is None for job in jobs):
+        _check_identifiers(session, rows)
         return _store(session, rows)
     return _store_unique(session, rows)
+
+
+def _check_identifiers(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Under the write lock, where nobody can come between; PostgreSQL learns it from its index."""
+    identifiers = [row[_IDENTIFIER] for row in rows if row[_IDENTIFIER] is not None]
+    if identifiers and (found := session.row(_IDENTIFIERS, {"identifiers": dump(identifiers)})):
+        holder, state, identifier = found
+        raise IdentifierTaken(identifier, holder=holder, state=state)
 
 
 def _store(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
@@ -49,23 +61,24 @@ def _store(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
 
 
 def _store_unique(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
-    holders = _holders(session, {row[9] for row in rows if row[9] is not None})
+    holders = _holders(session, {row[_KEY] for row in rows if row[_KEY] is not None})
     fresh: list[tuple[Any, ...]] = []
     keys = set(holders)
     for row in rows:
-        if row[9] is None or row[9] not in keys:
+        if row[_KEY] is None or row[_KEY] not in keys:
             fresh.append(row)
-            keys.add(row[9])
+            keys.add(row[_KEY])
+    _check_identifiers(session, fresh)
     answers: list[Inserted] = []
     stored = iter(_store(session, fresh))
     for row in rows:
-        if row[9] is None:
+        if row[_KEY] is None:
             answers.append(next(stored))
-        elif row[9] in holders:
-            answers.append(holders[row[9]])
+        elif row[_KEY] in holders:
+            answers.append(holders[row[_KEY]])
         else:
             answers.append(next(stored))
-            holders[row[9]] = answers[-1]._replace(conflict=True)
+            holders[row[_KEY]] = answers[-1]._replace(conflict=True)
     return answers
 
 
@@ -108,4 +121,4 @@ def _unique(job: NewJob, now: float) -> tuple[str | None, float | None]:
 
 
 def _inserted(id_: int, row: tuple[Any, ...]) -> Inserted:
-    return Inserted(id_, JobState(row[0]), moment(row[11]), moment(row[12]), False, row[9])
+    return Inserted(id_, JobState(row[0]), moment(row[11]), moment(row[12]), False, row[_KEY])

@@ -10,6 +10,7 @@ from elihu.errors import JobNotFound
 from elihu.job import Job, JobFilter, Run
 
 _GET: Final = statement("get")
+_GET_BY_IDENTIFIER: Final = statement("get_by_identifier")
 _FIND: Final = statement("find")
 _COUNT: Final = statement("count")
 _COUNTS: Final = statement("counts")
@@ -20,6 +21,12 @@ _POSITION: Final = statement("position")
 def get(session: Session, job_id: int) -> Job | None:
     """The job, None where there is none."""
     row = session.row(_GET, {"id": job_id}) if is_storable(job_id) else None
+    return None if row is None else job_from(row)
+
+
+def identified(session: Session, identifier: str) -> Job | None:
+    """The job that has this identifier, None where there is none."""
+    row = session.row(_GET_BY_IDENTIFIER, {"identifier": identifier})
     return None if row is None else job_from(row)
 
 

@@ -40,6 +40,7 @@ def job_from(row: Sequence[Any]) -> Job:
     (
         id_, state, queue, task, args, meta, tags, priority, attempt, max_attempts, unique_key,
         inserted_at, scheduled_at, started_at, finished_at, reason, result, progress, node,
+        template, identifier, expires_at,
     ) = row  # fmt: skip
     return Job(
         id=id_,
@@ -61,6 +62,9 @@ def job_from(row: Sequence[Any]) -> Job:
         result=None if result is None else json.loads(result),
         progress=None if progress is None else json.loads(progress),
         node=node,
+        template=template,
+        identifier=identifier,
+        expires_at=_moment(expires_at),
     )
 
 

@@ -1,0 +1,206 @@
+"""``elihu templates``."""
+
+from typing import Any
+
+import click
+
+from elihu.cli.group import Group
+from elihu.cli.options import Given, given, shared
+from elihu.cli.values import flags_named, read_delay, read_json_or_stdin
+
+_NO_LIMIT = "none"
+_COLUMNS = ("code", "name", "task", "queue", "default_timeout", "default_max_attempts", "active", "display_order")
+
+
+@click.group(cls=Group)
+@shared
+def templates() -> None:
+    """Look at job kinds, change them, make jobs of them."""
+
+
+@templates.command("ls")
+@click.option("--active/--inactive", default=None, help="Only those that take new jobs, or that take none.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=25, show_default=True)
+@click.option("--after", metavar="PLACE", help="What the page before ended with.")
+@shared
+@given
+def ls(options: Given, /, active: bool | None, limit: int, after: str | None) -> None:
+    """List templates by display order and code."""
+    from elihu.cli.opening import open_app, run
+    from elihu.cli.output import print_json, print_table
+
+    with flags_named(("after",), {}):
+        page = run(open_app(options), lambda app: app.templates.list(active, after=after, limit=limit))
+    if options.json:
+        print_json({"items": [_fields(template) for template in page.items], "next": page.next})
+        return
+    print_table(_COLUMNS, [[getattr(template, name) for name in _COLUMNS] for template in page.items])
+    if page.next is not None:
+        click.echo(f"elihu: there are more: --after {page.next}", err=True)
+
+
+@templates.command("show")
+@click.argument("code")
+@shared
+@given
+def show(options: Given, /, code: str) -> None:
+    """Show all fields of a template."""
+    from elihu.cli.opening import open_app, run
+    from elihu.cli.output import print_json, print_table
+
+    values = _fields(run(open_app(options), lambda app: app.templates.get(code)))
+    if options.json:
+        print_json(values)
+        return
+    print_table(("field", "value"), list(values.items()))
+
+
+def _writes(command: Any) -> Any:
+    """The options of what writes a template."""
+    for option in reversed(
+        (
+            click.option("--name", metavar="TEXT"),
+            click.option("--task", metavar="NAME", help="The task that its jobs run."),
+            click.option("--json-schema", metavar="JSON", help="What a context must look like; - reads it from stdin."),
+            click.option("--queue", metavar="NAME", help="The task's where an app with it is given, else default."),
+            click.option("--default-timeout", metavar="DURATION", help='Seconds, text such as "10m", or "none" for no limit.'),
+            click.option("--default-max-attempts", type=int, metavar="N"),
+            click.option("--active/--inactive", default=None, help="Whether it takes new jobs."),
+            click.option("--display-order", type=int, metavar="N", help="Lists are in this order."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@templates.command("create")
+@click.argument("code")
+@_writes
+@shared
+@given
+def create(options: Given, /, code: str, **fields: Any) -> None:
+    """Make a template."""
+    chosen = _chosen(fields)
+    for name, flag in (("name", "--name"), ("task", "--task"), ("schema", "--json-schema")):
+        if name not in chosen:
+            raise click.UsageError(f"{flag}: expected it, got none")
+
+    from elihu.cli.opening import Need, open_app, run
+
+    with flags_named(fields, {}):
+        template = run(open_app(options, need=Need.APP), lambda app: app.templates.create(code, **chosen))
+    _told(options, template, "created")
+
+
+@templates.command("update")
+@click.argument("code")
+@_writes
+@shared
+@given
+def update(options: Given, /, code: str, **fields: Any) -> None:
+    """Change a template; jobs that have not started are held to its new schema."""
+    chosen = _chosen(fields)
+    if not chosen:
+        raise click.UsageError("expected something to change, got none")
+
+    from elihu.cli.opening import Need, open_app, run
+
+    with flags_named(fields, {}):
+        template = run(open_app(options, need=Need.APP), lambda app: app.templates.update(code, **chosen))
+    _told(options, template, "updated")
+
+
+@templates.command("delete")
+@click.argument("code")
+@shared
+@given
+def delete(options: Given, /, code: str) -> None:
+    """Remove a template; its jobs that have not started will be discarded."""
+    from elihu.cli.opening import open_app, run
+    from elihu.cli.output import print_json
+
+    run(open_app(options), lambda app: app.templates.delete(code))
+    if options.json:
+        print_json({"code": code, "deleted": True})
+        return
+    click.echo(f"template {code} deleted")
+
+
+@templates.command("sync")
+@click.option("--force", is_flag=True, help="Overwrite what a person changed, too.")
+@shared
+@given
+def sync(options: Given, /, force: bool) -> None:
+    """Make templates of the app's tasks, and bring them up to date."""
+    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.output import field_values, print_json
+
+    synced = field_values(run(open_app(options, need=Need.TASKS), lambda app: app.templates.sync(force)))
+    if options.json:
+        print_json(synced)
+        return
+    words = {"created": "created", "updated": "updated", "unchanged": "unchanged", "kept": "kept as changed by hand"}
+    for name, codes in synced.items():
+        for code in codes:
+            click.echo(f"{code}: {words[name]}")
+    if not any(synced.values()):
+        click.echo("no task of the app declares a template")
+
+
+@templates.command("enqueue")
+@click.argument("code")
+@click.option("--context", metavar="JSON", default="{}", help="An object: the task's keywords; - reads it from stdin.")
+@click.option("--identifier", metavar="TEXT", help="Your own name for the job, unique among stored jobs.")
+@click.option("--priority", type=int, metavar="0-9", help="0 is first.")
+@click.option("--timeout", metavar="DURATION", help='Seconds, or text such as "10m".')
+@click.option("--max-attempts", type=int, metavar="N")
+@click.option(
+    "--run", "when", type=click.Choice(["queued", "wake", "now"]), default="queued", help="Wake nodes, or go to the front of the queue."
+)
+@shared
+@given
+def enqueue(options: Given, /, code: str, context: str, when: Any, **using: Any) -> None:
+    """Store a job of a template, and print its id."""
+    values = read_json_or_stdin("--context", context)
+    chosen = {name: value for name, value in using.items() if value is not None}
+    if "timeout" in chosen:
+        chosen["timeout"] = read_delay(chosen["timeout"])
+
+    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.output import print_json
+
+    app = open_app(options, need=Need.APP)
+    with flags_named(using, {}):
+        job = run(app, lambda app: app.templates.enqueue(code, values, run=when, **chosen))
+    if options.json:
+        print_json({"id": job.id, "state": job.state, "queue": job.queue, "identifier": job.identifier, "conflict": job.conflict})
+        return
+    click.echo(job.id)
+    if job.conflict:
+        click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
+
+
+def _chosen(fields: dict[str, Any]) -> dict[str, Any]:
+    chosen = {name: value for name, value in fields.items() if value is not None}
+    if "json_schema" in chosen:
+        chosen["schema"] = read_json_or_stdin("--json-schema", chosen.pop("json_schema"))
+    if "default_timeout" in chosen:
+        given_timeout = chosen["default_timeout"]
+        chosen["default_timeout"] = None if given_timeout == _NO_LIMIT else read_delay(given_timeout)
+    return chosen
+
+
+def _fields(template: Any) -> dict[str, Any]:
+    """What people see of a template."""
+    from elihu.cli.output import field_values
+
+    return {name: value for name, value in field_values(template).items() if name not in {"revision", "synced"}}
+
+
+def _told(options: Given, template: Any, done: str) -> None:
+    from elihu.cli.output import print_json
+
+    if options.json:
+        print_json(_fields(template))
+        return
+    click.echo(f"template {template.code} {done}")

@@ -1,0 +1,5 @@
+-- Store a template; no row comes back where its code is taken.
+INSERT INTO template (code, name, task, queue, schema, default_timeout, default_max_attempts, active, display_order, synced, revision)
+VALUES (:code, :name, :task, :queue, :schema, :default_timeout, :default_max_attempts, :active, :display_order, :synced, :revision)
+ON CONFLICT (code) DO NOTHING
+RETURNING code, name, task, queue, schema, default_timeout, default_max_attempts, active, display_order, inserted_at, updated_at, revision, synced

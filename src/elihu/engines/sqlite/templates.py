@@ -1,0 +1,88 @@
+"""Job kinds in the database."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.rows import dump, moment, nearest
+from elihu.engines.sqlite.thread import Session
+from elihu.engines.templates import Front, Place
+from elihu.template import NewTemplate, Template
+
+_ADD: Final = statement("template_add")
+_CHANGE: Final = statement("template_change")
+_REMOVE: Final = statement("template_remove")
+_GET: Final = statement("template_get")
+_FIND: Final = statement("template_find")
+_SCHEMAS: Final = statement("template_schemas")
+_FRONT: Final = statement("front")
+
+
+def add(session: Session, new: NewTemplate, revision: str) -> Template | None:
+    """Store a template; None where its code is taken."""
+    return _written(session, _ADD, asdict(new) | {"revision": revision})
+
+
+def change(session: Session, new: NewTemplate, revision: str, known: str) -> Template | None:
+    """Write all of a template; None where its revision is no longer ``known``."""
+    return _written(session, _CHANGE, asdict(new) | {"revision": revision, "known": known})
+
+
+def remove(session: Session, code: str) -> bool:
+    """Remove a template; whether there was one."""
+    with session.write():
+        return session.row(_REMOVE, {"code": code}) is not None
+
+
+def get(session: Session, code: str) -> Template | None:
+    """The template of that code."""
+    return _template(session.row(_GET, {"code": code}))
+
+
+def find(session: Session, active: bool | None, after: Place | None, limit: int) -> list[Template]:
+    """By display order, then code."""
+    order, code = after or (None, None)
+    asked = {"active": active, "after_order": order, "after_code": code, "limit": limit}
+    return [_stored(row) for row in session.rows(_FIND, asked)]
+
+
+def schemas(session: Session, codes: Sequence[str]) -> dict[str, str]:
+    """code → JSON Schema of those templates that are there."""
+    return dict(session.rows(_SCHEMAS, {"codes": dump(list(codes))}))
+
+
+def front(session: Session, queue: str) -> Front:
+    """Where the front of a queue is."""
+    now, first = session.row(_FRONT, {"queue": queue})
+    return Front(moment(now), moment(now if first is None else min(now, nearest(first - 1e-6))))
+
+
+def _written(session: Session, sql: str, values: dict[str, Any]) -> Template | None:
+    with session.write():
+        return _template(session.row(sql, values))
+
+
+def _template(row: Sequence[Any] | None) -> Template | None:
+    return None if row is None else _stored(row)
+
+
+def _stored(row: Sequence[Any]) -> Template:
+    """A row of ``template_get.sql``."""
+    code, name, task, queue, schema, timeout, attempts, active, order, inserted_at, updated_at, revision, synced = row
+    return Template(
+        code=code,
+        name=name,
+        task=task,
+        queue=queue,
+        schema=json.loads(schema),
+        default_timeout=timeout,
+        default_max_attempts=attempts,
+        active=bool(active),
+        display_order=order,
+        inserted_at=moment(inserted_at),
+        updated_at=moment(updated_at),
+        revision=revision,
+        synced=synced,
+    )
