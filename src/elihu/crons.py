@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from elihu.client import Client
-from elihu.engines.base import CronRow, CronTable, Engine
+from elihu.engines.base import Engine
+from elihu.engines.crons import CronRow, CronTable
 from elihu.engines.signals import Signal, SignalKind
 from elihu.errors import (
     CronError,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from elihu.engines.base import CronRow, Engine
+from elihu.engines.base import Engine
+from elihu.engines.crons import CronRow
 from elihu.errors import DataRefused
 from elihu.job import JobState
 from tests.engines.conftest import Opener

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from elihu import CronEntry, Elihu
-from elihu.engines.base import CronRow
+from elihu.engines.crons import CronRow
 from elihu.job import JobFilter, NewJob
 from elihu.runtime.cron import Cron, Rounds, declare
 from elihu.runtime.leader import Leader

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import ClassVar, Final, NamedTuple
 
-from elihu.engines.base import CronRow, CronTable, Engine
+from elihu.engines.base import Engine
+from elihu.engines.crons import CronRow, CronTable
 from elihu.errors import CronError, DataRefused
 from elihu.runtime.leader import Leader
 from elihu.runtime.service import Scope, Service, Tick, logger

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from elihu.engines.base import CronRow, CronTable, Inserted
+from elihu.engines.base import Inserted
+from elihu.engines.crons import CronRow, CronTable
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.jobs import Jobs
 from elihu.failpoints import ACTIVE, reach

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from elihu.engines.base import CronRow, CronTable, Inserted
+from elihu.engines.base import Inserted
+from elihu.engines.crons import CronRow, CronTable
 from elihu.engines.sqlite.insert import CLOCK, store
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, stored_time

@@ -15,8 +15,6 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from elihu.config import Config
 from elihu.engines.base import (
     Ack,
-    CronRow,
-    CronTable,
     Exchange,
     Expired,
     Inserted,
@@ -31,6 +29,7 @@ from elihu.engines.base import (
     Touched,
     Verdict,
 )
+from elihu.engines.crons import CronRow, CronTable
 from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.signals import Notifier, Signal
 from elihu.engines.sqlite import awaiting, changes, crons, exchange, insert, members, migrations, queues, reads, templates, upkeep
