@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from elihu.context import Context as Context
     from elihu.enqueue import Enqueued as Enqueued
     from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
+    from elihu.errors import ClaimLost as ClaimLost
     from elihu.errors import ConfigError as ConfigError
     from elihu.errors import CronError as CronError
     from elihu.errors import CronNotFound as CronNotFound
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from elihu.errors import JobFailed as JobFailed
     from elihu.errors import JobNotFound as JobNotFound
     from elihu.errors import JobSnoozed as JobSnoozed
+    from elihu.errors import NotCommitted as NotCommitted
     from elihu.errors import NotImportable as NotImportable
     from elihu.errors import ProcessDied as ProcessDied
     from elihu.errors import ProcessError as ProcessError
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from elihu.errors import UnknownQueue as UnknownQueue
     from elihu.errors import UnknownTask as UnknownTask
     from elihu.errors import UnknownTemplate as UnknownTemplate
+    from elihu.errors import WrongDatabase as WrongDatabase
     from elihu.errors import WrongLoop as WrongLoop
     from elihu.job import Job as Job
     from elihu.job import JobPage as JobPage
@@ -84,6 +87,7 @@ _HOMES = {
     "enqueue": ("Enqueued",),
     "errors": (
         "ArgumentsTooLarge",
+        "ClaimLost",
         "ConfigError",
         "CronError",
         "CronNotFound",
@@ -108,6 +112,7 @@ _HOMES = {
         "JobFailed",
         "JobNotFound",
         "JobSnoozed",
+        "NotCommitted",
         "NotImportable",
         "ProcessDied",
         "ProcessError",
@@ -127,6 +132,7 @@ _HOMES = {
         "UnknownQueue",
         "UnknownTask",
         "UnknownTemplate",
+        "WrongDatabase",
         "WrongLoop",
     ),
     "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunResult"),

@@ -81,13 +81,15 @@ class Attempt(Protocol):
 
     def read_job(self) -> Job: ...
     def report(self, progress: str) -> None: ...
+    def complete(self, value: Any, conn: object) -> None: ...
+    async def acomplete(self, value: Any, conn: object) -> None: ...
 
 
 class Context:
     """The running attempt, handed to a task that has a parameter annotated ``Context``.
 
     ``state`` is what the app's lifespan yielded on this node. Outside a node (a task called directly) ``job`` raises
-    ``LookupError``, progress goes nowhere and log lines go to the ``elihu.job`` logger alone.
+    ``LookupError``, progress goes nowhere, log lines go to the ``elihu.job`` logger alone, and there is no job to complete.
     """
 
     __slots__ = ("_attempt", "_cancelled", "_event", "_job", "_lines", "_log", "noticed", "relay", "state")
@@ -156,6 +158,22 @@ class Context:
         if self._attempt:
             said = None if message is None else clean(message, MESSAGE_LIMIT)
             self._attempt.report(json.dumps({"done": done, "total": total, "message": said}))
+
+    async def complete(self, value: Any = None, *, conn: Any) -> None:
+        """Complete the job inside the transaction of ``conn``, an asynchronous connection or session of the task's own: what the task
+        wrote there and the job's end are committed together, or neither is.
+
+        ``value`` stands in place of the return value, and log lines up to here are kept. Commit before the task returns; an attempt
+        that returns without has failed (``NotCommitted``). Raises ``ClaimLost`` when the job is no longer this attempt's,
+        ``WrongDatabase`` when ``conn`` leads to another database than that of the jobs, and ``InvalidOption`` as ``using`` does.
+        """
+        if self._attempt:
+            await self._attempt.acomplete(value, conn)
+
+    def complete_sync(self, value: Any = None, *, conn: Any) -> None:
+        """``complete`` for a synchronous connection."""
+        if self._attempt:
+            self._attempt.complete(value, conn)
 
     @property
     def log(self) -> logging.Logger:

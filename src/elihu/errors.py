@@ -10,6 +10,7 @@ ElihuError
 │   ├── DatabaseTimeout               no answer within ``call_timeout``; the outcome is unknown
 │   └── DataRefused                   the database refuses a value; trying again cannot help
 ├── InvalidOption (ValueError)        an option of a task, an enqueue or a verb
+│   └── WrongDatabase                 ``conn`` leads to another database than that of the jobs
 ├── InvalidArguments (ValueError)     arguments that do not fit a task's signature, or cannot be stored
 │   └── ArgumentsTooLarge             larger than ``max_args``
 ├── TaskError                         a declaration, or a name
@@ -29,6 +30,8 @@ ElihuError
 │   ├── InvalidTransition             the job's state does not allow it
 │   ├── UniqueConflict                another job holds the unique key
 │   ├── IdentifierTaken               another job has the identifier
+│   ├── ClaimLost                     ``ctx.complete``: the job is no longer this attempt's
+│   ├── NotCommitted                  the task returned after ``ctx.complete``, and its transaction was not committed
 │   ├── JobFailed                     waiting: an attempt failed, and not by an exception that is known here
 │   ├── JobDiscarded                  waiting: the task discarded the job, or its nodes died
 │   ├── JobCancelled                  waiting: the job was cancelled, or expired
@@ -88,6 +91,10 @@ class DataRefused(DatabaseError):
 
 class InvalidOption(ElihuError, ValueError):
     """An option is unknown, of the wrong type or out of range."""
+
+
+class WrongDatabase(InvalidOption):
+    """``conn`` leads to another database than that of the jobs."""
 
 
 class InvalidArguments(ElihuError, ValueError):
@@ -193,6 +200,18 @@ class IdentifierTaken(JobError):
         self.identifier = identifier
         self.holder = holder
         self.state = state
+
+
+class ClaimLost(JobError):
+    """The job is no longer the attempt's to complete: it has ended, or was given to another node."""
+
+    def __init__(self, message: str, *, job_id: int) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class NotCommitted(JobError):
+    """The task returned after ``ctx.complete``, and the transaction had not been committed: the attempt has failed."""
 
 
 class JobFailed(JobError):

@@ -106,7 +106,7 @@ async def stored(database_url: str, number: int) -> dict[str, Row]:
     """What the example wrote about a scan, read past it."""
     select = "SELECT path, size, sha256, lines, error FROM filescan_file WHERE scan = "
     if database_url.startswith("sqlite"):
-        connection = sqlite3.connect(database_url.removeprefix("sqlite:///").replace(".db", "-filescan.db"))
+        connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
         rows = connection.execute(f"{select}?", (number,)).fetchall()
         connection.close()
     else:

@@ -42,6 +42,10 @@ class FakeAttempt:
             scheduled_at=now,
         )
 
+    def complete(self, value: Any, conn: object) -> None: ...
+
+    async def acomplete(self, value: Any, conn: object) -> None: ...
+
     def report(self, progress: str) -> None:
         self.reports.append(progress)
 

@@ -75,13 +75,13 @@ async def file_jobs(number: int, folder: str, ctx: Context) -> AsyncIterator[New
 @app.task(name="filescan.examine_small", queue="small", max_attempts=3)
 async def examine_small(scan: int, path: str, *, ctx: Context = Context()) -> None:
     """Examine a small file in the event loop."""
-    await ctx.state.store.save(scan, examine(path))
+    await ctx.state.store.finish(scan, examine(path), ctx)
 
 
 @app.task(name="filescan.examine_large", queue="large", max_attempts=3)
 def examine_large(scan: int, path: str, *, ctx: Context = Context()) -> None:
     """Examine a large file in a thread."""
-    asyncio.run_coroutine_threadsafe(ctx.state.store.save(scan, examine(path)), ctx.state.loop).result()
+    asyncio.run_coroutine_threadsafe(ctx.state.store.finish(scan, examine(path), ctx), ctx.state.loop).result()
 
 
 @app.task(name="filescan.report", unique=Unique())

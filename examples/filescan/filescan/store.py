@@ -1,6 +1,6 @@
-"""The example's own tables: one row a scan, one row a file. A job that runs twice writes the same row twice.
+"""The example's own tables, in the database of the jobs: one row a scan, one row a file. The statements are the same on both engines.
 
-On PostgreSQL they are in the database of the jobs, on SQLite in a file beside it. The statements are the same.
+The row of a file and the end of its job are one transaction: neither is there without the other.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from elihu import Context
 from filescan.examine import Examined
 
 TABLES = (
@@ -60,6 +61,8 @@ class Database(Protocol):
     """Runs one statement in a transaction of its own; parameters are written $1, $2, …"""
 
     async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]: ...
+    async def run_and_complete(self, ctx: Context, statement: str, *values: Any) -> None:
+        """Run it, and complete the job of ``ctx`` in the same transaction."""
 
 
 class Store:
@@ -74,7 +77,11 @@ class Store:
 
     async def save(self, scan: int, file: Examined) -> None:
         """Write what was found in a file, or why it could not be read."""
-        await self._database.run(SAVE, scan, file.path, file.size, file.sha256, file.lines, file.error, time.time())
+        await self._database.run(SAVE, *row(scan, file))
+
+    async def finish(self, scan: int, file: Examined, ctx: Context) -> None:
+        """``save``, and complete the job, in one transaction."""
+        await self._database.run_and_complete(ctx, SAVE, *row(scan, file))
 
     async def totals(self, scan: int) -> Totals:
         """Add up what was written of a scan."""
@@ -97,12 +104,16 @@ class Store:
         )
 
 
+def row(scan: int, file: Examined) -> tuple[Any, ...]:
+    """The values of SAVE."""
+    return scan, file.path, file.size, file.sha256, file.lines, file.error, time.time()
+
+
 @asynccontextmanager
 async def open_store(database_url: str) -> AsyncIterator[Store]:
     """The store that belongs to this database of jobs, with its tables."""
     if database_url.startswith("sqlite:///"):
-        jobs = Path(database_url.removeprefix("sqlite:///"))
-        opened = open_sqlite(jobs.with_name(f"{jobs.stem}-filescan.db"))
+        opened = open_sqlite(Path(database_url.removeprefix("sqlite:///")))
     else:
         opened = open_postgres(database_url)
     async with opened as database:
@@ -117,18 +128,25 @@ class Sqlite:
         self._thread = thread
 
     async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        named = {str(number): value for number, value in enumerate(values, 1)}
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, statement, named)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, None, statement, values)
 
-    def _run(self, statement: str, named: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(statement, named).fetchall()
+    async def run_and_complete(self, ctx: Context, statement: str, *values: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._run, ctx, statement, values)
+
+    def _run(self, ctx: Context | None, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        named = {str(number): value for number, value in enumerate(values, 1)}
+        with self._connection:  # commits, or rolls back
+            rows = self._connection.execute(statement, named).fetchall()
+            if ctx is not None:
+                ctx.complete_sync(conn=self._connection)
+        return rows
 
 
 @asynccontextmanager
 async def open_sqlite(path: Path) -> AsyncIterator[Database]:
-    """An SQLite file of the example's own."""
+    """A connection of the example's own to the file of the jobs."""
     with (
-        closing(sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)) as connection,
+        closing(sqlite3.connect(path, timeout=30, check_same_thread=False)) as connection,
         ThreadPoolExecutor(1) as thread,
     ):
         connection.execute("PRAGMA journal_mode = WAL")
@@ -146,6 +164,11 @@ class Postgres:
 
     async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await self._pool.fetch(statement, *values)]
+
+    async def run_and_complete(self, ctx: Context, statement: str, *values: Any) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(statement, *values)
+            await ctx.complete(conn=connection)
 
 
 @asynccontextmanager

@@ -213,6 +213,10 @@ class Engine(Templates, Protocol):
         """Raise ``SchemaOutdated`` or ``SchemaTooNew`` unless the tables fit. SQLite makes absent tables instead."""
         ...
 
+    async def installation(self) -> str:
+        """The id that these tables were given when they were made."""
+        ...
+
     # the hot path
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Store all jobs in one transaction, in order; one ``Inserted`` for each. Raises ``IdentifierTaken``, and stores none."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequen
 from typing import Any
 
 from elihu.config import Config
-from elihu.engines.callers.links import Link, link_to
+from elihu.engines.callers.links import Link, check_engine, link_to
 from elihu.engines.callers.steps import Steps, Stored, arun, run
 from elihu.engines.postgres import callers as postgres
 from elihu.engines.sqlite import callers as sqlite
@@ -68,16 +68,6 @@ class Within:
         if link.engine == "sqlite":
             return sqlite.guarded(sqlite.insert(link.raw_sqlite, jobs))
         return postgres.saved(postgres.insert(config.schema, jobs, notify=notify), config.schema)
-
-
-def check_engine(link: Link, config: Config) -> None:
-    """Raise ``InvalidOption`` where the connection leads to another engine than that of the app's jobs."""
-    names = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
-    here = "sqlite" if config.database_url.startswith("sqlite:") else "postgres"
-    if link.engine != here:
-        raise InvalidOption(
-            f"conn: expected a connection to {names[here]}, where the jobs of this app are, got one to {names[link.engine]}"
-        )
 
 
 def _job(new: NewJob, stored: Stored) -> Job:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Protocol
 
 from elihu.context import Context
 from elihu.engines.base import Claim
@@ -31,6 +31,13 @@ class Cause(Enum):
     """The node was buried: the claim is no longer its own, and nothing is acknowledged."""
 
 
+class Completes(Protocol):
+    """What ends an attempt in a transaction of its task's."""
+
+    def complete(self, execution: "Execution", value: Any, conn: object) -> None: ...
+    async def acomplete(self, execution: "Execution", value: Any, conn: object) -> None: ...
+
+
 class Execution:
     """A claim being worked on, and what a ``Context`` works on."""
 
@@ -39,6 +46,8 @@ class Execution:
         "begun",
         "cause",
         "claim",
+        "completer",
+        "completing",
         "context",
         "handle",
         "max_attempts",
@@ -52,7 +61,17 @@ class Execution:
         "unkept",
     )
 
-    def __init__(self, claim: Claim, queue: str, node: str, task: Task[..., Any], state: Any, progress: Progress, started: float) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        queue: str,
+        node: str,
+        task: Task[..., Any],
+        state: Any,
+        progress: Progress,
+        started: float,
+        completer: Completes,
+    ) -> None:
         self.claim = claim
         self.queue = queue
         self.node = node
@@ -63,6 +82,8 @@ class Execution:
         self.options: dict[str, Any] = options if isinstance(options, dict) else {}
         self.progress = progress
         self.started = started
+        self.completer = completer
+        self.completing = False
         self.context = Context(self, state)
         self.begun = False
         self.cause: Cause | None = None
@@ -123,6 +144,12 @@ class Execution:
 
     def report(self, progress: str) -> None:
         self.progress.report(self.key, progress)
+
+    def complete(self, value: Any, conn: object) -> None:
+        self.completer.complete(self, value, conn)
+
+    async def acomplete(self, value: Any, conn: object) -> None:
+        await self.completer.acomplete(self, value, conn)
 
     @property
     def heeded(self) -> Cause | None:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from elihu.context import Context
+from elihu.errors import NotCommitted
 from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Killed, Released, Retry, Snooze, TimedOut
 from elihu.runtime.children.pool import Children
 from elihu.runtime.contexts import Contexts
@@ -48,14 +49,11 @@ class Executor:
             return value
         if heeded is not None:
             return ended(execution)
-        if not execution.keeps_value:
-            return Complete()
-        if value is None and execution.unkept:
+        if execution.completing:
+            return Failed(NotCommitted(f"job {execution.claim.id}: expected the transaction of ctx.complete() to be committed, got none"))
+        if value is None and execution.unkept and execution.keeps_value:
             return execution.unkept
-        try:
-            return Complete(execution.task.codec.encode_result(value, self._max_result))
-        except ResultNotStored as error:
-            return Complete(problem=str(error), too_large=error.too_large)
+        return completed(execution, value, self._max_result)
 
     async def _refusal(self, execution: Execution) -> Ending | None:
         """How an attempt whose context may not fit its template ends without being made."""
@@ -93,6 +91,16 @@ class Executor:
             case Snooze() | Cancel() | Discard() | Retry() if raised:
                 raise ending
         return ending
+
+
+def completed(execution: Execution, value: Any, max_result: int) -> Complete:
+    """The end of an attempt that came to this value."""
+    if not execution.keeps_value:
+        return Complete()
+    try:
+        return Complete(execution.task.codec.encode_result(value, max_result))
+    except ResultNotStored as error:
+        return Complete(problem=str(error), too_large=error.too_large)
 
 
 def ended(execution: Execution, raised: BaseException | None = None) -> Ending:

@@ -120,6 +120,7 @@ class Node:
             await self.engine.open()
             stack.push_async_callback(self.engine.close)
             await self.engine.check_schema()
+            self.scope.identity.installation = await self.engine.installation()
             stack.push_async_callback(self._bounded, self.scope.announcer.close)
             timetable = self._program.registry.timetable
             self._info["crons"] = timetable.names()

@@ -17,15 +17,17 @@ from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunResult
 from elihu.outcome import Failed
 from elihu.runtime.abandoned import Abandoned
-from elihu.runtime.acker import Outbox, given_back, report_failure, settle
+from elihu.runtime.acker import Outbox, given_back, settle
+from elihu.runtime.completion import Completer, as_completed
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.executor import Executor, ended
 from elihu.runtime.pause import pause
 from elihu.runtime.progress import Progress
 from elihu.runtime.service import Scope, backoff_after, logger
+from elihu.runtime.told import Told
 from elihu.runtime.unknown import UnknownTasks
 from elihu.task import Registry
-from elihu.telemetry.events import AcknowledgementRefused, JobRaised, JobStarted, JobStopped, QueueShutdown
+from elihu.telemetry.events import AcknowledgementRefused, JobStarted, QueueShutdown
 
 UNWIND: Final = 1.0
 """Seconds that cancelled attempts of a stopping queue have to end before they are given back as they are."""
@@ -64,6 +66,8 @@ class Producer:
         self._executor = executor
         self._progress = progress
         self._abandoned = abandoned
+        self._completer = Completer(scope)
+        self._doubtful: dict[tuple[int, int], Told] = {}
         self._poll = poll
         self._outbox = Outbox()
         self._busy: dict[tuple[int, int], float] = {}
@@ -155,6 +159,7 @@ class Producer:
         self.running.clear()
         self.held.clear()
         self._busy.clear()
+        self._doubtful.clear()
         self._outbox = Outbox()
         self._idle.set()
         self.look()
@@ -265,7 +270,7 @@ class Producer:
         )
         if ack != bare:
             return [[bare]]
-        self.held.discard((ack.id, ack.claim))
+        self._settle((ack.id, ack.claim))
         return []
 
     async def _check(self, node: str, acks: Sequence[Ack], acked: Sequence[tuple[int, bool]]) -> None:
@@ -278,8 +283,7 @@ class Producer:
         available = False
         for ack in acks:
             if ack.id in written:
-                self.held.discard((ack.id, ack.claim))
-                self._busy.pop((ack.id, ack.claim), None)
+                self._settle((ack.id, ack.claim))
                 available = available or ack.state is JobState.AVAILABLE
             else:
                 missing.append(ack)
@@ -288,7 +292,7 @@ class Producer:
         if not missing:
             return
         try:
-            verdicts = await self._scope.engine.verdicts(node, missing)
+            verdicts = await self._scope.engine.verdicts(node, as_completed(missing, self._doubtful))
         except BaseException:
             self._put_back(missing)
             raise
@@ -299,8 +303,7 @@ class Producer:
                 delay = self._busy[key] = min(self._busy.get(key, BUSY_DELAY / 2) * 2, LONGEST_BUSY_DELAY)
                 asyncio.get_running_loop().call_later(delay, self._send_again, ack)
                 continue
-            self.held.discard(key)
-            self._busy.pop(key, None)
+            self._settle(key, completed=verdict is Verdict.WRITTEN)
             if verdict is Verdict.REFUSED and AcknowledgementRefused in self._scope.bus:
                 self._scope.bus.emit(AcknowledgementRefused(job_id=ack.id, claim=ack.claim, node=node, result=ack.result))
 
@@ -315,7 +318,7 @@ class Producer:
             self._released.append(claim.id)
             self._give_back(claim, given_back(claim, "the node stopped"))
             return
-        execution = Execution(claim, self.queue, node, task, self.state, self._progress, scope.clock.monotonic())
+        execution = Execution(claim, self.queue, node, task, self.state, self._progress, scope.clock.monotonic(), self._completer)
         self.running[execution.key] = execution
         self._idle.clear()
         self.held.add(execution.key)
@@ -355,13 +358,19 @@ class Producer:
             self._idle.set()
         if ack.result is RunResult.RELEASED and execution.cause is not Cause.STOP:
             self._released.append(ack.id)
-        if error is not None or ack.result in {RunResult.KILLED, RunResult.TIMEOUT}:
-            report_failure(execution, ack)
-        kind = JobRaised if error is not None else JobStopped
-        if kind in self._scope.bus:
-            duration = self._scope.clock.monotonic() - execution.started
-            self._scope.bus.emit(kind(**execution.facts, result=ack.result, state=ack.state, duration=duration, error=error))
+        told = Told(execution, ack, error, self._scope.clock.monotonic() - execution.started)
+        if execution.completing:
+            self._doubtful[execution.key] = told
+        else:
+            told.tell(self._scope.bus)
         self._send(ack)
+
+    def _settle(self, key: tuple[int, int], *, completed: bool = False) -> None:
+        """Nothing more is to be done for this attempt; ``completed`` where it was in doubt and stands completed."""
+        self.held.discard(key)
+        self._busy.pop(key, None)
+        if told := self._doubtful.pop(key, None):
+            (told.as_completed() if completed else told).tell(self._scope.bus)
 
     def _give_back(self, claim: Claim, ack: Ack) -> None:
         self.held.add((claim.id, claim.claim))

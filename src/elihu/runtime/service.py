@@ -30,10 +30,11 @@ def backoff_after(failures: int) -> float:
 
 
 class Identity:
-    """Who this node is at present; liveness changes it when the node finds itself buried."""
+    """Who this node is at present, which liveness changes when the node finds itself buried; and the database's own identity."""
 
     def __init__(self, node: str) -> None:
         self.node = node
+        self.installation = ""
 
 
 @dataclass(frozen=True, slots=True)

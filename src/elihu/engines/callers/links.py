@@ -5,8 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Literal
 
+from elihu.config import Config
 from elihu.engines.callers.steps import Rows, Statement
-from elihu.errors import InvalidOption
+from elihu.errors import InvalidOption, WrongDatabase
 
 EngineName = Literal["postgres", "sqlite"]
 
@@ -223,3 +224,13 @@ def _tuples(_cursor: object) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
 def _all(result: Any) -> Rows:
     rows: Rows = result.fetchall() if result.returns_rows else ()
     return rows
+
+
+def check_engine(link: Link, config: Config) -> None:
+    """Raise ``WrongDatabase`` where the connection leads to another engine than that of the app's jobs."""
+    names = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+    here = "sqlite" if config.database_url.startswith("sqlite:") else "postgres"
+    if link.engine != here:
+        raise WrongDatabase(
+            f"conn: expected a connection to {names[here]}, where the jobs of this app are, got one to {names[link.engine]}"
+        )

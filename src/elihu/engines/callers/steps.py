@@ -28,6 +28,27 @@ class Stored(NamedTuple):
     twin: Job | None = None
 
 
+class Completion(NamedTuple):
+    """The end of an attempt that completed, under the guard (id, claim, node) and for one installation; JSON stays text."""
+
+    id: int
+    claim: int
+    node: str
+    installation: str
+    value: str | None
+    reason: str | None
+    log: str | None
+    error_type: str | None
+
+
+class Answer(NamedTuple):
+    """Whether a completion was written; which installation the connection leads to, and the state of the job there before."""
+
+    done: bool
+    installation: str | None
+    state: str | None
+
+
 class Executes(Protocol):
     """A connection as work on it needs it."""
 

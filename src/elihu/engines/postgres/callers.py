@@ -1,4 +1,4 @@
-"""Storing jobs in a caller's transaction on PostgreSQL."""
+"""Storing and completing jobs in a caller's transaction on PostgreSQL."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from elihu.engines.base import Inserted
 from elihu.engines.callers.failures import on_postgres
 from elihu.engines.callers.rows import moment, twins_of, values
-from elihu.engines.callers.steps import Statement, Steps, Stored
+from elihu.engines.callers.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.queries import Queries
 from elihu.errors import DatabaseUnavailable
@@ -76,6 +76,13 @@ def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[S
     else:
         raise DatabaseUnavailable(f"conn: expected unique keys to stay as they are, got {ROUNDS} changes in a row")
     return [found[place] for place in range(len(jobs))]
+
+
+def complete(schema: str, completion: Completion) -> Steps[Answer]:
+    """Complete an attempt."""
+    body = {**completion._asdict(), "channel": channel_of(schema)}
+    ((installation, state, done, _),) = map(values, (yield Statement(queries(schema)["caller_complete"], _dump(body))))
+    return Answer(done, installation, state)
 
 
 def _record(job: NewJob, place: int) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class PostgresEngine(Crons, Queues, Templates):
         if version > VERSION:
             raise SchemaTooNew(too_new(self._config.schema, version))
 
+    async def installation(self) -> str:
+        """The id that these tables were given when they were made."""
+        return str(await self._fetch_value("installation", self._sql["installation"]))
+
     # the hot path
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:

@@ -1,4 +1,4 @@
-"""Storing jobs in a caller's transaction on SQLite."""
+"""Storing and completing jobs in a caller's transaction on SQLite."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from elihu.engines.base import Inserted
 from elihu.engines.callers.failures import alone, on_sqlite
 from elihu.engines.callers.rows import twins_of, values
-from elihu.engines.callers.steps import Statement, Steps, Stored
+from elihu.engines.callers.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.sqlite.insert import row_of
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment
@@ -18,6 +18,9 @@ T = TypeVar("T")
 _CLOCK: Final = Statement(statement("caller_clock"))
 _INSERT: Final = statement("caller_insert")
 _TWINS: Final = statement("caller_twins")
+_COMPLETE: Final = statement("caller_complete")
+_HISTORY: Final = statement("caller_complete_history")
+_WHY: Final = statement("caller_complete_why")
 _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
 
@@ -35,13 +38,8 @@ def guarded(steps: Steps[T]) -> Steps[T]:
 
 
 def insert(raw: Callable[[], Any], jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
-    """Store the jobs; those whose unique key is taken are answered with its holder. ``raw`` returns the connection below the caller's.
-
-    The clock is asked first: SQLAlchemy begins its transaction with the first statement, in whatever way the caller has told it to.
-    """
-    ((now,),) = map(values, (yield _CLOCK))
-    if _commits_alone(raw()):
-        raise alone()
+    """Store the jobs; those whose unique key is taken are answered with its holder. ``raw`` returns the connection below the caller's."""
+    now = yield from _begin(raw)
     rows = [row_of(job, now / MICROSECONDS) for job in jobs]
     inserted = sorted(map(values, (yield Statement(_INSERT, dump([_in_microseconds(row) for row in rows])))))
     plain = deque(id_ for id_, key in inserted if key is None)
@@ -53,6 +51,27 @@ def insert(raw: Callable[[], Any], jobs: Sequence[NewJob]) -> Steps[list[Stored]
     met = sorted({row[_KEY] for row, answer in zip(rows, answers, strict=True) if answer is None})
     twins = twins_of((yield Statement(_TWINS, dump(met)))) if met else {}
     return [answer or twins[row[_KEY]] for row, answer in zip(rows, answers, strict=True)]
+
+
+def complete(raw: Callable[[], Any], completion: Completion) -> Steps[Answer]:
+    """Complete an attempt. ``raw`` as in ``insert``."""
+    body = dump({**completion._asdict(), "now": (yield from _begin(raw))})
+    done = bool((yield Statement(_COMPLETE, body)))
+    if done:
+        if completion.log is not None or completion.error_type is not None:
+            yield Statement(_HISTORY, body)
+        return Answer(True, completion.installation, JobState.EXECUTING)
+    ((installation, state),) = map(values, (yield Statement(_WHY, body)))
+    return Answer(False, installation, state)
+
+
+def _begin(raw: Callable[[], Any]) -> Steps[int]:
+    """The time in microseconds; raises ``InvalidOption`` outside of a transaction. The clock is asked first: SQLAlchemy begins its
+    transaction with the first statement, in whatever way the caller has told it to."""
+    ((now,),) = map(values, (yield _CLOCK))
+    if _commits_alone(raw()):
+        raise alone()
+    return int(now)
 
 
 def _commits_alone(raw: Any) -> bool:

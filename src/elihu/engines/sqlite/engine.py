@@ -113,6 +113,9 @@ class SqliteEngine:
     async def check_schema(self) -> None:
         await self._call(self._open_threads().writer, "check_schema", migrations.check, deadline=False)
 
+    async def installation(self) -> str:
+        return await self._read("installation", reads.installation)
+
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         return await self._write("insert", insert.insert, jobs) if jobs else []
 

@@ -16,6 +16,12 @@ _COUNT: Final = statement("count")
 _COUNTS: Final = statement("counts")
 _RUNS: Final = statement("runs")
 _POSITION: Final = statement("position")
+_INSTALLATION: Final = statement("installation")
+
+
+def installation(session: Session) -> str:
+    """The id of these tables."""
+    return str(session.row(_INSTALLATION)[0])
 
 
 def get(session: Session, job_id: int) -> Job | None:

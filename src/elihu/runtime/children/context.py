@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from elihu.context import LOG_LIMIT, Context
+from elihu.errors import InvalidOption
 from elihu.job import Job
 from elihu.runtime.children.channel import Channel
 from elihu.text import clean
@@ -48,6 +49,13 @@ class ChildAttempt:
                 self._held = progress
             else:
                 self._send(progress)
+
+    def complete(self, value: Any, conn: object) -> None:
+        """Refuse: the node alone speaks for the job."""
+        raise InvalidOption('ctx.complete: expected a task that runs in its node, got one declared with run_in="process"')
+
+    async def acomplete(self, value: Any, conn: object) -> None:
+        self.complete(value, conn)
 
     def log(self, fields: Mapping[str, Any]) -> None:
         """Send a log record."""
