@@ -179,3 +179,8 @@ def inherited() -> list[Any]:
     """What is read from standard input, and the kinds of the descriptors beyond the standard ones."""
     links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd") if int(name) > 2]  # noqa: PTH208 - Path.iterdir() sorts
     return [os.read(0, 10).decode(), sorted(str(link.readlink()).partition(":")[0] for link in links if link.exists())]
+
+
+@process(run_in="process", max_attempts=1)
+def completes(*, ctx: Context = Context()) -> None:
+    ctx.complete_sync(conn=None)

@@ -55,6 +55,7 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: Seen):
     jobs = {
         "total": await p.total.aenqueue([p.Line("tea", Decimal("2.50"))], date(2030, 1, 31), 4, 5),
         "later": await p.later.aenqueue(date(2030, 1, 31)),
+        "completes": await p.completes.aenqueue(),
         "dropped": await p.later.using(record=False).aenqueue(date(2030, 1, 31)),
         "looks": await p.looks.using(priority=2, tags=["a"], meta={"m": 1}).aenqueue(7),
     }
@@ -67,6 +68,8 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: Seen):
     assert ends["total"][0].result == {"sum": "3.750", "next": "2030-02-01", "more": [4, 5], "in": "MainThread"}
     assert ends["later"][0].result == "2030-02-01"
     assert ends["dropped"][0].result is None
+    refusal = 'InvalidOption: ctx.complete: expected a task that runs in its node, got one declared with run_in="process"'
+    assert (ends["completes"][0].state, ends["completes"][1].error) == (JobState.DISCARDED, refusal)
     for how in ("return", "raise"):
         found = {name: (job.state, run.result, job.reason) for name, (job, run) in ends.items() if name.startswith(how)}
         assert found == {
