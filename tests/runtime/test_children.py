@@ -25,6 +25,7 @@ from elihu.runtime.children.memory import asked, resident
 from elihu.runtime.children.origin import Origin
 from elihu.runtime.children.pool import Children
 from elihu.runtime.children.wire import frame
+from elihu.runtime.completion import Completer
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.progress import Progress
 from tests.features import process_tasks as p
@@ -48,7 +49,7 @@ class Station:
             inserted_at=NOW, started_at=NOW, tags=(), options=None, meta=None, unique_key=None, awaited=True,
             template=None, identifier=None, expires_at=None,
         )  # fmt: skip
-        return Execution(claim, "default", "node", task, None, self._progress, 0.0)
+        return Execution(claim, "default", "node", task, None, self._progress, 0.0, Completer(self._progress.scope))
 
     async def run(self, task: Task[..., Any], **args: Any) -> Ending:
         return (await self.children.run(self.execution(task, **args), wanted=True)).ending
