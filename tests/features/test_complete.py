@@ -14,7 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from elihu import ClaimLost, Context, Elihu, InvalidOption, JobState, NotCommitted, RunResult, WrongDatabase
 from elihu.telemetry.events import AcknowledgementRefused, EngineCalled, JobRaised
 from tests.features.callers import with_driver
-from tests.support import Seen
+from tests.support import BUSY_MACHINE, Seen
+
+
+@pytest.fixture
+def app(app: Elihu) -> Elihu:
+    app.override(**BUSY_MACHINE)
+    return app
 
 
 @pytest.fixture
@@ -294,6 +300,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_node_killed_before_and_after_the_commit(app: Elihu, seen: Seen, made: AsyncEngine, database_url: str, moment: str) -> None:
+    app.override(call_timeout=3.0, dead_after=4.0, lease=4.0)
     attempts: list[int] = []
 
     @app.task(name="t")
