@@ -123,13 +123,14 @@ async def test_a_tick_stores_its_job_and_settles_the_entry(engine: Engine, raw: 
     await declare(engine)
     await settled_at(raw, NOON)
     one, two = NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)
-    inserted = await engine.fire_cron(await row(engine), [(one, new(queue="q", args='{"a":1}', tags=("x",))), (two, new(queue="q"))], two)
-    assert inserted is not None
-    assert [(each.state, each.conflict) for each in inserted] == [(JobState.AVAILABLE, False)] * 2
-    first = await job(engine, inserted[0].id)
+    fired = await engine.fire_cron(await row(engine), [(one, new(queue="q", args='{"a":1}', tags=("x",))), (two, new(queue="q"))], two)
+    assert fired is not None
+    assert [(each.at, each.conflict) for each in fired] == [(one, False), (two, False)]
+    first = await job(engine, fired[0].id)
+    assert first.state is JobState.AVAILABLE
     assert (first.scheduled_at, first.queue, first.args, first.tags) == (one, "q", {"a": 1}, ("x",))
     found = await row(engine)
-    assert (found.last_tick, found.fired_at, found.job_id) == (two, two, inserted[1].id)
+    assert (found.last_tick, found.fired_at, found.job_id) == (two, two, fired[1].id)
     assert await raw.number("SELECT count(*) FROM cron_tick") == 2
 
 
@@ -166,9 +167,9 @@ async def test_a_tick_that_was_fired_is_left_out_though_the_entry_was_set_back(e
     one, two = NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)
     await engine.fire_cron(await row(engine), [(one, new())], one)
     await settled_at(raw, NOON)
-    inserted = await engine.fire_cron(await row(engine), [(one, new()), (two, new())], two)
-    assert inserted is not None
-    assert len(inserted) == 1
+    fired = await engine.fire_cron(await row(engine), [(one, new()), (two, new())], two)
+    assert fired is not None
+    assert len(fired) == 1
     assert (await row(engine)).last_tick == two
 
 
@@ -202,9 +203,9 @@ async def test_a_unique_job_that_is_there_is_the_ticks_job(engine: Engine) -> No
     (twin,) = await engine.insert([unique])
     before = await row(engine)
     until = before.last_tick + timedelta(minutes=1)
-    inserted = await engine.fire_cron(before, [(until, unique)], until)
-    assert inserted is not None
-    assert [(each.id, each.conflict) for each in inserted] == [(twin.id, True)]
+    fired = await engine.fire_cron(before, [(until, unique)], until)
+    assert fired is not None
+    assert [(each.id, each.conflict) for each in fired] == [(twin.id, True)]
     assert (await row(engine)).job_id == twin.id
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from elihu.engines.crons import CronRow, CronTable
+from elihu.engines.crons import Crons
 from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.signals import Notifier, Signal
 from elihu.engines.templates import Templates
@@ -186,7 +186,7 @@ class PruneRule(NamedTuple):
     except_tasks: tuple[str, ...] = ()
 
 
-class Engine(Templates, Protocol):
+class Engine(Crons, Templates, Protocol):
     """One database, from one event loop. ``open`` connects; every other verb may be called by many tasks at once."""
 
     name: str
@@ -313,37 +313,6 @@ class Engine(Templates, Protocol):
 
     async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:
         """Those of ``waits`` that have come to something, with at most about ``room`` bytes of results."""
-        ...
-
-    # cron
-    async def crons(self, names: Sequence[str] | None = None) -> CronTable:
-        """All entries, or those of these names."""
-        ...
-
-    async def declare_crons(self, declared: Sequence[tuple[str, str]]) -> None:
-        """Write what a node's code declares: (name, JSON text) each. One whose text or zone comes to something else begins anew."""
-        ...
-
-    async def create_cron(self, name: str, changes: str, paused: bool) -> bool:
-        """Store an entry made at run time; False where the name is taken."""
-        ...
-
-    async def change_cron(self, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool) -> bool:
-        """Lay ``changes`` over those of an entry (None: leave none) if it is still of revision ``rev``; with ``anew`` it has missed
-        nothing. Whether it was."""
-        ...
-
-    async def delete_cron(self, name: str, rev: int) -> bool:
-        """Remove an entry and its ticks if it is still of revision ``rev``; whether it was."""
-        ...
-
-    async def fire_cron(self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[Inserted] | None:
-        """Store the jobs of ticks and settle the entry up to ``until``, in one transaction. None, and nothing, where the entry is no
-        longer as ``row``; ticks fired before are left out."""
-        ...
-
-    async def prune_ticks(self, age: float, limit: int) -> int:
-        """Remove at most ``limit`` ticks that were fired more than ``age`` seconds ago; how many went."""
         ...
 
     # the jobs API

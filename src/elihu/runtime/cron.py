@@ -92,17 +92,17 @@ class Rounds:
         return due_ticks(plan.spec.cron, plan.spec.catch_up, plan.last_tick, table.now, table.booted_at)
 
     async def _fire(self, node: str, row: CronRow, spec: CronSpec, due: Due, queues: set[str]) -> int:
-        inserted = await self._engine.fire_cron(row, [(at, spec.job) for at in due.ticks], due.until)
-        if inserted is None:
+        jobs = await self._engine.fire_cron(row, [(at, spec.job) for at in due.ticks], due.until)
+        if jobs is None:
             return 0  # fired by another, or changed since it was read
         if due.skipped and CronSkipped in self._bus:
             self._bus.emit(CronSkipped(node=node, cron=row.name, until=due.until))
-        for job in inserted:
+        for job in jobs:
             if not job.conflict:
                 queues.add(spec.job.queue)
             if CronFired in self._bus:
-                self._bus.emit(CronFired(node=node, cron=row.name, at=job.scheduled_at, job_id=job.id, conflict=job.conflict))
-        return sum(not job.conflict for job in inserted)
+                self._bus.emit(CronFired(node=node, cron=row.name, at=job.at, job_id=job.id, conflict=job.conflict))
+        return sum(not job.conflict for job in jobs)
 
     def _tell(self, node: str, row: CronRow, error: Exception) -> None:
         """Once for each revision of the entry."""

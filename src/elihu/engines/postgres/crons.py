@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from elihu.engines.base import Inserted
-from elihu.engines.crons import CronRow, CronTable
+from elihu.engines.crons import CronRow, CronTable, TickJob
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.jobs import Jobs
 from elihu.failpoints import ACTIVE, reach
@@ -42,10 +42,10 @@ class Crons(Jobs, ABC):
         """Remove an entry that is still of that revision; whether it was."""
         return await self._fetch_value("delete_cron", self._sql["cron_delete"], name, rev) is not None
 
-    async def fire_cron(self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[Inserted] | None:
+    async def fire_cron(self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[TickJob] | None:
         """Store the jobs of ticks and settle the entry, or neither."""
 
-        async def work(connection: Connection) -> list[Inserted] | None:
+        async def work(connection: Connection) -> list[TickJob] | None:
             taken = await connection.fetchrow(self._sql["cron_take"], row.name, row.rev, row.last_tick, until)
             if taken is None:
                 return None
@@ -55,9 +55,9 @@ class Crons(Jobs, ABC):
                 reach("inside cron")
             times, ids = [at for at, _ in fresh], [job.id for job in inserted]
             await connection.execute(self._sql["cron_settle"], row.name, until, times, ids)
-            return inserted
+            return [TickJob(at, job.id, job.conflict) for (at, _), job in zip(fresh, inserted, strict=True)]
 
-        async def in_transaction(connection: Connection) -> list[Inserted] | None:
+        async def in_transaction(connection: Connection) -> list[TickJob] | None:
             return await transact(connection, work)
 
         return await self._call("fire_cron", in_transaction)

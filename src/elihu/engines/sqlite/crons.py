@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from elihu.engines.base import Inserted
-from elihu.engines.crons import CronRow, CronTable
+from elihu.engines.crons import CronRow, CronTable, TickJob
 from elihu.engines.sqlite.insert import CLOCK, store
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, stored_time
@@ -62,7 +61,7 @@ def delete(session: Session, name: str, rev: int) -> bool:
     return deleted
 
 
-def fire(session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[Inserted] | None:
+def fire(session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[TickJob] | None:
     """Store the jobs of ticks and settle the entry, or neither."""
     with session.write():
         values = {"name": row.name, "rev": row.rev, "last_tick": stored_time(row.last_tick), "until": stored_time(until)}
@@ -70,15 +69,15 @@ def fire(session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]
             return None
         fired = {at for (at,) in session.rows(_FIRED, values)}
         fresh = [(at, job) for at, job in ticks if stored_time(at) not in fired]
-        inserted = store(session, [replace(job, run_at=at) for at, job in fresh])
+        stored = store(session, [replace(job, run_at=at) for at, job in fresh])
         if ACTIVE:
             reach("inside cron")
         values |= {"now": _now(session), "fired_at": None, "job_id": None}
-        for (at, _), job in zip(fresh, inserted, strict=True):
+        for (at, _), job in zip(fresh, stored, strict=True):
             session.execute(_TICK, values | {"at": stored_time(at), "job_id": job.id})
             values |= {"fired_at": stored_time(at), "job_id": job.id}
         session.execute(_SETTLE, values)
-    return inserted
+    return [TickJob(at, job.id, job.conflict) for (at, _), job in zip(fresh, stored, strict=True)]
 
 
 def prune(session: Session, age: float, limit: int) -> int:

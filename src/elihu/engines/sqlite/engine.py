@@ -29,7 +29,7 @@ from elihu.engines.base import (
     Touched,
     Verdict,
 )
-from elihu.engines.crons import CronRow, CronTable
+from elihu.engines.crons import CronRow, CronTable, TickJob
 from elihu.engines.ends import Attached, End, Wait
 from elihu.engines.signals import Notifier, Signal
 from elihu.engines.sqlite import awaiting, changes, crons, exchange, insert, members, migrations, queues, reads, templates, upkeep
@@ -201,7 +201,7 @@ class SqliteEngine:
     async def delete_cron(self, name: str, rev: int) -> bool:
         return await self._write("delete_cron", crons.delete, name, rev)
 
-    async def fire_cron(self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[Inserted] | None:
+    async def fire_cron(self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[TickJob] | None:
         return await self._write("fire_cron", crons.fire, row, ticks, until)
 
     async def prune_ticks(self, age: float, limit: int) -> int:
