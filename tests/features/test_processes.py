@@ -127,18 +127,24 @@ async def test_a_child_that_dies_harms_its_own_job_alone(app: Elihu, seen: Seen,
     assert "last words" in [record.getMessage() for record in caplog.records if record.name == "elihu.job"]
 
 
-async def test_cancelling_reaches_functions_of_both_kinds(app: Elihu, seen: Seen, tmp_path: Path):
+async def test_killing_and_cancelling_reach_functions_of_both_kinds(app: Elihu, seen: Seen, tmp_path: Path):
     folder = str(tmp_path)
     app.override(kill_grace=1)
     jobs = [await task.aenqueue(folder) for task in (p.sync_until_told, p.async_until_told, p.deaf)]
     async with app.running():
         await until(lambda: len(names(tmp_path, " began")) == 3)
-        assert await app.jobs.cancel(*(job.id for job in jobs)) == 3
+        killed, *cancelled = jobs
+        assert await app.jobs.kill(killed.id) == 1
+        assert await app.jobs.cancel(*(job.id for job in cancelled)) == 2
         for job in jobs:
             await seen.ended(job.id)
         assert children() == []
     assert names(tmp_path, " ended") == {"sync ended", "async ended True"}
-    for job in jobs:
+    (run,) = await app.jobs.runs(killed.id)
+    assert (run.result, (await app.jobs.get(killed.id)).state) == (RunResult.KILLED, JobState.RETRYABLE)
+    assert run.traceback is not None
+    assert "in sync_until_told\n    time.sleep(60)" in run.traceback
+    for job in cancelled:
         assert (await app.jobs.get(job.id)).state is JobState.CANCELLED
         assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.CANCELLED]
 

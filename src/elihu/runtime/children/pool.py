@@ -21,7 +21,7 @@ STOP_GRACE: Final = 0.6
 """Seconds that an attempt which a stopping node gives back has to clean up: fewer than the producer waits for its end."""
 
 CLOSE_GRACE: Final = 1.5
-"""Seconds that idle children have to leave their lifespans when the node ends."""
+"""Seconds that children without a job have at least to leave their lifespans, and at most when the node ends."""
 
 LOOK: Final = 1.0
 """Seconds between two looks at the memory of children that run a job."""
@@ -161,7 +161,7 @@ class Children:
 
     def _retire(self, child: Child) -> None:
         """Let it end in good order, behind the back of whoever runs."""
-        self._farewells.add(task := asyncio.get_running_loop().create_task(child.retire(self._config.kill_grace)))
+        self._farewells.add(task := asyncio.get_running_loop().create_task(child.retire(max(self._config.kill_grace, CLOSE_GRACE))))
         task.add_done_callback(self._farewells.discard)
 
     def _interrupt(self, child: Child, grace: float) -> asyncio.Task[Message | None]:

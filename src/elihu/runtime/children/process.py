@@ -49,10 +49,11 @@ class Process:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it, and what it has started in its session."""
+        """End it, and what it has started in its process group."""
         if self.status is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
 
     def _look(self) -> None:
         if self._popen.poll() is None:
