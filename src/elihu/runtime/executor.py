@@ -82,6 +82,7 @@ class Executor:
         ending, raised = await self._children.run(execution, wanted=True)
         match ending:
             case Complete(value=str() as value):
+                execution.unkept = None
                 return execution.task.codec.decode_result(value)
             case Complete():
                 execution.unkept = ending
