@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from elihu import DataRefused, Elihu, InvalidOption, JobState, RunResult, SchemaOutdated, Unique
+from elihu import DataRefused, Elihu, IdentifierTaken, InvalidOption, JobState, RunResult, SchemaOutdated, Unique
 from elihu.engines.postgres.channel import signal_of
 from elihu.engines.signals import Signal, SignalKind
 from elihu.testing.postgres import PostgresServer
@@ -87,7 +88,9 @@ async def test_the_job_exists_if_and_only_if_the_transaction_commits(desk: Desk)
     await caller.execute("SAVEPOINT mine")
     await caller.enqueue(add, 3)
     await caller.execute("ROLLBACK TO SAVEPOINT mine")
-    second = await caller.enqueue(add, 4, priority=3, tags=["x"], meta={"y": [None, "\u2028"]}, delay=60, max_attempts=4)
+    second = await caller.enqueue(
+        add, 4, priority=3, expires=30, timeout=5, tags=["x"], meta={"y": [None, "\u2028"]}, delay=60, max_attempts=4
+    )
     third = await caller.enqueue(add, 5, hold=True)
     await caller.commit()
 
@@ -102,11 +105,11 @@ async def test_the_job_exists_if_and_only_if_the_transaction_commits(desk: Desk)
 
 async def test_twins(desk: Desk) -> None:
     caller, one = desk.caller, desk.one
-    there = await one.aenqueue(1)
+    there = await one.using(expires=60, delay=5).aenqueue(1)
     met = await caller.enqueue(one, 1)
     assert met.conflict
     assert met.id == there.id
-    assert met.args == {"number": 1}
+    assert met == replace(await desk.app.jobs.get(there.id), conflict=True)
     fresh = await caller.enqueue(one, 2)
     again = await caller.enqueue(one, 2)
     assert (fresh.conflict, again.conflict, again.id) == (False, True, fresh.id)
@@ -132,11 +135,15 @@ async def test_a_caller_goes_on_after_every_refusal(desk: Desk) -> None:
     caller, add = desk.caller, desk.add
     await caller.execute("SELECT 1")
     await caller.enqueue(add, 1)
-    taken = add.build(2)
-    object.__setattr__(taken, "identifier", desk.queue)
-    assert (await caller.enqueue_many(desk.app, [taken])).inserted == 1
-    with pytest.raises(DataRefused, match="conn: "):
+    taken = replace(add.build(2), identifier=desk.queue)
+    there = await caller.enqueue_many(desk.app, [taken], ids=True)
+    with pytest.raises(IdentifierTaken) as caught:
         await caller.enqueue_many(desk.app, [add.build(3), taken])
+    assert [caught.value.holder] == there.ids
+    with pytest.raises(InvalidOption, match="twice in one call"):
+        await caller.enqueue_many(desk.app, [replace(add.build(3), identifier="again")] * 2)
+    with pytest.raises(DataRefused, match=r"conn: .* refuses a value"):
+        await caller.enqueue_many(desk.app, [add.build(3), replace(add.build(3), args="no JSON")])
     if caller.engine == "postgres":
         await caller.execute("ALTER TABLE elihu.job RENAME TO hidden")
         with pytest.raises(SchemaOutdated, match=r'conn: expected the tables of Elihu in schema "elihu", got .*: run "elihu migrate"'):
@@ -355,6 +362,7 @@ async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(datab
         await task.using(conn=caller, queue=names[1], hold=True).aenqueue()
         await task.using(conn=caller, queue=names[1], notify=False).aenqueue()
         await app.enqueue_many([task.using(queue=names[1]).build()], conn=caller, notify=False)
+        await app.enqueue_many([replace(task.using(queue=names[1]).build(), notify=False)], conn=caller)
         await app.enqueue_many([task.using(queue=names[2]).build()] * 3, conn=caller)
         await listener.execute("SELECT 1")
         assert heard.empty()

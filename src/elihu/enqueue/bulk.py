@@ -37,6 +37,15 @@ def check_new(value: Any) -> NewJob:
     return value
 
 
+def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
+    """The identifiers of these jobs. Raises ``InvalidOption`` for one that stands there twice."""
+    identifiers = [new.identifier for new in jobs if new.identifier is not None]
+    if len(set(identifiers)) < len(identifiers):
+        again = next(each for each in identifiers if identifiers.count(each) > 1)
+        raise InvalidOption(f"identifier: expected each once, got {again!r} twice in one call")
+    return identifiers
+
+
 async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[list[NewJob]]:
     """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments and meta. Raises ``InvalidOption``."""
     if not isinstance(jobs, AsyncIterable):

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from elihu.engines.base import Engine, Inserted
-from elihu.errors import DataRefused, InvalidOption
+from elihu.enqueue.bulk import distinct_identifiers
+from elihu.errors import DataRefused
 from elihu.job import JobState, NewJob
 
 BATCH_ROWS: Final = 1_000
@@ -43,10 +44,7 @@ class Inserter:
 
     async def many(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Store these jobs in one transaction. Raises ``IdentifierTaken``, and ``InvalidOption`` for one that stands here twice."""
-        identifiers = [new.identifier for new in jobs if new.identifier is not None]
-        if len(set(identifiers)) < len(identifiers):
-            again = next(each for each in identifiers if identifiers.count(each) > 1)
-            raise InvalidOption(f"identifier: expected each once, got {again!r} twice in one call")
+        distinct_identifiers(jobs)
         inserted = await self._engine.insert(jobs)
         self._announce(
             {

@@ -8,7 +8,7 @@ from elihu.engines.callers.links import Link, check_engine, link_to
 from elihu.engines.callers.steps import Steps, Stored, arun, run
 from elihu.engines.postgres import callers as postgres
 from elihu.engines.sqlite import callers as sqlite
-from elihu.enqueue.bulk import Enqueued, check_new, chunked, chunks
+from elihu.enqueue.bulk import Enqueued, check_new, chunked, chunks, distinct_identifiers
 from elihu.enqueue.stored import stored_job
 from elihu.errors import InvalidOption
 from elihu.job import Job, NewJob
@@ -16,7 +16,7 @@ from elihu.job import Job, NewJob
 
 class Within:
     """Stores jobs of the app that ``config`` tells of. Every verb raises ``InvalidOption`` for a connection that it cannot use, and then
-    nothing is stored; after any refusal the connection's transaction is as it was."""
+    nothing is stored; after any refusal, ``IdentifierTaken`` too, the connection's transaction is as it was."""
 
     def __init__(self, config: Callable[[], Config]) -> None:
         self._config = config
@@ -65,9 +65,10 @@ class Within:
     def _steps(self, link: Link, jobs: Sequence[NewJob], notify: bool) -> Steps[list[Stored]]:
         config = self._config()
         check_engine(link, config)
+        identifiers = distinct_identifiers(jobs)
         if link.engine == "sqlite":
-            return sqlite.guarded(sqlite.insert(link.raw_sqlite, jobs))
-        return postgres.saved(postgres.insert(config.schema, jobs, notify=notify), config.schema)
+            return sqlite.guarded(sqlite.insert(link.raw_sqlite, jobs), identifiers)
+        return postgres.saved(postgres.insert(config.schema, jobs, notify=notify), config.schema, identifiers)
 
 
 def _job(new: NewJob, stored: Stored) -> Job:

@@ -13,6 +13,8 @@ _NO_SQLITE_TABLES: Final = ("no such table", "no such column", "has no column na
 
 def on_postgres(error: Exception, schema: str) -> Exception:
     """The error to raise in place of ``error``; itself where it is no refusal of ours."""
+    if isinstance(error, ElihuError):
+        return error
     state = sqlstate(error)
     if state in NO_TABLES:
         return SchemaOutdated(f'conn: expected the tables of Elihu in schema "{schema}", got "{said(error)}": run "elihu migrate"')

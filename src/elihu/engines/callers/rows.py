@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from elihu.engines.base import Inserted
 from elihu.engines.callers.steps import Rows, Stored
+from elihu.errors import IdentifierTaken
 from elihu.job import Job, JobState
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -63,3 +64,10 @@ def twins_of(rows: Rows) -> dict[str, Stored]:
         str(twin.unique_key): Stored(Inserted(twin.id, twin.state, twin.inserted_at, twin.scheduled_at, True, twin.unique_key), twin)
         for twin in twins
     }
+
+
+def taken(rows: Rows) -> IdentifierTaken | None:
+    """The error for the first of the jobs in rows of caller_identifiers.sql."""
+    for holder, state, identifier in map(values, rows):
+        return IdentifierTaken(identifier, holder=holder, state=state)
+    return None

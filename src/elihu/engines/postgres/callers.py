@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 from elihu.engines.base import Inserted
-from elihu.engines.callers.failures import on_postgres
-from elihu.engines.callers.rows import moment, twins_of, values
+from elihu.engines.callers.failures import on_postgres, said
+from elihu.engines.callers.rows import moment, taken, twins_of, values
 from elihu.engines.callers.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.queries import Queries
@@ -25,20 +25,25 @@ _GO_BACK: Final = Statement("ROLLBACK TO SAVEPOINT elihu")
 queries = cache(Queries)
 
 
-def saved(steps: Steps[T], schema: str) -> Steps[T]:
+def saved(steps: Steps[T], schema: str, identifiers: Sequence[str] = ()) -> Steps[T]:
     """The same work inside a savepoint, so that its failure leaves the caller's transaction as it was.
 
     A savepoint is also the one thing that every driver and pooler refuses outside of a transaction: so none is ever begun, or taken for
-    one, behind the caller's back.
+    one, behind the caller's back. Raises ``IdentifierTaken`` where one of ``identifiers`` stood in the way.
     """
     try:
         yield _SAVE
         try:
             result = yield from steps
-        except Exception:
+        except Exception as error:
+            holder = None
             with suppress(Exception):  # what went wrong first is what the caller should see
                 yield _GO_BACK
+                if identifiers and '"job_identifier"' in said(error):
+                    holder = taken((yield Statement(queries(schema)["caller_identifiers"], _dump(identifiers))))
                 yield _FORGET
+            if holder is not None:
+                raise holder from error
             raise
         yield _FORGET
     except Exception as error:
@@ -106,6 +111,7 @@ def _record(job: NewJob, place: int) -> dict[str, Any]:
         "digest": None if job.unique_key is None else job.unique_key.hex(),
         "scope": job.unique_scope,
         "period": job.unique_period,
+        "notify": job.notify,
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from elihu.engines.base import Inserted
 from elihu.engines.callers.failures import alone, on_sqlite
-from elihu.engines.callers.rows import twins_of, values
+from elihu.engines.callers.rows import taken, twins_of, values
 from elihu.engines.callers.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.sqlite.insert import row_of
 from elihu.engines.sqlite.queries import statement
@@ -18,6 +18,7 @@ T = TypeVar("T")
 _CLOCK: Final = Statement(statement("caller_clock"))
 _INSERT: Final = statement("caller_insert")
 _TWINS: Final = statement("caller_twins")
+_IDENTIFIERS: Final = statement("caller_identifiers")
 _COMPLETE: Final = statement("caller_complete")
 _HISTORY: Final = statement("caller_complete_history")
 _WHY: Final = statement("caller_complete_why")
@@ -25,12 +26,15 @@ _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
 
 
-def guarded(steps: Steps[T]) -> Steps[T]:
+def guarded(steps: Steps[T], identifiers: Sequence[str] = ()) -> Steps[T]:
     """The same work, its failures in Elihu's words. One that fails leaves the transaction as it was without a savepoint: SQLite takes back
-    the statement, and a savepoint outside of a transaction would begin one."""
+    the statement, and a savepoint outside of a transaction would begin one. Raises ``IdentifierTaken`` where one of ``identifiers`` stood
+    in the way."""
     try:
         return (yield from steps)
     except Exception as error:
+        if identifiers and "job.identifier" in str(error) and (holder := taken((yield Statement(_IDENTIFIERS, dump(identifiers))))):
+            raise holder from error
         meaning = on_sqlite(error)
         if meaning is error:
             raise

@@ -13,7 +13,7 @@ WITH given AS MATERIALIZED (
       statement_timestamp() + interval '30 days') END AS keep_until
   FROM given, json_to_recordset(given.body -> 'jobs') AS a(ord integer, task text, queue text, priority smallint, max_attempts integer,
     args text, options text, meta text, tags text[], run_at timestamptz, delay float8, hold boolean, expires float8, awaited boolean,
-    template text, identifier text, digest text, scope smallint, period float8)
+    template text, identifier text, digest text, scope smallint, period float8, notify boolean)
 ), ins AS (
   INSERT INTO elihu.job (id, state, task, queue, priority, max_attempts, args, options, meta, tags, inserted_at, scheduled_at,
     expires_at, awaited, template, identifier, unique_key, unique_scope, keep_until)
@@ -28,7 +28,7 @@ WITH given AS MATERIALIZED (
   RETURNING id, state, queue
 ), told AS MATERIALIZED (
   SELECT pg_notify(given.body ->> 'channel', 'jobs:' || due.queue)
-  FROM given, (SELECT DISTINCT queue FROM ins WHERE state = 'available') due
+  FROM given, (SELECT DISTINCT i.queue FROM ins i JOIN src s USING (id) WHERE i.state = 'available' AND s.notify) due
   WHERE given.body ->> 'channel' IS NOT NULL
 )
 SELECT json_build_array(i.id, i.state, CAST(extract(epoch FROM s.stored) * 1000000 AS bigint),
