@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from elihu.relay import Relay as Relay
     from elihu.relay import agather as agather
     from elihu.relay import gather as gather
+    from elihu.runtime.round import TickCounts as TickCounts
     from elihu.schedule import Cron as Cron
     from elihu.schedule import CronEntry as CronEntry
     from elihu.task import Task as Task
@@ -141,6 +142,7 @@ _HOMES = {
     "queues": ("Queue", "QueueOnNode"),
     "relay": ("Relay", "agather", "gather"),
     "schedule": ("Cron", "CronEntry"),
+    "runtime.round": ("TickCounts",),
     "task": ("Task", "Tasks"),
     "template": ("Template", "TemplatePage"),
     "templates": ("Synced",),

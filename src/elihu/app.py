@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -16,19 +17,23 @@ from elihu.client import Client
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, load_config
 from elihu.crons import Crons
-from elihu.engines.base import NodeRow
 from elihu.enqueue import Enqueued, Within, check_new, chunked
 from elihu.errors import InvalidOption, WrongLoop
 from elihu.job import Job, NewJob
 from elihu.jobs import Jobs
 from elihu.loop import refuse_in_loop
+from elihu.nodes import Nodes
+from elihu.options import check_range
 from elihu.queues import Queues
 from elihu.relay import Relay
+from elihu.runtime.allowance import Allowance
 from elihu.runtime.announcer import Hub
 from elihu.runtime.children.guard import check_not_importing
 from elihu.runtime.middleware import Middleware
 from elihu.runtime.node import Node, Program
+from elihu.runtime.pause import when
 from elihu.runtime.portal import Portal
+from elihu.runtime.round import Round, TickCounts
 from elihu.task import DeclaredCron, DeclaresTasks, Registry, Task, Tasks
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
@@ -42,6 +47,7 @@ Lifespan = Callable[["Elihu"], AbstractAsyncContextManager[Any]]
 
 logger = logging.getLogger("elihu")
 
+MOST_STARTED: Final = 10_000
 EXIT_TIMEOUT: Final = 2.0
 """Seconds in which announcements are sent and connections closed when a program ends without closing its app."""
 
@@ -219,13 +225,23 @@ class Elihu(DeclaresTasks):
         async with self.running(queues) as node:
             started(node)
             await stopping.wait()
-            hurry = asyncio.create_task(_when(stop_now, node.hurry))
+            hurry = asyncio.create_task(when(stop_now, node.hurry))
             try:
                 await node.stop()
             finally:
                 hurry.cancel()
 
-    def _node(self, queues: Mapping[str, int] | None) -> Node:
+    async def tick(self, limit: int = 10, *, stopping: asyncio.Event | None = None, stop_now: asyncio.Event | None = None) -> TickCounts:
+        """One bounded round without a running node: fire due cron entries, rescue, expire and stage, start at most ``limit`` (1 to
+        10,000) jobs here, wait for them, and prune.
+
+        ``stopping`` and ``stop_now`` end it as they end ``serve``. Raises ``InvalidOption`` and ``DatabaseError``.
+        """
+        check_range("limit", limit, 1, MOST_STARTED)
+        once = Round(self.config, partial(self._node, None), self._registry.timetable, self._bus)
+        return await once.run(limit, stopping=stopping or asyncio.Event(), stop_now=stop_now or asyncio.Event())
+
+    def _node(self, queues: Mapping[str, int] | None, allowance: Allowance | None = None) -> Node:
         config = self.config if queues is None else _lay_over(self.config, {"queues": queues})
         lifespan = self._lifespan
         program = Program(
@@ -236,7 +252,7 @@ class Elihu(DeclaresTasks):
             queues=config.queues,
             split=queues is not None,
         )
-        return Node(config, program, bus=self._bus, clock=self._clock, hub=self._connected_here().hub)
+        return Node(config, program, bus=self._bus, clock=self._clock, hub=self._connected_here().hub, allowance=allowance)
 
     def _report_unserved(self, node: Node) -> None:
         for task in self._registry:
@@ -352,17 +368,6 @@ class _Connected:
         return clients
 
 
-class Nodes:
-    """``app.nodes``: who executes jobs."""
-
-    def __init__(self, client: Callable[[], Client]) -> None:
-        self._client = client
-
-    async def list(self) -> list[NodeRow]:
-        """Every node that has a row in the database."""
-        return await (await self._client().ready()).nodes()
-
-
 def _lay_over(config: Config, settings: Mapping[str, Any]) -> Config:
     """``config`` with some settings changed, checked as any other. Raises ``ConfigError``."""
     checked = load_config(keywords=settings, read_files=False, read_environment=False)
@@ -371,8 +376,3 @@ def _lay_over(config: Config, settings: Mapping[str, Any]) -> Config:
 
 def _is_async(function: Any) -> bool:
     return callable(function) and (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__))
-
-
-async def _when(event: asyncio.Event, call: Callable[[], None]) -> None:
-    await event.wait()
-    call()

@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from elihu.app import Elihu
+from elihu.cli.loops import loop_factory
 from elihu.cli.progress import LINE, REFRESH, Tally
-from elihu.cli.serve import ending, loop_factory
+from elihu.cli.serve import ending
 from elihu.cli.stops import ECHO, Stops
 from elihu.errors import DatabaseUnavailable
 

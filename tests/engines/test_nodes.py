@@ -7,6 +7,7 @@ import pytest
 from elihu.engines.base import Engine, Peer
 from tests.engines.conftest import Opener
 from tests.engines.making import fetch, new, node, put
+from tests.engines.raw import Raw
 
 
 async def test_a_node_is_enlisted_and_retires(engine: Engine) -> None:
@@ -105,3 +106,32 @@ async def test_many_nodes_of_many_engines(opened: Opener, engine: Engine, number
         assert pulse.known
         assert sorted(peer.id for peer in pulse.peers) == sorted(set(ids) - {id_})
         assert not any(peer.dead for peer in pulse.peers)
+
+
+async def test_who_was_silent_for_long_is_buried_without_being_watched(engine: Engine, other: Engine, opened: Opener, raw: Raw) -> None:
+    living = await node(engine)
+    frozen = await node(other)
+    dying = await opened()
+    dead = await node(dying)
+    await dying.close()
+    if engine.name == "postgres":
+        await raw.execute(f"UPDATE node SET beat_at = now() - interval '21 s' WHERE id IN ('{dead}', '{frozen}')")
+        assert sorted(await engine.bury_silent(20)) == sorted([dead, frozen])
+    else:
+        assert await engine.bury_silent(20) == [dead]
+        assert (await other.beat(frozen)).known
+    assert living in {row.id for row in await engine.nodes()}
+    assert await engine.bury_silent(20) == []
+
+
+async def test_a_node_of_a_single_round_is_no_first_node_and_hides_none(engine: Engine) -> None:
+    async def booted() -> object:
+        return (await engine.crons()).booted_at
+
+    await engine.enlist(str(uuid4()), "round", {"once": True})
+    assert await booted() is None
+    await engine.enlist(str(uuid4()), "first", {})
+    first = await booted()
+    assert first is not None
+    await engine.enlist(str(uuid4()), "second", {})
+    assert await booted() == first

@@ -6,12 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from elihu.cli.loops import own_loop
+from elihu.cli.loops import run_loop
 from elihu.cli.options import Given, given, shared_but_json
 from elihu.cli.stops import Stops
 
@@ -78,38 +77,15 @@ def _serve(options: Given, *, queues: str | None, processes: int | None, supervi
         with link.telling_unfit():
             app = open_app(options, need=need, queues=queues)
             link.grace = app.config.grace
-            _run(_run_node(app, split=queues is not None, link=link))
+            run_loop(_run_node(app, split=queues is not None, link=link))
         return
     app = open_app(options, need=need, queues=queues)
     named = find_app(flags={"app": options.app})
     introduce = partial(_introduce, app, named and named.value, migrate=migrate)
     if processes is None:
-        _run(_run_node(app, split=queues is not None, introduce=introduce))
+        run_loop(_run_node(app, split=queues is not None, introduce=introduce))
     else:
-        sys.exit(_run(_run_supervisor(app, processes, introduce)))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a loop until the work is done; what it returns."""
-    _log_to_stderr()
-    with own_loop(loop_factory()) as loop:
-        try:
-            return _run_to_its_end(loop, work)
-        except asyncio.CancelledError:
-            raise click.Abort from None
-
-
-def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run the loop until the coroutine ends. ``SystemExit`` of an asyncio task that a job made stops a loop: it goes on."""
-    task = loop.create_task(coroutine)
-    while not task.done():
-        try:
-            loop.run_until_complete(task)
-        except (SystemExit, KeyboardInterrupt) as error:
-            if task.done():
-                raise
-            logger.warning("a job's asyncio task raised %r; the node goes on", error)
-    return task.result()
+        sys.exit(run_loop(_run_supervisor(app, processes, introduce)))
 
 
 async def _introduce(app: "Elihu", name: str | None, *, migrate: bool) -> None:
@@ -209,30 +185,3 @@ def _several(count: int, what: str) -> str:
 
 def _say(what: str, text: str) -> None:
     click.echo(f"{what:<10}{text}")
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes uvloop's event loops where it is installed; None for the standard library's."""
-    try:
-        factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
-    except ModuleNotFoundError:
-        return None
-    return factory
-
-
-class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what ``sys.stderr`` is at that moment, which the live display replaces."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
-
-
-def _log_to_stderr() -> None:
-    """Show log lines, unless the app has set logging up itself."""
-    root = logging.getLogger()
-    if not root.handlers:
-        handler = _StderrHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)

@@ -268,6 +268,11 @@ class Engine(Crons, Templates, Protocol):
         """Remove a dead node's row if its beat is still ``beat``; whether it was removed by this call."""
         ...
 
+    async def bury_silent(self, silence: float) -> list[str]:
+        """Remove the nodes that gave no sign of life for ``silence`` seconds by the database's clock, or whose lock nobody holds;
+        their ids. For one that does not watch them for as long."""
+        ...
+
     async def rescue(self, limit: int) -> list[Rescued]:
         """End at most ``limit`` attempts of nodes that are no more."""
         ...

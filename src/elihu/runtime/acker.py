@@ -2,12 +2,12 @@
 
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from elihu.context import LOG_LIMIT
 from elihu.engines.base import Ack, Claim
-from elihu.errors import ResultNotRecorded, ResultTooLarge
+from elihu.errors import DataRefused, ResultNotRecorded, ResultTooLarge
 from elihu.job import JobState, RunResult
 from elihu.options import backoff_seconds
 from elihu.outcome import Cancel, Cancelled, Complete, Discard, Ending, Failed, Killed, Released, Retry, Snooze, TimedOut
@@ -122,6 +122,20 @@ def report_failure(execution: Execution, ack: Ack) -> None:
 
 def _short(text: str | None) -> str | None:
     return None if text is None else clean(str(text), ERROR_LIMIT)
+
+
+def smaller(acks: Sequence[Ack], error: DataRefused) -> list[Sequence[Ack]]:
+    """What to send in place of a batch that the database refused, last piece first: its halves, of a single row only that it ended,
+    and in place of that nothing."""
+    if len(acks) > 1:
+        middle = len(acks) // 2
+        return [acks[middle:], acks[:middle]]
+    (ack,) = acks
+    logger.error("job %d: its end cannot be stored as it is: %s", ack.id, error)
+    bare = ack._replace(
+        value=None, error=None, traceback=None, log=None, error_type=None, reason="its end could not be stored: DataRefused"
+    )
+    return [] if ack == bare else [[bare]]
 
 
 class Outbox:

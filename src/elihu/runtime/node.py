@@ -15,6 +15,7 @@ from elihu.engines.base import Pulse
 from elihu.engines.select import engine_for
 from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.abandoned import Abandoned
+from elihu.runtime.allowance import Allowance
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.canceller import Canceller
 from elihu.runtime.children.origin import Origin
@@ -59,9 +60,12 @@ class Program:
 
 
 class Node:
-    """Executes jobs until it is stopped. ``stop`` may be called twice, and before ``start``."""
+    """Executes jobs until it is stopped. ``stop`` may be called twice, and before ``start``.
 
-    def __init__(self, config: Config, program: Program, *, bus: Bus, clock: Clock, hub: Hub) -> None:
+    With an ``allowance`` it begins no more attempts than that, and neither leads nor does a leader's work.
+    """
+
+    def __init__(self, config: Config, program: Program, *, bus: Bus, clock: Clock, hub: Hub, allowance: Allowance | None = None) -> None:
         self._config = config
         self._program = program
         self._bus = bus
@@ -79,20 +83,26 @@ class Node:
         self.progress = Progress(self.scope)
         self.canceller = Canceller(self.scope, lambda: self.producers)
         self.cron = Cron(self.scope, self.leader, program.registry.timetable)
+        self._allowance = allowance
         self._info: dict[str, object] = {"queues": dict(program.queues), "pid": os.getpid(), "host": socket.gethostname()}
+        if allowance is not None:
+            self._info["once"] = True
         self._threads = Threads()
         self.abandoned = Abandoned(self.scope, program.registry, describe=self.describe, resumed=self._look)
         self._children = Children(config, Origin(config, program.app, needed=program.lifespan is not None))
         self._executor = Executor(self._threads, self._children, program.middlewares, config.max_result, Contexts(self.engine))
         self._state: object = None
         self.queues = QueueManager(self.scope, program.queues, split=program.split, make=self._producer, describe=self.describe)
-        self.services = [
-            self.listener,
+        leading = [
             self.leader,
             Stager(self.scope, self.leader),
             self.cron,
             Lifeline(self.scope, self.leader),
             Pruner(self.scope, self.leader),
+        ]
+        self.services = [
+            self.listener,
+            *(leading if allowance is None else ()),
             self.canceller,
             self.abandoned,
             Reconciler(self.scope, lambda: self.producers),
@@ -186,6 +196,7 @@ class Node:
             progress=self.progress,
             abandoned=self.abandoned,
             poll=self._poll,
+            allowance=self._allowance,
         )
         producer.state = self._state
         return producer

@@ -1,6 +1,7 @@
 """Waiting for an event, but not for ever."""
 
 import asyncio
+from collections.abc import Callable
 
 
 async def pause(event: asyncio.Event, seconds: float) -> None:
@@ -10,3 +11,9 @@ async def pause(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+async def when(event: asyncio.Event, call: Callable[[], None]) -> None:
+    """Call it once the event is set."""
+    await event.wait()
+    call()

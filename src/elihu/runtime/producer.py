@@ -17,11 +17,13 @@ from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunResult
 from elihu.outcome import Failed
 from elihu.runtime.abandoned import Abandoned
-from elihu.runtime.acker import Outbox, given_back, settle
+from elihu.runtime.acker import Outbox, given_back, settle, smaller
+from elihu.runtime.allowance import Allowance
 from elihu.runtime.completion import Completer, as_completed
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.executor import Executor, ended
 from elihu.runtime.pause import pause
+from elihu.runtime.poll import Poll
 from elihu.runtime.progress import Progress
 from elihu.runtime.service import Scope, backoff_after, logger
 from elihu.runtime.told import Told
@@ -53,6 +55,7 @@ class Producer:
         progress: Progress,
         abandoned: Abandoned,
         poll: Callable[[], float],
+        allowance: Allowance | None = None,
     ) -> None:
         self.queue = queue
         self._name = f"queue {queue}"
@@ -68,10 +71,13 @@ class Producer:
         self._abandoned = abandoned
         self._completer = Completer(scope)
         self._doubtful: dict[tuple[int, int], Told] = {}
-        self._poll = poll
+        self._poll = Poll(poll, self.look)
+        self._begun = 0
         self._outbox = Outbox()
         self._busy: dict[tuple[int, int], float] = {}
         self._woken = asyncio.Event()
+        self._allowance = allowance or Allowance()
+        self._allowance.on_return(self._woken.set)
         self._looked = asyncio.Event()
         self._idle = asyncio.Event()
         self._settled = asyncio.Event()
@@ -83,14 +89,13 @@ class Producer:
         self._after: Position | None = None
         self._unknown = UnknownTasks(scope, queue)
         self._released: list[int] = []
-        self._poll_timer: asyncio.TimerHandle | None = None
         self._failures = 0
 
     async def start(self) -> None:
         if self._task is None:
             self._fetching = True
             self._task = asyncio.create_task(self._run(), name=f"elihu-queue-{self.queue}")
-            self._schedule_poll()
+            self._poll.start()
 
     def adjust(self, *, limit: int, paused: bool) -> None:
         """From now on at most ``limit`` jobs at a time, and while paused fetch none; what runs is left alone."""
@@ -98,8 +103,13 @@ class Producer:
         self.paused = paused
         self.look()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing runs, every end is written, and nothing that may be fetched is left, as far as it knows."""
+        return self._settled.is_set() and not self._woken.is_set()
+
     async def settled(self) -> None:
-        """Return when nothing runs, every end is written, and nothing that may be fetched is left."""
+        """Return when it is so."""
         self._settled.clear()
         self._woken.set()
         await self._settled.wait()
@@ -115,15 +125,12 @@ class Producer:
     def look_anew(self) -> None:
         """Announcements may have been lost, or begun to be: fetch from the front, and poll in the interval that holds now."""
         self.look()
-        if self._poll_timer and not self._poll_timer.cancelled():
-            self._poll_timer.cancel()
-            self._schedule_poll()
+        self._poll.restart()
 
     async def stop(self, *, grace: float, now: asyncio.Event) -> None:
         """Fetch no more; wait ``grace`` seconds, or until ``now``, for what runs; give back the rest; write every end."""
         self._fetching = False
-        if self._poll_timer:
-            self._poll_timer.cancel()
+        self._poll.stop()
         if self._task is None:
             return
         await self._drain(grace, now)
@@ -172,6 +179,7 @@ class Producer:
                 self._woken.clear()
                 await self._woken.wait()
                 continue
+            self._settled.clear()
             try:
                 await self._exchange()
             except Exception as error:
@@ -187,7 +195,7 @@ class Producer:
 
     @property
     def _free(self) -> int:
-        return self.limit - len(self.running) if self._fetching and not self.paused else 0
+        return self._allowance.most(self.limit - len(self.running)) if self._fetching and not self.paused else 0
 
     async def _drain(self, grace: float, now: asyncio.Event) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (self._idle, now)]
@@ -209,7 +217,14 @@ class Producer:
             self._finish(execution, settle(execution, ended(execution)), None)
 
     async def _exchange(self) -> None:
-        node, free, after, looks = self._scope.identity.node, max(self._free, 0), self._after, self._looks
+        free, begun = self._allowance.take(max(self._free, 0)), self._begun
+        try:
+            await self._send_and_fetch(free)
+        finally:
+            self._allowance.add(free - (self._begun - begun))
+
+    async def _send_and_fetch(self, free: int) -> None:
+        node, after, looks = self._scope.identity.node, self._after, self._looks
         acks = self._outbox.take()
         exclude = (*self._unknown.names, *self._abandoned.excluded)
         self._hungry = False
@@ -245,33 +260,24 @@ class Producer:
 
     async def _send_halved(self, node: str, acks: Sequence[Ack], error: DataRefused) -> None:
         """Find the row that the database refuses: write the others, and of it only that it ended."""
-        waiting = self._smaller(acks, error)
+        waiting = self._pieces(acks, error)
         try:
             while waiting:
                 try:
                     answer = await self._scope.engine.exchange(node, self.queue, 0, waiting[-1])
                 except DataRefused as again:
-                    waiting[-1:] = self._smaller(waiting[-1], again)
+                    waiting[-1:] = self._pieces(waiting[-1], again)
                 else:
                     await self._check(node, waiting.pop(), answer.acked)
         finally:
             self._put_back(chain(*waiting))
 
-    def _smaller(self, acks: Sequence[Ack], error: DataRefused) -> list[Sequence[Ack]]:
-        """What to send in place of a batch that was refused, last piece first: its halves, of a single row only that it ended,
-        and of that nothing: the reconciler gives such a job back."""
-        if len(acks) > 1:
-            middle = len(acks) // 2
-            return [acks[middle:], acks[:middle]]
-        (ack,) = acks
-        logger.error("job %d: its end cannot be stored as it is: %s", ack.id, error)
-        bare = ack._replace(
-            value=None, error=None, traceback=None, log=None, error_type=None, reason="its end could not be stored: DataRefused"
-        )
-        if ack != bare:
-            return [[bare]]
-        self._settle((ack.id, ack.claim))
-        return []
+    def _pieces(self, acks: Sequence[Ack], error: DataRefused) -> list[Sequence[Ack]]:
+        """What to send in place of a batch that was refused; where that is nothing, the reconciler gives the job back."""
+        pieces = smaller(acks, error)
+        if not pieces:
+            self._settle((acks[0].id, acks[0].claim))
+        return pieces
 
     async def _check(self, node: str, acks: Sequence[Ack], acked: Sequence[tuple[int, bool]]) -> None:
         """Forget what is written, and tell those who wait for it; send again what somebody's lock held up; report what is no longer
@@ -319,6 +325,7 @@ class Producer:
             self._give_back(claim, given_back(claim, "the node stopped"))
             return
         execution = Execution(claim, self.queue, node, task, self.state, self._progress, scope.clock.monotonic(), self._completer)
+        self._begun += 1
         self.running[execution.key] = execution
         self._idle.clear()
         self.held.add(execution.key)
@@ -387,10 +394,3 @@ class Producer:
     def _put_back(self, acks: Iterable[Ack]) -> None:
         """To be sent again, unless the node was buried meanwhile."""
         self._outbox.put_back(ack for ack in acks if (ack.id, ack.claim) in self.held)
-
-    def _schedule_poll(self) -> None:
-        self._poll_timer = asyncio.get_running_loop().call_later(self._poll(), self._on_poll)
-
-    def _on_poll(self) -> None:
-        self.look()
-        self._schedule_poll()

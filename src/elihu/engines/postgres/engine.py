@@ -209,6 +209,10 @@ class PostgresEngine(Crons, Queues, Templates):
         """Remove a dead node's row if its beat is still ``beat``; whether it was removed by this call."""
         return await self._fetch_value("bury", self._sql["bury"], node, beat) is not None
 
+    async def bury_silent(self, silence: float) -> list[str]:
+        """Remove the nodes that gave no sign of life for ``silence`` seconds by the database's clock; their ids."""
+        return [row["id"] for row in await self._fetch("bury_silent", self._sql["bury_silent"], silence)]
+
     async def rescue(self, limit: int) -> list[Rescued]:
         """End at most ``limit`` attempts of nodes that are no more, all in one statement; where one row makes that fail, one by one."""
         try:

@@ -151,6 +151,9 @@ class SqliteEngine:
     async def bury(self, node: str, beat: int | None) -> bool:
         return await self._write("bury", members.bury, self._locks, node)
 
+    async def bury_silent(self, silence: float) -> list[str]:
+        return await self._write("bury_silent", members.bury_dead, self._locks)
+
     async def rescue(self, limit: int) -> list[Rescued]:
         return await self._write("rescue", upkeep.rescue, limit)
 

@@ -14,15 +14,17 @@ _ENLIST: Final = statement("enlist")
 _DESCRIBE: Final = statement("describe")
 _BURY: Final = statement("bury")
 _PEERS: Final = statement("peers")
+_LASTING: Final = statement("lasting")
 _NODES: Final = statement("nodes")
 
 
 def enlist(session: Session, locks: Locks, node: str, name: str, info: dict[str, object]) -> None:
-    """Take the lock, then write the row: whoever sees the row finds the lock held. A node that sees no other alive is a first one."""
+    """Take the lock, then write the row: whoever sees the row finds the lock held. A node
+    that sees no other alive is a first one; one of a single round is none, and is not seen."""
     locks.take_node(node)
     try:
         with session.write():
-            if all(locks.is_dead(other) for (other,) in session.rows(_PEERS) if other != node):
+            if "once" not in info and all(locks.is_dead(other) for (other,) in session.rows(_LASTING) if other != node):
                 session.execute(_BOOT, {"now": session.row(CLOCK)[0]})
             session.execute(_ENLIST, {"node": node, "name": name, "info": dump(info)})
     except BaseException:
@@ -55,6 +57,11 @@ def bury(session: Session, locks: Locks, node: str) -> bool:
     if buried:
         locks.drop_node(node)
     return buried
+
+
+def bury_dead(session: Session, locks: Locks) -> list[str]:
+    """Bury every node that is dead; their ids."""
+    return [id_ for (id_,) in session.rows(_PEERS) if bury(session, locks, id_)]
 
 
 def lead(session: Session, locks: Locks, node: str) -> bool:
