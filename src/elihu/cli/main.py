@@ -15,7 +15,7 @@ from elihu.errors import ElihuError, InvalidCron, InvalidOption
 COMMANDS: Final = {
     "up": ("elihu.cli.serve", "Bring the tables up to date, then run a node."),
     "start": ("elihu.cli.serve", "Run a node: execute the jobs of some queues."),
-    "tick": ("elihu.cli.tick", "Do one bounded round, for hosts where an outside cron takes the place of a node."),
+    "tick": ("elihu.cli.tick", "Do one bounded round, where no node may stay."),
     "migrate": ("elihu.cli.migrate", "Make the tables, or bring them up to date."),
     "enqueue": ("elihu.cli.enqueue", "Store a job."),
     "jobs": ("elihu.cli.jobs", "Look at stored jobs, and steer them."),

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 @shared
 @given
 def tick(options: Given, /, limit: int) -> None:
-    """Do one bounded round, for hosts where an outside cron takes the place of a node.
+    """Do one bounded round, where no node may stay.
 
-    It fires what is due, rescues, expires and stages, starts a few jobs, waits for them, prunes, and prints what it did as one JSON
-    object. The exit status is 0 also where jobs failed. SIGINT or SIGTERM lets running jobs end, a second one does not wait.
+    For hosts where an outside cron takes the place of a node: it fires what is due, rescues, expires and stages, starts a few jobs,
+    waits for them, prunes, and prints what it did as one JSON object. The exit status is 0 also where jobs failed. SIGINT or SIGTERM
+    lets running jobs end, a second one does not wait.
     """
     from dataclasses import asdict
 
