@@ -367,6 +367,32 @@ async def test_what_ends_in_time_is_not_abandoned(desks: Desks):
     assert not desk.of(AttemptAbandoned)
 
 
+async def test_an_attempt_that_ended_is_not_abandoned_while_its_progress_is_stored(desks: Desks, monkeypatch: pytest.MonkeyPatch):
+    desk = await desks(kill_grace=SOON)
+    storing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def record_progress(*_: object) -> None:
+        storing.set()
+        await go_on.wait()
+
+    async def t(ctx: Context) -> None:
+        ctx.progress(1)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(desk.engine, "record_progress", record_progress)
+    desk.task(t, name="t")
+    async with at_work(desk) as bench:
+        job_id = await bench.run()
+        (execution,) = bench.producer.running.values()
+        await bench.kill(job_id)
+        await storing.wait()
+        assert execution.timer is not None
+        assert execution.timer.cancelled()
+        go_on.set()
+        await bench.ended()
+    assert await desk.results(job_id) == ["killed"]
+
+
 async def test_with_too_many_abandoned_threads_no_more_thread_jobs_are_fetched(desks: Desks, gate: Gate, caplog: pytest.LogCaptureFixture):
     desk = await desks(kill_grace=SOON, max_abandoned=2)
     ran = asyncio.Event()

@@ -4,6 +4,7 @@ import pytest
 
 from elihu import JobState
 from elihu.engines.base import Rescued
+from elihu.engines.signals import SignalKind
 from elihu.job import JobFilter
 from elihu.runtime.leader import Leader
 from elihu.runtime.lifeline import Lifeline, rescue_all
@@ -128,9 +129,10 @@ async def test_what_did_not_start_in_time_expires_in_batches_on_the_leader_alone
     desk = await desks(lifeline={"interval": 30, "limit": 2})
     part = await lifeline(desk)
     other = Lifeline(desk.scope, Leader(desk.scope))
-    ids = [await desk.put(expires=60) for _ in range(5)]
+    ids = [await desk.put(expires=60, awaited=number == 3) for number in range(5)]
     await raw.execute(f"UPDATE job SET expires_at = {raw.moment(1)}")
     assert (await other.tick()).data == {"rescued_count": 0, "expired_count": 0}
     assert (await part.tick()).data == {"rescued_count": 0, "expired_count": 5}
+    assert [signal.payload for signal in desk.signals if signal.kind is SignalKind.ENDED] == [str(ids[3])]
     assert [(event.job_id, event.queue) for event in desk.of(JobExpired)] == [(job_id, "default") for job_id in ids]
     assert {(await desk.job(job_id)).reason for job_id in ids} == {"expired"}
