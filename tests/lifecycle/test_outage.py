@@ -1,5 +1,6 @@
 """PostgreSQL goes away and comes back while nodes work, or cuts their connections."""
 
+import asyncio
 import json
 import os
 import signal
@@ -67,7 +68,9 @@ async def test_a_server_that_is_away_loses_nothing_and_buries_nobody(
 ):
     nodes = [await processes.node(**SETTINGS), await processes.node(**SETTINGS)]
     door = tmp_path / "door"
-    long = await app.aenqueue(job("until_file", args={"path": str(door)}))
+    relay = await app.submit(job("until_file", args={"path": str(door)}))
+    long = relay.job
+    waits = [asyncio.create_task(each.aresult(None)) for each in (relay, app.relay(relay.ref))]
     await processes.until(lambda: any(node.count("began until_file") for node in nodes))
     await app.enqueue_many(job("brief", args={"number": number}) for number in range(1_000))
     await app.enqueue_many(job("brief", delay=3.0, args={"number": number}) for number in range(50))
@@ -88,7 +91,10 @@ async def test_a_server_that_is_away_loses_nothing_and_buries_nobody(
 
     await processes.until_found(done)
     assert back.seconds < 4
+    assert not any(wait.done() for wait in waits)
     door.touch()
+    async with asyncio.timeout(30):
+        assert await asyncio.gather(*waits) == [None, None]
 
     async def drained() -> bool:
         return await app.jobs.count(state="completed") == 1_052
