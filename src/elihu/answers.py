@@ -19,7 +19,7 @@ from elihu.relay import Answer
 from elihu.remote import rebuilt, type_name, with_traceback
 from elihu.task import Registry
 
-NOT_KEPT = "nobody waited for it when the job began, and its task is not declared with record=True"
+NOT_KEPT = "nobody waited for it before the end, and its task is not declared with record=True"
 
 
 def answer_of(registry: Registry, job_id: int, job: Job | None, end: End) -> Answer:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from elihu.engines.base import Engine, PruneRule
-from elihu.engines.ends import End, Wait
+from elihu.engines.ends import End, Late, Wait
 from elihu.job import JobState, RunResult
 from tests.engines.making import completed, discarded, failed, fetch, in_state, job, new, node, only, put, released, settle, snoozed
 from tests.engines.raw import Ago, Raw, RawPostgres
@@ -138,3 +138,22 @@ async def test_a_run_keeps_the_type_of_its_error(engine: Engine, raw: Raw):
     await settle(engine, here, failed(claim, error_type="builtins:ValueError"))
     rows: list[Any] = await raw.execute("SELECT error_type FROM run WHERE job_id = %s", id_)
     assert rows == [("builtins:ValueError",)]
+
+
+async def test_a_result_can_be_added_in_the_moment_after_the_end(engine: Engine, raw: Raw):
+    here = await node(engine)
+    ids = await put(engine, *(new() for _ in range(4)))
+    claims = await fetch(engine, here)
+    await settle(engine, here, *(completed(claim) for claim in claims[:3]), completed(claims[3], value="3"))
+    assert [found.whole for found in sorted(await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM))] == [False] * 3 + [True]
+    await engine.keep(
+        [Late(ids[0], 1, '{"a": 1}', None), Late(ids[1], 1, None, "odd"), Late(ids[2], 9, "2", None), Late(ids[3], 1, "9", None)]
+    )
+    await raw.put(ids[2], finished_at=Ago(2))
+    found = sorted(await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM))
+    assert [(each.value, each.reason, each.whole) for each in found] == [
+        ('{"a": 1}', None, True),
+        (None, "odd", True),
+        (None, None, True),
+        ("3", None, True),
+    ]

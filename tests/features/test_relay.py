@@ -551,6 +551,29 @@ async def until_gone(app: Elihu, seen: Seen, job_id: int) -> None:
         await seen.until(lambda: seen.calls("prune") > pruned)  # noqa: B023 (called before the next round)
 
 
+async def test_who_attaches_while_the_job_runs_gets_its_value(app: Elihu, elsewhere: Elihu):
+    began, gate = asyncio.Semaphore(0), asyncio.Event()
+
+    @app.task(name="t")
+    async def t(value: Any) -> Any:
+        began.release()
+        await gate.wait()
+        return float("nan") if value == "odd" else value
+
+    seen = Seen(elsewhere)
+    async with app.running():
+        jobs = [await t.aenqueue(value) for value in ([1, "a"], None, "odd")]
+        for _ in jobs:
+            await began.acquire()
+        waiting = asyncio.create_task(elihu.agather([elsewhere.relay(job.id) for job in jobs], 20))
+        await looked(seen, 3)
+        gate.set()
+        listed, nothing, odd = await waiting
+    assert (listed, nothing) == ([1, "a"], None)
+    assert type(odd) is ResultNotRecorded
+    assert "finite" in odd.reason
+
+
 async def test_a_unique_job_that_was_there_is_attached_to(app: Elihu, seen: Seen):
     @app.task(name="t", unique=Unique())
     async def t() -> int:

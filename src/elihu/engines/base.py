@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from elihu.engines.crons import Crons
-from elihu.engines.ends import Attached, End, Wait
+from elihu.engines.ends import Attached, End, Late, Wait
 from elihu.engines.signals import Notifier, Signal
 from elihu.engines.templates import Templates
 from elihu.job import Intent, Job, JobChanges, JobFilter, JobState, NewJob, Run, RunResult
@@ -314,6 +314,10 @@ class Engine(Crons, Templates, Protocol):
     # waiting for ends
     async def attach(self, ids: Sequence[int]) -> list[Attached]:
         """Mark these jobs as awaited; those that are gone, or that an open transaction holds, do not come back."""
+        ...
+
+    async def keep(self, results: Sequence[Late]) -> None:
+        """Add results to jobs that completed without one in the last moment, under the guard (id, claim)."""
         ...
 
     async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:

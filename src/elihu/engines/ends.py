@@ -17,7 +17,7 @@ class End(NamedTuple):
     """What a wait, that in this ``place`` of those asked for, has come to.
 
     ``state`` is the job's, None where it is gone; ``value`` the result's JSON text, None where none is kept; ``outcome`` to
-    ``traceback`` tell of the attempt that ended. Where not ``whole``, there was no room for the value: ask again.
+    ``traceback`` tell of the attempt that ended. Where not ``whole``, there was no room for the value, or it may still be added: ask again.
     """
 
     place: int
@@ -31,6 +31,15 @@ class End(NamedTuple):
     error_type: str | None
     traceback: str | None
     whole: bool
+
+
+class Late(NamedTuple):
+    """The result of a completed attempt, to be added to its job: JSON text, or why there is none."""
+
+    id: int
+    claim: int
+    value: str | None
+    reason: str | None
 
 
 class Attached(NamedTuple):

@@ -55,6 +55,7 @@ class Execution:
         "options",
         "progress",
         "queue",
+        "returned",
         "started",
         "task",
         "timer",
@@ -88,6 +89,7 @@ class Execution:
         self.begun = False
         self.cause: Cause | None = None
         self.unkept: Complete | None = None
+        self.returned: tuple[Any] | None = None
         self.handle: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 

@@ -53,6 +53,8 @@ class Executor:
             return Failed(NotCommitted(f"job {execution.claim.id}: expected the transaction of ctx.complete() to be committed, got none"))
         if value is None and execution.unkept and execution.keeps_value:
             return execution.unkept
+        if not execution.keeps_value:
+            execution.returned = (value,)
         return completed(execution, value, self._max_result)
 
     async def _refusal(self, execution: Execution) -> Ending | None:

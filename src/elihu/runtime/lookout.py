@@ -18,6 +18,8 @@ LOOK_BYTES: Final = 1_048_576
 """Bytes of results, as they are stored, in one answer."""
 ATTACH_ROWS: Final = 100
 """Jobs read by one statement."""
+AGAIN: Final = 0.02
+"""Seconds after which to ask again for what was not whole."""
 BUSY_DELAY: Final = 0.1
 """Seconds after which a job is tried again that an open transaction held."""
 REST: Final = 3
@@ -96,7 +98,7 @@ class Lookout(Service):
                 ended += waiter.take(end)
                 if not end.whole:
                     self._waits.mark([waiter.watched.id])
-                    again = 0.0
+                    again = min(again, AGAIN)
                 elif end.state is not None and end.state not in FINISHED and end.claim is not None:
                     waiter.watched.since = end.claim
         if held := [waiter.watched.id for waiter in waiters if waiter.watched.since is None and not waiter.future.done()]:

@@ -22,6 +22,7 @@ from elihu.runtime.allowance import Allowance
 from elihu.runtime.completion import Completer, as_completed
 from elihu.runtime.execution import Cause, Execution
 from elihu.runtime.executor import Executor, ended
+from elihu.runtime.latecomers import Latecomers
 from elihu.runtime.pause import pause
 from elihu.runtime.poll import Poll
 from elihu.runtime.progress import Progress
@@ -74,6 +75,7 @@ class Producer:
         self._poll = Poll(poll, self.look)
         self._begun = 0
         self._outbox = Outbox()
+        self._latecomers = Latecomers(scope)
         self._busy: dict[tuple[int, int], float] = {}
         self._woken = asyncio.Event()
         self._allowance = allowance or Allowance()
@@ -167,6 +169,7 @@ class Producer:
         self.held.clear()
         self._busy.clear()
         self._doubtful.clear()
+        self._latecomers.clear()
         self._outbox = Outbox()
         self._idle.set()
         self.look()
@@ -284,7 +287,9 @@ class Producer:
         ours."""
         written = dict(acked)
         if True in written.values():
-            self._scope.announcer.ended(job_id for job_id, awaited in acked if awaited)
+            ended = [job_id for job_id, awaited in acked if awaited]
+            await self._latecomers.keep(ended)
+            self._scope.announcer.ended(ended)
         missing = []
         available = False
         for ack in acks:
@@ -370,12 +375,14 @@ class Producer:
             self._doubtful[execution.key] = told
         else:
             told.tell(self._scope.bus)
+        self._latecomers.put(execution, ack.result)
         self._send(ack)
 
     def _settle(self, key: tuple[int, int], *, completed: bool = False) -> None:
         """Nothing more is to be done for this attempt; ``completed`` where it was in doubt and stands completed."""
         self.held.discard(key)
         self._busy.pop(key, None)
+        self._latecomers.drop(key[0])
         if told := self._doubtful.pop(key, None):
             (told.as_completed() if completed else told).tell(self._scope.bus)
 

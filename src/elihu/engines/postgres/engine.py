@@ -19,7 +19,7 @@ from elihu.engines.base import (
     Rescued,
     Verdict,
 )
-from elihu.engines.ends import Attached, End, Wait
+from elihu.engines.ends import Attached, End, Late, Wait
 from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.crons import Crons
@@ -273,6 +273,10 @@ class PostgresEngine(Crons, Queues, Templates):
     async def attach(self, ids: Sequence[int]) -> list[Attached]:
         """Mark as awaited; those that are gone, or that an open transaction holds, do not come back."""
         return [Attached(job_of(row), row["since"]) for row in await self._fetch("attach", self._sql["attach"], list(ids))]
+
+    async def keep(self, results: Sequence[Late]) -> None:
+        """Add results to jobs that completed without one."""
+        await self._fetch("keep", self._sql["keep"], *([*column] for column in zip(*results, strict=True)))
 
     async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:
         """Those of ``waits`` that have come to something."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from elihu.engines.ends import Attached, End, Wait
+from elihu.engines.ends import Attached, End, Late, Wait
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, job_from
 from elihu.engines.sqlite.thread import Session
@@ -13,6 +13,7 @@ from elihu.job import JobState, RunResult
 _ATTACH: Final = statement("attach")
 _ATTACHED: Final = statement("attached")
 _ENDS: Final = statement("ends")
+_KEEP: Final = statement("keep")
 
 
 def attach(session: Session, ids: Sequence[int]) -> list[Attached]:
@@ -21,6 +22,12 @@ def attach(session: Session, ids: Sequence[int]) -> list[Attached]:
     with session.write():
         session.execute(_ATTACH, asked)
         return [Attached(job_from(row[:-1]), row[-1]) for row in session.rows(_ATTACHED, asked)]
+
+
+def keep(session: Session, results: Sequence[Late]) -> None:
+    """Add results to jobs that completed without one."""
+    with session.write():
+        session.execute(_KEEP, {"results": dump([(*late, JobState.COMPLETED.value) for late in results])})
 
 
 def ends(session: Session, waits: Sequence[Wait], room: int) -> list[End]:

@@ -30,7 +30,7 @@ from elihu.engines.base import (
     Verdict,
 )
 from elihu.engines.crons import CronRow, CronTable, TickJob
-from elihu.engines.ends import Attached, End, Wait
+from elihu.engines.ends import Attached, End, Late, Wait
 from elihu.engines.signals import Notifier, Signal
 from elihu.engines.sqlite import awaiting, changes, crons, exchange, insert, members, migrations, queues, reads, templates, upkeep
 from elihu.engines.sqlite.connection import check_library, connect, database_path
@@ -184,6 +184,9 @@ class SqliteEngine:
 
     async def attach(self, ids: Sequence[int]) -> list[Attached]:
         return await self._write("attach", awaiting.attach, ids)
+
+    async def keep(self, results: Sequence[Late]) -> None:
+        await self._write("keep", awaiting.keep, results)
 
     async def ends(self, waits: Sequence[Wait], room: int) -> list[End]:
         return await self._read("ends", awaiting.ends, waits, room)

@@ -1,0 +1,49 @@
+"""Values for those who began to wait while the attempt ran: nobody had asked to keep them when it was claimed."""
+
+from collections.abc import Iterable, Sequence
+
+from elihu.engines.ends import Late
+from elihu.errors import DatabaseError
+from elihu.job import RunResult
+from elihu.runtime.execution import Execution
+from elihu.runtime.failure import ERROR_LIMIT
+from elihu.runtime.service import Scope, logger
+from elihu.task import ResultNotStored
+from elihu.text import clean
+
+
+class Latecomers:
+    """Holds what a task returned until the end is written, whose answer tells whether somebody waits by now."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._returned: dict[int, Execution] = {}
+
+    def put(self, execution: Execution, result: RunResult) -> None:
+        """An attempt ended so, and is about to be acknowledged."""
+        if execution.returned is not None and result is RunResult.COMPLETED:
+            self._returned[execution.claim.id] = execution
+
+    def drop(self, job_id: int) -> None:
+        """The end is written, or refused."""
+        self._returned.pop(job_id, None)
+
+    def clear(self) -> None:
+        self._returned.clear()
+
+    async def keep(self, awaited: Iterable[int]) -> None:
+        """Add the values of those that somebody awaits. Where that fails, those who wait learn that there is none."""
+        late = [self._late(execution) for job_id in awaited if (execution := self._returned.get(job_id))]
+        if late:
+            try:
+                await self._scope.engine.keep(late)
+            except DatabaseError as error:
+                logger.warning("the results of %d jobs could not be kept for those who wait for them: %s", len(late), error)
+
+    def _late(self, execution: Execution) -> Late:
+        returned: Sequence[object] = execution.returned or ()
+        try:
+            value = execution.task.codec.encode_result(returned[0], self._scope.config.max_result)
+        except ResultNotStored as error:
+            return Late(*execution.key, None, clean(str(error), ERROR_LIMIT))
+        return Late(*execution.key, value, None)
