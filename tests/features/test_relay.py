@@ -214,6 +214,33 @@ async def test_each_end_has_its_error(app: Elihu):
         assert (type(exited), exited.reason) == (JobFailed, "SystemExit: 3")
 
 
+async def test_a_killed_a_late_and_an_expired_job_say_so(app: Elihu):
+    app.override(lifeline={"interval": 0.1})
+    began = asyncio.Semaphore(0)
+
+    @app.task(name="endless", max_attempts=1)
+    async def endless() -> None:
+        began.release()
+        await asyncio.Event().wait()
+
+    killed, expired = await endless.asubmit(), await endless.using(expires=0.01, delay=0.01, queue="unserved").asubmit()
+    late = await endless.using(timeout=0.05).asubmit()
+    async with app.running():
+        await began.acquire()
+        await began.acquire()
+        await app.jobs.kill(killed.ref)
+        with pytest.raises(JobFailed) as failed:
+            await killed.aresult(20)
+        assert failed.value.reason == "killed"
+        with pytest.raises(JobFailed) as failed:
+            await late.aresult(20)
+        assert failed.value.reason is not None
+        assert "0.05 s" in failed.value.reason
+        with pytest.raises(JobCancelled) as cancelled:
+            await expired.aresult(40)
+    assert cancelled.value.reason == "expired"
+
+
 async def test_an_exception_is_built_without_its_constructor_or_not_at_all(app: Elihu):
     @app.task(name="choosy", max_attempts=1)
     async def choosy() -> None:
