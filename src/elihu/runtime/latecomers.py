@@ -1,6 +1,6 @@
 """Values for those who began to wait while the attempt ran: nobody had asked to keep them when it was claimed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from elihu.engines.ends import Late
 from elihu.errors import DatabaseError
@@ -31,14 +31,16 @@ class Latecomers:
     def clear(self) -> None:
         self._returned.clear()
 
-    async def keep(self, awaited: Iterable[int]) -> None:
-        """Add the values of those that somebody awaits. Where that fails, those who wait learn that there is none."""
+    async def tell(self, awaited: Sequence[int]) -> None:
+        """Announce the ends of jobs that somebody awaits, and add their values first. Where that fails, those who wait learn that
+        there is none."""
         late = [self._late(execution) for job_id in awaited if (execution := self._returned.get(job_id))]
         if late:
             try:
                 await self._scope.engine.keep(late)
             except DatabaseError as error:
                 logger.warning("the results of %d jobs could not be kept for those who wait for them: %s", len(late), error)
+        self._scope.announcer.ended(awaited)
 
     def _late(self, execution: Execution) -> Late:
         returned: Sequence[object] = execution.returned or ()

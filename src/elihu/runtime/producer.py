@@ -283,13 +283,10 @@ class Producer:
         return pieces
 
     async def _check(self, node: str, acks: Sequence[Ack], acked: Sequence[tuple[int, bool]]) -> None:
-        """Forget what is written, and tell those who wait for it; send again what somebody's lock held up; report what is no longer
-        ours."""
+        """Forget what is written and tell who waits; send again what somebody's lock held up; report what is no longer ours."""
         written = dict(acked)
         if True in written.values():
-            ended = [job_id for job_id, awaited in acked if awaited]
-            await self._latecomers.keep(ended)
-            self._scope.announcer.ended(ended)
+            await self._latecomers.tell([job_id for job_id, awaited in acked if awaited])
         missing = []
         available = False
         for ack in acks:
