@@ -133,7 +133,8 @@ class NewJob:
     (seconds); ``unique_scope`` is 0 for incomplete jobs, 1 for these and completed ones, 2 for all. ``expires`` (seconds
     after the time it is due) ends a job that has not started by then; ``awaited`` keeps its result and announces its end.
     ``template`` is the code of the job kind it was made from, ``identifier`` the caller's own name for it, unique among
-    stored jobs. Without ``notify`` its queue is not announced: nodes find it when they next look.
+    stored jobs. Without ``notify`` its queue is not announced: nodes find it when they next look. ``replace`` are the
+    fields that a waiting job with the same unique key takes from it.
     """
 
     task: str
@@ -155,6 +156,7 @@ class NewJob:
     template: str | None = None
     identifier: str | None = None
     notify: bool = True
+    replace: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """Options that are values of their own: uniqueness and backoff."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 from elihu.duration import Duration, parse_duration
@@ -10,6 +11,7 @@ from elihu.errors import InvalidOption
 from elihu.job import Job
 
 UniqueField = Literal["task", "args", "queue", "meta"]
+ReplacedField = Literal["args", "priority", "scheduled_at", "meta", "tags", "queue", "max_attempts"]
 UniqueStates = Literal["incomplete", "successful", "all"]
 Backoff = Duration | Callable[[Job, BaseException], Duration]
 
@@ -23,14 +25,15 @@ class Unique:
     ``by`` names the fields compared; ``keys`` narrows ``args`` to some arguments. ``period`` (seconds, a ``timedelta`` or
     text) compares only within fixed windows counted from the epoch by the database's clock. ``states`` are those in
     which a job stands in the way: ``incomplete``, ``successful`` (these and completed) or ``all``. ``on_conflict="skip"``
-    returns the job that was there. Raises ``InvalidOption`` for anything else.
+    returns the job that was there; ``{"replace": […]}`` first gives it these fields of the new one, where it waits, and works
+    out its state anew. Raises ``InvalidOption`` for anything else.
     """
 
     by: tuple[UniqueField, ...] = ("task", "args")
     keys: tuple[str, ...] | None = None
     period: Duration | None = None
     states: UniqueStates = "incomplete"
-    on_conflict: Literal["skip"] = "skip"
+    on_conflict: Literal["skip"] | Mapping[Literal["replace"], Sequence[ReplacedField]] = field(default="skip", hash=False)
 
     def __post_init__(self) -> None:
         for name in ("by", "keys"):
@@ -48,12 +51,27 @@ class Unique:
         if self.states not in tuple(SCOPES):
             raise InvalidOption(f"Unique(states=): expected one of {', '.join(SCOPES)}, got {self.states!r}")
         if self.on_conflict != "skip":
-            raise InvalidOption(f'Unique(on_conflict=): expected "skip", got {self.on_conflict!r}')
+            object.__setattr__(self, "on_conflict", MappingProxyType({"replace": _check_replaced(self.on_conflict)}))
         if self.period is not None:
             seconds = parse_duration(self.period, "Unique(period=)")
             if seconds < 1:
                 raise InvalidOption(f"Unique(period=): expected at least one second, got {self.period!r}")
             object.__setattr__(self, "period", seconds)
+
+    @property
+    def replaced(self) -> tuple[ReplacedField, ...]:
+        """The fields that a waiting twin takes from the new job; none with ``"skip"``."""
+        return () if self.on_conflict == "skip" else tuple(self.on_conflict["replace"])
+
+
+def _check_replaced(given: Any) -> tuple[ReplacedField, ...]:
+    known = get_args(ReplacedField)
+    names = given["replace"] if isinstance(given, Mapping) and given.keys() == {"replace"} else None
+    if not isinstance(names, list | tuple):
+        raise InvalidOption(f'Unique(on_conflict=): expected "skip" or {{"replace": [fields]}}, got {given!r}')
+    if not names or not all(name in known for name in names):
+        raise InvalidOption(f"Unique(on_conflict=): replace: expected some of {', '.join(known)}, got {names!r}")
+    return tuple(dict.fromkeys(names))
 
 
 def exponential_backoff(failures: int, max_attempts: int, *, jitter: Callable[[], float] = random.random) -> float:

@@ -511,3 +511,24 @@ def test_a_forked_child_enqueues_and_its_parent_goes_on(database_url: str):
     assert in_child(lambda: None) == 0
     assert [job.args["number"] for job in app.run(app.jobs.list()).items] == [4, 3, 2, 1]
     app.run(app.aclose())
+
+
+async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announced(app: Elihu, seen: Seen) -> None:
+    ran: list[int] = []
+
+    @app.task(name="latest", unique=Unique(by=("task",), on_conflict={"replace": ["args", "scheduled_at", "tags"]}))
+    async def latest(number: int) -> None:
+        ran.append(number)
+
+    async with app.running(queues={"default": 1}):
+        first = await latest.using(delay="1h").aenqueue(1)
+        second = await latest.using(delay="2h", tags=["late"]).aenqueue(2)
+        assert (second.id, second.conflict, second.state) == (first.id, True, "scheduled")
+        assert (second.args, second.tags) == ({"number": 2}, ("late",))
+        done = await app.enqueue_many([latest.using(delay="3h").build(3), latest.using(delay="3h").build(4)])
+        assert (done.inserted, done.conflicts) == (0, 2)
+        last = await latest.aenqueue(5)
+        assert (last.id, last.conflict, last.args) == (first.id, True, {"number": 5})
+        await seen.stored(first.id, {JobState.COMPLETED})
+    assert ran == [5]
+    assert await app.jobs.count() == 1

@@ -29,7 +29,10 @@ from elihu import (
     UnknownTask,
     UnknownTemplate,
 )
-from tests.support import Seen
+from elihu.engines.select import engine_for
+from elihu.telemetry.bus import Bus
+from elihu.telemetry.events import LeaderElected, Ticked
+from tests.support import QUICK, Seen
 
 SCHEMA = {
     "type": "object",
@@ -213,10 +216,12 @@ async def test_options_of_a_job_come_from_the_template_or_the_call(app: Elihu, d
 
 async def timeouts(app: Elihu, queue: str) -> list[float | None]:
     """The time limits stored with the jobs of a queue, as a node that fetches them reads them."""
-    engine = await app._client().ready()
+    engine = engine_for(app.config, Bus())
+    await engine.open()
     node = str(uuid4())
     await engine.enlist(node, "test", {})
     claims = (await engine.exchange(node, queue, 100, [])).claims
+    await engine.close()
     return [json.loads(claim.options or "{}").get("timeout") for claim in sorted(claims)]
 
 
@@ -366,18 +371,31 @@ async def test_a_unique_task_stays_unique(app: Elihu) -> None:
 # run
 
 
-async def test_run_wakes_a_node_or_not(app: Elihu) -> None:
-    announced: list[str] = []
-    leave = app._connected_here().hub.join(lambda signal: announced.append(signal.payload))
-    await create(app)
-    await app.templates.enqueue("invoice", {"number": 1})
-    await app.templates.enqueue("invoice", {"number": 1}, "queued", run="queued")
-    assert announced == []
-    await app.templates.enqueue("invoice", {"number": 1}, run="wake")
-    assert announced == ["default"]
-    await app.templates.enqueue("invoice", {"number": 1}, "now", run="now")
-    assert announced == ["default", "default"]
-    leave()
+async def test_run_wakes_a_node_or_not(postgres_url: str) -> None:
+    """On PostgreSQL alone: on SQLite nodes see every commit."""
+    async with Elihu(postgres_url, **QUICK | {"poll": 30, "poll_fallback": 30, "stager": {"interval": 30}}) as app:
+        await app.migrate()
+        seen = Seen(app)
+
+        @app.task(name="quiet", queue="quiet")
+        async def quiet() -> None: ...
+
+        @app.task(name="loud", queue="loud")
+        async def loud() -> None: ...
+
+        for name in ("quiet", "loud"):
+            await app.templates.create(name, name, name, {})
+        async with app.running(queues={"quiet": 1, "loud": 1}):
+            await seen.count(LeaderElected, 1)
+            await seen.until(lambda: any(event.service == "stager" for event in seen.of(Ticked)))
+            waits = [await app.templates.enqueue("quiet", {}), await app.templates.enqueue("quiet", {}, "mine", run="queued")]
+            for run in ("wake", "now"):
+                job = await app.templates.enqueue("loud", {}, run, run=run)  # type: ignore[arg-type]
+                await seen.stored(job.id, {JobState.COMPLETED})
+            assert [(await app.jobs.get(job.id)).state for job in waits] == ["available", "available"]
+            await app.templates.enqueue("quiet", {}, run="wake")
+            for job in waits:
+                await seen.stored(job.id, {JobState.COMPLETED})
 
 
 async def test_now_goes_to_the_front_and_wake_keeps_the_order(app: Elihu) -> None:

@@ -124,11 +124,13 @@ async def test_jobs_without_a_template_ask_nothing_and_others_share_a_query(desk
     await store(desk, {}, code="other")
     for number in range(5):
         await desk.put(args=json.dumps({"n": number}))
-    await worked(desk, ends=5)
+    producer = desk.producer(limit=10)
+    await producer.start()
+    await desk.until(lambda: len(desk.of(JobStopped)) == 5)
     assert queries(desk) == 0
     for number in range(8):
         await desk.put(args=json.dumps({"n": number}), template="kind" if number % 2 else "other")
-    desk._producers[0].look()
+    producer.look()
     await desk.until(lambda: len(desk.of(JobStopped)) == 13)
     assert queries(desk) <= 2
     assert len(calls) == 13

@@ -90,7 +90,10 @@ class Exchange(NamedTuple):
 
 
 class Inserted(NamedTuple):
-    """A job stored, or, with ``conflict``, the job that holds the unique key."""
+    """A job stored, or, with ``conflict``, the job that holds the unique key, as it is now.
+
+    ``woken`` is its queue where the conflict changed it and it is available.
+    """
 
     id: int
     state: JobState
@@ -98,6 +101,7 @@ class Inserted(NamedTuple):
     scheduled_at: datetime
     conflict: bool
     unique_key: str | None
+    woken: str | None = None
 
 
 class Peer(NamedTuple):

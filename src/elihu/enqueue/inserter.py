@@ -48,9 +48,9 @@ class Inserter:
         inserted = await self._engine.insert(jobs)
         self._announce(
             {
-                new.queue
+                row.woken or new.queue
                 for new, row in zip(jobs, inserted, strict=True)
-                if new.notify and row.state is JobState.AVAILABLE and not row.conflict
+                if new.notify and (row.woken or (row.state is JobState.AVAILABLE and not row.conflict))
             }
         )
         return inserted

@@ -205,6 +205,7 @@ class Prepared(Generic[P, R]):
             unique_key=digest(unique, task=task.name, valid=valid, data=data, queue=self._queue, meta=self._meta) if unique else None,
             unique_scope=SCOPES[unique.states] if unique else None,
             unique_period=self._period,
+            replace=unique.replaced if unique else (),
             expires=self._expires,
         )
 

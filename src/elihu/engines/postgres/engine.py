@@ -25,12 +25,13 @@ from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.crons import Crons
 from elihu.engines.postgres.failures import is_of_identifiers
 from elihu.engines.postgres.filters import prunable
-from elihu.engines.postgres.insertion import columns, plainly_stored, scalars, stored, unique_columns
+from elihu.engines.postgres.insertion import columns, plainly_stored, replaced_columns, scalars, stored, unique_columns
 from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
 from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.postgres.queues import Queues
 from elihu.engines.postgres.rows import claim_of, end_of, job_of
 from elihu.engines.postgres.templates import Templates
+from elihu.engines.replacing import replacements
 from elihu.engines.signals import Signal
 from elihu.errors import DatabaseUnavailable, DataRefused, IdentifierTaken, SchemaOutdated, SchemaTooNew
 from elihu.failpoints import ACTIVE, reach
@@ -310,14 +311,24 @@ class PostgresEngine(Crons, Queues, Templates):
             if len(found) == len(jobs):
                 break
             met = {place: row["ukey"] for place, row in answers if row["id"] is None}
-            twins = {row["unique_key"]: row for row in await connection.fetch(self._sql["twins"], list(set(met.values())))}
-            found.update({place: stored(twins[key], key, conflict=True) for place, key in met.items() if key in twins})
+            twins = await self._twins(connection, [(key, jobs[place]) for place, key in met.items()])
+            found.update({place: twins[key] for place, key in met.items() if key in twins})
             waiting = [place for place in waiting if place not in found]
             if not waiting:
                 break
         else:
             raise DatabaseUnavailable(f"insert: expected unique keys to stay as they are, got {_INSERT_ROUNDS} changes in a row")
         return [found[place] for place in range(len(jobs))]
+
+    async def _twins(self, connection: Connection, met: Sequence[tuple[bytes, NewJob]]) -> dict[bytes, Inserted]:
+        """The jobs that hold the keys, changed as those who met them want it."""
+        given = replacements(met)
+        rows: list[Any] = []
+        if given:
+            rows += await connection.fetch(self._sql["replace"], *replaced_columns(given))
+        if others := list({key for key, _ in met} - given.keys()):
+            rows += await connection.fetch(self._sql["twins"], others)
+        return {row["unique_key"]: stored(row, row["unique_key"], conflict=True, woken=row.get("woken")) for row in rows}
 
 
 def _is_plain(ack: Ack) -> bool:

@@ -1,11 +1,13 @@
 """New jobs as the statements that insert them take them, and their answers as values."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Final
 
 from elihu.engines.base import Inserted
 from elihu.engines.postgres.rows import Row
+from elihu.engines.replacing import Replacement
 from elihu.job import JobState, NewJob
 
 
@@ -50,10 +52,16 @@ def unique_columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
     return [[job.unique_key for job in jobs], [job.unique_scope for job in jobs], [job.unique_period for job in jobs]]
 
 
-def stored(row: Row, unique_key: bytes | None = None, *, conflict: bool = False) -> Inserted:
+def replaced_columns(given: Mapping[bytes, Replacement]) -> list[list[Any]]:
+    """$1 to $11 of replace.sql."""
+    each = list(given.values())
+    return [list(given), *([getattr(one, field.name) for one in each] for field in fields(Replacement))]
+
+
+def stored(row: Row, unique_key: bytes | None = None, *, conflict: bool = False, woken: str | None = None) -> Inserted:
     """The job in a row that begins with id, state, inserted_at and scheduled_at."""
     key = None if unique_key is None else unique_key.hex()
-    return Inserted(row[0], JobState(row[1]), row[2], row[3], conflict, key)
+    return Inserted(row[0], JobState(row[1]), row[2], row[3], conflict, key, woken)
 
 
 _STATES: Final = {state.value: state for state in JobState}

@@ -1,11 +1,12 @@
 """Storing jobs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Any, Final
 
 from elihu.engines.base import Inserted
+from elihu.engines.replacing import REPLACEABLE, Replacement, replacements
 from elihu.engines.sqlite.queries import LARGEST, flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, nearest, stored_time
 from elihu.engines.sqlite.thread import Session
@@ -18,6 +19,7 @@ KEPT: Final = 30 * 86_400.0
 CLOCK: Final = statement("clock")
 _INSERT: Final = statement("insert")
 _TWINS: Final = statement("insert_twins")
+_REPLACE: Final = statement("replace")
 _IDENTIFIERS: Final = statement("identifiers")
 _WIDTH: Final = 18
 _KEY, _IDENTIFIER = 9, 17
@@ -39,7 +41,7 @@ def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
     if all(job.unique_key is None for job in jobs):
         _check_identifiers(session, rows)
         return _store(session, rows)
-    return _store_unique(session, rows)
+    return _store_unique(session, jobs, rows, now)
 
 
 def _check_identifiers(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -60,7 +62,7 @@ def _store(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
     return stored
 
 
-def _store_unique(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
+def _store_unique(session: Session, jobs: Sequence[NewJob], rows: Sequence[tuple[Any, ...]], now: float) -> list[Inserted]:
     holders = _holders(session, {row[_KEY] for row in rows if row[_KEY] is not None})
     fresh: list[tuple[Any, ...]] = []
     keys = set(holders)
@@ -79,14 +81,44 @@ def _store_unique(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Ins
         else:
             answers.append(next(stored))
             holders[row[_KEY]] = answers[-1]._replace(conflict=True)
+    given = replacements((row[_KEY], job) for job, row, answer in zip(jobs, rows, answers, strict=True) if answer.conflict)
+    if given:
+        changed = _replaced(session, given, holders, now)
+        answers = [changed.get(answer.unique_key, answer) if answer.conflict else answer for answer in answers]
     return answers
 
 
+def _replaced(
+    session: Session, given: Mapping[str, Replacement], holders: Mapping[str, Inserted], now: float
+) -> dict[str | None, Inserted]:
+    """Change those of the holders that wait; as they are now, by key."""
+    waiting = {key: one for key, one in given.items() if holders[key].state in REPLACEABLE}
+    session.execute(_REPLACE, {"given": dump([_values(holders[key].id, one, now) for key, one in waiting.items()]), "now": now})
+    return {
+        key: holder._replace(woken=queue if holder.state is JobState.AVAILABLE else None)
+        for key, (holder, queue) in _looked_up(session, set(waiting)).items()
+    }
+
+
+def _values(job_id: int, one: Replacement, now: float) -> dict[str, Any]:
+    """What replace.sql writes in a job."""
+    at = stored_time(one.run_at) if one.run_at is not None else now + (one.delay or 0.0)
+    values = {"id": job_id, "at": round(at * MICROSECONDS) if one.moved else None}
+    if one.moved and one.expires is not None:
+        values["expires_at"] = round((at + one.expires) * MICROSECONDS)
+    return values | {name: getattr(one, name) for name in ("args", "queue", "priority", "max_attempts", "tags", "meta")}
+
+
 def _holders(session: Session, keys: set[str]) -> dict[str, Inserted]:
+    return {key: holder for key, (holder, _) in _looked_up(session, keys).items()}
+
+
+def _looked_up(session: Session, keys: set[str]) -> dict[str, tuple[Inserted, str]]:
+    """The jobs that hold the keys, each with its queue."""
     (found,) = session.row(_TWINS, {"keys": dump(sorted(keys))})
     return {
-        key: Inserted(id_, JobState(state), moment(inserted / MICROSECONDS), moment(scheduled / MICROSECONDS), True, key)
-        for key, id_, state, inserted, scheduled in json.loads(found)
+        key: (Inserted(id_, JobState(state), moment(inserted / MICROSECONDS), moment(scheduled / MICROSECONDS), True, key), queue)
+        for key, id_, state, inserted, scheduled, queue in json.loads(found)
     }
 
 
