@@ -29,10 +29,13 @@ from elihu import (
     UnknownTask,
     UnknownTemplate,
 )
+from elihu.client import Client
 from elihu.engines.select import engine_for
+from elihu.runtime.announcer import Hub
+from elihu.task import Registry
 from elihu.telemetry.bus import Bus
-from elihu.telemetry.events import LeaderElected, Ticked
-from tests.support import QUICK, Seen
+from elihu.templates import Templates
+from tests.support import Seen
 
 SCHEMA = {
     "type": "object",
@@ -371,31 +374,20 @@ async def test_a_unique_task_stays_unique(app: Elihu) -> None:
 # run
 
 
-async def test_run_wakes_a_node_or_not(postgres_url: str) -> None:
-    """On PostgreSQL alone: on SQLite nodes see every commit."""
-    async with Elihu(postgres_url, **QUICK | {"poll": 30, "poll_fallback": 30, "stager": {"interval": 30}}) as app:
-        await app.migrate()
-        seen = Seen(app)
-
-        @app.task(name="quiet", queue="quiet")
-        async def quiet() -> None: ...
-
-        @app.task(name="loud", queue="loud")
-        async def loud() -> None: ...
-
-        for name in ("quiet", "loud"):
-            await app.templates.create(name, name, name, {})
-        async with app.running(queues={"quiet": 1, "loud": 1}):
-            await seen.count(LeaderElected, 1)
-            await seen.until(lambda: any(event.service == "stager" for event in seen.of(Ticked)))
-            waits = [await app.templates.enqueue("quiet", {}), await app.templates.enqueue("quiet", {}, "mine", run="queued")]
-            for run in ("wake", "now"):
-                job = await app.templates.enqueue("loud", {}, run, run=run)  # type: ignore[arg-type]
-                await seen.stored(job.id, {JobState.COMPLETED})
-            assert [(await app.jobs.get(job.id)).state for job in waits] == ["available", "available"]
-            await app.templates.enqueue("quiet", {}, run="wake")
-            for job in waits:
-                await seen.stored(job.id, {JobState.COMPLETED})
+async def test_run_announces_or_not(app: Elihu) -> None:
+    hub, announced = Hub(), []
+    hub.join(lambda signal: announced.append(signal.payload))
+    client = Client(app.config, Bus(), hub)
+    templates = Templates(lambda: client, Registry(), lambda: 1_000)
+    await create(app)
+    for identifier in (None, "a"):
+        await templates.enqueue("invoice", {"number": 1}, identifier)
+    await templates.enqueue("invoice", {"number": 1}, run="queued")
+    assert announced == []
+    for number, run in enumerate(("wake", "now"), 1):
+        await templates.enqueue("invoice", {"number": 1}, f"{run}-1", run=run)  # type: ignore[arg-type]
+        assert announced == ["default"] * number
+    await client.close()
 
 
 async def test_now_goes_to_the_front_and_wake_keeps_the_order(app: Elihu) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from elihu.errors import DatabaseUnavailable, InvalidContext, InvalidSchema, UnknownTemplate
-from elihu.job import JobState
+from elihu.job import JobState, NewJob
 from elihu.runtime.contexts import UNREAD_DELAY
 from elihu.runtime.execution import Cause
 from elihu.telemetry.events import EngineCalled, JobRaised, JobStopped
@@ -128,8 +128,8 @@ async def test_jobs_without_a_template_ask_nothing_and_others_share_a_query(desk
     await producer.start()
     await desk.until(lambda: len(desk.of(JobStopped)) == 5)
     assert queries(desk) == 0
-    for number in range(8):
-        await desk.put(args=json.dumps({"n": number}), template="kind" if number % 2 else "other")
+    kinds = ("kind", "other") * 4
+    await desk.engine.insert([NewJob(task="t", args=f'{{"n": {number}}}', template=kind) for number, kind in enumerate(kinds)])
     producer.look()
     await desk.until(lambda: len(desk.of(JobStopped)) == 13)
     assert queries(desk) <= 2
