@@ -304,3 +304,16 @@ async def test_unique_twins_are_found_by_their_index(large: str) -> None:
         found = await scans(connection, QUERIES["twins"], [["\\\\x01", "\\\\x02"]])
         assert examined(found) == 0
         assert {scan.by for scan in found} == {"job_unique"}
+
+
+async def test_callers_find_twins_holders_and_their_own_job_by_an_index(large: str) -> None:
+    async with generic(large) as connection:
+        node = await node_in(connection)
+        (((job_id, claim),)) = await fetched(connection, node, 1)
+        keys = json.dumps([number.to_bytes(8, "big").hex() for number in range(500)])
+        assert examined(await scans(connection, QUERIES["caller_twins"], [keys])) == 0
+        assert examined(await scans(connection, QUERIES["caller_identifiers"], ['["a", "b"]'])) == 0
+        installation = await connection.fetchval(QUERIES["installation"])
+        body = json.dumps({"id": job_id, "claim": claim, "node": node, "installation": installation, "log": "line", "channel": "none"})
+        assert examined(await scans(connection, QUERIES["caller_complete"], [body])) <= 5
+        assert await connection.fetchval("SELECT state FROM elihu.job WHERE id = $1", job_id) == "completed"

@@ -8,16 +8,20 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from elihu.engines.base import Ack, PruneRule
+from elihu.engines.callers.links import Sqlite3
+from elihu.engines.callers.steps import Completion, run
 from elihu.engines.ends import Wait
-from elihu.engines.sqlite import awaiting, changes, exchange, insert, migrations, upkeep
+from elihu.engines.sqlite import awaiting, callers, changes, exchange, insert, migrations, upkeep
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.thread import Session
+from elihu.errors import IdentifierTaken
 from elihu.job import JobFilter, JobState, NewJob, RunResult
 
 FINISHED = 1_000_000
@@ -209,6 +213,25 @@ def waits_batch(session: Session) -> Callable[[], object]:
     return work
 
 
+def caller_batch(session: Session) -> Callable[[], object]:
+    acks = claimed(session, 20)
+    session.execute("UPDATE meta SET value = 'here' WHERE key = 'installation_id'")
+    new = [NewJob(task="t", unique_key=number.to_bytes(8, "big"), unique_scope=2, identifier=str(number)) for number in range(BATCH)]
+    link = Sqlite3(session.connection)
+
+    def work() -> None:
+        assert len(run(link, callers.insert(link.raw_sqlite, new))) == BATCH
+        again = run(link, callers.insert(link.raw_sqlite, [replace(job, identifier=None) for job in new]))
+        assert all(stored.row.conflict for stored in again)
+        with pytest.raises(IdentifierTaken):
+            run(link, callers.guarded(callers.insert(link.raw_sqlite, [NewJob(task="t", identifier="7")]), ["7"]))
+        for ack in acks:
+            completion = Completion(ack.id, ack.claim, "here", "here", None, None, "log", None)
+            assert run(link, callers.complete(link.raw_sqlite, completion)).done
+
+    return work
+
+
 def cancel_by_id(session: Session) -> Callable[[], object]:
     ids = tuple(inserted.id for inserted in insert.insert(session, [NewJob(task="t") for _ in range(BATCH)]))
     where = JobFilter(ids=ids)
@@ -233,6 +256,7 @@ VERBS = [
     progress_batch,
     prune_batch,
     waits_batch,
+    caller_batch,
     cancel_by_id,
 ]
 

@@ -102,11 +102,11 @@ class Sqlite3(SyncCaller):
 
     def connect(self, url: str) -> None:
         self.conn = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)
-        self.conn.row_factory = sqlite3.Row
+        self.conn.row_factory = lambda cursor, row: dict(zip([column[0] for column in cursor.description], row, strict=True))
         self.conn.text_factory = bytes
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self.conn.execute(sql).fetchall()]
+        return [tuple(row.values()) for row in self.conn.execute(sql).fetchall()]
 
 
 class Sqlite3Explicit(Sqlite3):
