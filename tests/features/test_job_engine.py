@@ -232,7 +232,8 @@ async def test_stop_job_in_queue(shop: Shop, seen: Seen) -> None:
         await shop.app.jobs.stop(job_id)
         stored = await seen.stored(job_id, {JobState.COMPLETED})
         assert (stored.attempt, shop.ran) == (1, [5])
-        assert shop.contexts[0].cancelled
+        async with asyncio.timeout(20):
+            await shop.contexts[0].wait_cancelled()
         shop.gate.set()
         await seen.count(AcknowledgementRefused, 1)
     assert await shop.results(job_id) == [RunResult.STOPPED, RunResult.COMPLETED]
