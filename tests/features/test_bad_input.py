@@ -92,8 +92,6 @@ EARLY = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
 
 USING: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"prority": 1}, r"expected an option out of .*priority.*got prority \(did you mean priority\?\)"),
-    "not yet: timeout": ({"timeout": 5}, "timeout: this version does not support it"),
-    "not yet: expires": ({"expires": 5}, "expires: this version does not support it"),
     "priority": ({"priority": 10}, "priority: expected a whole number from 0 to 9, got 10"),
     "priority below": ({"priority": -1}, "priority: expected a whole number from 0 to 9, got -1"),
     "priority as a text": ({"priority": "1"}, "priority: expected a whole number .* got '1'"),
@@ -150,10 +148,10 @@ def test_options_of_a_task(sqlite_url: str):
 
     refused: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         (fn, {"prority": 1}, InvalidOption, "did you mean priority"),
-        (fn, {"timeout": 1}, InvalidOption, "does not support it"),
-        (fn, {"expires": 1}, InvalidOption, "does not support it"),
-        (fn, {"template": "a"}, InvalidOption, "does not support it"),
-        (fn, {"run_in": "process"}, InvalidOption, "does not support it"),
+        (fn, {"timeout": 0}, InvalidOption, "timeout: expected at least a millisecond"),
+        (fn, {"expires": -1}, InvalidOption, "expires: expected a duration"),
+        (fn, {"template": 1}, InvalidOption, "template: expected a text"),
+        (fn, {"run_in": "fork"}, InvalidOption, 'expected "loop", "thread" or "process"'),
         (fn, {"run_in": "loop"}, InvalidOption, 'expected "thread"'),
         (afn, {"run_in": "thread"}, InvalidOption, 'expected "loop"'),
         (fn, {"retry_on": "ValueError"}, InvalidOption, "retry_on: expected exception types"),

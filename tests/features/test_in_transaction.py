@@ -131,6 +131,21 @@ async def test_twins(desk: Desk) -> None:
         assert (await desk.app.jobs.get(id_)).task == job.task
 
 
+async def test_a_twin_that_waits_is_changed(desk: Desk) -> None:
+    caller, one = desk.caller, desk.one
+    changing = Unique(by=("task", "queue"), on_conflict={"replace": ["args", "priority", "scheduled_at", "meta", "tags", "max_attempts"]})
+    there = await one.using(unique=changing, delay=60).aenqueue(1)
+    changed = await caller.enqueue(one, 2, unique=changing, priority=4, tags=["new"], meta={"m": 1}, max_attempts=3, expires=60)
+    assert (changed.id, changed.conflict, changed.state, changed.args) == (there.id, True, JobState.AVAILABLE, {"number": 2})
+    assert (changed.priority, changed.tags, changed.meta, changed.max_attempts) == (4, ("new",), {"m": 1}, 3)
+    assert changed.expires_at == changed.scheduled_at + timedelta(seconds=60)
+    later = await caller.enqueue(one, 3, unique=changing, delay="1h")
+    assert (later.id, later.state, later.args, later.expires_at) == (there.id, JobState.SCHEDULED, {"number": 3}, None)
+    assert await desk.app.jobs.get(there.id) == there
+    await caller.commit()
+    assert replace(await desk.app.jobs.get(there.id), conflict=True) == later
+
+
 async def test_a_caller_goes_on_after_every_refusal(desk: Desk) -> None:
     caller, add = desk.caller, desk.add
     await caller.execute("SELECT 1")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -12,6 +13,7 @@ from elihu.engines.callers.rows import moment, taken, twins_of, values
 from elihu.engines.callers.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.queries import Queries
+from elihu.engines.replacing import replacements
 from elihu.errors import DatabaseUnavailable
 from elihu.job import JobState, NewJob
 
@@ -73,6 +75,8 @@ def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[S
                 found[place] = Stored(Inserted(id_, JobState(state), moment(inserted_at), moment(scheduled_at), False, key))
         if not met:
             break
+        if given := _replacements([(key, jobs[place]) for place, key in met.items()]):
+            yield Statement(sql["caller_replace"], _dump({"channel": channel, "jobs": given}))
         twins = twins_of((yield Statement(sql["caller_twins"], _dump(sorted(set(met.values()))))))
         found |= {place: twins[key] for place, key in met.items() if key in twins}
         waiting = [place for place in waiting if place not in found]
@@ -88,6 +92,14 @@ def complete(schema: str, completion: Completion) -> Steps[Answer]:
     body = {**completion._asdict(), "channel": channel_of(schema)}
     ((installation, state, done, _),) = map(values, (yield Statement(queries(schema)["caller_complete"], _dump(body))))
     return Answer(done, installation, state)
+
+
+def _replacements(met: Sequence[tuple[str, NewJob]]) -> list[dict[str, Any]]:
+    loud = {key for key, job in met if job.notify}
+    return [
+        {**asdict(one), "run_at": None if one.run_at is None else one.run_at.isoformat(), "key": key, "notify": key in loud}
+        for key, one in replacements(met).items()
+    ]
 
 
 def _record(job: NewJob, place: int) -> dict[str, Any]:

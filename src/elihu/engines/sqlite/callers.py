@@ -8,7 +8,8 @@ from elihu.engines.base import Inserted
 from elihu.engines.callers.failures import alone, on_sqlite
 from elihu.engines.callers.rows import taken, twins_of, values
 from elihu.engines.callers.steps import Answer, Completion, Statement, Steps, Stored
-from elihu.engines.sqlite.insert import row_of
+from elihu.engines.replacing import REPLACEABLE, replacements
+from elihu.engines.sqlite.insert import replaced_values, row_of
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment
 from elihu.job import JobState, NewJob
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 _CLOCK: Final = Statement(statement("caller_clock"))
 _INSERT: Final = statement("caller_insert")
+_REPLACE: Final = statement("caller_replace")
 _TWINS: Final = statement("caller_twins")
 _IDENTIFIERS: Final = statement("caller_identifiers")
 _COMPLETE: Final = statement("caller_complete")
@@ -52,9 +54,21 @@ def insert(raw: Callable[[], Any], jobs: Sequence[NewJob]) -> Steps[list[Stored]
     for row in rows:
         id_ = plain.popleft() if row[_KEY] is None else keyed.pop(row[_KEY], None)
         answers.append(None if id_ is None else _stored(id_, row))
-    met = sorted({row[_KEY] for row, answer in zip(rows, answers, strict=True) if answer is None})
-    twins = twins_of((yield Statement(_TWINS, dump(met)))) if met else {}
+    met = [(row[_KEY], job) for row, job, answer in zip(rows, jobs, answers, strict=True) if answer is None]
+    twins = (yield from _twins(met, now)) if met else {}
     return [answer or twins[row[_KEY]] for row, answer in zip(rows, answers, strict=True)]
+
+
+def _twins(met: Sequence[tuple[str, NewJob]], now: int) -> Steps[dict[str, Stored]]:
+    """The jobs that hold the keys, changed as those who met them want it."""
+    keys = Statement(_TWINS, dump(sorted({key for key, _ in met})))
+    twins = twins_of((yield keys))
+    waiting = {key: one for key, one in replacements(met).items() if twins[key].row.state in REPLACEABLE}
+    if not waiting:
+        return twins
+    changes = [replaced_values(twins[key].row.id, one, now / MICROSECONDS) | {"now": now} for key, one in waiting.items()]
+    yield Statement(_REPLACE, dump(changes))
+    return twins_of((yield keys))
 
 
 def complete(raw: Callable[[], Any], completion: Completion) -> Steps[Answer]:

@@ -93,14 +93,14 @@ def _replaced(
 ) -> dict[str | None, Inserted]:
     """Change those of the holders that wait; as they are now, by key."""
     waiting = {key: one for key, one in given.items() if holders[key].state in REPLACEABLE}
-    session.execute(_REPLACE, {"given": dump([_values(holders[key].id, one, now) for key, one in waiting.items()]), "now": now})
+    session.execute(_REPLACE, {"given": dump([replaced_values(holders[key].id, one, now) for key, one in waiting.items()]), "now": now})
     return {
         key: holder._replace(woken=queue if holder.state is JobState.AVAILABLE else None)
         for key, (holder, queue) in _looked_up(session, set(waiting)).items()
     }
 
 
-def _values(job_id: int, one: Replacement, now: float) -> dict[str, Any]:
+def replaced_values(job_id: int, one: Replacement, now: float) -> dict[str, Any]:
     """What replace.sql writes in a job."""
     at = stored_time(one.run_at) if one.run_at is not None else now + (one.delay or 0.0)
     values = {"id": job_id, "at": round(at * MICROSECONDS) if one.moved else None}
