@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import random
 import signal
 import sqlite3
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,16 +17,21 @@ from typing import Any, Final
 
 from elihu import Elihu
 from elihu.config import load_config
+from elihu.errors import InvalidTransition
+from elihu.job import JobState
 from oracle import journal, mutants
-from oracle.checker import Findings, check, first_runs_after
-from oracle.evidence import Answer, Attempt, Burial, Evidence, Harm, Injury, Recovery
+from oracle.checker import CLOCKS, Findings, check, ends_after_wishes, first_runs_after
+from oracle.evidence import Answer, Attempt, Burial, Evidence, Harm, Injury, Recovery, Wish
+from oracle.forks import Forge, Forked
 from oracle.programs.plan import Plan
 from oracle.programs.tasks import declare
-from oracle.recording import Database
+from oracle.recording import Database, tick_key
 
 ROOT: Final = Path(__file__).parents[1]
 LOOK: Final = 0.05
-READY: Final = 60.0
+READY: Final = 180.0
+LEAVING: Final = 5.0
+"""Seconds in which children of processes that are gone must be gone too."""
 
 QUICK: Final[Mapping[str, str]] = {
     "POLL": "2",
@@ -39,6 +46,12 @@ QUICK: Final[Mapping[str, str]] = {
 }
 """Settings that make a node's services quick; without them it has its defaults."""
 
+ENDED: Final = 10.0
+"""Seconds within which, with the quick settings, an attempt ends whose end was asked for, of its own accord or by force."""
+
+SETTLED: Final = 3.0
+"""Seconds after a tick from which on it must have been fired, with the quick settings, if a node leads."""
+
 
 class Missed(Exception):
     """What was waited for did not come in time."""
@@ -47,7 +60,7 @@ class Missed(Exception):
 class Worker:
     """A process of the experiment."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Forked, log: Path) -> None:
         self.process = process
         self.log = log
         self.expected: set[int] = {0}
@@ -74,10 +87,12 @@ class Arena:
         self.evidence = Evidence()
         self.injections = 0
         self.first_run_bound: float | None = None
+        self.entries: dict[str, int] = {}
         self.workers: list[Worker] = []
         self.url_of_nodes = url
         self._watchers: list[asyncio.Task[None]] = []
         self._reader = journal.Reader(folder)
+        self._forge = Forge()
         self._app: Elihu | None = None
         self._journal: journal.Journal | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,16 +130,53 @@ class Arena:
 
     async def produce_here(self, key: str, *, task: str = "oracle.wait", **arguments: object) -> int:
         """Store one job from this process; its id."""
-        if self._app is None:
-            config = load_config(keywords={"database_url": self.database.url}, read_files=False, read_environment=False)
-            self._app = Elihu(config=config)
-            self._journal = journal.Journal(self.folder, "arena")
-            declare(self._app)
-        assert self._journal is not None
-        self._journal.write("intent", key=key)
-        stored = await self._app.aenqueue(self._app.task_named(task).build(key=key, **arguments))
-        self._journal.write("acknowledged", key=key, id=stored.id)
+        app, lines = self._here()
+        lines.write("intent", key=key)
+        stored = await app.aenqueue(app.task_named(task).build(key=key, **arguments))
+        lines.write("acknowledged", key=key, id=stored.id)
         return stored.id
+
+    async def entry(self, name: str, *, behind: int = 0) -> None:
+        """Make a cron entry that fires every minute and catches up on all that it missed; ``behind`` of them it has missed already."""
+        app, _ = self._here()
+        await app.crons.create(name, "* * * * *", "oracle.wait", args={"key": name}, catch_up="all", paused=True)
+        first = math.floor(time.time() / 60 - behind) * 60 + 60
+        shift = "{}" if self.engine == "sqlite" else "to_timestamp({})"
+        settled = shift.format(first - 30)
+        await self.database.change(f"UPDATE {{elihu}}cron SET paused = false, last_tick = {settled} WHERE name = '{name}'")
+        self.entries[name] = first
+
+    async def ticks_fired(self, *, within: float) -> None:
+        """Return when what is due of all entries has its jobs, or after ``within`` seconds all the same; then no more are fired."""
+        app, _ = self._here()
+        deadline = time.monotonic() + within
+        while True:
+            minute = math.floor((time.time() - SETTLED) / 60) * 60
+            self.evidence.due = {tick_key(name, at) for name, first in self.entries.items() for at in range(first, minute + 1, 60)}
+            if await self.database.ticks() >= len(self.evidence.due) or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        for name, first in self.entries.items():
+            await app.crons.pause(name)
+            self.evidence.intended |= {tick_key(name, at) for at in range(first, math.ceil(time.time()) + 1, 60)}
+
+    async def wish(self, verb: str, job_id: int) -> None:
+        """``cancel``, ``kill`` or ``stop`` this job, from this process."""
+        jobs = self._here()[0].jobs
+        asked = time.time()
+        changed = True
+        if verb == "stop":
+            try:
+                await jobs.stop(job_id)
+            except InvalidTransition:
+                changed = False
+        else:
+            changed = await (jobs.kill if verb == "kill" else jobs.cancel)(job_id) > 0
+        self.injections += changed
+        self.evidence.wishes.append(Wish(job_id, verb, asked, time.time(), changed))
+
+    def _is_ready(self, worker: Worker) -> bool:
+        return any(line["pid"] == worker.pid for line in self.lines("ready"))
 
     # what is done to processes
 
@@ -181,11 +233,14 @@ class Arena:
             await asyncio.sleep(LOOK)
 
     async def drained(self, *, within: float, hurry: bool = False) -> None:
-        """Return when no job is unfinished, or after ``within`` seconds all the same: the checker tells."""
+        """Return when no job is unfinished, or when for ``within`` seconds none has ended: the checker tells."""
+        fewest = math.inf
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
-            if not await self.database.unfinished():
+            if not (left := await self.database.unfinished()):
                 return
+            if left < fewest:
+                fewest, deadline = left, time.monotonic() + within
             if hurry:
                 await self.database.hurry()
             await asyncio.sleep(0.2)
@@ -214,6 +269,14 @@ class Arena:
     def has_begun_in(self, worker: Worker) -> bool:
         """Whether an attempt has begun in this process."""
         return any(line["pid"] == worker.pid for line in self.lines("begin"))
+
+    def running(self) -> list[int]:
+        """The jobs of which the last attempt has begun and not ended, as far as processes wrote."""
+        last: dict[int, bool] = {}
+        both = [line for kind in ("begin", "end", "child begin", "child end") for line in self.lines(kind)[-1_000:]]
+        for line in sorted(both, key=lambda line: line["at"]):
+            last[line["id"]] = line["kind"].endswith("begin")
+        return [job_id for job_id, runs in last.items() if runs]
 
     def ended(self, key: str) -> bool:
         """Whether an attempt of the job of this key has ended."""
@@ -258,10 +321,13 @@ class Arena:
                 await worker.process.wait()
             self._look_at(worker)
         await asyncio.gather(*self._watchers)
+        await self._survivors()
         await self._gather()
         if self.first_run_bound is not None:
             for _, seconds in first_runs_after(self.evidence, {Harm.KILL, Harm.DIED}):
                 self.recovered("the first time that a job's node died, its next attempt", seconds, self.first_run_bound)
+        for seconds in ends_after_wishes(self.evidence):
+            self.recovered("the end of an attempt after it was asked for", seconds, ENDED)
         return check(self.evidence)
 
     async def close(self) -> None:
@@ -272,11 +338,22 @@ class Arena:
             if worker.alive:
                 worker.process.kill()
                 await worker.process.wait()
+        await self._forge.close()
+
+    def _here(self) -> tuple[Elihu, journal.Journal]:
+        if self._app is None or self._journal is None:
+            config = load_config(keywords={"database_url": self.database.url}, read_files=False, read_environment=False)
+            self._app = Elihu(config=config)
+            self._journal = journal.Journal(self.folder, "arena")
+            declare(self._app)
+        return self._app, self._journal
 
     async def _gather(self) -> None:
         evidence = self.evidence
         evidence.intended |= {line["key"] for line in self.lines("intent")}
         evidence.bound |= {line["key"] for line in self.lines("intent") if line.get("beside")}
+        evidence.once |= {line["key"] for line in self.lines("intent") if line.get("once")}
+        evidence.timed |= {line["key"] for line in self.lines("intent") if line.get("timed")}
         evidence.awaited |= {line["key"] for line in self.lines("intent") if line.get("awaited")}
         evidence.answers += [Answer(line["key"], line["right"], line["got"]) for line in self.lines("answer")]
         evidence.acknowledged += [(line["key"], line["id"]) for line in self.lines("acknowledged")]
@@ -293,6 +370,38 @@ class Arena:
             with closing(sqlite3.connect(path)) as connection:
                 evidence.effects += connection.execute("SELECT id, claim, key FROM effect").fetchall()
         await self.database.read(evidence)
+        self._gather_children()
+
+    def _gather_children(self) -> None:
+        """What children wrote, with the claims of their attempts: of those that their node had made, the last that nobody else wrote of.
+        An attempt that was stopped while its child started begins after the next one may have begun."""
+        made: defaultdict[tuple[int, int | None], list[tuple[float, int, str]]] = defaultdict(list)
+        for change in self.evidence.changes:
+            if change.after == JobState.EXECUTING and change.node:
+                made[change.job_id, self.evidence.nodes.get(change.node)].append((change.at, change.claim, change.node))
+        ends = {(line["id"], line["pid"], line["begun"]): line["at"] for line in self.lines("child end")}
+        claims: dict[tuple[int, int, float], int] = {}
+        for line in sorted(self.lines("child begin"), key=lambda line: line["at"]):
+            which = line["id"], line["pid"], line["begun"]
+            mine = made[line["id"], line["node_pid"]]
+            _, claim, node = before = next(each for each in reversed(mine) if each[0] <= line["at"] + CLOCKS)
+            mine.remove(before)
+            claims[which] = claim
+            self.evidence.attempts.append(Attempt(line["id"], claim, line["key"], line["node_pid"], node, line["at"], ends.get(which)))
+        self.evidence.effects += [
+            (line["id"], claims[line["id"], line["pid"], line["begun"]], line["key"]) for line in self.lines("child effect")
+        ]
+
+    async def _survivors(self) -> None:
+        """Note the processes of this experiment that live on when those which it started are gone."""
+        mark = f"ORACLE_FOLDER={self.folder}"
+        with contextlib.suppress(Missed):
+            await self.until(lambda: not _processes_with(mark), within=LEAVING, what="nobody left")
+        left = _processes_with(mark)
+        self.evidence.problems += [f"process {pid} lives on: {command}" for pid, command in left.items()]
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     async def _watch(self, worker: Worker) -> None:
         """Note that a process killed itself, as it was asked to."""
@@ -324,15 +433,19 @@ class Arena:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
         }
         log = self.folder / f"{program}-{len(self.workers)}.log"
-        with log.open("wb") as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", f"oracle.programs.{program}"),
-                cwd=self.folder,
-                env=inherited | own | fixed | dict(environ),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
-            )
+        process: asyncio.subprocess.Process | Forked
+        if program == "transactions":  # whose imports are too many for the others
+            with log.open("wb") as stderr:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", f"oracle.programs.{program}"),
+                    cwd=self.folder,
+                    env=inherited | own | fixed | dict(environ),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=stderr,
+                )
+        else:
+            process = await self._forge.start(program, inherited | own | fixed | dict(environ), self.folder, log)
         worker = Worker(process, log)
         if any(worker.pid == other.pid for other in self.workers):
             process.kill()  # the journals tell processes apart by their numbers, and the system has begun to give them again
@@ -347,14 +460,19 @@ class Arena:
 
     async def ready(self, worker: Worker) -> None:
         """Return when the process says that it works, or has killed itself before that. Raises ``Missed``."""
-        assert worker.process.stdout
-        line = b""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(READY):
-                line = await worker.process.stdout.readline()
-                if not line:
-                    await worker.process.wait()
-        if line.strip() != b"ready" and worker.process.returncode != -signal.SIGKILL:
+        with contextlib.suppress(Missed):
+            await self.until(lambda: not worker.alive or self._is_ready(worker), within=READY, what="readiness")
+        if not self._is_ready(worker) and worker.process.returncode != -signal.SIGKILL:
             raise Missed(
                 f"expected process {worker.pid} to work within {READY:g} s; it says:\n{worker.log.read_text(errors='replace')[-2_000:]}"
             )
+
+
+def _processes_with(variable: str) -> dict[int, str]:
+    """The living processes that have this variable in their environment, with what they run."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return found

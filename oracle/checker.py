@@ -15,6 +15,12 @@ CLOCKS = 0.02
 NOTICED = 2.0
 """Seconds within which the death of a process that killed itself is noticed."""
 
+ENDS = {"cancel": "cancelled", "kill": "killed", "stop": "stopped"}
+"""How an attempt ends of which somebody asked this."""
+BY_FORCE = frozenset({"killed", "timeout"})
+OUTLASTED = 6.0
+"""Seconds after which an attempt that may last for half a second was not ended for its time."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
@@ -24,9 +30,9 @@ class Findings:
     ``phantom``: stored, run or effected without an intent, or more than once for one. ``illegal``: a change of state that no way leads
     to, or a claim that does not count up. ``double``: a claim that ended twice, never, or before its attempt did. ``overlap``: two
     attempts of a job at once, the older one on a node that lived and not given back by a stop. ``unexplained``: effects of a job
-    beyond the first that no injury and no stop explains. ``buried``: nodes taken for dead that lived. ``late``: what took longer to
-    work again than it may. ``wrong``: waits that came to nothing, to two ends or to a wrong one. ``problems``: what the processes
-    themselves reported.
+    beyond the first that no injury and nobody's wish explains. ``buried``: nodes taken for dead that lived. ``late``: what took longer
+    to work again than it may. ``wrong``: waits that came to nothing, to two ends or to a wrong one, and attempts that ended otherwise
+    than somebody asked for. ``problems``: what the processes themselves reported.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -78,7 +84,7 @@ def check(evidence: Evidence) -> Findings:
     findings.late = [
         f"{late.what}: {late.seconds:.1f} s, bound {late.bound:g} s" for late in evidence.recoveries if late.seconds > late.bound
     ]
-    findings.wrong = _wrong_answers(evidence)
+    findings.wrong = _wrong_answers(evidence) + _wrong_ends(evidence, changes)
     return findings
 
 
@@ -103,6 +109,7 @@ def _lost(evidence: Evidence, effects: dict[int, list[int]]) -> tuple[list[str],
     lost, discarded = [], []
     jobs = {job.id: job for job in evidence.jobs}
     pids = _pids(evidence)
+    cancelled = {wish.job_id for wish in evidence.wishes if wish.verb == "cancel"}
     for key, job_id in dict.fromkeys(evidence.acknowledged):
         job = jobs.get(job_id)
         if job is None:
@@ -110,6 +117,7 @@ def _lost(evidence: Evidence, effects: dict[int, list[int]]) -> tuple[list[str],
         elif job.key != key:
             lost.append(f"job {job_id} was acknowledged as {key} and is {job.key}")
     keys = {job.key for job in evidence.jobs}
+    lost += [f"{key} was due and has no job" for key in sorted(evidence.due - keys)]
     lost += [f"{key} is not stored, and what its transaction stored beside it is" for key in sorted(evidence.beside - keys)]
     for job in evidence.jobs:
         if job.state not in FINISHED:
@@ -117,6 +125,8 @@ def _lost(evidence: Evidence, effects: dict[int, list[int]]) -> tuple[list[str],
         elif job.state == JobState.COMPLETED:
             if job.claim not in effects.get(job.id, ()):
                 lost.append(f"{_named(job)} is completed, and the attempt {job.claim} that completed it had no effect")
+        elif job.state == JobState.CANCELLED and job.id in cancelled:
+            continue
         elif job.state == JobState.DISCARDED and _orphaned_to_the_end(evidence, job, pids):
             discarded.append(f"{_named(job)} was discarded after its nodes died")
         else:
@@ -169,6 +179,7 @@ def _ends(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
     problems = []
     written = {(run.job_id, run.claim) for run in evidence.runs}
     taken_away = {(run.job_id, run.claim) for run in evidence.runs if run.result in {"orphaned", "released", "stopped"}}
+    by_force = {(run.job_id, run.claim) for run in evidence.runs if run.result in BY_FORCE}
     completed = {(job.id, job.claim) for job in evidence.jobs if job.state == JobState.COMPLETED}
     finished = {(attempt.job_id, attempt.claim): attempt.end for attempt in evidence.attempts}
     claimed: set[tuple[int, int]] = set()
@@ -182,6 +193,8 @@ def _ends(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
         ends[change.job_id, change.old_claim] += 1
         if change.after in {JobState.COMPLETED, JobState.RETRYABLE} and key not in taken_away:
             end = finished.get(key)
+            if end is None and key in by_force:
+                continue
             if end is None or end > change.at + CLOCKS:
                 problems.append(f"attempt {change.job_id}.{change.claim} was written {change.after} before it ended")
     problems += [f"claim {job_id}.{claim} ended {ends[job_id, claim]} times" for job_id, claim in claimed if ends[job_id, claim] != 1]
@@ -192,14 +205,17 @@ def _ends(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
 
 def _overlaps(evidence: Evidence) -> list[str]:
     by_job: defaultdict[int, list[Attempt]] = defaultdict(list)
+    results = {(run.job_id, run.claim): run.result for run in evidence.runs}
     for attempt in evidence.attempts:
-        by_job[attempt.job_id].append(attempt)
-    stopped = _stopped(evidence)
+        result = results.get((attempt.job_id, attempt.claim))
+        # one that was stopped may go on beside the next, and a process that was ended by force has no words left
+        if result != "stopped" and not (result in BY_FORCE and attempt.end is None):
+            by_job[attempt.job_id].append(attempt)
     overlaps = []
     for job_id, attempts in by_job.items():
         attempts.sort(key=lambda attempt: attempt.claim)
         for older, newer in combinations(attempts, 2):
-            if newer.begin >= _end(older, evidence.injuries) - CLOCKS or (job_id, older.claim) in stopped:
+            if newer.begin >= _end(older, evidence.injuries) - CLOCKS:
                 continue
             if not _injured(evidence.injuries, older.pid, before=newer.begin, harms={Harm.FREEZE, Harm.CUT, Harm.STOP}):
                 overlaps.append(f"job {job_id}: attempt {newer.claim} began while {older.claim} was running on a node that lived")
@@ -218,16 +234,21 @@ def _end(attempt: Attempt, injuries: list[Injury]) -> float:
 
 
 def _duplicates(evidence: Evidence, effects: dict[int, list[int]], changes: dict[int, list[Change]]) -> tuple[int, list[str]]:
-    pids, stopped = _pids(evidence), _stopped(evidence)
+    pids = _pids(evidence)
+    keys = {job.id: job.key for job in evidence.jobs}
+    asked = {(run.job_id, run.claim) for run in evidence.runs if run.result in {*BY_FORCE, "stopped"}}
     explained = 0
     unexplained = []
     for job_id, claims in effects.items():
         last = max(claims)
+        if len(claims) > 1 and keys.get(job_id) in evidence.once:
+            unexplained.append(f"job {job_id} had its effect {len(claims)} times, each in one transaction with its end")
+            continue
         for claim in claims:
             if claim == last:
                 continue
             left = min((change.at for change in changes.get(job_id, ()) if change.old_claim == claim), default=inf)
-            if (job_id, claim) in stopped or _injured(evidence.injuries, pids.get((job_id, claim)), before=left + NOTICED):
+            if (job_id, claim) in asked or _injured(evidence.injuries, pids.get((job_id, claim)), before=left + NOTICED):
                 explained += 1
             else:
                 unexplained.append(f"job {job_id} had its effect in attempt {claim} and again, and nothing was done to that node")
@@ -240,6 +261,51 @@ def _wrong_answers(evidence: Evidence) -> list[str]:
     return wrong + [f"the wait for {answer.key} came to {answer.got}" for answer in evidence.answers if not answer.right]
 
 
+def _wrong_ends(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
+    asked = {(wish.job_id, ENDS[wish.verb]) for wish in evidence.wishes}
+    keys = {job.id: job.key for job in evidence.jobs}
+    wrong = [
+        f"claim {run.job_id}.{run.claim} ended {run.result}, which nobody asked for"
+        for run in evidence.runs
+        if (run.result in ENDS.values() and (run.job_id, run.result) not in asked)
+        or (run.result == "timeout" and keys.get(run.job_id) not in evidence.timed)
+    ]
+    wrong += [
+        f"job {wish.job_id} was claimed again after it was cancelled"
+        for wish in evidence.wishes
+        if wish.verb == "cancel" and wish.changed and any(c.after == JobState.EXECUTING and c.at > wish.done for c in changes[wish.job_id])
+    ]
+    outlasted = {
+        (change.job_id, change.claim)
+        for made in changes.values()
+        for change in made
+        if change.before == JobState.EXECUTING and change.after == JobState.COMPLETED
+    }
+    return wrong + [
+        f"attempt {each.job_id}.{each.claim} was to be ended for its time, and completed after {each.end - each.begin:.1f} s"
+        for each in evidence.attempts
+        if each.key in evidence.timed
+        and each.end is not None
+        and each.end - each.begin > OUTLASTED
+        and (each.job_id, each.claim) in outlasted
+    ]
+
+
+def ends_after_wishes(evidence: Evidence) -> list[float]:
+    """For each attempt whose end was asked for while it ran, on a node to which nothing was done: the seconds until its end was written."""
+    pids = _pids(evidence)
+    by_job: defaultdict[int, list[Change]] = defaultdict(list)
+    for change in evidence.changes:
+        by_job[change.job_id].append(change)
+    waits = []
+    for wish in evidence.wishes:
+        for claimed, ended in pairwise(by_job[wish.job_id]):
+            ran = claimed.after == JobState.EXECUTING and claimed.at < wish.asked and ended.at > wish.done
+            if wish.changed and ran and not _injured(evidence.injuries, pids.get((wish.job_id, claimed.claim)), before=ended.at):
+                waits.append(ended.at - wish.done)
+    return waits
+
+
 def _lived(evidence: Evidence, burial: Burial) -> bool:
     """Whether nothing had been done to a buried node. One that never said who it was is one of those killed before they could."""
     before = burial.at + NOTICED
@@ -247,11 +313,6 @@ def _lived(evidence: Evidence, burial: Burial) -> bool:
         return not _injured(evidence.injuries, evidence.nodes[burial.dead], before=before)
     named = set(evidence.nodes.values())
     return not any(each.harm in {Harm.KILL, Harm.DIED} and each.pid not in named and each.at <= before for each in evidence.injuries)
-
-
-def _stopped(evidence: Evidence) -> set[tuple[int, int]]:
-    """Attempts that go on by design while the next one runs."""
-    return {(run.job_id, run.claim) for run in evidence.runs if run.result == "stopped"}
 
 
 def _pids(evidence: Evidence) -> dict[tuple[int, int], int]:

@@ -93,12 +93,24 @@ class Answer(NamedTuple):
     got: str
 
 
+class Wish(NamedTuple):
+    """Somebody asked to ``cancel``, ``kill`` or ``stop`` a job, between two moments, and was told whether that changed anything."""
+
+    job_id: int
+    verb: str
+    asked: float
+    done: float
+    changed: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class Evidence:
     """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs, ``effects`` (job id, claim) pairs with their key.
 
     ``bound`` are the keys of jobs that were stored in a transaction of their producer's, if at all, and ``beside`` the keys of the rows
-    that the same transactions left. ``awaited`` are the keys of jobs for each of which somebody waited once.
+    that the same transactions left. ``awaited`` are the keys of jobs for each of which somebody waited once,
+    ``timed`` those of jobs whose first attempt outlasts its time, ``due`` those of ticks that must have been fired,
+    ``once`` those of jobs whose effect and whose end are one transaction.
     """
 
     intended: set[str] = field(default_factory=set)
@@ -114,6 +126,10 @@ class Evidence:
     elections: list[tuple[float, str]] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
+    once: set[str] = field(default_factory=set)
+    due: set[str] = field(default_factory=set)
+    timed: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
     answers: list[Answer] = field(default_factory=list)
     bound: set[str] = field(default_factory=set)

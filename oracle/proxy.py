@@ -79,12 +79,12 @@ class Proxy:
         try:
             await self._flowing.wait()
             far_reader, far_writer = await asyncio.open_connection(*self._target)
+            for each in (writer, far_writer):
+                each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             self._open.discard(writer)
             writer.transport.abort()
             return
-        for each in (writer, far_writer):
-            each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._open.add(far_writer)
         try:
             async with asyncio.TaskGroup() as group:

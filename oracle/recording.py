@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ CREATE TABLE elihu.oracle_change (
   seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bigint NOT NULL, before text, after text NOT NULL, old_claim integer NOT NULL,
   claim integer NOT NULL, node uuid, at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE elihu.oracle_beside (key text PRIMARY KEY);
+CREATE TABLE elihu.oracle_effect (id bigint NOT NULL, claim integer NOT NULL, key text NOT NULL);
 CREATE FUNCTION elihu.oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
@@ -38,6 +40,7 @@ CREATE TABLE oracle_change (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL, before TEXT, after TEXT NOT NULL, old_claim INTEGER NOT NULL,
   claim INTEGER NOT NULL, node TEXT, at REAL NOT NULL);
 CREATE TABLE oracle_beside (key TEXT PRIMARY KEY) STRICT;
+CREATE TABLE oracle_effect (id INTEGER NOT NULL, claim INTEGER NOT NULL, key TEXT NOT NULL) STRICT;
 CREATE TRIGGER oracle_insert AFTER INSERT ON job BEGIN
   INSERT INTO oracle_change (id, after, old_claim, claim, node, at) VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node, {_NOW});
 END;
@@ -50,7 +53,14 @@ END;
 _JOBS: Final = "SELECT id, args, state, claim, reason FROM {}job ORDER BY id"
 _RUNS: Final = "SELECT job_id, claim, result, CAST(node AS TEXT) FROM {}run"
 _BESIDE: Final = "SELECT key FROM {}oracle_beside"
+_EFFECTS: Final = "SELECT id, claim, key FROM {}oracle_effect"
+_TICKS: Final = "SELECT job_id, cron, {} FROM {}cron_tick"
 _CHANGES: Final = "SELECT id, before, after, old_claim, claim, CAST(node AS TEXT), {} FROM {}oracle_change ORDER BY seq"
+
+
+def tick_key(cron: str, at: float) -> str:
+    """What the job of a tick is called: jobs of one entry have all the same arguments."""
+    return f"{cron} at {datetime.fromtimestamp(at, UTC):%d. %H:%M}"
 
 
 class Database:
@@ -99,6 +109,10 @@ class Database:
         now = "(julianday('now') - 2440587.5) * 86400.0" if self.is_sqlite else "now()"
         await self.change(f"UPDATE {{elihu}}job SET scheduled_at = {now} WHERE state = 'retryable' AND scheduled_at > {now}")
 
+    async def ticks(self) -> int:
+        """How many ticks of cron entries were fired."""
+        return int((await self.rows("SELECT count(*) FROM {elihu}cron_tick"))[0][0])
+
     async def unfinished(self) -> int:
         """How many jobs have not ended."""
         found = await self.rows("SELECT count(*) FROM {elihu}job WHERE state NOT IN ('completed', 'discarded', 'cancelled')")
@@ -107,10 +121,12 @@ class Database:
     async def read(self, evidence: Evidence) -> None:
         """Add what the tables hold."""
         schema, at = ("", "at") if self.is_sqlite else ("elihu.", "extract(epoch FROM at)::float8")
+        ticks = {id_: tick_key(cron, tick) for id_, cron, tick in await self.rows(_TICKS.format(at, schema))}
         evidence.jobs += [
-            StoredJob(id_, json.loads(args).get("key", "?"), state, claim, reason)
+            StoredJob(id_, ticks.get(id_) or json.loads(args).get("key", "?"), state, claim, reason)
             for id_, args, state, claim, reason in await self.rows(_JOBS.format(schema))
         ]
         evidence.runs += [StoredRun(*row) for row in await self.rows(_RUNS.format(schema))]
+        evidence.effects += [(id_, claim, key) for id_, claim, key in await self.rows(_EFFECTS.format(schema))]
         evidence.beside |= {key for (key,) in await self.rows(_BESIDE.format(schema))}
         evidence.changes += [Change(*row) for row in await self.rows(_CHANGES.format(at, schema))]

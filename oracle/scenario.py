@@ -1,11 +1,12 @@
 """What an experiment is, and the one way in which each is run."""
 
 import asyncio
+import json
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -101,6 +102,7 @@ async def perform(
     result = Result(scenario.name, engine, seed, arena.injections, time.monotonic() - begun, findings)
     if findings.broken() and keep:
         result.kept = folder
+        (folder / "evidence.json").write_text(json.dumps(asdict(arena.evidence), default=sorted))
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return result

@@ -38,7 +38,7 @@ async def main() -> None:
     async with app:
         async with app.running() as node:
             journal.write("node", node=node.id)
-            print("ready", flush=True)
+            journal.write("ready")
             if plan := os.environ.get("ORACLE_PLAN"):
                 await produce(app, journal, plan_of(plan))
             await stopping.wait()

@@ -10,7 +10,8 @@ class Plan:
 
     ``how`` is ``single`` (one call a job), ``bulk`` (one call a group), ``unique`` (each key by three calls at once) or ``transactions``
     (each group in one of the producer's own). Each job lasts between the ``seconds``; the shares ``delayed`` and ``failing`` of them wait
-    first, or fail their first attempt; ``pause`` is waited after each group, in seconds. ``awaited`` is another producer: it waits for the
+    first, or fail their first attempt; ``pause`` is waited after each group, in seconds. Of the share ``timed`` the
+    first attempt outlasts its time. ``awaited`` is another producer: it waits for the
     end of every job.
     """
 
@@ -22,6 +23,7 @@ class Plan:
     seconds: tuple[float, float] = (0.0, 0.01)
     delayed: float = 0.0
     failing: float = 0.0
+    timed: float = 0.0
     pause: float = 0.0
     seed: int = 0
 

@@ -13,10 +13,15 @@ from elihu.job import NewJob
 from oracle import mutants
 from oracle.journal import Journal
 from oracle.programs.plan import Plan, plan_of
-from oracle.programs.tasks import declare
+from oracle.programs.tasks import COMPLETING, declare
 
 AFTER_FAILURE = 0.2
 """Seconds before the next group where the database did not answer; what became of the failed one is not known."""
+
+TIMEOUT = 0.6
+"""Seconds for which an attempt may run that is to be ended for its time."""
+OUTLASTS = 8.0
+"""Seconds by which the first attempt of such a job lasts longer."""
 
 
 async def produce(app: Elihu, journal: Journal, plan: Plan) -> None:
@@ -24,9 +29,10 @@ async def produce(app: Elihu, journal: Journal, plan: Plan) -> None:
     chance = random.Random(f"{plan.seed}{plan.prefix}")
     for first in range(0, plan.jobs, plan.together):
         keys = [f"{plan.prefix}{number}" for number in range(first, min(first + plan.together, plan.jobs))]
-        jobs = [build(app, plan, key, chance) for key in keys]
-        for key in keys:
-            journal.write("intent", key=key)
+        timed = [plan.timed > 0 and chance.random() < plan.timed for _ in keys]
+        jobs = [build(app, plan, key, chance, timed=late) for key, late in zip(keys, timed, strict=True)]
+        for key, late in zip(keys, timed, strict=True):
+            journal.write("intent", key=key, timed=late, once=plan.task in COMPLETING)
         journal.sync()
         try:
             if plan.how == "bulk":
@@ -57,13 +63,16 @@ async def one(app: Elihu, journal: Journal, key: str, job: NewJob) -> bool:
     return True
 
 
-def build(app: Elihu, plan: Plan, key: str, chance: random.Random) -> NewJob:
+def build(app: Elihu, plan: Plan, key: str, chance: random.Random, *, timed: bool) -> NewJob:
     """One job of the plan."""
     task = app.task_named(plan.task)
     options: dict[str, Any] = {"delay": chance.uniform(0.1, 2.0)} if chance.random() < plan.delayed else {}
     arguments: dict[str, Any] = {"key": key, "seconds": chance.uniform(*plan.seconds)}
     if chance.random() < plan.failing:
         arguments["fails"] = 1
+    if timed:
+        options["timeout"] = TIMEOUT
+        arguments |= {"seconds": 0.0, "drags": OUTLASTS}
     return (task.using(**options) if options else task).build(**arguments)
 
 
@@ -74,7 +83,7 @@ async def main(produce: Callable[[Elihu, Journal, Plan], Awaitable[None]]) -> No
     async with Elihu() as app:
         declare(app)
         await app.nodes.list()  # connected before the first intent
-        print("ready", flush=True)
+        journal.write("ready")
         await produce(app, journal, plan_of(os.environ["ORACLE_PLAN"]))
 
 

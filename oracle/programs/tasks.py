@@ -4,15 +4,29 @@ import asyncio
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+import asyncpg
+
 from elihu import Context, Elihu, Unique
+from elihu.engines.postgres.url import driver_url
 from elihu.failpoints import ACTIVE, reach
 from elihu.telemetry.events import JobStarted
 from oracle.journal import Journal
+from oracle.programs import process_tasks
+
+LISTENS = 0.1
+"""Seconds after which a thread looks whether somebody wants its end."""
 
 _attempt: ContextVar[tuple[int, int, str]] = ContextVar("attempt")
+
+
+COMPLETING = frozenset({"oracle.complete", "oracle.complete_sync"})
+"""The tasks whose effect is in one transaction with their job's end, on PostgreSQL and on SQLite."""
+_EFFECT = "INSERT INTO {}oracle_effect (id, claim, key) VALUES ({}, {}, '{}')"
 
 
 def answer_to(key: str) -> str:
@@ -63,6 +77,15 @@ class Work:
     def end(self) -> None:
         self._journal.write("end", id=self.job_id, claim=self.claim)
 
+    @contextmanager
+    def ending_by_errors(self) -> Iterator[None]:
+        """Write the end where an error is it."""
+        try:
+            yield
+        except BaseException:
+            self.end()
+            raise
+
 
 def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None = None) -> None:
     """Give ``app`` the tasks; a producer, which runs none, needs neither journal nor effects."""
@@ -72,15 +95,16 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
         assert effects is not None
         return Work(journal, effects, key)
 
+    app.include(process_tasks.tasks)
     app.on(JobStarted, lambda event: _attempt.set((event.job_id, event.claim, event.node)) and None)
 
     @app.task(name="oracle.wait", backoff=0.2, max_attempts=1_000, max_orphans=100)
-    async def wait(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+    async def wait(key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context) -> None:
         attempt = work(key)
         try:
             attempt.begin(fail=ctx.attempt <= fails)
             attempt.effect()
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds + (drags if ctx.attempt == 1 else 0))
         finally:
             attempt.end()
 
@@ -96,14 +120,54 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
         return answer_to(key)
 
     @app.task(name="oracle.thread", backoff=0.2, max_attempts=1_000, max_orphans=100)
-    def thread(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+    def thread(key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context) -> None:
         attempt = work(key)
         try:
             attempt.begin(fail=ctx.attempt <= fails)
             attempt.effect()
-            time.sleep(seconds)
+            until = time.monotonic() + seconds + (drags if ctx.attempt == 1 else 0)
+            while (left := until - time.monotonic()) > 0 and not ctx.cancelled:
+                time.sleep(min(left, LISTENS))
         finally:
             attempt.end()
+
+    @app.task(name="oracle.complete", backoff=0.2, max_attempts=1_000, max_orphans=100)
+    async def complete(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+        attempt = work(key)
+        with attempt.ending_by_errors():
+            attempt.begin(fail=ctx.attempt <= fails)
+            await asyncio.sleep(seconds)
+            connection = await asyncpg.connect(driver_url(app.config.database_url))
+            try:
+                if ACTIVE:
+                    reach("before complete")
+                async with connection.transaction():
+                    await connection.execute(_EFFECT.format("elihu.", attempt.job_id, attempt.claim, key))
+                    attempt.end()
+                    await ctx.complete(conn=connection)
+                    if ACTIVE:
+                        reach("inside complete")
+                if ACTIVE:
+                    reach("after complete")
+            finally:
+                await connection.close(timeout=5)
+
+    @app.task(name="oracle.complete_sync", backoff=0.2, max_attempts=1_000, max_orphans=100)
+    def complete_sync(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+        attempt = work(key)
+        with attempt.ending_by_errors():
+            attempt.begin(fail=ctx.attempt <= fails)
+            time.sleep(seconds)
+            if ACTIVE:
+                reach("before complete")
+            with closing(sqlite3.connect(app.config.database_url.removeprefix("sqlite:///"), timeout=20)) as connection, connection:
+                connection.execute(_EFFECT.format("", attempt.job_id, attempt.claim, key))
+                attempt.end()
+                ctx.complete_sync(conn=connection)
+                if ACTIVE:
+                    reach("inside complete")
+            if ACTIVE:
+                reach("after complete")
 
     @app.task(name="oracle.block", max_attempts=1_000)
     async def block(key: str, seconds: float) -> None:

@@ -3,14 +3,12 @@
 import asyncio
 import signal
 import time
-from dataclasses import replace
 from functools import partial
 
 from elihu.testing.postgres import PostgresServer
 from oracle.arena import Arena
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
-from tests.features.callers import KINDS
 
 SOON = 20.0
 """Seconds within which, with the quick settings, a dead node's job runs again."""
@@ -54,45 +52,6 @@ async def killed_producers(arena: Arena, size: Size, server: PostgresServer | No
         await asyncio.sleep(arena.chance.uniform(0.0, 0.4))
         await arena.kill(producer)
     await arena.drained(within=size.pick(60, 60, 300))
-
-
-async def in_transactions(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Producers with transactions of their own, through every kind of connection, are killed in them; nodes now and then."""
-    nodes = await arena.nodes(2)
-
-    def plan(name: str, jobs: int, together: int) -> Plan:
-        return Plan(jobs=jobs, prefix=name, how="transactions", together=together, seconds=(0, 0.05), seed=arena.seed)
-
-    for number in range(size.count(1, 6, 30)):
-        producers = await asyncio.gather(*(arena.producer(plan(f"t{number}{name}-", 100_000, 3)) for name in "ab"))
-        await asyncio.sleep(arena.chance.uniform(0.2, 2))
-        for producer in producers:
-            await arena.kill(producer)
-        if number % 5 == 4:
-            await arena.kill(nodes.pop(0))
-            nodes.append(await arena.node())
-    kinds = [kind for kind in KINDS if kind.engine == arena.engine]
-    await arena.produce(plan("whole", len(kinds) * size.count(3, 3, 30), 3))
-    used = {line["caller"] for line in arena.lines("caller")}
-    if missing := [kind.__name__ for kind in kinds if kind.__name__ not in used]:
-        arena.evidence.problems.append(f"expected every kind of connection to be used, not {', '.join(missing)}")
-    await arena.drained(within=60)
-
-
-async def awaited(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Two processes without a node wait for many jobs at once, while one of four nodes is killed every 0.5 to 3 s."""
-    nodes = await arena.nodes(4)
-    jobs = size.count(60, 400, 2_000)
-    plan = Plan(jobs=jobs // 2, how="awaited", task="oracle.answer", seconds=(0.5, 4), failing=0.2, pause=0.5, seed=arena.seed)
-    waiters = await asyncio.gather(*(arena.producer(replace(plan, prefix=name)) for name in ("a", "b")))
-    deadline = time.monotonic() + 600
-    while any(waiter.alive for waiter in waiters) and time.monotonic() < deadline:
-        await asyncio.sleep(arena.chance.uniform(0.5, 3))
-        await arena.kill(nodes.pop(arena.chance.randrange(len(nodes))))
-        nodes.append(await arena.node())
-    for waiter in waiters:
-        await arena.end_of(waiter, within=60)
-    await arena.drained(within=60, hurry=True)
 
 
 async def frozen_shortly(arena: Arena, size: Size, server: PostgresServer | None) -> None:
@@ -197,8 +156,6 @@ async def defaults(arena: Arena, size: Size, server: PostgresServer | None) -> N
 SCENARIOS = (
     Scenario("nodes killed", killed_nodes),
     Scenario("producers killed around their commit", killed_producers),
-    Scenario("producers with their own transactions killed", in_transactions),
-    Scenario("nodes killed whose jobs are awaited", awaited),
     Scenario("nodes frozen shortly", frozen_shortly),
     Scenario("nodes frozen for long", frozen_long),
     Scenario("nodes told to end", told_to_end),

@@ -197,7 +197,7 @@ SCENARIOS = (
     Scenario("network stalls for one node", one_cut_off, POSTGRES),
     Scenario("network drops connections", drops, POSTGRES),
     Scenario("network is slow", slows, POSTGRES),
-    Scenario("network swallows answers", swallows, POSTGRES),
+    Scenario("network swallows answers", swallows, POSTGRES, {**QUICK, "DEAD_AFTER": "10"}),
     Scenario("a snapshot held open", snapshot, POSTGRES),
     Scenario("connections exhausted", exhausted, POSTGRES, {**QUICK, "DEAD_AFTER": "15"}),
 )

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from oracle.checker import Findings, check, first_runs_after
-from oracle.evidence import Answer, Attempt, Burial, Change, Evidence, Harm, Injury, Recovery, StoredJob, StoredRun
+from oracle.checker import Findings, check, ends_after_wishes, first_runs_after
+from oracle.evidence import Answer, Attempt, Burial, Change, Evidence, Harm, Injury, Recovery, StoredJob, StoredRun, Wish
 
 A, B = "node-a", "node-b"
 PIDS = {A: 1, B: 2}
@@ -169,6 +169,11 @@ def test_a_second_run_without_an_injury_is_not():
     assert kinds(twice()) == {"overlap", "unexplained"}
 
 
+def test_an_effect_in_one_transaction_with_the_end_is_had_once_whatever_happened():
+    assert kinds(replace(twice(KILLED), once={"x"})) == {"unexplained"}
+    assert not kinds(replace(good(), once={"x"}))
+
+
 def test_an_injury_of_another_process_explains_nothing():
     assert "unexplained" in kinds(twice(Injury(Harm.KILL, 7, 12.0)))
 
@@ -206,6 +211,50 @@ def test_a_wait_comes_to_one_end_and_the_right_one():
     assert check(replace(good(), awaited={"x"}, answers=[Answer("x", False, "8")])).wrong == ["the wait for x came to 8"]
 
 
+def test_a_tick_that_was_due_has_its_job():
+    assert not kinds(replace(good(), due={"x"}))
+    assert check(replace(good(), due={"x", "y"})).lost == ["y was due and has no job"]
+
+
+def ended(result: str, *wishes: Wish) -> Evidence:
+    """The first attempt is ended with this result while it runs, and nothing was done to its node."""
+    evidence = twice()
+    evidence.runs = [StoredRun(1, 1, result, A)]
+    evidence.attempts[0] = evidence.attempts[0]._replace(end=19.9)
+    evidence.wishes = list(wishes)
+    return evidence
+
+
+@pytest.mark.parametrize(("verb", "result"), [("kill", "killed"), ("stop", "stopped")])
+def test_an_attempt_ends_by_force_where_somebody_asked_for_that_alone(verb: str, result: str):
+    wish = Wish(1, verb, 15.0, 15.1, True)
+    assert not kinds(ended(result, wish))
+    assert check(ended(result)).wrong == [f"claim 1.1 ended {result}, which nobody asked for"]
+    assert kinds(ended(result, wish._replace(job_id=2))) == {"wrong"}
+    assert ends_after_wishes(ended(result, wish)) == [pytest.approx(4.9)]
+
+
+def test_an_attempt_that_was_ended_for_its_time_had_one():
+    assert not kinds(replace(ended("timeout"), timed={"x"}))
+    assert kinds(ended("timeout")) == {"wrong"}
+
+
+def test_an_attempt_does_not_outlast_its_time():
+    evidence = replace(good(), timed={"x"})
+    evidence.attempts = [Attempt(1, 1, "x", 1, A, 1.0, 12.9)]
+    assert check(evidence).wrong == ["attempt 1.1 was to be ended for its time, and completed after 11.9 s"]
+
+
+def test_a_cancelled_job_was_to_be_and_is_never_claimed_again():
+    evidence = replace(good(), jobs=[StoredJob(1, "x", "cancelled", 1, None)])
+    evidence.changes[-1] = evidence.changes[-1]._replace(after="cancelled")
+    evidence.runs = [StoredRun(1, 1, "cancelled", A)]
+    assert kinds(evidence) == {"lost", "wrong"}
+    wish = Wish(1, "cancel", 12.0, 12.1, True)
+    assert not kinds(replace(evidence, wishes=[wish]))
+    assert kinds(replace(twice(KILLED), wishes=[wish])) == {"wrong"}
+
+
 def test_what_took_too_long_is_late_and_the_slowest_is_told():
     findings = check(replace(good(), recoveries=[Recovery("a job", 4.0, 5.0), Recovery("a leader", 13.0, 12.0)]))
     assert findings.late == ["a leader: 13.0 s, bound 12 s"]
@@ -222,6 +271,7 @@ def test_the_first_run_after_a_kill_is_timed():
 def test_an_attempt_that_was_given_back_by_a_stop_may_go_on_beside_the_next():
     evidence = twice()
     evidence.runs = [StoredRun(1, 1, "stopped", A)]
+    evidence.wishes = [Wish(1, "stop", 15.0, 15.1, True)]
     evidence.attempts[0] = evidence.attempts[0]._replace(end=22.0)
     findings = check(evidence)
     assert not findings.broken()

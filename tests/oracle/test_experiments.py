@@ -53,6 +53,8 @@ async def test_a_broken_build_is_found_out(mutant: str, engine: str, kind: str, 
         ("nodes killed", "postgres"),
         ("listening connection cut", "postgres"),
         ("dies: inside acknowledge", "sqlite"),
+        ("dies: inside complete", "sqlite"),
+        ("ticks missed, leaders killed", "postgres"),
     ],
 )
 async def test_every_promise_is_kept(name: str, engine: str, server: PostgresServer | None):
