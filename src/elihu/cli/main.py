@@ -13,6 +13,7 @@ from elihu.cli.options import shared
 from elihu.errors import ElihuError, InvalidCron, InvalidOption
 
 COMMANDS: Final = {
+    "init": ("elihu.cli.init", "Write a starter project."),
     "up": ("elihu.cli.serve", "Bring the tables up to date, then run a node."),
     "start": ("elihu.cli.serve", "Run a node: execute the jobs of some queues."),
     "tick": ("elihu.cli.tick", "Do one bounded round, where no node may stay."),
