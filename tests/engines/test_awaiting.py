@@ -56,7 +56,7 @@ async def test_an_attempt_counts_only_after_the_claim_from_which_one_waits(engin
     assert await end(engine, id_, 0, only_job=True) is None
     await engine.retry(only(id_))
     (claim,) = await fetch(engine, here)
-    assert (await end(engine, id_, 0)).claim == 2  # type: ignore[union-attr]
+    assert (await end(engine, id_, 0)).claim == 1  # type: ignore[union-attr]
     assert await end(engine, id_, 1) is None
     await settle(engine, here, discarded(claim))
     for since, only_job in ((0, False), (2, False), (99, True)):
@@ -142,18 +142,38 @@ async def test_a_run_keeps_the_type_of_its_error(engine: Engine, raw: Raw):
 
 async def test_a_result_can_be_added_in_the_moment_after_the_end(engine: Engine, raw: Raw):
     here = await node(engine)
-    ids = await put(engine, *(new() for _ in range(4)))
+    ids = await put(engine, *(new() for _ in range(6)))
     claims = await fetch(engine, here)
-    await settle(engine, here, *(completed(claim) for claim in claims[:3]), completed(claims[3], value="3"))
-    assert [found.whole for found in sorted(await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM))] == [False] * 3 + [True]
-    await engine.keep(
-        [Late(ids[0], 1, '{"a": 1}', None), Late(ids[1], 1, None, "odd"), Late(ids[2], 9, "2", None), Late(ids[3], 1, "9", None)]
-    )
-    await raw.put(ids[2], finished_at=Ago(2))
+    await engine.attach([*ids[:4], ids[5]])
+    await settle(
+        engine, here, *(completed(claim) for claim in claims[:3]), completed(claims[3], value="3"), completed(claims[4]),
+        completed(claims[5], log="a line"),
+    )  # fmt: skip
     found = sorted(await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM))
-    assert [(each.value, each.reason, each.whole) for each in found] == [
-        ('{"a": 1}', None, True),
-        (None, "odd", True),
-        (None, None, True),
-        ("3", None, True),
+    assert [each.whole for each in found] == [False, False, False, True, False, False]
+    await engine.keep(
+        [
+            Late(ids[0], 1, '{"a": 1}', None, None),
+            Late(ids[1], 1, None, "odd", "m:Odd"),
+            Late(ids[2], 9, "2", None, None),
+            Late(ids[3], 1, "9", None, None),
+            Late(ids[4], 1, "4", None, None),
+            Late(ids[5], 1, None, "big", "m:Big"),
+        ]
+    )
+    for id_ in (ids[2], ids[4]):
+        await raw.put(id_, finished_at=Ago(2))
+    found = sorted(await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM))
+    assert [(each.value, each.reason, each.error_type, each.whole) for each in found] == [
+        ('{"a": 1}', None, None, True),
+        (None, "odd", "m:Odd", True),
+        (None, None, None, True),
+        ("3", None, None, True),
+        (None, None, None, True),
+        (None, "big", "m:Big", True),
     ]
+    (run,) = await engine.runs(ids[1])
+    assert (run.claim, run.result, run.reason, run.node) == (1, RunResult.COMPLETED, "odd", here)
+    assert run.started_at <= run.ended_at  # type: ignore[operator]
+    (run,) = await engine.runs(ids[5])
+    assert (run.reason, run.log) == ("big", "a line")

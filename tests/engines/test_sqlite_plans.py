@@ -226,7 +226,7 @@ def caller_batch(session: Session) -> Callable[[], object]:
         with pytest.raises(IdentifierTaken):
             run(link, callers.guarded(callers.insert(link.raw_sqlite, [NewJob(task="t", identifier="7")]), ["7"]))
         for ack in acks:
-            completion = Completion(ack.id, ack.claim, "here", "here", None, None, "log", None)
+            completion = Completion(ack.id, ack.claim, "here", "here", None, None, "log", None, True)
             assert run(link, callers.complete(link.raw_sqlite, completion)).done
 
     return work

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from elihu import ClaimLost, Context, Elihu, InvalidOption, JobState, NotCommitted, RunResult, WrongDatabase
+from elihu import ClaimLost, Context, Elihu, InvalidOption, JobState, NotCommitted, ResultTooLarge, RunResult, WrongDatabase
 from elihu.telemetry.events import AcknowledgementRefused, EngineCalled, JobRaised
 from tests.features.callers import with_driver
 from tests.support import BUSY_MACHINE, Seen
@@ -332,6 +332,37 @@ async def test_who_waits_is_told_with_the_commit(app: Elihu, seen: Seen, made: A
     async with app.running():
         relay = await t.asubmit()
         assert await relay.aresult(timeout=20) == 8
+
+
+@pytest.mark.parametrize("too_large", [False, True])
+async def test_who_began_to_wait_while_it_ran_gets_its_value(app: Elihu, seen: Seen, made: AsyncEngine, too_large: bool) -> None:
+    app.override(**BUSY_MACHINE, max_result=100)
+    began, gate = asyncio.Semaphore(0), asyncio.Event()
+
+    @app.task(name="t")
+    async def t(*, ctx: Context = Context()) -> Any:
+        began.release()
+        await gate.wait()
+        async with AsyncSession(made) as session, session.begin():
+            await ctx.complete("x" * 200 if too_large else [8], conn=session)
+
+    async with app.running():
+        job, other = await t.aenqueue(), await t.aenqueue()
+        for _ in range(2):
+            await began.acquire()
+        waiting = asyncio.create_task(app.relay(job.id).aresult(20))
+        await seen.until(lambda: seen.calls("attach") > 0)
+        gate.set()
+        if too_large:
+            with pytest.raises(ResultTooLarge, match="at most 100 bytes"):
+                await waiting
+        else:
+            assert await waiting == [8]
+        await seen.stored(other.id, {JobState.COMPLETED})
+    stored = await app.jobs.get(other.id)
+    assert (stored.result, stored.reason) == (None, None)
+    (run,) = await app.jobs.runs(other.id)
+    assert run.reason is None
 
 
 async def test_outside_of_a_node_there_is_no_job_to_complete(made: AsyncEngine) -> None:

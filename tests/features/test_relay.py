@@ -33,6 +33,7 @@ from elihu import (
     Unique,
 )
 from elihu.remote import rebuilt
+from elihu.runtime.waits import Waiter
 from elihu.telemetry.events import Ticked
 from tests.support import BUSY_MACHINE, QUICK, Seen, Stopwatch
 
@@ -425,6 +426,44 @@ async def test_a_wait_that_begins_after_a_failure_does_not_count_it(app: Elihu, 
             await relay.aresult()
 
 
+async def test_a_failure_that_is_told_while_the_next_attempt_runs_does_not_hide_that_ones(app: Elihu):
+    began, gate = asyncio.Semaphore(0), asyncio.Event()
+
+    @app.task(name="t", backoff=lambda job, error: 600 if job.attempt == 2 else 0)
+    async def t(*, ctx: elihu.Context = elihu.Context()) -> None:
+        if ctx.attempt == 2:
+            began.release()
+            await gate.wait()
+        raise Boom(str(ctx.attempt))
+
+    async with app.running():
+        relay = await t.asubmit()
+        await began.acquire()
+        with pytest.raises(Boom, match="1"):
+            await relay.aresult(20)
+        second = asyncio.create_task(relay.aresult(20))
+        await asyncio.sleep(0)
+        gate.set()
+        with pytest.raises(Boom, match="2"):
+            await second
+
+
+async def test_waits_of_one_relay_do_not_hide_ends_from_each_other(app: Elihu):
+    @app.task(name="t", backoff=600)
+    async def t() -> None:
+        raise Boom("once")
+
+    async with app.running():
+        relay = await t.asubmit()
+        watched = relay._watched
+        early, late = Waiter(watched, only_job=False), Waiter(watched, only_job=False)
+        with pytest.raises(Boom):
+            await relay.aresult(20)
+        assert watched.since == 1
+        assert early.wait == late.wait == (relay.ref, 0, False), "they began before that was known"
+        assert Waiter(watched, only_job=False).wait == (relay.ref, 1, False)
+
+
 async def test_a_snooze_ends_the_waiting_unless_it_waits_for_retries(app: Elihu):
     @app.task(name="t")
     async def t(*, ctx: elihu.Context = elihu.Context()) -> str:
@@ -585,20 +624,22 @@ async def test_who_attaches_while_the_job_runs_gets_its_value(app: Elihu, elsewh
     async def t(value: Any) -> Any:
         began.release()
         await gate.wait()
-        return float("nan") if value == "odd" else value
+        return {"odd": float("nan"), "big": "x" * 200}.get(value, value) if isinstance(value, str) else value
 
     seen = Seen(elsewhere)
+    app.override(**QUICK, max_result=100)
     async with app.running():
-        jobs = [await t.aenqueue(value) for value in ([1, "a"], None, "odd")]
+        jobs = [await t.aenqueue(value) for value in ([1, "a"], None, "odd", "big")]
         for _ in jobs:
             await began.acquire()
         waiting = asyncio.create_task(elihu.agather([elsewhere.relay(job.id) for job in jobs], 20))
-        await looked(seen, 3)
+        await looked(seen, 4)
         gate.set()
-        listed, nothing, odd = await waiting
+        listed, nothing, odd, big = await waiting
     assert (listed, nothing) == ([1, "a"], None)
     assert type(odd) is ResultNotRecorded
     assert "finite" in odd.reason
+    assert type(big) is ResultTooLarge
 
 
 async def test_a_unique_job_that_was_there_is_attached_to(app: Elihu, seen: Seen):

@@ -10,6 +10,8 @@ import pytest
 
 from elihu import Context, DatabaseUnavailable, DataRefused, JobState, RunResult, SchemaOutdated
 from elihu.engines.base import Ack, Exchange
+from elihu.engines.ends import Wait
+from elihu.engines.signals import Signal, SignalKind
 from elihu.runtime.acker import BATCH_BYTES, BATCH_ROWS, Outbox
 from elihu.runtime.producer import Producer
 from elihu.runtime.unknown import UNKNOWN_TASK_DELAY
@@ -219,9 +221,11 @@ async def test_an_end_whose_answer_was_lost_is_written_once_and_not_refused(
             raise DatabaseUnavailable("the connection broke")
         return answer
 
-    async def t() -> None:
+    async def t() -> int:
+        await desk.engine.attach([job_id])
         if fails:
             raise ValueError("no")
+        return 5
 
     desk.task(t, name="t", max_attempts=1)
     monkeypatch.setattr(desk.engine, "exchange", lose_the_first_answer)
@@ -232,6 +236,9 @@ async def test_an_end_whose_answer_was_lost_is_written_once_and_not_refused(
     assert lost == 1
     assert not desk.of(AcknowledgementRefused)
     assert await desk.results(job_id) == ["failed" if fails else "completed"]
+    assert Signal(SignalKind.ENDED, str(job_id)) in desk.signals, "whoever began to wait meanwhile is told"
+    (end,) = await desk.engine.ends([Wait(job_id, 0, False)], 1_000)
+    assert end.value == (None if fails else "5")
     await stop(producer)
 
 

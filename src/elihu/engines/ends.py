@@ -34,12 +34,13 @@ class End(NamedTuple):
 
 
 class Late(NamedTuple):
-    """The result of a completed attempt, to be added to its job: JSON text, or why there is none."""
+    """The result of a completed attempt, to be added to its job: JSON text, or why there is none and the type of the error that says so."""
 
     id: int
     claim: int
     value: str | None
     reason: str | None
+    error_type: str | None
 
 
 class Attached(NamedTuple):

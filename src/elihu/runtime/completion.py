@@ -20,7 +20,7 @@ from elihu.errors import ClaimLost, ElihuError, InvalidOption, SchemaOutdated, W
 from elihu.job import RunResult
 from elihu.runtime.acker import settle
 from elihu.runtime.execution import Execution
-from elihu.runtime.executor import completed
+from elihu.runtime.executor import kept
 from elihu.runtime.service import Scope
 
 
@@ -51,7 +51,7 @@ class Completer:
     def _steps(self, link: Link, execution: Execution, value: Any) -> Steps[Answer]:
         config = self._scope.config
         check_engine(link, config)
-        ack = settle(execution, completed(execution, value, config.max_result))
+        ack = settle(execution, kept(execution, value, config.max_result))
         completion = Completion(
             id=ack.id,
             claim=ack.claim,
@@ -61,6 +61,7 @@ class Completer:
             reason=ack.reason,
             log=ack.log,
             error_type=ack.error_type,
+            wanted=execution.keeps_value,
         )
         if link.engine == "sqlite":
             return sqlite.guarded(sqlite.complete(link.raw_sqlite, completion))

@@ -98,8 +98,11 @@ class Executor:
 
 def completed(execution: Execution, value: Any, max_result: int) -> Complete:
     """The end of an attempt that came to this value."""
-    if not execution.keeps_value:
-        return Complete()
+    return kept(execution, value, max_result) if execution.keeps_value else Complete()
+
+
+def kept(execution: Execution, value: Any, max_result: int) -> Complete:
+    """The same with the value, or why it cannot be kept."""
     try:
         return Complete(execution.task.codec.encode_result(value, max_result))
     except ResultNotStored as error:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from elihu.engines.ends import Late
 from elihu.errors import DatabaseError
 from elihu.job import RunResult
+from elihu.runtime.acker import settle
 from elihu.runtime.execution import Execution
-from elihu.runtime.failure import ERROR_LIMIT
+from elihu.runtime.executor import kept
 from elihu.runtime.service import Scope, logger
-from elihu.task import ResultNotStored
-from elihu.text import clean
 
 
 class Latecomers:
@@ -44,8 +43,5 @@ class Latecomers:
 
     def _late(self, execution: Execution) -> Late:
         returned: Sequence[object] = execution.returned or ()
-        try:
-            value = execution.task.codec.encode_result(returned[0], self._scope.config.max_result)
-        except ResultNotStored as error:
-            return Late(*execution.key, None, clean(str(error), ERROR_LIMIT))
-        return Late(*execution.key, value, None)
+        ack = settle(execution, kept(execution, returned[0], self._scope.config.max_result))
+        return Late(*execution.key, ack.value, ack.reason, ack.error_type)

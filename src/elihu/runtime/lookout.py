@@ -90,7 +90,7 @@ class Lookout(Service):
 
     async def _look(self, waiters: Sequence[Waiter]) -> tuple[int, float]:
         """How many waits ended, and after how many seconds to look again at those that could not be answered."""
-        await self._attach([waiter for waiter in waiters if waiter.watched.since is None])
+        await self._attach([waiter for waiter in waiters if waiter.since is None])
         ended, again = 0, self._poll
         for piece in _pieces(waiters, LOOK_ROWS):
             for end in await self.scope.engine.ends([waiter.wait for waiter in piece], LOOK_BYTES):
@@ -101,7 +101,7 @@ class Lookout(Service):
                     again = min(again, AGAIN)
                 elif end.state is not None and end.state not in FINISHED and end.claim is not None:
                     waiter.watched.since = end.claim
-        if held := [waiter.watched.id for waiter in waiters if waiter.watched.since is None and not waiter.future.done()]:
+        if held := [waiter.watched.id for waiter in waiters if waiter.since is None and not waiter.future.done()]:
             self._waits.mark(held)
             again = min(again, BUSY_DELAY)
         return ended, again
@@ -111,7 +111,8 @@ class Lookout(Service):
             attached = {job.id: (job, since) for job, since in await self.scope.engine.attach(ids)}
             for waiter in waiters:
                 if waiter.watched.id in attached:
-                    waiter.watched.job, waiter.watched.since = attached[waiter.watched.id]
+                    waiter.watched.job, waiter.since = attached[waiter.watched.id]
+                    waiter.watched.since = waiter.since
 
 
 def _pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

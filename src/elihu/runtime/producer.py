@@ -287,15 +287,11 @@ class Producer:
         written = dict(acked)
         if True in written.values():
             await self._latecomers.tell([job_id for job_id, awaited in acked if awaited])
-        missing = []
-        available = False
         for ack in acks:
             if ack.id in written:
                 self._settle((ack.id, ack.claim))
-                available = available or ack.state is JobState.AVAILABLE
-            else:
-                missing.append(ack)
-        if available:
+        missing = [ack for ack in acks if ack.id not in written]
+        if any(ack.state is JobState.AVAILABLE for ack in acks):
             self._scope.announcer.queues([self.queue])
         if not missing:
             return
@@ -304,6 +300,9 @@ class Producer:
         except BaseException:
             self._put_back(missing)
             raise
+        before = [key for key, verdict in verdicts.items() if verdict is Verdict.WRITTEN and key not in self._doubtful]
+        if before:  # by an exchange whose answer was lost, which alone says whether somebody waits
+            await self._latecomers.tell([job_id for job_id, _ in before])
         for ack in missing:
             key = ack.id, ack.claim
             verdict = verdicts[key]

@@ -11,24 +11,29 @@ NEVER = 2**31 - 1
 
 
 class Waiter:
-    """One wait under way; ``future`` gets what it came to, or the error that ended it."""
+    """One wait under way; ``future`` gets what it came to, or the error that ended it.
 
-    __slots__ = ("future", "only_job", "watched")
+    ``since`` is the claim after which ends counted when it began: what another wait of the same relay learns meanwhile does not move it.
+    """
+
+    __slots__ = ("future", "only_job", "since", "watched")
 
     def __init__(self, watched: Watched, *, only_job: bool) -> None:
         self.watched = watched
         self.only_job = only_job
+        self.since = watched.since
         self.future: asyncio.Future[End | Exception] = asyncio.get_running_loop().create_future()
 
     @property
     def wait(self) -> Wait:
         """What to ask the database. Nothing but the job's absence ends a wait that is not attached yet."""
-        since = self.watched.since
-        return Wait(self.watched.id, NEVER, True) if since is None else Wait(self.watched.id, since, self.only_job)
+        if self.since is None:
+            return Wait(self.watched.id, NEVER, True)
+        return Wait(self.watched.id, self.since, self.only_job)
 
     def take(self, end: End) -> bool:
         """Take what the database answered; whether that ends the wait."""
-        if end.state is not None and self.watched.since is None:
+        if end.state is not None and self.since is None:
             return False
         if not end.whole:
             return False

@@ -29,7 +29,8 @@ class Stored(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """The end of an attempt that completed, under the guard (id, claim, node) and for one installation; JSON stays text."""
+    """The end of an attempt that completed, under the guard (id, claim, node) and for one installation; JSON stays text. ``value``, or why
+    there is none, is kept where it is ``wanted``, and where somebody has begun to wait for the job."""
 
     id: int
     claim: int
@@ -39,6 +40,7 @@ class Completion(NamedTuple):
     reason: str | None
     log: str | None
     error_type: str | None
+    wanted: bool
 
 
 class Answer(NamedTuple):

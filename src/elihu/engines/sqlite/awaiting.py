@@ -14,6 +14,7 @@ _ATTACH: Final = statement("attach")
 _ATTACHED: Final = statement("attached")
 _ENDS: Final = statement("ends")
 _KEEP: Final = statement("keep")
+_KEEP_HISTORY: Final = statement("keep_history")
 
 
 def attach(session: Session, ids: Sequence[int]) -> list[Attached]:
@@ -26,8 +27,10 @@ def attach(session: Session, ids: Sequence[int]) -> list[Attached]:
 
 def keep(session: Session, results: Sequence[Late]) -> None:
     """Add results to jobs that completed without one."""
+    given = {"results": dump([(*late, JobState.COMPLETED.value) for late in results])}
     with session.write():
-        session.execute(_KEEP, {"results": dump([(*late, JobState.COMPLETED.value) for late in results])})
+        session.execute(_KEEP, given)
+        session.execute(_KEEP_HISTORY, given)
 
 
 def ends(session: Session, waits: Sequence[Wait], room: int) -> list[End]:

@@ -1,5 +1,6 @@
 -- What waits have come to, all in one: $1 ids, $2 the claims after which an attempt's end counts, $3 whether only the job's own end does.
--- A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt tells how.
+-- A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt tells how; claim is that
+-- of the attempt which ended, while the next may be under way.
 -- Results beyond $4 bytes (as stored: sizes are read without the values) are left out, but never the first: they come with the next call.
 -- So does one that is not there within a second of the end: the node may still be adding it (keep.sql).
 SELECT place, state, claim, reason, outcome, run_reason, error, error_type, traceback,
@@ -7,13 +8,13 @@ SELECT place, state, claim, reason, outcome, run_reason, error, error_type, trac
     OR finished_at < now() - interval '1 s') AS whole,
   CASE WHEN before < $4::bigint THEN value END AS value
 FROM (
-  SELECT w.place, j.state, j.claim, j.reason, r.result AS outcome, r.reason AS run_reason, r.error, r.error_type, r.traceback,
+  SELECT w.place, j.state, coalesce(r.claim, j.claim) AS claim, j.reason, r.result AS outcome, r.reason AS run_reason, r.error, r.error_type, r.traceback,
     j.result AS value, j.finished_at,
     coalesce(sum(pg_column_size(j.result)) OVER (ORDER BY w.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
   FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) WITH ORDINALITY AS w(id, since, only_job, place)
   LEFT JOIN elihu.job j ON j.id = w.id
   LEFT JOIN LATERAL (
-    SELECT result, reason, error, error_type, traceback FROM elihu.run
+    SELECT claim, result, reason, error, error_type, traceback FROM elihu.run
     WHERE run.job_id = j.id
       AND CASE WHEN j.finished_at IS NULL THEN NOT w.only_job AND run.claim > w.since AND run.result IN ('failed','killed','timeout','snoozed')
         ELSE run.claim = j.claim END

@@ -1,12 +1,12 @@
 -- What waits have come to, all in one and as one JSON text; :waits is an array of [id, claim after which an attempt's end counts, whether only the
 -- job's own end does]. A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt
--- tells how. Results beyond :bytes are left out, but never the first: they come with the next call.
+-- tells how; claim is that of the attempt which ended, while the next may be under way. Results beyond :bytes are left out, but never the first: they come with the next call.
 -- So does one that is not there within a second of the end: the node may still be adding it (keep.sql).
 SELECT json_group_array(json_array(place, state, claim, reason, CASE WHEN before < :bytes THEN value END, outcome, run_reason, error, error_type,
   traceback, before < :bytes AND (state IS NOT 'completed' OR value IS NOT NULL OR reason IS NOT NULL OR error_type IS NOT NULL
     OR finished_at < CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0 - 1.0)))
 FROM (
-  SELECT w.key AS place, j.state, j.claim, j.reason, j.result AS value, j.finished_at, r.result AS outcome, r.reason AS run_reason, r.error, r.error_type,
+  SELECT w.key AS place, j.state, coalesce(r.claim, j.claim) AS claim, j.reason, j.result AS value, j.finished_at, r.result AS outcome, r.reason AS run_reason, r.error, r.error_type,
     r.traceback,
     coalesce(sum(length(j.result)) OVER (ORDER BY w.key ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
   FROM json_each(:waits) w
