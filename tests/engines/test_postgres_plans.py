@@ -272,7 +272,7 @@ async def test_loads_of_queues_look_at_unfinished_jobs_only(large: str) -> None:
         node = await node_in(connection)
         await fetched(connection, node, 200)
         found = await scans(connection, QUERIES["queue_loads"], [])
-        assert examined(found) <= 2 * (AVAILABLE + 200)
+        assert examined(found) <= 3 * (AVAILABLE + 200)  # a bitmap counts twice, and its index still has what was fetched
 
 
 async def test_waits_look_at_their_jobs_only(large: str) -> None:
@@ -280,7 +280,7 @@ async def test_waits_look_at_their_jobs_only(large: str) -> None:
         node = await node_in(connection)
         ids = [id_ for id_, _ in await fetched(connection, node, 250)] + list(range(1, 250))
         waits = [ids, [0] * len(ids), [False] * len(ids), 1_000_000]
-        assert examined(await scans(connection, QUERIES["ends"], waits)) <= len(ids)
+        assert examined(await scans(connection, QUERIES["ends"], waits)) <= 2 * len(ids)  # the jobs, and their runs
         assert examined(await scans(connection, QUERIES["attach"], [ids[:100]])) <= 4 * 100
 
 
