@@ -20,11 +20,15 @@ from elihu.text import clean
 BATCH_BYTES: Final = 4 * 1_048_576
 BATCH_ROWS: Final = 1_000
 
+# Names of their own, where every job passes: a member of an enumeration is looked up by a call of Python.
+_COMPLETED: Final = RunResult.COMPLETED
+_JOB_COMPLETED: Final = JobState.COMPLETED
+
 
 def settle(execution: Execution, ending: Ending) -> Ack:
     """What this ending means for the job: its next state, when, and what its run says."""
     if type(ending) is Complete and ending.problem is None and execution.context.log_text() is None:
-        return Ack(execution.claim.id, execution.claim.claim, RunResult.COMPLETED, JobState.COMPLETED, value=ending.value)
+        return Ack(execution.claim.id, execution.claim.claim, _COMPLETED, _JOB_COMPLETED, value=ending.value)
     log = execution.context.log_text()
     return _settle(execution, ending)._replace(log=None if log is None else clean(log, LOG_LIMIT))
 

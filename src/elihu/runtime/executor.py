@@ -51,11 +51,12 @@ class Executor:
             return ended(execution)
         if execution.completing:
             return Failed(NotCommitted(f"job {execution.claim.id}: expected the transaction of ctx.complete() to be committed, got none"))
-        if value is None and execution.unkept and execution.keeps_value:
-            return execution.unkept
         if not execution.keeps_value:
             execution.returned = (value,)
-        return completed(execution, value, self._max_result)
+            return Complete()
+        if value is None and execution.unkept:
+            return execution.unkept
+        return kept(execution, value, self._max_result)
 
     async def _refusal(self, execution: Execution) -> Ending | None:
         """How an attempt whose context may not fit its template ends without being made."""
@@ -96,13 +97,8 @@ class Executor:
         return ending
 
 
-def completed(execution: Execution, value: Any, max_result: int) -> Complete:
-    """The end of an attempt that came to this value."""
-    return kept(execution, value, max_result) if execution.keeps_value else Complete()
-
-
 def kept(execution: Execution, value: Any, max_result: int) -> Complete:
-    """The same with the value, or why it cannot be kept."""
+    """The end of an attempt that came to this value, which is to be kept, or why it cannot be."""
     try:
         return Complete(execution.task.codec.encode_result(value, max_result))
     except ResultNotStored as error:

@@ -1,6 +1,7 @@
 """Values for those who began to wait while the attempt ran: nobody had asked to keep them when it was claimed."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from elihu.engines.ends import Late
 from elihu.errors import DatabaseError
@@ -9,6 +10,8 @@ from elihu.runtime.acker import settle
 from elihu.runtime.execution import Execution
 from elihu.runtime.executor import kept
 from elihu.runtime.service import Scope, logger
+
+_COMPLETED: Final = RunResult.COMPLETED
 
 
 class Latecomers:
@@ -20,7 +23,7 @@ class Latecomers:
 
     def put(self, execution: Execution, result: RunResult) -> None:
         """An attempt ended so, and is about to be acknowledged."""
-        if execution.returned is not None and result is RunResult.COMPLETED:
+        if execution.returned is not None and result is _COMPLETED:
             self._returned[execution.claim.id] = execution
 
     def drop(self, job_id: int) -> None:

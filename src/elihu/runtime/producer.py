@@ -41,6 +41,9 @@ REAP: Final = 5.0
 BUSY_DELAY: Final = 0.05
 LONGEST_BUSY_DELAY: Final = 1.0
 
+_AVAILABLE: Final = JobState.AVAILABLE
+_RELEASED: Final = RunResult.RELEASED
+
 
 class Producer:
     """Serves one queue with ``limit`` slots. ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too."""
@@ -291,7 +294,7 @@ class Producer:
             if ack.id in written:
                 self._settle((ack.id, ack.claim))
         missing = [ack for ack in acks if ack.id not in written]
-        if any(ack.state is JobState.AVAILABLE for ack in acks):
+        if any(ack.state is _AVAILABLE for ack in acks):
             self._scope.announcer.queues([self.queue])
         if not missing:
             return
@@ -364,7 +367,7 @@ class Producer:
         execution.disarm()
         if not self.running:
             self._idle.set()
-        if ack.result is RunResult.RELEASED and execution.cause is not Cause.STOP:
+        if ack.result is _RELEASED and execution.cause is not Cause.STOP:
             self._released.append(ack.id)
         told = Told(execution, ack, error, self._scope.clock.monotonic() - execution.started)
         if execution.completing:
@@ -377,9 +380,10 @@ class Producer:
     def _settle(self, key: tuple[int, int], *, completed: bool = False) -> None:
         """Nothing more is to be done for this attempt; ``completed`` where it was in doubt and stands completed."""
         self.held.discard(key)
-        self._busy.pop(key, None)
+        if self._busy:
+            self._busy.pop(key, None)
         self._latecomers.drop(key[0])
-        if told := self._doubtful.pop(key, None):
+        if self._doubtful and (told := self._doubtful.pop(key, None)):
             (told.as_completed() if completed else told).tell(self._scope.bus)
 
     def _give_back(self, claim: Claim, ack: Ack) -> None:

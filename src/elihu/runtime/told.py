@@ -1,6 +1,6 @@
 """What is told of an attempt's end: an event, and a line in the log where it failed."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from elihu.engines.base import Ack
 from elihu.job import JobState, RunResult
@@ -8,6 +8,8 @@ from elihu.runtime.acker import report_failure
 from elihu.runtime.execution import Execution
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobRaised, JobStopped
+
+_FORCED: Final = (RunResult.KILLED, RunResult.TIMEOUT)
 
 
 class Told(NamedTuple):
@@ -25,7 +27,7 @@ class Told(NamedTuple):
     def tell(self, bus: Bus) -> None:
         """Tell it now."""
         execution, ack, error, duration = self
-        if error is not None or ack.result in {RunResult.KILLED, RunResult.TIMEOUT}:
+        if error is not None or ack.result in _FORCED:
             report_failure(execution, ack)
         kind = JobRaised if error is not None else JobStopped
         if kind in bus:
