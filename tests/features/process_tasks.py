@@ -175,6 +175,28 @@ HELD: list[bytes] = []
 
 
 @process(run_in="process", record=True)
+async def all_wait(folder: str, *, ctx: Context = Context()) -> str:
+    impatient = asyncio.create_task(ctx.wait_cancelled())
+    waiting = asyncio.create_task(ctx.wait_cancelled())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    touch(folder, "all wait")
+    await waiting
+    return "told"
+
+
+@process(run_in="process", record=True)
+def leaves_a_thread(*, ctx: Context = Context()) -> int:
+    def look() -> None:
+        while not ctx.cancelled:
+            pass
+
+    threading.Thread(target=look, daemon=True).start()
+    return os.getpid()
+
+
+@process(run_in="process", record=True)
 def inherited() -> list[Any]:
     """What is read from standard input, and the kinds of the descriptors beyond the standard ones."""
     links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd") if int(name) > 2]  # noqa: PTH208 - Path.iterdir() sorts

@@ -148,6 +148,49 @@ async def test_a_job_is_told_without_being_interrupted(stations: Stations, tmp_p
     assert await station.value(p.pid) == child
 
 
+@pytest.mark.parametrize("how", ["look", "wait"])
+async def test_a_job_is_told_that_has_not_begun(stations: Stations, tmp_path: Path, how: str):
+    station = await stations()
+    execution = station.execution(p.waits_to_be_told, folder=str(tmp_path), how=how)
+    running = asyncio.create_task(station.children.run(execution, wanted=True))
+    await until(lambda: execution.context.relay is not None)
+    execution.context.cancel()
+    async with asyncio.timeout(30):
+        answer = await running
+    assert answer.ending == Complete('"told"')
+
+
+async def test_whoever_waits_is_told_when_another_has_ceased_to(stations: Stations, tmp_path: Path):
+    station = await stations()
+    execution = station.execution(p.all_wait, folder=str(tmp_path))
+    running = asyncio.create_task(station.children.run(execution, wanted=True))
+    await until((tmp_path / "all wait").exists)
+    execution.context.cancel()
+    async with asyncio.timeout(30):
+        answer = await running
+    assert answer.ending == Complete('"told"')
+
+
+async def test_a_thread_that_a_job_left_behind_takes_no_job_from_the_line(stations: Stations):
+    station = await stations()
+    child = await station.value(p.leaves_a_thread)
+    async with asyncio.timeout(30):
+        assert {await station.value(p.pid) for _ in range(30)} == {child}
+
+
+async def test_a_child_that_dies_before_it_begins_costs_no_attempt(stations: Stations):
+    station = await stations()
+    idle = await station.value(p.pid)
+    os.kill(idle, signal.SIGSTOP)
+    running = asyncio.create_task(station.value(p.pid))
+    await asyncio.sleep(0)
+    os.kill(idle, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        assert await running != idle
+    assert isinstance(ending := await station.run(p.dies, how="kill"), Failed)
+    assert isinstance(ending.error, ProcessDied)
+
+
 async def test_what_does_not_end_is_ended_by_force_within_the_grace(stations: Stations, tmp_path: Path):
     station = await stations(kill_grace=0.3)
     execution = station.execution(p.deaf, folder=str(tmp_path))

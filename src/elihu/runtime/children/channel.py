@@ -4,6 +4,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from elihu.runtime.children.wire import Frames, Message, frame
@@ -12,7 +13,8 @@ CHUNK: Final = 65_536
 
 
 class Channel:
-    """Sends from any thread; receives in the main thread, but for ``look``. An end of the line raises ``EOFError``."""
+    """Sends from any thread; receives in the main thread, but for ``look``, which a thread may do that a job has left behind: of two that
+    read, one would wait for what the other has. An end of the line raises ``EOFError``."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
@@ -20,7 +22,7 @@ class Channel:
         self._frames = Frames()
         self._received: deque[Message] = deque()
         self._sending = threading.Lock()
-        self._looking = threading.Lock()
+        self._reading = threading.Lock()
         self._mid_frame = False
         self._after_frame: Callable[[], None] | None = None
 
@@ -29,21 +31,21 @@ class Channel:
 
     def receive(self) -> Message:
         """The next message, waited for."""
-        while not self._received:
-            self._take(0)
-        return self._received.popleft()
+        with self._reading:
+            while not self._received:
+                self._take(0)
+            return self._received.popleft()
 
     def look(self) -> bool:
         """Whether the node has said ``cancel`` meanwhile; does not wait."""
-        if not self._looking.acquire(blocking=False):
+        if not self._reading.acquire(blocking=False):
             return False
         try:
-            self._take(socket.MSG_DONTWAIT)
-        except (BlockingIOError, EOFError):
-            return False
+            with suppress(BlockingIOError, EOFError):
+                self._take(socket.MSG_DONTWAIT)
+            return any(message[0] == "cancel" for message in self._received)
         finally:
-            self._looking.release()
-        return any(message[0] == "cancel" for message in self._received)
+            self._reading.release()
 
     def send(self, *message: Any) -> None:
         """Send a message as a whole."""

@@ -27,11 +27,12 @@ class Listener(Protocol):
 
 
 class Child(asyncio.Protocol):
-    """Runs one job at a time. ``gone`` is set when it is reaped and all it said is heard; ``on_gone`` is called then. One that is
-    ``leaving`` takes no more jobs."""
+    """Runs one job at a time, of ``jobs`` so far the last; ``begun`` is whether it said that it begins it. ``gone`` is set when it is
+    reaped and all it said is heard; ``on_gone`` is called then. One that is ``leaving`` takes no more jobs."""
 
     def __init__(self, on_gone: Callable[["Child"], None]) -> None:
         self.jobs = 0
+        self.begun = False
         self.gone = asyncio.Event()
         self.leaving = False
         self._killed_for: str | None = None
@@ -72,6 +73,7 @@ class Child(asyncio.Protocol):
     async def perform(self, call: bytes, listener: Listener) -> Message:
         """Its answer to this message. Raises ``ProcessDied``; cancelling it leaves the child with its job."""
         self.jobs += 1
+        self.begun = False
         self._listener = listener
         answer: asyncio.Future[Message] = self._loop.create_future()
         self._answer = answer
@@ -142,6 +144,8 @@ class Child(asyncio.Protocol):
 
     def _heard(self, message: Message) -> None:
         match message:
+            case ["begun"]:
+                self.begun = True
             case ["progress", text]:
                 if self._listener:
                     self._listener.report(text)

@@ -81,13 +81,14 @@ class ChildAttempt:
 class ChildContext(Context):
     """A context that asks the node whether somebody wants the attempt's end, and hands it the log lines."""
 
-    __slots__ = ("_channel", "_logger", "_told")
+    __slots__ = ("_channel", "_logger", "_told", "_waiting")
 
     def __init__(self, told: ChildAttempt, channel: Channel, state: Any) -> None:
         super().__init__(told, state)
         self._told = told
         self._channel = channel
         self._logger: logging.Logger | None = None
+        self._waiting = 0
 
     @property
     def cancelled(self) -> bool:
@@ -96,12 +97,16 @@ class ChildContext(Context):
         return super().cancelled
 
     async def wait_cancelled(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._channel, lambda: self.cancelled)
-        try:
-            await super().wait_cancelled()
-        finally:
-            loop.remove_reader(self._channel)
+        if not self.cancelled:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._channel, lambda: self.cancelled)
+            self._waiting += 1
+            try:
+                await super().wait_cancelled()
+            finally:
+                self._waiting -= 1
+                if not self._waiting:
+                    loop.remove_reader(self._channel)
 
     @property
     def log(self) -> logging.Logger:

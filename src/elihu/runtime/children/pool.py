@@ -49,7 +49,7 @@ class Children:
         self._looks: asyncio.TimerHandle | None = None
 
     async def run(self, execution: Execution, *, wanted: bool) -> Answer:
-        """Run the task in a child; with ``wanted`` its value comes back. Cancelling it ends the job and the child, after the grace by
+        """Run the task in a child, in another one where a warm one dies before it begins; with ``wanted`` its value comes back. Cancelling it ends the job and the child, after the grace by
         force, and the ``CancelledError`` then tells where it was.
 
         Raises ``NotImportable``, and ``OSError`` where no process can be started.
@@ -57,12 +57,16 @@ class Children:
         call = self._call(execution, wanted)
         self._running += 1
         try:
-            child = await self._take()
-            try:
-                return await self._perform(child, call, execution)
-            finally:
-                execution.context.relay = None
-                self._put_back(child)
+            while True:
+                child = await self._take()
+                try:
+                    return await self._perform(child, call, execution)
+                except ProcessDied as error:
+                    if child.begun or child.jobs == 1:
+                        return Answer(Failed(error.with_traceback(None)))
+                finally:
+                    execution.context.relay = None
+                    self._put_back(child)
         finally:
             self._running -= 1
             self._freed.set()
@@ -97,8 +101,6 @@ class Children:
         execution.context.relay = child.tell_cancelled
         try:
             return _understood(await child.perform(call, execution))
-        except ProcessDied as error:
-            return Answer(Failed(error.with_traceback(None)))
         except asyncio.CancelledError as cancelled:
             if child.busy:
                 given_back = execution.cause in {Cause.RELEASE, Cause.LOST}

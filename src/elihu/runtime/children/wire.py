@@ -9,6 +9,7 @@ To the child:
 
 From the child:
 
+    begun                                   the job is about to be run: where a child dies before, another can run it
     progress, JSON                          as ``ctx.progress`` wrote it
     log, FIELDS                             of a log record
     done, VALUE, PROBLEM, TOO_LARGE         answers: the task returned; VALUE is JSON text or None, PROBLEM why it could not be written,

@@ -77,6 +77,7 @@ class Worker:
             try:
                 match self._interruptibly(self._channel.receive):
                     case ["perform", call]:
+                        self._channel.send("begun")
                         answer = self._perform(call)
                         _flush_output()
                         self._channel.send(*answer)
