@@ -108,7 +108,7 @@ async def test_a_wish_to_kill_is_spent_when_the_claim_never_arrived(engine: Engi
     await fetch(engine, here)
     await engine.kill(only(id_))
     await raw.put(id_, started_at=Ago(100))
-    assert await engine.reconcile(here, [], 20) == [(id_, "default")]
+    assert await engine.reconcile(here, [], 20) == [(id_, "default", JobState.AVAILABLE, False)]
     assert await raw.look(id_, "state", "intent") == ("available", None)
 
 

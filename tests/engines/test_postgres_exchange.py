@@ -116,7 +116,7 @@ async def test_a_run_that_stands_already_does_not_stop_rescue_or_reconcile(engin
         await connection.execute(
             "INSERT INTO elihu.run (job_id, claim, attempt, started_at, result) SELECT id, claim, attempt, now(), 'failed' FROM elihu.job"
         )
-    assert await engine.reconcile(node, [(second.id, second.claim)], -1) == [(first.id, "default")]
+    assert await engine.reconcile(node, [(second.id, second.claim)], -1) == [(first.id, "default", JobState.AVAILABLE, False)]
     await engine.retire(node)
     assert [rescued.id for rescued in await engine.rescue(10)] == [second.id]
 

@@ -207,7 +207,7 @@ async def test_what_the_node_does_not_know_of_is_given_back(engine: Engine, raw:
     held, lost, fresh = await fetch(engine, here)
     for id_ in (ids[0], held.id, lost.id):
         await raw.put(id_, started_at=Ago(100))
-    assert await engine.reconcile(here, [(held.id, held.claim)], 20) == [(lost.id, "default")]
+    assert await engine.reconcile(here, [(held.id, held.claim)], 20) == [(lost.id, "default", JobState.AVAILABLE, False)]
     assert await states(engine, ids) == ["executing", "executing", "available", "executing"]
     assert await engine.reconcile(here, [(held.id, held.claim)], 20) == []
     (run,) = await engine.runs(lost.id)
@@ -222,7 +222,9 @@ async def test_another_claim_of_a_job_is_not_the_one_that_is_held(engine: Engine
     (id_,) = await put(engine)
     (claim,) = await fetch(engine, here)
     await raw.put(id_, started_at=Ago(100))
-    assert await engine.reconcile(here, [(id_, claim.claim + 1), (id_ + 1, claim.claim)], 20) == [(id_, "default")]
+    assert await engine.reconcile(here, [(id_, claim.claim + 1), (id_ + 1, claim.claim)], 20) == [
+        (id_, "default", JobState.AVAILABLE, False)
+    ]
     assert (await settle(engine, here, completed(claim))).acked == []
 
 
@@ -232,6 +234,6 @@ async def test_a_wish_to_cancel_is_kept_by_what_is_given_back(engine: Engine, ra
     await fetch(engine, here)
     await engine.cancel(only(id_))
     await raw.put(id_, started_at=Ago(100))
-    await engine.reconcile(here, [], 20)
+    assert await engine.reconcile(here, [], 20) == [(id_, "default", JobState.CANCELLED, False)]
     stored = await job(engine, id_)
     assert (stored.state, stored.reason, stored.attempt) == (JobState.CANCELLED, "cancelled", 0)

@@ -223,10 +223,10 @@ class Engines(RuleBasedStateMachine):
         node = self.nodes[pick % len(self.nodes)]
         held = [(number, claim) for owner, number, claim in self.claims[::2] if owner == node]
 
-        async def act(side: Side) -> set[tuple[int, str]]:
+        async def act(side: Side) -> set[tuple[int, str, JobState]]:
             await side.raw.execute(f"UPDATE job SET started_at = {side.raw.moment(100)} WHERE state = 'executing'")
             given_back = await side.engine.reconcile(node, [(side.ids[number], claim) for number, claim in held], 50)
-            return {(side.number(id_), queue) for id_, queue in given_back}
+            return {(side.number(job.id), job.queue, job.state) for job in given_back}
 
         self.both(act)
 

@@ -312,7 +312,7 @@ async def test_an_end_that_can_never_be_stored_holds_up_nobody(desk: Desk, monke
     await desk.until(lambda: len(desk.of(JobStopped)) == 6 and settled(producer))
     await stop(producer)
     assert await desk.engine.counts() == {"default": {"completed": 5, "executing": 1}}
-    assert await desk.engine.reconcile(desk.node, [], 0) == [(ids[2], "default")]
+    assert await desk.engine.reconcile(desk.node, [], 0) == [(ids[2], "default", JobState.AVAILABLE, False)]
 
 
 @pytest.mark.parametrize(

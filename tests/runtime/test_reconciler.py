@@ -8,6 +8,8 @@ import pytest
 
 from elihu import DatabaseUnavailable, Elihu, JobState
 from elihu.engines.base import Ack, Exchange
+from elihu.engines.signals import SignalKind
+from elihu.job import JobFilter
 from elihu.runtime.reconciler import Reconciler
 from elihu.telemetry.events import JobStarted
 from tests.engines.raw import Ago, Raw
@@ -43,6 +45,18 @@ async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(desk: Desk, 
     assert caplog.text.count("whose claim never arrived here") == 1
     assert (await reconciler.tick()).data == {"released_count": 0}
     gate.set()
+
+
+async def test_who_waits_for_a_job_that_was_to_be_cancelled_is_told(desk: Desk, raw: Raw):
+    job_id, other = await desk.put(awaited=True), await desk.put(awaited=True)
+    await desk.engine.exchange(desk.node, "default", 2, [])
+    await desk.engine.cancel(JobFilter(ids=(job_id,)))
+    for lost in (job_id, other):
+        await raw.put(lost, started_at=Ago(2 * desk.config.call_timeout + 0.5))
+    await Reconciler(desk.scope, list).tick()
+    assert [await desk.state(id_) for id_ in (job_id, other)] == ["cancelled", "available"]
+    assert [signal.payload for signal in desk.signals if signal.kind is SignalKind.ENDED] == [str(job_id)]
+    assert desk.announced() == ["default"]
 
 
 async def test_jobs_of_other_nodes_are_none_of_its_business(desk: Desk, raw: Raw):

@@ -6,6 +6,7 @@ import pytest
 
 from elihu import ConfigError, DatabaseUnavailable, Elihu, JobState
 from elihu.config import load_config
+from elihu.engines.base import QueueRule
 from elihu.runtime.leader import Leader
 from elihu.runtime.stager import ASK_AGAIN, Stager
 from elihu.telemetry.events import EngineCalled, JobStopped, QueueUnserved, ServiceStarted, ServiceStopped, Ticked, TickFailed
@@ -128,6 +129,16 @@ async def test_a_queue_that_nobody_serves_is_staged_and_reported(desk: Desk, raw
     await leader.tick()
     await stager.tick()
     assert len(desk.of(QueueUnserved)) == 2
+
+
+async def test_a_queue_that_somebody_stopped_is_not_reported(desk: Desk, raw: Raw):
+    stager = await leading(desk)
+    await desk.engine.set_queue(QueueRule("stopped", served=False))
+    await desk.engine.set_queue(QueueRule("paused", paused=True))
+    for queue in ("stopped", "paused"):
+        await due(desk, raw, queue=queue)
+    await stager.tick()
+    assert [event.queue for event in desk.of(QueueUnserved)] == ["paused"]
 
 
 async def test_announces_the_distinct_queues_that_have_available_jobs_those_of_this_tick_included(desk: Desk, raw: Raw):

@@ -122,7 +122,7 @@ class Pulse(NamedTuple):
 
 
 class Rescued(NamedTuple):
-    """A job whose attempt was ended as orphaned."""
+    """A job whose attempt was ended as orphaned, or given back since its claim never arrived."""
 
     id: int
     queue: str
@@ -281,9 +281,9 @@ class Engine(Crons, Templates, Protocol):
         """End at most ``limit`` attempts of nodes that are no more."""
         ...
 
-    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
+    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[Rescued]:
         """Give back, not counted, what is executing in the node's name, was claimed more than ``older_than`` seconds ago
-        and is not among the claims held: (id, queue) of each."""
+        and is not among the claims held."""
         ...
 
     async def lead(self, node: str, lease: float) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
+from elihu.runtime.lifeline import available_queues, awaited_ends
 from elihu.runtime.producer import Producer
 from elihu.runtime.service import Scope, Service, Tick, logger
 
@@ -22,5 +23,6 @@ class Reconciler(Service):
         given_back = await self.scope.engine.reconcile(self.scope.identity.node, held, 2 * config.call_timeout)
         if given_back:
             logger.warning("gave back %d jobs whose claim never arrived here", len(given_back))
-            self.scope.announcer.queues({queue for _, queue in given_back})
+            self.scope.announcer.queues(available_queues(given_back))
+            self.scope.announcer.ended(awaited_ends(given_back))
         return Tick(config.heartbeat, {"released_count": len(given_back)})

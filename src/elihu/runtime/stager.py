@@ -43,9 +43,11 @@ class Stager(Service):
         for node in await self.scope.engine.nodes():
             names = node.info.get("queues")
             served.update(names if isinstance(names, dict) else ())
-        for queue in sorted(ask):
-            self._looked_up[queue] = now + ASK_AGAIN
-            if queue not in served:
-                logger.warning("jobs are available in queue %r, which no node serves", queue)
-                if QueueUnserved in self.scope.bus:
-                    self.scope.bus.emit(QueueUnserved(node=self.scope.identity.node, queue=queue))
+        self._looked_up |= dict.fromkeys(ask, now + ASK_AGAIN)
+        if not (unserved := ask - served):
+            return
+        stopped = {rule.queue for rule in await self.scope.engine.queue_rules() if rule.served is False}
+        for queue in sorted(unserved - stopped):
+            logger.warning("jobs are available in queue %r, which no node serves", queue)
+            if QueueUnserved in self.scope.bus:
+                self.scope.bus.emit(QueueUnserved(node=self.scope.identity.node, queue=queue))

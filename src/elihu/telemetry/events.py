@@ -223,7 +223,7 @@ class CronFailed(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueUnserved(NodeEvent):
-    """Jobs are available in a queue that no node serves."""
+    """Jobs are available in a queue that no node serves, and that nobody has stopped."""
 
     queue: str
 

@@ -230,11 +230,11 @@ class PostgresEngine(Crons, Queues, Templates):
             raise refusal
         return rescued
 
-    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
-        """Give back what executes in the node's name without its knowledge: (id, queue) of each."""
+    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[Rescued]:
+        """Give back what executes in the node's name without its knowledge."""
         ids, claims = [id_ for id_, _ in held], [claim for _, claim in held]
         rows = await self._fetch("reconcile", self._sql["reconcile"], node, older_than, ids, claims)
-        return [(row["id"], row["queue"]) for row in rows]
+        return [Rescued(row["id"], row["queue"], JobState(row["state"]), row["awaited"]) for row in rows]
 
     async def lead(self, node: str, lease: float) -> bool:
         """Take or renew leadership for ``lease`` seconds; whether the node is the leader now."""

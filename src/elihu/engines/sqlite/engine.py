@@ -157,7 +157,7 @@ class SqliteEngine:
     async def rescue(self, limit: int) -> list[Rescued]:
         return await self._write("rescue", upkeep.rescue, limit)
 
-    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
+    async def reconcile(self, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[Rescued]:
         return await self._write("reconcile", upkeep.reconcile, node, held, older_than)
 
     async def lead(self, node: str, lease: float) -> bool:

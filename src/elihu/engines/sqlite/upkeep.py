@@ -85,14 +85,14 @@ def _rescue_singly(session: Session, limit: int) -> list[Rescued]:
     return rescued
 
 
-def reconcile(session: Session, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[tuple[int, str]]:
+def reconcile(session: Session, node: str, held: Sequence[tuple[int, int]], older_than: float) -> list[Rescued]:
     """Give back what the node executes without knowing."""
     asked = {"node": node, "held": dump(held), "older_than": older_than}
     if not session.rows(_RECONCILE_LOST, asked):
         return []
     with session.write():
-        lost: list[tuple[int, str]] = session.rows(_RECONCILE_LOST, asked)
-        given_back: dict[str, Any] = {"ids": dump([id_ for id_, _ in lost]), "now": session.row(CLOCK)[0]}
+        lost = [Rescued(id_, queue, JobState(state), bool(awaited)) for id_, queue, state, awaited in session.rows(_RECONCILE_LOST, asked)]
+        given_back: dict[str, Any] = {"ids": dump([job.id for job in lost]), "now": session.row(CLOCK)[0]}
         session.execute(_RECONCILE_HISTORY, given_back)
         session.execute(_RECONCILE, given_back)
     return lost

@@ -18,10 +18,10 @@ WITH held AS MATERIALIZED (
     finished_at = CASE WHEN l.final = 'cancelled' THEN now() END
   FROM lost l
   WHERE j.id = l.id
-  RETURNING j.id, j.queue
+  RETURNING j.id, j.queue, j.state, j.awaited
 ), history AS (
   INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason)
   SELECT id, claim, attempt, $1::uuid, started_at, 'released', 'the answer to its fetch was lost' FROM lost
   ON CONFLICT (job_id, claim) DO NOTHING
 )
-SELECT id, queue FROM back ORDER BY id
+SELECT id, queue, state, awaited FROM back ORDER BY id
