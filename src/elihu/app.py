@@ -255,8 +255,9 @@ class Elihu(DeclaresTasks):
         return Node(config, program, bus=self._bus, clock=self._clock, hub=self._connected_here().hub, allowance=allowance)
 
     def _report_unserved(self, node: Node) -> None:
+        known = {*node.queues.served, *node.queues.stopped}
         for task in self._registry:
-            if task.options.queue not in node.queues.served:
+            if task.options.queue not in known:
                 logger.warning("queue %r of task %r is not served by this node", task.options.queue, task.name)
 
     def _queue_names(self) -> set[str]:

@@ -64,7 +64,8 @@ async def test_what_is_listed(app: Elihu, seen: Seen, gate: asyncio.Event):
 
 async def test_a_paused_queue_stays_paused_after_a_restart(app: Elihu, seen: Seen, gate: asyncio.Event):
     gate.set()
-    async with app.running():
+    async with app.running() as node:
+        await node.producers[0].settled()  # a fetch that is on its way when the queue is paused may still find the job
         await app.queues.pause("default")
         await seen.count(QueuePaused, 1)
         await put(app, 1)
@@ -256,4 +257,15 @@ async def test_a_queue_started_for_all_is_no_reason_to_warn(app: Elihu, caplog: 
     with caplog.at_level(logging.WARNING):
         async with app.running():
             pass
+    assert "not served" not in caplog.text
+
+
+async def test_a_queue_stopped_for_all_is_no_reason_to_warn(app: Elihu, caplog: pytest.LogCaptureFixture):
+    @app.task(name="m")
+    async def m() -> None: ...
+
+    await app.queues.stop("default")
+    with caplog.at_level(logging.WARNING):
+        async with app.running() as node:
+            assert node.queues.served == {}
     assert "not served" not in caplog.text

@@ -171,14 +171,17 @@ async def test_one_bad_entry_stops_nothing_and_is_told_of_once(desk: Desk, raw: 
     cron = await service(desk, declared())
     await desk.engine.create_cron("a bad text", '{"cron":"nonsense","tz":"UTC","catch_up":"last","task":"t"}', False)
     await desk.engine.create_cron("bad job", '{"cron":"0 * * * *","tz":"UTC","catch_up":"last","task":"t","priority":99}', False)
+    for name, more in {"bad key": '"unique_key":"zz"', "bad tags": '"tags":7', "bad options": '"queue":null'}.items():
+        await desk.engine.create_cron(name, f'{{"cron":"0 * * * *","tz":"UTC","catch_up":"last","task":"t",{more}}}', False)
     await desk.engine.create_cron("bad values", '["cron"]', False)
     await desk.engine.create_cron("by hand", "{}", False)
-    for name in ("a bad text", "bad job", "bad values", "by hand", "c"):
+    bad = ["a bad text", "bad job", "bad key", "bad options", "bad tags", "bad values", "by hand"]
+    for name in [*bad, "c"]:
         await settled_ago(desk, raw, HOUR, name)
     assert (await cron.tick()).data == {"fired_count": 1}
     await cron.tick()
-    assert [event.cron for event in desk.of(CronFailed)] == ["a bad text", "bad job", "bad values", "by hand"]
-    assert caplog.text.count("cannot be fired, others are") == 4
+    assert [event.cron for event in desk.of(CronFailed)] == bad
+    assert caplog.text.count("cannot be fired, others are") == len(bad)
     await desk.engine.change_cron("a bad text", 0, '{"cron":"0 * * * *"}', paused=False, anew=False)
     assert (await cron.tick()).data == {"fired_count": 1}
 

@@ -49,7 +49,8 @@ def _first(*said: int | None) -> int | None:
 class QueueManager(Service):
     """Keeps a node's producers as the plan has it; looks on announcement and with each heartbeat.
 
-    ``make`` gives a producer that has not started, ``describe`` writes what the node says of itself.
+    ``make`` gives a producer that has not started, ``describe`` writes what the node says of itself. ``stopped`` are the queues that it
+    does not serve since somebody said so.
     """
 
     name: ClassVar = "queues"
@@ -71,6 +72,7 @@ class QueueManager(Service):
         self._producers: dict[str, Producer] = {}
         self._retirements: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self.stopped: frozenset[str] = frozenset()
         self._described = {name: Setting(limit) for name, limit in configured.items()}
 
     @property
@@ -103,6 +105,7 @@ class QueueManager(Service):
     async def tick(self) -> Tick:
         rules = await self.scope.engine.queue_rules(self.scope.identity.node)
         planned = plan(self._configured, rules, split=self._split)
+        self.stopped = frozenset(rule.queue for rule in rules if rule.served is False) - planned.keys()
         for name in self.served.keys() - planned.keys():
             self._retire(name)
         for name, setting in planned.items():

@@ -60,12 +60,16 @@ def plain(value: Any) -> Any:
 
 
 def job_of(values: Mapping[str, Any]) -> NewJob:
-    """The job in the values of an entry."""
+    """The job in the values of an entry. Raises ``InvalidCron``."""
     job = {field.name: values[field.name] for field in _JOB if field.name in values}
-    if "tags" in job:
-        job["tags"] = tuple(job["tags"])
-    if job.get("unique_key") is not None:
-        job["unique_key"] = bytes.fromhex(job["unique_key"])
+    try:
+        if "tags" in job:
+            job["tags"] = tuple(job["tags"])
+        if job.get("unique_key") is not None:
+            job["unique_key"] = bytes.fromhex(job["unique_key"])
+    except (TypeError, ValueError):
+        given = {name: job[name] for name in ("tags", "unique_key") if name in job}
+        raise InvalidCron(f"cron entry: expected a list of tags and a hexadecimal unique_key, got {given!r:.160}") from None
     return NewJob(**job)
 
 

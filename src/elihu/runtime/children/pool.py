@@ -49,8 +49,8 @@ class Children:
         self._looks: asyncio.TimerHandle | None = None
 
     async def run(self, execution: Execution, *, wanted: bool) -> Answer:
-        """Run the task in a child, in another one where a warm one dies before it begins; with ``wanted`` its value comes back. Cancelling it ends the job and the child, after the grace by
-        force, and the ``CancelledError`` then tells where it was.
+        """Run the task in a child, in another one where a warm one dies before it begins; with ``wanted`` its value comes back.
+        Cancelling it ends the job and the child, after the grace by force, and the ``CancelledError`` then tells where it was.
 
         Raises ``NotImportable``, and ``OSError`` where no process can be started.
         """
