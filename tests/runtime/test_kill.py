@@ -493,7 +493,7 @@ async def test_a_stopped_thread_sees_it_and_what_it_raises_is_of_no_account(desk
         raise RuntimeError("gives up")
 
     desk.task(t, name="t")
-    async with at_work(desk) as bench:
+    async with at_work(desk, limit=1) as bench:
         job_id = await bench.run()
         await desk.engine.stop(job_id)
         await desk.engine.hold(JobFilter(ids=(job_id,)))
@@ -506,7 +506,7 @@ async def test_a_stopped_thread_sees_it_and_what_it_raises_is_of_no_account(desk
 async def test_what_was_stopped_still_has_its_limit(desks: Desks, gate: Gate):
     desk = await desks(kill_grace=SOON)
     desk.task(gate.thread, name="t", timeout=0.2)
-    async with at_work(desk) as bench:
+    async with at_work(desk, limit=1) as bench:
         job_id = await bench.run()
         await desk.engine.stop(job_id)
         await desk.engine.hold(JobFilter(ids=(job_id,)))
