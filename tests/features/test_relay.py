@@ -469,13 +469,16 @@ async def test_a_snooze_ends_the_waiting_unless_it_waits_for_retries(app: Elihu)
     async def t(*, ctx: elihu.Context = elihu.Context()) -> str:
         if (await app.jobs.runs(ctx.job.id))[0].result is None:
             raise Snooze(0)
+        await told.wait()
         return "late"
 
+    told = asyncio.Event()
     async with app.running():
         relays = [await t.asubmit(), await t.asubmit()]
         patient = asyncio.create_task(relays[1].aresult(20, wait_retries=True))
         with pytest.raises(JobSnoozed):
             await relays[0].aresult(20)
+        told.set()
         assert await relays[0].aresult(20) == "late"
         assert await patient == "late"
 
