@@ -533,6 +533,20 @@ async def test_an_attempt_whose_job_was_taken_away_otherwise_is_told_too(desk: D
         assert execution.context.cancelled
 
 
+async def test_what_goes_on_after_its_node_was_buried_is_counted(desks: Desks, gate: Gate):
+    desk = await desks(kill_grace=SOON)
+    desk.task(gate.thread, name="t")
+    async with at_work(desk) as bench:
+        job_id = await bench.run()
+        bench.producer.lose_all()
+        await desk.until(lambda: bool(desk.of(AttemptAbandoned)))
+        assert desk.abandoned.count == 1
+        gate.open.set()
+        await desk.until(lambda: bool(desk.of(AbandonedEnded)))
+    assert desk.abandoned.count == 0
+    assert await desk.state(job_id) is JobState.EXECUTING
+
+
 async def test_a_lost_claim_ends_what_was_only_stopped(desk: Desk):
     desk.task(endless, name="t")
     async with at_work(desk) as bench:

@@ -3,12 +3,16 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Final
 
 from elihu.runtime.execution import Execution
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.task import Registry
 from elihu.telemetry.events import AbandonedEnded, AttemptAbandoned, FetchResumed, FetchSuspended
+
+REAP: Final = 5.0
+"""Seconds that a child process which is killed after ``kill_grace`` has to be gone."""
 
 
 class Abandoned(Service):
@@ -40,6 +44,11 @@ class Abandoned(Service):
         if not self._full:
             return ()
         return tuple(name for task in self._registry if task.run_in in self._full for name in (task.name, *task.aliases))
+
+    def unless_ended(self, execution: Execution, call: Callable[[Execution], None]) -> None:
+        """Call it when the attempt, which was told to end, still goes on ``kill_grace`` seconds from now."""
+        reap = REAP if execution.task.run_in == "process" else 0.0
+        execution.after(self.scope.config.kill_grace + reap, partial(call, execution))
 
     def add(self, execution: Execution) -> None:
         """An attempt goes on that was told to end; it is forgotten when its handle is done."""

@@ -35,9 +35,6 @@ from elihu.telemetry.events import AcknowledgementRefused, JobStarted, QueueShut
 UNWIND: Final = 1.0
 """Seconds that cancelled attempts of a stopping queue have to end before they are given back as they are."""
 
-REAP: Final = 5.0
-"""Seconds that a child process which is killed after ``kill_grace`` has to be gone."""
-
 BUSY_DELAY: Final = 0.05
 LONGEST_BUSY_DELAY: Final = 1.0
 
@@ -159,15 +156,14 @@ class Producer:
         if execution is None:
             return False
         if execution.end(cause):
-            reap = REAP if execution.task.run_in == "process" else 0.0
-            execution.after(self._scope.config.kill_grace + reap, partial(self._abandon, execution))
+            self._abandoned.unless_ended(execution, self._abandon)
         return True
 
     def lose_all(self) -> None:
-        """The node was buried: end every attempt and acknowledge none."""
+        """The node was buried: end every attempt and acknowledge none. What goes on all the same is counted, since its slot is free."""
         for execution in list(self.running.values()):
             execution.end(Cause.LOST)
-            execution.disarm()
+            self._abandoned.unless_ended(execution, self._abandoned.add)
         self.running.clear()
         self.held.clear()
         self._busy.clear()
@@ -362,9 +358,9 @@ class Producer:
             self._finish(execution, settle(execution, ended(execution)), None)
 
     def _finish(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
+        execution.disarm()
         if self.running.pop(execution.key, None) is None:
             return
-        execution.disarm()
         if not self.running:
             self._idle.set()
         if ack.result is _RELEASED and execution.cause is not Cause.STOP:
