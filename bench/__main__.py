@@ -1,9 +1,12 @@
-"""`python -m bench SUBJECT…`: one JSON line a figure on standard output, a table of ratios on standard error.
+"""`python -m bench SUBJECT…`: one JSON line a figure on standard output, a table of
+ratios on standard error.
 
-Without --database both engines are measured in turn: an SQLite file in the folder for temporary files, and a PostgreSQL server of
-its own with fsync. Each measurement has new tables of its own, so a database that is named keeps what it holds. Elihu and plain SQL
-take turns, round by round, and a figure is the median of its rounds: compare figures of one run only. `relay` and `gather` stand
-beside another subject of ours in place of plain SQL.
+Without --database both engines are measured in turn: an SQLite file in the folder for
+temporary files, and a PostgreSQL server of its own with fsync. Each measurement has new
+tables of its own, so a database that is named keeps what it holds. Elihu and plain SQL
+take turns, round by round, and a figure is the median of its rounds: compare figures of
+one run only. `relay` and `gather` stand beside another subject of ours in place of
+plain SQL.
 """
 
 import argparse
@@ -34,13 +37,27 @@ BOUND = 120.0
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Elihu beside plain SQL.")
-    parser.add_argument("subjects", nargs="+", choices=SUBJECTS, metavar="SUBJECT", help=", ".join(SUBJECTS))
-    parser.add_argument("--database", metavar="URL", help="measure there instead; its own tables are not touched")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure Elihu beside plain SQL."
+    )
+    parser.add_argument(
+        "subjects", nargs="+", choices=SUBJECTS, metavar="SUBJECT", help=", ".join(SUBJECTS)
+    )
+    parser.add_argument(
+        "--database", metavar="URL", help="measure there instead; its own tables are not touched"
+    )
     parser.add_argument("--jobs", type=natural, metavar="N", help="jobs of a measurement")
-    parser.add_argument("--slots", type=natural, metavar="N", help="drain, thread, process: jobs at a time")
+    parser.add_argument(
+        "--slots", type=natural, metavar="N", help="drain, thread, process: jobs at a time"
+    )
     parser.add_argument("--callers", type=natural, metavar="N", help="insert: callers at a time")
-    parser.add_argument("--rounds", type=natural, metavar="N", default=3, help="rounds of which the median counts (3)")
+    parser.add_argument(
+        "--rounds",
+        type=natural,
+        metavar="N",
+        default=3,
+        help="rounds of which the median counts (3)",
+    )
     given = parser.parse_args(arguments)
     options = Options(jobs=given.jobs, slots=given.slots, callers=given.callers)
     rows: list[list[str]] = []
@@ -48,7 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for url in urls:
             for name in given.subjects:
                 run(measure(SUBJECTS[name], url, options, given.rounds, rows.append))
-    print(table(["subject", "engine", "setting", "unit", "elihu", "limit", "ratio"], rows), file=sys.stderr)
+    print(
+        table(["subject", "engine", "setting", "unit", "elihu", "limit", "ratio"], rows),
+        file=sys.stderr,
+    )
 
 
 def natural(text: str) -> int:
@@ -64,11 +84,16 @@ def databases(url: str | None) -> Iterator[list[str]]:
     if url is not None:
         yield [url]
         return
-    with tempfile.TemporaryDirectory(prefix="elihu-bench-") as folder, PostgresServer(durable=True) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="elihu-bench-") as folder,
+        PostgresServer(durable=True) as server,
+    ):
         yield [f"sqlite:///{folder}/elihu.db", server.url]
 
 
-async def measure(subject: Subject, url: str, options: Options, rounds: int, add: Callable[[list[str]], None]) -> None:
+async def measure(
+    subject: Subject, url: str, options: Options, rounds: int, add: Callable[[list[str]], None]
+) -> None:
     """Print the figures of each case, and add a row a figure to the table."""
     for case in subject.cases(options):
         setting = {name: value for name, value in asdict(case).items() if value is not None}
@@ -78,14 +103,38 @@ async def measure(subject: Subject, url: str, options: Options, rounds: int, add
             ours.append(await once(subject.ours, url, case))
             limit.append(await once(subject.limit, url, case))
         for unit in ours[0]:
-            medians = {of: statistics.median(figures[unit] for figures in each) for of, each in (("elihu", ours), (subject.beside, limit))}
+            medians = {
+                of: statistics.median(figures[unit] for figures in each)
+                for of, each in (("elihu", ours), (subject.beside, limit))
+            }
             for of, value in medians.items():
-                figure = {"subject": subject.name, "engine": engine_of(url), **setting, "of": of, "unit": unit, "value": round(value, 3)}
+                figure = {
+                    "subject": subject.name,
+                    "engine": engine_of(url),
+                    **setting,
+                    "of": of,
+                    "unit": unit,
+                    "value": round(value, 3),
+                }
                 print(json.dumps(figure), flush=True)
-            numbers = [f"{value:,.{0 if unit == 'jobs_per_second' else 2}f}" for value in medians.values()]
-            words = ", ".join(f"{name} {value:,}" if isinstance(value, int) else f"{name} in {value}" for name, value in setting.items())
+            numbers = [
+                f"{value:,.{0 if unit == 'jobs_per_second' else 2}f}" for value in medians.values()
+            ]
+            words = ", ".join(
+                f"{name} {value:,}" if isinstance(value, int) else f"{name} in {value}"
+                for name, value in setting.items()
+            )
             words += "" if subject.beside == "limit" else f", beside {subject.beside}"
-            add([subject.name, engine_of(url), words, unit, *numbers, f"{medians['elihu'] / medians[subject.beside]:.2f}"])
+            add(
+                [
+                    subject.name,
+                    engine_of(url),
+                    words,
+                    unit,
+                    *numbers,
+                    f"{medians['elihu'] / medians[subject.beside]:.2f}",
+                ]
+            )
 
 
 async def once(work: Callable[[Arena, Case], Awaitable[Figures]], url: str, case: Case) -> Figures:
@@ -98,7 +147,10 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     """Columns as wide as their widest cell; numbers to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     align = [*[str.ljust] * 4, *[str.rjust] * 3]
-    return "\n".join("  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True)) for row in [head, *rows])
+    return "\n".join(
+        "  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True))
+        for row in [head, *rows]
+    )
 
 
 if __name__ == "__main__":

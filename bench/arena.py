@@ -1,4 +1,6 @@
-"""Where a measurement takes place: new tables in the database at hand, which go with it."""
+"""Where a measurement takes place: new tables in the database at hand, which go with
+it.
+"""
 
 import itertools
 import os
@@ -33,9 +35,13 @@ class Arena:
         return engine_of(self.url)
 
     def app(self, slots: int = 10) -> Elihu:
-        """An app on these tables, with one queue; neither the environment nor a file changes its settings."""
+        """An app on these tables, with one queue; neither the environment nor a file
+        changes its settings.
+        """
         keywords = {"database_url": self.url, "schema": self.schema, "queues": {"default": slots}}
-        return Elihu(config=load_config(keywords=keywords, read_files=False, read_environment=False))
+        return Elihu(
+            config=load_config(keywords=keywords, read_files=False, read_environment=False)
+        )
 
 
 def engine_of(url: str) -> str:
@@ -45,9 +51,13 @@ def engine_of(url: str) -> str:
 
 @asynccontextmanager
 async def new_arena(url: str) -> AsyncIterator[Arena]:
-    """New tables, with their indexes, in this database; beside the file that the URL names where it is SQLite."""
+    """New tables, with their indexes, in this database; beside the file that the URL
+    names where it is SQLite.
+    """
     if engine_of(url) == "sqlite":
-        with tempfile.TemporaryDirectory(prefix="elihu-bench-", dir=Path(url.removeprefix(SQLITE)).parent) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="elihu-bench-", dir=Path(url.removeprefix(SQLITE)).parent
+        ) as folder:
             arena = Arena(f"{SQLITE}{folder}/elihu.db", "elihu")
             await migrate(arena)
             yield arena

@@ -1,4 +1,6 @@
-"""Bulk inserts: `enqueue_many` from a generator. The limit is one statement for 5,000 jobs at a time."""
+"""Bulk inserts: `enqueue_many` from a generator. The limit is one statement for 5,000
+jobs at a time.
+"""
 
 import time
 

@@ -1,4 +1,6 @@
-"""Draining: jobs that do nothing, from the first fetch to the last acknowledgement. The limit completes a batch and fetches the next."""
+"""Draining: jobs that do nothing, from the first fetch to the last acknowledgement. The
+limit completes a batch and fetches the next.
+"""
 
 import asyncio
 import time
@@ -13,7 +15,10 @@ JOBS = 20_000
 
 def cases(options: Options) -> list[Case]:
     """Ten slots, a hundred and five hundred."""
-    return [Case(slots=each, jobs=options.jobs or JOBS) for each in ([options.slots] if options.slots else [10, 100, 500])]
+    return [
+        Case(slots=each, jobs=options.jobs or JOBS)
+        for each in ([options.slots] if options.slots else [10, 100, 500])
+    ]
 
 
 async def ours(arena: Arena, case: Case) -> Figures:

@@ -1,4 +1,6 @@
-"""Waiting for many: jobs that are stored, from the first fetch until `agather` has the last value. Beside it, draining the same jobs."""
+"""Waiting for many: jobs that are stored, from the first fetch until `agather` has the
+last value. Beside it, draining the same jobs.
+"""
 
 import asyncio
 import time

@@ -1,7 +1,9 @@
-"""Tasks that run outside the loop: no-op jobs in threads, or in warm child processes, drained by one node.
+"""Tasks that run outside the loop: no-op jobs in threads, or in warm child processes,
+drained by one node.
 
-The limit is the bare way there and back, without jobs, a database or arguments: `slots` coroutines that each call a function in a thread
-of a pool of as many; or one caller and one child process that sends back what it gets, length-prefixed JSON over a socket pair.
+The limit is the bare way there and back, without jobs, a database or arguments: `slots`
+coroutines that each call a function in a thread of a pool of as many; or one caller and
+one child process that sends back what it gets, length-prefixed JSON over a socket pair.
 """
 
 import asyncio
@@ -47,7 +49,9 @@ def cases(options: Options) -> list[Case]:
 
 
 def ours(task: Task[[int], None]) -> Callable[[Arena, Case], Awaitable[Figures]]:
-    """One node in this process, whose threads or children are warm: what the first ``slots`` jobs take does not count."""
+    """One node in this process, whose threads or children are warm: what the first
+    ``slots`` jobs take does not count.
+    """
 
     async def measure(arena: Arena, case: Case) -> Figures:
         slots = case.slots or 1
@@ -76,7 +80,9 @@ def ours(task: Task[[int], None]) -> Callable[[Arena, Case], Awaitable[Figures]]
 
             app.on(JobStopped, ended)
             await app.enqueue_many(task.build(number) for number in range(slots))
-            await app.enqueue_many(task.using(hold=True).build(number) for number in range(case.jobs))
+            await app.enqueue_many(
+                task.using(hold=True).build(number) for number in range(case.jobs)
+            )
             async with app.running():
                 await warm.wait()
                 app.on(JobStarted, began)
@@ -112,7 +118,13 @@ async def round_trip(arena: Arena, case: Case) -> Figures:
 def exchange(jobs: int) -> Figures:
     """So many messages there and back."""
     ours, theirs = socket.socketpair()
-    with ours, theirs, subprocess.Popen([sys.executable, "-c", ECHO, str(theirs.fileno())], pass_fds=[theirs.fileno()]):
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-c", ECHO, str(theirs.fileno())], pass_fds=[theirs.fileno()]
+        ),
+    ):
         theirs.close()
         send(ours, 0)
         began = time.perf_counter()

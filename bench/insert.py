@@ -1,4 +1,6 @@
-"""Single inserts: callers at work at the same moment, each waiting for its commit. The limit is one statement for all of them at a time."""
+"""Single inserts: callers at work at the same moment, each waiting for its commit. The
+limit is one statement for all of them at a time.
+"""
 
 import asyncio
 import time
@@ -13,7 +15,9 @@ JOBS = 3_000
 def cases(options: Options) -> list[Case]:
     """One caller, ten and a hundred."""
     callers = [options.callers] if options.callers else [1, 10, 100]
-    return [Case(callers=each, jobs=(options.jobs or JOBS) // each * each or each) for each in callers]
+    return [
+        Case(callers=each, jobs=(options.jobs or JOBS) // each * each or each) for each in callers
+    ]
 
 
 async def ours(arena: Arena, case: Case) -> Figures:

@@ -1,6 +1,8 @@
-"""Latency: from the call of `aenqueue` to the first line of the task, one job at a time, on a worker that has nothing else to do.
+"""Latency: from the call of `aenqueue` to the first line of the task, one job at a
+time, on a worker that has nothing else to do.
 
-The limit stores a job and claims it; on PostgreSQL another connection is told to claim it by NOTIFY.
+The limit stores a job and claims it; on PostgreSQL another connection is told to claim
+it by NOTIFY.
 """
 
 import asyncio
@@ -32,7 +34,9 @@ Send = Callable[[], Awaitable[float]]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node at work: its one task, which is given the time when it is sent, and the seconds from then to the next start."""
+    """A node at work: its one task, which is given the time when it is sent, and the
+    seconds from then to the next start.
+    """
 
     note: Task[[float], Coroutine[Any, Any, None]]
     started: Callable[[], Awaitable[float]]
@@ -73,7 +77,9 @@ async def sample(send: Send, jobs: int) -> Figures:
     for _ in range(jobs):
         await asyncio.sleep(PAUSE)
         seconds.append(await send())
-    percentiles = statistics.quantiles(seconds, n=100, method="inclusive") if jobs > 1 else seconds * 99
+    percentiles = (
+        statistics.quantiles(seconds, n=100, method="inclusive") if jobs > 1 else seconds * 99
+    )
     return {"p50_ms": percentiles[49] * 1_000, "p99_ms": percentiles[98] * 1_000}
 
 
@@ -98,7 +104,9 @@ async def here(arena: Arena) -> AsyncIterator[Node]:
 
 @contextlib.asynccontextmanager
 async def elsewhere(arena: Arena) -> AsyncIterator[Node]:
-    """A node in another process, which reports each start in a line; both read the same monotonic clock."""
+    """A node in another process, which reports each start in a line; both read the same
+    monotonic clock.
+    """
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.worker", arena.url, arena.schema,
         cwd=Path(__file__).parents[1], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -1,6 +1,8 @@
-"""The least that plain SQL has to do for the same: no objects, no services, no guard beyond the job's id and claim.
+"""The least that plain SQL has to do for the same: no objects, no services, no guard
+beyond the job's id and claim.
 
-It works on Elihu's own tables, since rows and indexes of the same size are what makes a ratio mean something.
+It works on Elihu's own tables, since rows and indexes of the same size are what makes a
+ratio mean something.
 """
 
 import asyncio
@@ -30,11 +32,15 @@ class Limit(Protocol):
         ...
 
     async def exchange(self, finished: Sequence[Claimed], free: int) -> list[Claimed]:
-        """Complete these jobs and claim at most ``free`` others, in one transaction; the id and claim of each."""
+        """Complete these jobs and claim at most ``free`` others, in one transaction;
+        the id and claim of each.
+        """
         ...
 
     async def send(self) -> None:
-        """Store one job and claim it, told of it by an announcement where the engine has them."""
+        """Store one job and claim it, told of it by an announcement where the engine
+        has them.
+        """
         ...
 
 
@@ -63,7 +69,9 @@ class PostgresLimit:
         self._caller = caller
         self._node = str(uuid4())
         self._heard = asyncio.Event()
-        self._insert = f"INSERT INTO {schema}.job (task, args) SELECT * FROM unnest($1::text[], $2::json[])"
+        self._insert = (
+            f"INSERT INTO {schema}.job (task, args) SELECT * FROM unnest($1::text[], $2::json[])"
+        )
         self._exchange = f"""WITH done AS (
               UPDATE {schema}.job j SET state = 'completed', finished_at = now()
               FROM unnest($1::bigint[], $2::integer[]) AS d(id, claim) WHERE j.id = d.id AND j.claim = d.claim)
@@ -103,14 +111,17 @@ class SqliteLimit:
 
     async def insert(self, rows: int) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT INTO job (task, args) VALUES (?, ?)", [(TASK, '{"number": 1}')] * rows)
+        self._connection.executemany(
+            "INSERT INTO job (task, args) VALUES (?, ?)", [(TASK, '{"number": 1}')] * rows
+        )
         self._connection.execute("COMMIT")
 
     async def exchange(self, finished: Sequence[Claimed], free: int) -> list[Claimed]:
         now = time.time()
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.executemany(
-            "UPDATE job SET state = 'completed', finished_at = ? WHERE id = ? AND claim = ?", [(now, *key) for key in finished]
+            "UPDATE job SET state = 'completed', finished_at = ? WHERE id = ? AND claim = ?",
+            [(now, *key) for key in finished],
         )
         rows = self._connection.execute(
             """UPDATE job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = ?, started_at = ?

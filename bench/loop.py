@@ -1,4 +1,6 @@
-"""The event loop of the measurements: uvloop where it is installed, as `elihu start` takes it."""
+"""The event loop of the measurements: uvloop where it is installed, as `elihu start`
+takes it.
+"""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,6 @@
-"""Waiting: from the call of `asubmit` to the task's value in the caller, one job at a time. Beside it, our own `latency`."""
+"""Waiting: from the call of `asubmit` to the task's value in the caller, one job at a
+time. Beside it, our own `latency`.
+"""
 
 import time
 

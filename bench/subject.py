@@ -20,7 +20,9 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One setting of a subject: how many jobs, executed by so many slots or enqueued by so many callers, and where the worker is."""
+    """One setting of a subject: how many jobs, executed by so many slots or enqueued by
+    so many callers, and where the worker is.
+    """
 
     jobs: int
     slots: int | None = None
@@ -30,7 +32,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``ours`` and ``limit`` each measure a case on empty tables of their own; ``beside`` says what the latter is."""
+    """``ours`` and ``limit`` each measure a case on empty tables of their own;
+    ``beside`` says what the latter is.
+    """
 
     name: str
     cases: Callable[[Options], Sequence[Case]]

@@ -1,4 +1,6 @@
-"""A node that reports when its jobs start: `python -m bench.worker URL SCHEMA`, until standard input ends."""
+"""A node that reports when its jobs start: `python -m bench.worker URL SCHEMA`, until
+standard input ends.
+"""
 
 import asyncio
 import sys

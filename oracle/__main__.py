@@ -1,4 +1,6 @@
-"""``python -m oracle``: the experiments by name, or all of them; exit status 1 where a promise was broken or a mutant not noticed."""
+"""``python -m oracle``: the experiments by name, or all of them; exit status 1 where a
+promise was broken or a mutant not noticed.
+"""
 
 import argparse
 import random
@@ -12,17 +14,33 @@ from oracle.scenarios.safeguards import BY_MUTANT
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m oracle", description="Break things while nodes work, and check every promise.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments (a part of the name will do); all without")
+    parser = argparse.ArgumentParser(
+        prog="python -m oracle",
+        description="Break things while nodes work, and check every promise.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="experiments (a part of the name will do); all without",
+    )
     parser.add_argument("--engine", action="append", choices=BOTH, help="only this engine")
     parser.add_argument("--seed", type=int, help="repeat the run of this seed")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="experiments at once (4)")
     parser.add_argument("--full", action="store_true", help="the whole, and all broken builds")
     parser.add_argument("--quick", action="store_true", help="as little as shows anything")
-    parser.add_argument("--mutants", action="store_true", help="only show that the checker notices each broken build")
+    parser.add_argument(
+        "--mutants",
+        action="store_true",
+        help="only show that the checker notices each broken build",
+    )
     parser.add_argument("--list", action="store_true", help="print the names")
     given = parser.parse_args()
-    known = list(MUTANTS) if given.mutants else [scenario.name for scenario in SCENARIOS if given.full or not scenario.full_only]
+    known = (
+        list(MUTANTS)
+        if given.mutants
+        else [scenario.name for scenario in SCENARIOS if given.full or not scenario.full_only]
+    )
     names = [name for name in known if not given.names or any(part in name for part in given.names)]
     if given.list:
         print("\n".join(names))

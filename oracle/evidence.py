@@ -1,4 +1,6 @@
-"""What is known when an experiment is over, as values. Times are Unix seconds of this machine's clock."""
+"""What is known when an experiment is over, as values. Times are Unix seconds of this
+machine's clock.
+"""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,7 +26,9 @@ class StoredRun(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One change of a job's state or claim, as the database itself recorded it, in order; ``before`` is None for an insert."""
+    """One change of a job's state or claim, as the database itself recorded it, in
+    order; ``before`` is None for an insert.
+    """
 
     job_id: int
     before: str | None
@@ -48,7 +52,9 @@ class Attempt(NamedTuple):
 
 
 class Injury(NamedTuple):
-    """What was done, on purpose, to process ``pid`` (None: to all) at ``at``; see ``Harm``."""
+    """What was done, on purpose, to process ``pid`` (None: to all) at ``at``; see
+    ``Harm``.
+    """
 
     harm: str
     pid: int | None
@@ -94,7 +100,9 @@ class Answer(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """Somebody asked to ``cancel``, ``kill`` or ``stop`` a job, between two moments, and was told whether that changed anything."""
+    """Somebody asked to ``cancel``, ``kill`` or ``stop`` a job, between two moments,
+    and was told whether that changed anything.
+    """
 
     job_id: int
     verb: str
@@ -105,12 +113,15 @@ class Wish(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Evidence:
-    """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs, ``effects`` (job id, claim) pairs with their key.
+    """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs,
+    ``effects`` (job id, claim) pairs with their key.
 
-    ``bound`` are the keys of jobs that were stored in a transaction of their producer's, if at all, and ``beside`` the keys of the rows
-    that the same transactions left. ``awaited`` are the keys of jobs for each of which somebody waited once,
-    ``timed`` those of jobs whose first attempt outlasts its time, ``due`` those of ticks that must have been fired,
-    ``once`` those of jobs whose effect and whose end are one transaction.
+    ``bound`` are the keys of jobs that were stored in a transaction of their
+    producer's, if at all, and ``beside`` the keys of the rows that the same
+    transactions left. ``awaited`` are the keys of jobs for each of which somebody
+    waited once, ``timed`` those of jobs whose first attempt outlasts its time, ``due``
+    those of ticks that must have been fired, ``once`` those of jobs whose effect and
+    whose end are one transaction.
     """
 
     intended: set[str] = field(default_factory=set)

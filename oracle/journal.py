@@ -1,7 +1,9 @@
-"""Lines that outlive their writer: what was intended, what was acknowledged, and when each attempt began and ended.
+"""Lines that outlive their writer: what was intended, what was acknowledged, and when
+each attempt began and ended.
 
-A line is one ``write`` to a file opened for appending, so the kernel has it whole when the process is killed the moment after;
-``sync`` makes it outlive the machine too. A last line that was torn all the same is left out.
+A line is one ``write`` to a file opened for appending, so the kernel has it whole when
+the process is killed the moment after; ``sync`` makes it outlive the machine too. A
+last line that was torn all the same is left out.
 """
 
 import json
@@ -18,11 +20,17 @@ class Journal:
     """One process's file of lines."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._file = os.open(folder / f"{name}-{os.getpid()}{SUFFIX}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(
+            folder / f"{name}-{os.getpid()}{SUFFIX}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
+        )
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append a line; callable from any thread."""
-        os.write(self._file, json.dumps({"kind": kind, "at": time.time(), "pid": os.getpid(), **fields}).encode() + b"\n")
+        os.write(
+            self._file,
+            json.dumps({"kind": kind, "at": time.time(), "pid": os.getpid(), **fields}).encode()
+            + b"\n",
+        )
 
     def sync(self) -> None:
         """Return when every line so far is on the disk."""
@@ -30,7 +38,9 @@ class Journal:
 
 
 class Reader:
-    """All journals of a folder, read as they grow; ``lines`` are those so far, by their kind."""
+    """All journals of a folder, read as they grow; ``lines`` are those so far, by their
+    kind.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.lines: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -1,6 +1,8 @@
-"""Broken builds: each takes one safeguard out of the program that it is applied in, before that starts.
+"""Broken builds: each takes one safeguard out of the program that it is applied in,
+before that starts.
 
-They show that the checker would notice. A text that is no longer found in the code is an error: a mutant must never be the true build.
+They show that the checker would notice. A text that is no longer found in the code is
+an error: a mutant must never be the true build.
 """
 
 import asyncio
@@ -8,16 +10,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from elihu.engines.base import Inserted
 from elihu.engines.postgres.queries import Queries
-from elihu.engines.signals import Signal, SignalKind
+from elihu.engines.protocol import Inserted
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.engines.sqlite import exchange as sqlite_exchange
 from elihu.engines.sqlite import insert as sqlite_insert
-from elihu.engines.sqlite import upkeep as sqlite_upkeep
+from elihu.engines.sqlite import maintenance as sqlite_upkeep
 from elihu.enqueue.inserter import Inserter
 from elihu.job import NewJob
-from elihu.runtime.liveness import Liveness
-from elihu.runtime.reconciler import Reconciler
+from elihu.runtime.membership.heartbeat import Heartbeat
+from elihu.runtime.queue.reconciler import Reconciler
 from elihu.runtime.service import Tick
 from oracle.recording import Database
 
@@ -26,8 +28,10 @@ BEFORE_COMMIT: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``patch`` breaks the process it is called in, ``tables`` are statements that break the database; ``engines`` are those that have
-    the safeguard at all, and ``why_not`` says why another has none."""
+    """``patch`` breaks the process it is called in, ``tables`` are statements that
+    break the database; ``engines`` are those that have the safeguard at all, and
+    ``why_not`` says why another has none.
+    """
 
     patch: Callable[[], None]
     engines: tuple[str, ...] = ("sqlite", "postgres")
@@ -38,7 +42,9 @@ class Mutant:
 def guard_without_claim() -> None:
     """An acknowledgement counts for the state and the node, whichever claim it is of."""
     _in_postgres("exchange", " AND job.claim = d.claim AND node", " AND node")
-    _in_postgres("exchange", "), taken AS (", "  ON CONFLICT (job_id, claim) DO NOTHING\n), taken AS (")
+    _in_postgres(
+        "exchange", "), taken AS (", "  ON CONFLICT (job_id, claim) DO NOTHING\n), taken AS ("
+    )
     _in_module(sqlite_exchange, "_WRITTEN", " AND job.claim = e.claim", "")
     _in_module(sqlite_exchange, "_HISTORY", " AND job.claim = e.claim", "")
     _in_module(sqlite_exchange, "_ACK", " AND j.claim = d.claim", "")
@@ -47,7 +53,11 @@ def guard_without_claim() -> None:
 def rescue_by_age() -> None:
     """What has been executing for a second is taken for orphaned, whoever runs it."""
     for name in ("lost", "rescue"):
-        _in_postgres(name, "NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node)", "started_at < now() - interval '1 s'")
+        _in_postgres(
+            name,
+            "NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node)",
+            "started_at < now() - interval '1 s'",
+        )
     _in_module(
         sqlite_upkeep,
         "_LOST",
@@ -76,13 +86,13 @@ def no_reconcile() -> None:
 
 def heartbeat_on_the_loop() -> None:
     """A heartbeat waits until the event loop that runs users' code has a moment."""
-    beat = Liveness._beat
+    beat = Heartbeat._beat
 
-    async def waiting(self: Liveness, engine: Any) -> Any:
+    async def waiting(self: Heartbeat, engine: Any) -> Any:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._outer))
         return await beat(self, engine)
 
-    Liveness._beat = waiting  # type: ignore[method-assign]
+    Heartbeat._beat = waiting  # type: ignore[method-assign]
 
 
 def no_unique_index() -> None:
@@ -122,9 +132,13 @@ def announced_before_commit() -> None:
 MUTANTS: Final[dict[str, Mutant]] = {
     "guard without the claim": Mutant(guard_without_claim),
     "rescue by age": Mutant(rescue_by_age),
-    "acknowledgement waits for locks": Mutant(acknowledgement_waits, ("postgres",), why_not="one writer: no row is locked by another"),
+    "acknowledgement waits for locks": Mutant(
+        acknowledgement_waits, ("postgres",), why_not="one writer: no row is locked by another"
+    ),
     "no reconcile": Mutant(no_reconcile),
-    "heartbeat on the event loop": Mutant(heartbeat_on_the_loop, ("postgres",), why_not="a lock on a file tells life, not a heartbeat"),
+    "heartbeat on the event loop": Mutant(
+        heartbeat_on_the_loop, ("postgres",), why_not="a lock on a file tells life, not a heartbeat"
+    ),
     "unique index dropped": Mutant(no_unique_index, tables="DROP INDEX {elihu}job_unique"),
     "announcement before commit, no polling": Mutant(
         announced_before_commit, ("postgres",), why_not="the commit itself is the announcement"
@@ -153,7 +167,9 @@ def _in_postgres(name: str, old: str, new: str) -> None:
 
     def broken(self: Queries, schema: str) -> None:
         make(self, schema)
-        self._texts[name] = _replaced(name, self._texts[name], old.replace("elihu.", f'"{schema}".'), new)
+        self._texts[name] = _replaced(
+            name, self._texts[name], old.replace("elihu.", f'"{schema}".'), new
+        )
 
     Queries.__init__ = broken  # type: ignore[method-assign]
 

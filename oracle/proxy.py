@@ -13,8 +13,9 @@ CHUNK: Final = 65_536
 class Proxy:
     """Passes bytes between clients and ``host:port``.
 
-    ``stalled``: nothing is passed on and nothing closed, and all of it arrives when that ends. ``delay``: each piece is late by so many
-    seconds. ``swallow()``: the next answer of the server is lost, and with it all that would follow on that connection.
+    ``stalled``: nothing is passed on and nothing closed, and all of it arrives when
+    that ends. ``delay``: each piece is late by so many seconds. ``swallow()``: the next
+    answer of the server is lost, and with it all that would follow on that connection.
     ``drop()``: every connection is cut.
     """
 
@@ -98,7 +99,9 @@ class Proxy:
                 with contextlib.suppress(OSError):
                     each.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
+    ) -> None:
         lost = False
         while data := await reader.read(CHUNK):
             if answers and self._to_swallow and not lost:

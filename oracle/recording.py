@@ -1,4 +1,6 @@
-"""A trigger in the database itself that records each change of a job's state or claim, and the reading of all that it holds in the end."""
+"""A trigger in the database itself that records each change of a job's state or claim,
+and the reading of all that it holds in the end.
+"""
 
 import json
 import sqlite3
@@ -64,7 +66,9 @@ def tick_key(cron: str, at: float) -> str:
 
 
 class Database:
-    """The database of one experiment, seen past every fault: directly, on a connection for each question."""
+    """The database of one experiment, seen past every fault: directly, on a connection
+    for each question.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -79,7 +83,9 @@ class Database:
         """The rows of a statement, in which ``{elihu}`` stands for the schema."""
         text = sql.replace("{elihu}", "" if self.is_sqlite else "elihu.")
         if self.is_sqlite:
-            with closing(sqlite3.connect(self.path, timeout=20, isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(self.path, timeout=20, isolation_level=None)
+            ) as connection:
                 return connection.execute(text).fetchall()
         connection = await asyncpg.connect(driver_url(self.url), timeout=20)
         try:
@@ -91,7 +97,9 @@ class Database:
         """Execute statements, in which ``{elihu}`` stands for the schema."""
         text = script.replace("{elihu}", "" if self.is_sqlite else "elihu.")
         if self.is_sqlite:
-            with closing(sqlite3.connect(self.path, timeout=20, isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(self.path, timeout=20, isolation_level=None)
+            ) as connection:
                 connection.executescript(text)
             return
         connection = await asyncpg.connect(driver_url(self.url), timeout=20)
@@ -105,9 +113,14 @@ class Database:
         await self.change(_SQLITE if self.is_sqlite else _POSTGRES)
 
     async def hurry(self) -> None:
-        """Make what waits for another attempt due: what is asked here is not how long it waits."""
+        """Make what waits for another attempt due: what is asked here is not how long
+        it waits.
+        """
         now = "(julianday('now') - 2440587.5) * 86400.0" if self.is_sqlite else "now()"
-        await self.change(f"UPDATE {{elihu}}job SET scheduled_at = {now} WHERE state = 'retryable' AND scheduled_at > {now}")
+        await self.change(
+            f"UPDATE {{elihu}}job SET scheduled_at = {now} WHERE state = 'retryable' AND "
+            f"scheduled_at > {now}"
+        )
 
     async def ticks(self) -> int:
         """How many ticks of cron entries were fired."""
@@ -115,18 +128,26 @@ class Database:
 
     async def unfinished(self) -> int:
         """How many jobs have not ended."""
-        found = await self.rows("SELECT count(*) FROM {elihu}job WHERE state NOT IN ('completed', 'discarded', 'cancelled')")
+        found = await self.rows(
+            "SELECT count(*) FROM {elihu}job WHERE state NOT IN ('completed', 'discarded', "
+            "'cancelled')"
+        )
         return int(found[0][0])
 
     async def read(self, evidence: Evidence) -> None:
         """Add what the tables hold."""
         schema, at = ("", "at") if self.is_sqlite else ("elihu.", "extract(epoch FROM at)::float8")
-        ticks = {id_: tick_key(cron, tick) for id_, cron, tick in await self.rows(_TICKS.format(at, schema))}
+        ticks = {
+            id_: tick_key(cron, tick)
+            for id_, cron, tick in await self.rows(_TICKS.format(at, schema))
+        }
         evidence.jobs += [
             StoredJob(id_, ticks.get(id_) or json.loads(args).get("key", "?"), state, claim, reason)
             for id_, args, state, claim, reason in await self.rows(_JOBS.format(schema))
         ]
         evidence.runs += [StoredRun(*row) for row in await self.rows(_RUNS.format(schema))]
-        evidence.effects += [(id_, claim, key) for id_, claim, key in await self.rows(_EFFECTS.format(schema))]
+        evidence.effects += [
+            (id_, claim, key) for id_, claim, key in await self.rows(_EFFECTS.format(schema))
+        ]
         evidence.beside |= {key for (key,) in await self.rows(_BESIDE.format(schema))}
         evidence.changes += [Change(*row) for row in await self.rows(_CHANGES.format(at, schema))]

@@ -1,4 +1,6 @@
-"""Runs experiments, several at once, each in a process and on a database server of its own; prints each, and the tables of all."""
+"""Runs experiments, several at once, each in a process and on a database server of its
+own; prints each, and the tables of all.
+"""
 
 import asyncio
 import multiprocessing
@@ -38,13 +40,17 @@ class Order:
 
 
 def run(orders: Iterable[Order], jobs: int) -> dict[Order, Result]:
-    """Carry out all, ``jobs`` at once, and say what came of each. Those that measure what users will see come first, beside no others."""
+    """Carry out all, ``jobs`` at once, and say what came of each. Those that measure
+    what users will see come first, beside no others.
+    """
     waiting = list(orders)
     results: dict[Order, Result] = {}
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         try:
             for calm in (True, False):
-                for order, result in _through(pool, [each for each in waiting if BY_NAME[each.scenario].calm == calm]):
+                for order, result in _through(
+                    pool, [each for each in waiting if BY_NAME[each.scenario].calm == calm]
+                ):
                     results[order] = result
                     _say(order, result)
         except BaseException:
@@ -54,7 +60,9 @@ def run(orders: Iterable[Order], jobs: int) -> dict[Order, Result]:
 
 
 def faults(results: Mapping[Order, Result]) -> bool:
-    """Print the table of the experiments on the true build; whether every promise was kept."""
+    """Print the table of the experiments on the true build; whether every promise was
+    kept.
+    """
     print("\n" + markdown(HEAD, [row(result) for result in results.values()]))
     if slow := [line for result in results.values() for line in times(result)]:
         print("\n" + markdown(TIMES_HEAD, slow))
@@ -62,8 +70,13 @@ def faults(results: Mapping[Order, Result]) -> bool:
 
 
 def mutants(names: Iterable[str], engines: Iterable[str], results: Mapping[Order, Result]) -> bool:
-    """Print the table of the broken builds beside the true one; whether the first were always found out and the second never."""
-    found = {(order.mutant, order.scenario, order.engine): result.findings.broken() for order, result in results.items()}
+    """Print the table of the broken builds beside the true one; whether the first were
+    always found out and the second never.
+    """
+    found = {
+        (order.mutant, order.scenario, order.engine): result.findings.broken()
+        for order, result in results.items()
+    }
     rows = []
     good = True
     for name in names:
@@ -73,7 +86,10 @@ def mutants(names: Iterable[str], engines: Iterable[str], results: Mapping[Order
                 rows.append([name, engine, scenario, f"cannot be: {mutant.why_not}", "-"])
                 continue
             broken, true = found[name, scenario, engine], found[None, scenario, engine]
-            said = ", ".join(f"{kind} {len(texts)}" for kind, texts in broken.items()) or "nothing: NOT FOUND"
+            said = (
+                ", ".join(f"{kind} {len(texts)}" for kind, texts in broken.items())
+                or "nothing: NOT FOUND"
+            )
             rows.append([name, engine, scenario, said, "broken" if true else "nothing"])
             good = good and bool(set(broken) - {"problems"}) and not true
     print("\n" + markdown(MUTANT_HEAD, rows))
@@ -81,7 +97,9 @@ def mutants(names: Iterable[str], engines: Iterable[str], results: Mapping[Order
 
 
 def _through(pool: ProcessPoolExecutor, orders: Iterable[Order]) -> Iterator[tuple[Order, Result]]:
-    handed: dict[Future[Result], Order] = {pool.submit(_carry_out, order): order for order in orders}
+    handed: dict[Future[Result], Order] = {
+        pool.submit(_carry_out, order): order for order in orders
+    }
     for future in as_completed(handed):
         order = handed[future]
         if error := future.exception():
@@ -92,7 +110,9 @@ def _through(pool: ProcessPoolExecutor, orders: Iterable[Order]) -> Iterator[tup
 
 
 def _end_with_parent() -> None:
-    """Have this process interrupted when the one that hands out the orders is gone, so that it ends its own."""
+    """Have this process interrupted when the one that hands out the orders is gone, so
+    that it ends its own.
+    """
     parent = multiprocessing.parent_process()
     assert parent
 
@@ -122,14 +142,21 @@ def _carry_out(order: Order) -> Result:
 
 @cache
 def _own_server() -> PostgresServer:
-    """The server of this process, which whatever experiment it carries out may stop, starve and cut off."""
+    """The server of this process, which whatever experiment it carries out may stop,
+    starve and cut off.
+    """
     return PostgresServer(durable=True)
 
 
 def _say(order: Order, result: Result) -> None:
-    verdict = "broken" if result.findings.broken() else "kept"
+    ack_status = "broken" if result.findings.broken() else "kept"
     build = f" ({order.mutant})" if order.mutant else ""
-    lines = [f"{order.scenario} on {order.engine}{build}: {verdict} in {result.seconds:.1f} s, seed {result.seed}"]
+    lines = [
+        (
+            f"{order.scenario} on {order.engine}{build}: {ack_status} in {result.seconds:.1f} s, seed "
+            f"{result.seed}"
+        )
+    ]
     for kind, found in result.findings.broken().items():
         lines += [f"    {kind}: {text}" for text in found[: 2 if order.mutant else 5]]
         if len(found) > 5:

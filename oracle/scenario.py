@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import QUICK, Arena, Missed
 from oracle.checker import Findings
+from oracle.experiment import QUICK, Experiment, Missed
 
 BOTH: Final = ("sqlite", "postgres")
 
@@ -35,13 +35,15 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``run`` starts processes on an open arena, breaks something and returns when all should have ended.
+    """``run`` starts processes on an open arena, breaks something and returns when all
+    should have ended.
 
-    One that is ``calm`` measures what users will see, so that nothing else of the oracle's runs beside it.
+    One that is ``calm`` measures what users will see, so that nothing else of the
+    oracle's runs beside it.
     """
 
     name: str
-    run: Callable[[Arena, Size, PostgresServer | None], Awaitable[None]]
+    run: Callable[[Experiment, Size, PostgresServer | None], Awaitable[None]]
     engines: tuple[str, ...] = BOTH
     settings: Mapping[str, str] = field(default_factory=lambda: QUICK)
     full_only: bool = False
@@ -74,7 +76,9 @@ async def perform(
     mutant: str | None = None,
     keep: bool = True,
 ) -> Result:
-    """Run one experiment from nothing; its folder is kept where something was found and ``keep`` is true."""
+    """Run one experiment from nothing; its folder is kept where something was found and
+    ``keep`` is true.
+    """
     folder = Path(tempfile.mkdtemp(prefix="elihu-oracle-"))
     number = next(_numbers)
     if engine == "sqlite":
@@ -83,26 +87,32 @@ async def perform(
         assert server is not None
         server.start()
         url = await asyncio.to_thread(server.create_database, f"oracle_{number}")
-    arena = Arena(url, folder / "logs", seed=seed, settings=scenario.settings, mutant=mutant)
+    experiment = Experiment(
+        url, folder / "logs", seed=seed, settings=scenario.settings, mutant=mutant
+    )
     begun = time.monotonic()
     try:
-        await arena.open()
+        await experiment.open()
         try:
-            await scenario.run(arena, size, server)
+            await scenario.run(experiment, size, server)
         except Missed as missed:
-            arena.evidence.problems.append(str(missed))
+            experiment.evidence.problems.append(str(missed))
         if server is not None:
             await asyncio.to_thread(server.start)
-        findings = await arena.verdict()
+        findings = await experiment.ack_status()
     finally:
-        await arena.close()
+        await experiment.close()
         if engine == "postgres" and server is not None:
             server.start()
             await asyncio.to_thread(server.drop_database, f"oracle_{number}")
-    result = Result(scenario.name, engine, seed, arena.injections, time.monotonic() - begun, findings)
+    result = Result(
+        scenario.name, engine, seed, experiment.injections, time.monotonic() - begun, findings
+    )
     if findings.broken() and keep:
         result.kept = folder
-        (folder / "evidence.json").write_text(json.dumps(asdict(arena.evidence), default=sorted))
+        (folder / "evidence.json").write_text(
+            json.dumps(asdict(experiment.evidence), default=sorted)
+        )
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return result

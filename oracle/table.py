@@ -26,7 +26,7 @@ def row(result: Result) -> list[str]:
         *(str(len(each)) for each in counts),
         str(found.explained),
         str(len(found.unexplained)),
-        str(len(found.buried)),
+        str(len(found.removed)),
         str(len(found.wrong)),
         slowest,
     ]
@@ -41,7 +41,14 @@ def times(result: Result) -> list[list[str]]:
     for recovery in result.findings.recoveries:
         slowest[recovery.what].append(recovery)
     return [
-        [result.scenario, result.engine, what, str(len(all_)), f"{max(each.seconds for each in all_):.1f} s", f"{all_[0].bound:g} s"]
+        [
+            result.scenario,
+            result.engine,
+            what,
+            str(len(all_)),
+            f"{max(each.seconds for each in all_):.1f} s",
+            f"{all_[0].bound:g} s",
+        ]
         for what, all_ in slowest.items()
     ]
 
@@ -50,4 +57,9 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The table, with columns as wide as their widest cell."""
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * width for width in widths], *rows]
-    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines)
+    return "\n".join(
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in lines
+    )

@@ -1,6 +1,7 @@
 """The databases of the tests: each test gets an empty one of its own, on each engine.
 
-ELIHU_TEST_PG picks the PostgreSQL: 18 (default) or 16. A worker of pytest-xdist starts a server of its own, when its first test needs one.
+ELIHU_TEST_PG picks the PostgreSQL: 18 (default) or 16. A worker of pytest-xdist starts
+a server of its own, when its first test needs one.
 """
 
 import itertools
@@ -18,7 +19,9 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The PostgreSQL server of this run. Tests that stop it, or need it durable, start one of their own."""
+    """The PostgreSQL server of this run. Tests that stop it, or need it durable, start
+    one of their own.
+    """
     with PostgresServer(version=int(os.environ.get("ELIHU_TEST_PG", "18"))) as server:
         yield server
 

@@ -1,4 +1,6 @@
-"""What tests of a running app share: settings that make its services quick, and its events."""
+"""What tests of a running app share: settings that make its services quick, and its
+events.
+"""
 
 import asyncio
 import time
@@ -23,10 +25,12 @@ QUICK: dict[str, Any] = {
 }
 
 BUSY_MACHINE: dict[str, Any] = {"call_timeout": 10.0, "dead_after": 20.0, "lease": 10.0}
-"""Laid over ``QUICK`` where a test stores or changes much in one call: nothing times out."""
+"""Laid over ``QUICK`` where a test stores or changes much in one call: nothing times
+out.
+"""
 
 
-class Seen:
+class EventRecorder:
     """The events of an app, and a way to wait for some of them."""
 
     def __init__(self, app: Elihu) -> None:
@@ -45,7 +49,9 @@ class Seen:
         return sum(event.verb == verb for event in self.of(EngineCalled))
 
     async def until(self, done: Callable[[], bool], *, within: float = 20) -> None:
-        """Return when ``done()``, looked at after each event; fail after ``within`` seconds."""
+        """Return when ``done()``, looked at after each event; fail after ``within``
+        seconds.
+        """
         async with asyncio.timeout(within):
             while not done():
                 self._changed.clear()
@@ -70,7 +76,9 @@ class Seen:
         return ends()[number - 1]
 
     async def stored(self, job_id: int, states: Collection[JobState], *, within: float = 20) -> Job:
-        """The job when it is in one of these states, looked at after each write of a node."""
+        """The job when it is in one of these states, looked at after each write of a
+        node.
+        """
         async with asyncio.timeout(within):
             while True:
                 looked = self._writes()
@@ -83,7 +91,9 @@ class Seen:
         return self._writes() > looked
 
     def _writes(self) -> int:
-        return sum(event.verb not in {"get", "find", "count", "runs"} for event in self.of(EngineCalled))
+        return sum(
+            event.verb not in {"get", "find", "count", "runs"} for event in self.of(EngineCalled)
+        )
 
     def _take(self, event: Event) -> None:
         self.events.append(event)

@@ -1,4 +1,6 @@
-"""A node that says what happens to it, with a mutant or an in-process fault put in where the experiment asks for one."""
+"""A node that says what happens to it, with a mutant or an in-process fault put in
+where the experiment asks for one.
+"""
 
 import asyncio
 import logging
@@ -7,25 +9,27 @@ import signal
 from pathlib import Path
 
 from elihu import Elihu
-from elihu.telemetry.events import LeaderElected, LeaderLost, NodeBuried, NodeReborn
+from elihu.telemetry.events import LeaderElected, LeaderLost, NodeRejoined, NodeRemoved
 from oracle import mutants
 from oracle.journal import Journal
-from oracle.programs import wraps
+from oracle.programs import interceptors
+from oracle.programs.enqueuer import produce
 from oracle.programs.plan import plan_of
-from oracle.programs.producer import produce
 from oracle.programs.tasks import Effects, declare
 
 
 async def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     mutants.apply(os.environ.get("ORACLE_MUTANT"))
-    wraps.apply(os.environ.get("ORACLE_WRAP"), int(os.environ.get("ORACLE_SEED", "0")))
+    interceptors.apply(os.environ.get("ORACLE_WRAP"), int(os.environ.get("ORACLE_SEED", "0")))
     folder = Path(os.environ["ORACLE_FOLDER"])
     journal = Journal(folder, "node")
     app = Elihu()
     declare(app, journal, Effects(folder / f"effects-{os.getpid()}.db"))
-    app.on(NodeReborn, lambda event: journal.write("reborn", node=event.node, buried=event.buried))
-    app.on(NodeBuried, lambda event: journal.write("buried", dead=event.dead))
+    app.on(
+        NodeRejoined, lambda event: journal.write("reborn", node=event.node, removed=event.removed)
+    )
+    app.on(NodeRemoved, lambda event: journal.write("buried", dead=event.dead))
     app.on(LeaderElected, lambda event: journal.write("elected", node=event.node))
     app.on(LeaderLost, lambda event: journal.write("deposed", node=event.node))
     stopping, now = asyncio.Event(), asyncio.Event()

@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``jobs`` jobs whose keys begin with ``prefix``, in groups of ``together`` that are intended at once and enqueued at the same moment.
+    """``jobs`` jobs whose keys begin with ``prefix``, in groups of ``together`` that
+    are intended at once and enqueued at the same moment.
 
-    ``how`` is ``single`` (one call a job), ``bulk`` (one call a group), ``unique`` (each key by three calls at once) or ``transactions``
-    (each group in one of the producer's own). Each job lasts between the ``seconds``; the shares ``delayed`` and ``failing`` of them wait
-    first, or fail their first attempt; ``pause`` is waited after each group, in seconds. Of the share ``timed`` the
-    first attempt outlasts its time. ``awaited`` is another producer: it waits for the
-    end of every job.
+    ``how`` is ``single`` (one call a job), ``bulk`` (one call a group), ``unique``
+    (each key by three calls at once) or ``transactions`` (each group in one of the
+    producer's own). Each job lasts between the ``seconds``; the shares ``delayed`` and
+    ``failing`` of them wait first, or fail their first attempt; ``pause`` is waited
+    after each group, in seconds. Of the share ``timed`` the first attempt outlasts its
+    time. ``awaited`` is another producer: it waits for the end of every job.
     """
 
     jobs: int

@@ -1,4 +1,6 @@
-"""The task of the experiments that runs in a process of its own: a child imports this module and no other of the oracle's tasks."""
+"""The task of the experiments that runs in a process of its own: a child imports this
+module and no other of the oracle's tasks.
+"""
 
 import os
 import time
@@ -16,9 +18,15 @@ def journal() -> Journal:
     return Journal(Path(os.environ["ORACLE_FOLDER"]), "child")
 
 
-@tasks.task(name="oracle.process", run_in="process", backoff=0.2, max_attempts=1_000, max_orphans=100)
-def process(key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context) -> None:
-    """Says for which node it works, and leaves it to the reader to find out of which claim it is, which a task does not know."""
+@tasks.task(
+    name="oracle.process", run_in="process", backoff=0.2, max_attempts=1_000, max_orphans=100
+)
+def process(
+    key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context
+) -> None:
+    """Says for which node it works, and leaves it to the reader to find out of which
+    claim it is, which a task does not know.
+    """
     said = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
     journal().write("child begin", **said)
     try:

@@ -1,4 +1,6 @@
-"""The tasks of the experiments: each attempt writes when it began and ended, and has an effect in a transaction of its own."""
+"""The tasks of the experiments: each attempt writes when it began and ended, and has an
+effect in a transaction of its own.
+"""
 
 import asyncio
 import sqlite3
@@ -25,7 +27,9 @@ _attempt: ContextVar[tuple[int, int, str]] = ContextVar("attempt")
 
 
 COMPLETING = frozenset({"oracle.complete", "oracle.complete_sync"})
-"""The tasks whose effect is in one transaction with their job's end, on PostgreSQL and on SQLite."""
+"""The tasks whose effect is in one transaction with their job's end, on PostgreSQL and
+on SQLite.
+"""
 _EFFECT = "INSERT INTO {}oracle_effect (id, claim, key) VALUES ({}, {}, '{}')"
 
 
@@ -39,13 +43,18 @@ class Planned(Exception):
 
 
 class Effects:
-    """What attempts did to the world: one row each, in a file of this process alone, so that no fault but its own reaches it."""
+    """What attempts did to the world: one row each, in a file of this process alone, so
+    that no fault but its own reaches it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = OFF")
-        self._connection.execute("CREATE TABLE effect (id INTEGER, claim INTEGER, key TEXT, PRIMARY KEY (id, claim)) STRICT")
+        self._connection.execute(
+            "CREATE TABLE effect (id INTEGER, claim INTEGER, key TEXT, PRIMARY KEY (id, claim)) "
+            "STRICT"
+        )
         self._lock = threading.Lock()
 
     def have(self, job_id: int, claim: int, key: str) -> None:
@@ -63,7 +72,9 @@ class Work:
         self.job_id, self.claim, self.node = _attempt.get()
 
     def begin(self, *, fail: bool) -> None:
-        self._journal.write("begin", id=self.job_id, claim=self.claim, key=self._key, node=self.node)
+        self._journal.write(
+            "begin", id=self.job_id, claim=self.claim, key=self._key, node=self.node
+        )
         if fail:
             raise Planned
 
@@ -88,7 +99,9 @@ class Work:
 
 
 def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None = None) -> None:
-    """Give ``app`` the tasks; a producer, which runs none, needs neither journal nor effects."""
+    """Give ``app`` the tasks; a producer, which runs none, needs neither journal nor
+    effects.
+    """
 
     def work(key: str) -> Work:
         assert journal is not None
@@ -99,7 +112,9 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
     app.on(JobStarted, lambda event: _attempt.set((event.job_id, event.claim, event.node)) and None)
 
     @app.task(name="oracle.wait", backoff=0.2, max_attempts=1_000, max_orphans=100)
-    async def wait(key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context) -> None:
+    async def wait(
+        key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context
+    ) -> None:
         attempt = work(key)
         try:
             attempt.begin(fail=ctx.attempt <= fails)
@@ -120,7 +135,9 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
         return answer_to(key)
 
     @app.task(name="oracle.thread", backoff=0.2, max_attempts=1_000, max_orphans=100)
-    def thread(key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context) -> None:
+    def thread(
+        key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context
+    ) -> None:
         attempt = work(key)
         try:
             attempt.begin(fail=ctx.attempt <= fails)
@@ -142,7 +159,9 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
                 if ACTIVE:
                     reach("before complete")
                 async with connection.transaction():
-                    await connection.execute(_EFFECT.format("elihu.", attempt.job_id, attempt.claim, key))
+                    await connection.execute(
+                        _EFFECT.format("elihu.", attempt.job_id, attempt.claim, key)
+                    )
                     attempt.end()
                     await ctx.complete(conn=connection)
                     if ACTIVE:
@@ -160,7 +179,12 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
             time.sleep(seconds)
             if ACTIVE:
                 reach("before complete")
-            with closing(sqlite3.connect(app.config.database_url.removeprefix("sqlite:///"), timeout=20)) as connection, connection:
+            with (
+                closing(
+                    sqlite3.connect(app.config.database_url.removeprefix("sqlite:///"), timeout=20)
+                ) as connection,
+                connection,
+            ):
                 connection.execute(_EFFECT.format("", attempt.job_id, attempt.claim, key))
                 attempt.end()
                 ctx.complete_sync(conn=connection)
@@ -180,7 +204,12 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
         finally:
             attempt.end()
 
-    @app.task(name="oracle.once", unique=Unique(by=("task", "args"), keys=("key",), states="all"), backoff=0.2, max_orphans=100)
+    @app.task(
+        name="oracle.once",
+        unique=Unique(by=("task", "args"), keys=("key",), states="all"),
+        backoff=0.2,
+        max_orphans=100,
+    )
     async def once(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
         attempt = work(key)
         try:

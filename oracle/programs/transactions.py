@@ -1,4 +1,6 @@
-"""Stores jobs in transactions of the producer's own, each through a connection of another kind, beside a row of the producer's."""
+"""Stores jobs in transactions of the producer's own, each through a connection of
+another kind, beside a row of the producer's.
+"""
 
 import asyncio
 import os
@@ -7,8 +9,8 @@ from typing import Final
 
 from elihu import Elihu
 from oracle.journal import Journal
+from oracle.programs.enqueuer import main
 from oracle.programs.plan import Plan
-from oracle.programs.producer import main
 from tests.features.callers import KINDS, Caller
 
 ROLLED_BACK: Final = 0.3
@@ -18,7 +20,9 @@ MANY: Final = 0.3
 
 
 async def produce_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> None:
-    """Store every group in one transaction, committed or not; the kinds take turns at random, and none is left out."""
+    """Store every group in one transaction, committed or not; the kinds take turns at
+    random, and none is left out.
+    """
     chance = random.Random(f"{plan.seed}{plan.prefix}")
     url = os.environ["ELIHU_DATABASE_URL"]
     engine = "sqlite" if url.startswith("sqlite") else "postgres"
@@ -28,7 +32,10 @@ async def produce_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> N
             waiting = [kind for kind in KINDS if kind.engine == engine]
             chance.shuffle(waiting)
         caller = waiting.pop()()
-        keys = [f"{plan.prefix}{number}" for number in range(first, min(first + plan.together, plan.jobs))]
+        keys = [
+            f"{plan.prefix}{number}"
+            for number in range(first, min(first + plan.together, plan.jobs))
+        ]
         journal.write("caller", caller=type(caller).__name__)
         for key in keys:
             journal.write("intent", key=key, beside=True)
@@ -41,13 +48,17 @@ async def produce_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> N
     journal.write("produced", jobs=plan.jobs)
 
 
-async def _transact(app: Elihu, journal: Journal, plan: Plan, caller: Caller, keys: list[str], chance: random.Random) -> None:
+async def _transact(
+    app: Elihu, journal: Journal, plan: Plan, caller: Caller, keys: list[str], chance: random.Random
+) -> None:
     schema = "" if caller.engine == "sqlite" else "elihu."
     task = app.task_named(plan.task)
     for key in keys:
         await caller.execute(f"INSERT INTO {schema}oracle_beside (key) VALUES ('{key}')")
     if chance.random() < MANY:
-        done = await caller.enqueue_many(app, [task.build(key, chance.uniform(*plan.seconds)) for key in keys], ids=True)
+        done = await caller.enqueue_many(
+            app, [task.build(key, chance.uniform(*plan.seconds)) for key in keys], ids=True
+        )
         ids = list(done.ids or ())
     else:
         ids = [(await caller.enqueue(task, key, chance.uniform(*plan.seconds))).id for key in keys]

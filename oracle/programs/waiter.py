@@ -1,40 +1,62 @@
-"""Submits jobs, waits for the end of each, all at once, and writes down what each wait came to."""
+"""Submits jobs, waits for the end of each, all at once, and writes down what each wait
+came to.
+"""
 
 import asyncio
 import random
 
 from elihu import Elihu, Relay
 from oracle.journal import Journal
+from oracle.programs.enqueuer import main
 from oracle.programs.plan import Plan
-from oracle.programs.producer import main
 from oracle.programs.tasks import Planned, answer_to
 
 
 async def wait_for_all(app: Elihu, journal: Journal, plan: Plan) -> None:
-    """Return when every wait has ended. Some are for the job's end, the others for that of its first attempt too, where it fails."""
+    """Return when every wait has ended. Some are for the job's end, the others for that
+    of its first attempt too, where it fails.
+    """
     chance = random.Random(f"{plan.seed}{plan.prefix}")
     task = app.task_named(plan.task)
     waits: list[asyncio.Task[None]] = []
     for first in range(0, plan.jobs, plan.together):
-        keys = [f"{plan.prefix}{number}" for number in range(first, min(first + plan.together, plan.jobs))]
+        keys = [
+            f"{plan.prefix}{number}"
+            for number in range(first, min(first + plan.together, plan.jobs))
+        ]
         for key in keys:
             journal.write("intent", key=key, awaited=True)
         journal.sync()
         failing = [int(chance.random() < plan.failing) for _ in keys]
         relays = await asyncio.gather(
-            *(task.asubmit(key, chance.uniform(*plan.seconds), fails) for key, fails in zip(keys, failing, strict=True))
+            *(
+                task.asubmit(key, chance.uniform(*plan.seconds), fails)
+                for key, fails in zip(keys, failing, strict=True)
+            )
         )
         for key, relay, fails in zip(keys, relays, failing, strict=True):
             journal.write("acknowledged", key=key, id=relay.ref)
             attached = relay if chance.random() < 0.5 else app.relay(relay.ref)
             patient = chance.random() < 0.5
-            waits.append(asyncio.create_task(_wait(journal, key, attached, patient=patient, may_fail=bool(fails) and not patient)))
+            waits.append(
+                asyncio.create_task(
+                    _wait(
+                        journal,
+                        key,
+                        attached,
+                        patient=patient,
+                        may_fail=bool(fails) and not patient,
+                    )
+                )
+            )
         await asyncio.sleep(plan.pause)
     await asyncio.gather(*waits)
     journal.write("produced", jobs=plan.jobs)
 
 
-async def _wait(journal: Journal, key: str, relay: Relay[object], *, patient: bool, may_fail: bool) -> None:
+async def _wait(
+    journal: Journal, key: str, relay: Relay[object], *, patient: bool, may_fail: bool
+) -> None:
     try:
         got: object = await relay.aresult(None, wait_retries=patient)
         right = got == answer_to(key)

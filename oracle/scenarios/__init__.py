@@ -4,5 +4,12 @@ from typing import Final
 
 from oracle.scenarios import deaths, features, files, outages, points, safeguards
 
-SCENARIOS: Final = (*deaths.SCENARIOS, *points.SCENARIOS, *outages.SCENARIOS, *files.SCENARIOS, *features.SCENARIOS, *safeguards.SCENARIOS)
+SCENARIOS: Final = (
+    *deaths.SCENARIOS,
+    *points.SCENARIOS,
+    *outages.SCENARIOS,
+    *files.SCENARIOS,
+    *features.SCENARIOS,
+    *safeguards.SCENARIOS,
+)
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}

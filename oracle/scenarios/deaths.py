@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import Arena
+from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
 
@@ -14,143 +14,205 @@ SOON = 20.0
 """Seconds within which, with the quick settings, a dead node's job runs again."""
 
 
-async def killed_nodes(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def killed_nodes(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """One of four nodes is killed every 0.5 to 3 s, and replaced."""
-    arena.first_run_bound = SOON
-    nodes = await arena.nodes(4)
+    experiment.first_run_bound = SOON
+    nodes = await experiment.nodes(4)
     jobs = size.count(300, 3_000, 20_000)
     producers = [
-        await arena.producer(
-            Plan(jobs=jobs // 2, prefix="bulk", how="bulk", together=200, seconds=(0, 0.6), delayed=0.1, failing=0.05, seed=arena.seed)
+        await experiment.producer(
+            Plan(
+                jobs=jobs // 2,
+                prefix="bulk",
+                how="bulk",
+                together=200,
+                seconds=(0, 0.6),
+                delayed=0.1,
+                failing=0.05,
+                seed=experiment.seed,
+            )
         ),
-        await arena.producer(Plan(jobs=jobs // 4, prefix="one", pause=0.1, seconds=(0, 0.2), seed=arena.seed)),
-        await arena.producer(Plan(jobs=jobs // 4, prefix="thread", task="oracle.thread", pause=0.2, seconds=(0, 0.2), seed=arena.seed)),
+        await experiment.producer(
+            Plan(jobs=jobs // 4, prefix="one", pause=0.1, seconds=(0, 0.2), seed=experiment.seed)
+        ),
+        await experiment.producer(
+            Plan(
+                jobs=jobs // 4,
+                prefix="thread",
+                task="oracle.thread",
+                pause=0.2,
+                seconds=(0, 0.2),
+                seed=experiment.seed,
+            )
+        ),
     ]
     kills = size.count(2, 0, 0)
     deadline = time.monotonic() + size.pick(20, 30, 900)
-    while time.monotonic() < deadline and (not kills or arena.injections < kills):
-        await asyncio.sleep(arena.chance.uniform(0.5, 3))
-        victim = nodes.pop(arena.chance.randrange(len(nodes)))
-        await arena.kill(victim)
-        nodes.append(await arena.node())
-        if not any(producer.alive for producer in producers) and not await arena.database.unfinished():
+    while time.monotonic() < deadline and (not kills or experiment.injections < kills):
+        await asyncio.sleep(experiment.chance.uniform(0.5, 3))
+        victim = nodes.pop(experiment.chance.randrange(len(nodes)))
+        await experiment.kill(victim)
+        nodes.append(await experiment.node())
+        if (
+            not any(producer.alive for producer in producers)
+            and not await experiment.database.unfinished()
+        ):
             break
     for producer in producers:
-        await arena.end_of(producer, within=120)
-    await arena.drained(within=300, hurry=True)
+        await experiment.end_of(producer, within=120)
+    await experiment.drained(within=300, hurry=True)
 
 
-async def killed_producers(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def killed_producers(
+    experiment: Experiment, size: Size, server: PostgresServer | None
+) -> None:
     """A producer is killed while its commits are under way."""
-    await arena.node()
+    await experiment.node()
     for number in range(size.count(2, 8, 100)):
         how = ("single", "bulk", "unique")[number % 3]
         task = "oracle.once" if how == "unique" else "oracle.wait"
-        producer = await arena.producer(
-            Plan(jobs=100_000, prefix=f"p{number}-", how=how, task=task, together=25, seconds=(0, 0), seed=arena.seed)
+        producer = await experiment.producer(
+            Plan(
+                jobs=100_000,
+                prefix=f"p{number}-",
+                how=how,
+                task=task,
+                together=25,
+                seconds=(0, 0),
+                seed=experiment.seed,
+            )
         )
-        await asyncio.sleep(arena.chance.uniform(0.0, 0.4))
-        await arena.kill(producer)
-    await arena.drained(within=size.pick(60, 60, 300))
+        await asyncio.sleep(experiment.chance.uniform(0.0, 0.4))
+        await experiment.kill(producer)
+    await experiment.drained(within=size.pick(60, 60, 300))
 
 
-async def frozen_shortly(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def frozen_shortly(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """SIGSTOP for less than it takes to be taken for dead: nothing happens to anybody."""
-    nodes = await arena.nodes(2)
-    producer = await arena.producer(Plan(jobs=size.count(100, 400, 2_000), together=20, pause=0.4, seconds=(0, 0.3), seed=arena.seed))
+    nodes = await experiment.nodes(2)
+    producer = await experiment.producer(
+        Plan(
+            jobs=size.count(100, 400, 2_000),
+            together=20,
+            pause=0.4,
+            seconds=(0, 0.3),
+            seed=experiment.seed,
+        )
+    )
     while producer.alive:
-        node = arena.chance.choice(nodes)
-        arena.injected()
+        node = experiment.chance.choice(nodes)
+        experiment.injected()
         node.process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(arena.chance.uniform(0.2, 1.8))
-        arena.thaw(node)
-        await asyncio.sleep(arena.chance.uniform(0.5, 1.0))
-    await arena.drained(within=30)
+        await asyncio.sleep(experiment.chance.uniform(0.2, 1.8))
+        experiment.thaw(node)
+        await asyncio.sleep(experiment.chance.uniform(0.5, 1.0))
+    await experiment.drained(within=30)
 
 
-async def frozen_long(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """SIGSTOP for longer: on PostgreSQL the node is buried and comes back as another, on SQLite it keeps its jobs."""
-    nodes = await arena.nodes(3)
-    producer = await arena.producer(
-        Plan(jobs=size.count(100, 400, 2_000), together=20, pause=size.pick(0.5, 1, 1), seconds=(0, 0.5), failing=0.1, seed=arena.seed)
+async def frozen_long(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """SIGSTOP for longer: on PostgreSQL the node is buried and comes back as another,
+    on SQLite it keeps its jobs.
+    """
+    nodes = await experiment.nodes(3)
+    producer = await experiment.producer(
+        Plan(
+            jobs=size.count(100, 400, 2_000),
+            together=20,
+            pause=size.pick(0.5, 1, 1),
+            seconds=(0, 0.5),
+            failing=0.1,
+            seed=experiment.seed,
+        )
     )
     for _ in range(size.count(1, 2, 10)):
-        node = arena.chance.choice(nodes)
-        arena.freeze(node)
-        await asyncio.sleep(arena.chance.uniform(7, 10))
-        arena.thaw(node)
+        node = experiment.chance.choice(nodes)
+        experiment.freeze(node)
+        await asyncio.sleep(experiment.chance.uniform(7, 10))
+        experiment.thaw(node)
         await asyncio.sleep(1)
-    await arena.end_of(producer, within=120)
-    await arena.drained(within=60, hurry=True)
+    await experiment.end_of(producer, within=120)
+    await experiment.drained(within=60, hurry=True)
 
 
-async def told_to_end(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def told_to_end(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """SIGTERM, and a second one, while jobs run that outlast the grace."""
-    node = await arena.node(GRACE="0.3")
-    producer = await arena.producer(
+    node = await experiment.node(GRACE="0.3")
+    producer = await experiment.producer(
         Plan(
             jobs=size.count(100, 250, 2_000),
             together=size.count(20, 20, 10),
             pause=size.pick(0.2, 0.2, 1),
             seconds=(0, 1.5),
-            seed=arena.seed,
+            seed=experiment.seed,
         )
     )
     while producer.alive:
-        await asyncio.sleep(arena.chance.uniform(0.5, 1.5))
-        following = await arena.node(GRACE="0.3")
-        arena.terminate(node)
-        if arena.chance.random() < 0.5:
+        await asyncio.sleep(experiment.chance.uniform(0.5, 1.5))
+        following = await experiment.node(GRACE="0.3")
+        experiment.terminate(node)
+        if experiment.chance.random() < 0.5:
             await asyncio.sleep(0.1)
-            arena.terminate(node)
-        await arena.end_of(node, within=20)
+            experiment.terminate(node)
+        await experiment.end_of(node, within=20)
         node = following
-    await arena.drained(within=size.pick(60, 60, 300))
+    await experiment.drained(within=size.pick(60, 60, 300))
 
 
-async def defaults(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """The figures that are promised, with the settings that users have: nodes die, freeze, and end, and the database goes away."""
-    arena.first_run_bound = 30
-    nodes = await arena.nodes(3)
-    producer = await arena.producer(Plan(jobs=100_000, together=10, pause=0.3, seconds=(0.1, 1.5), seed=arena.seed))
+async def defaults(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """The figures that are promised, with the settings that users have: nodes die,
+    freeze, and end, and the database goes away.
+    """
+    experiment.first_run_bound = 30
+    nodes = await experiment.nodes(3)
+    producer = await experiment.producer(
+        Plan(jobs=100_000, together=10, pause=0.3, seconds=(0.1, 1.5), seed=experiment.seed)
+    )
     for _ in range(size.count(1, 1, 3)):
-        await arena.until(lambda: arena.leader() is not None, within=20, what="a leader")
-        begun = arena.begun()
-        await arena.until(partial(arena.has_begun, begun + 60), within=30, what="jobs to begin")
-        leader = arena.leader()
+        await experiment.until(lambda: experiment.leader() is not None, within=20, what="a leader")
+        begun = experiment.begun()
+        await experiment.until(
+            partial(experiment.has_begun, begun + 60), within=30, what="jobs to begin"
+        )
+        leader = experiment.leader()
         assert leader is not None
         nodes.remove(leader)
         died = time.time()
-        await arena.kill(leader)
-        await arena.elected_after(died, "a new leader after the old one's death", 12)
+        await experiment.kill(leader)
+        await experiment.elected_after(died, "a new leader after the old one's death", 12)
         await asyncio.sleep(25)
-        nodes.append(await arena.node())
-        leader = arena.leader()
+        nodes.append(await experiment.node())
+        leader = experiment.leader()
         assert leader is not None
         nodes.remove(leader)
         told = time.time()
-        arena.terminate(leader)
-        await arena.end_of(leader, within=20)
+        experiment.terminate(leader)
+        await experiment.end_of(leader, within=20)
         # its running jobs are given their time first, then it resigns
-        stopped = max(line["at"] for line in arena.lines("stopped"))
-        await arena.until(partial(arena.elected_since, told), within=20, what="a new leader after a clean stop")
-        elected = max(line["at"] for line in arena.lines("elected"))
-        arena.recovered("a new leader after a clean stop", max(0.0, elected - stopped), 1)
-        nodes.append(await arena.node())
-        node = arena.chance.choice(nodes)
-        arena.injected()
+        stopped = max(line["at"] for line in experiment.lines("stopped"))
+        await experiment.until(
+            partial(experiment.elected_since, told),
+            within=20,
+            what="a new leader after a clean stop",
+        )
+        elected = max(line["at"] for line in experiment.lines("elected"))
+        experiment.recovered("a new leader after a clean stop", max(0.0, elected - stopped), 1)
+        nodes.append(await experiment.node())
+        node = experiment.chance.choice(nodes)
+        experiment.injected()
         node.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(12)
-        arena.thaw(node)
+        experiment.thaw(node)
         await asyncio.sleep(2)
-        if arena.engine == "postgres" and server is not None:
+        if experiment.engine == "postgres" and server is not None:
             await asyncio.to_thread(server.stop, immediate=True)
-            arena.injected()
+            experiment.injected()
             await asyncio.sleep(size.pick(5, 5, 60))
             await asyncio.to_thread(server.start)
-            await arena.begun_again(time.time(), "the first job after the database was back", 5)
-    await arena.kill(producer)
-    await arena.drained(within=90, hurry=True)
+            await experiment.begun_again(
+                time.time(), "the first job after the database was back", 5
+            )
+    await experiment.kill(producer)
+    await experiment.drained(within=90, hurry=True)
 
 
 SCENARIOS = (

@@ -1,62 +1,101 @@
-"""What stands on the core, while processes are killed: transactions of the caller's, waiting for results, killing and cancelling."""
+"""What stands on the core, while processes are killed: transactions of the caller's,
+waiting for results, killing and cancelling.
+"""
 
 import asyncio
 import time
 from dataclasses import replace
 
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import QUICK, Arena
+from oracle.experiment import QUICK, Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
 from tests.features.callers import KINDS
 
 
-async def in_transactions(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Producers with transactions of their own, through every kind of connection, are killed in them; nodes now and then."""
-    nodes = await arena.nodes(2)
+async def in_transactions(
+    experiment: Experiment, size: Size, server: PostgresServer | None
+) -> None:
+    """Producers with transactions of their own, through every kind of connection, are
+    killed in them; nodes now and then.
+    """
+    nodes = await experiment.nodes(2)
 
     def plan(name: str, jobs: int, together: int) -> Plan:
-        return Plan(jobs=jobs, prefix=name, how="transactions", together=together, seconds=(0, 0.05), seed=arena.seed)
+        return Plan(
+            jobs=jobs,
+            prefix=name,
+            how="transactions",
+            together=together,
+            seconds=(0, 0.05),
+            seed=experiment.seed,
+        )
 
     for number in range(size.count(1, 6, 30)):
-        producers = await asyncio.gather(*(arena.producer(plan(f"t{number}{name}-", 100_000, 3)) for name in "ab"))
-        await asyncio.sleep(arena.chance.uniform(0.2, 2))
+        producers = await asyncio.gather(
+            *(experiment.producer(plan(f"t{number}{name}-", 100_000, 3)) for name in "ab")
+        )
+        await asyncio.sleep(experiment.chance.uniform(0.2, 2))
         for producer in producers:
-            await arena.kill(producer)
+            await experiment.kill(producer)
         if number % 5 == 4:
-            await arena.kill(nodes.pop(0))
-            nodes.append(await arena.node())
-    kinds = [kind for kind in KINDS if kind.engine == arena.engine]
-    await arena.produce(plan("whole", len(kinds) * size.count(3, 3, 30), 3))
-    used = {line["caller"] for line in arena.lines("caller")}
+            await experiment.kill(nodes.pop(0))
+            nodes.append(await experiment.node())
+    kinds = [kind for kind in KINDS if kind.engine == experiment.engine]
+    await experiment.produce(plan("whole", len(kinds) * size.count(3, 3, 30), 3))
+    used = {line["caller"] for line in experiment.lines("caller")}
     if missing := [kind.__name__ for kind in kinds if kind.__name__ not in used]:
-        arena.evidence.problems.append(f"expected every kind of connection to be used, not {', '.join(missing)}")
-    await arena.drained(within=60)
+        experiment.evidence.problems.append(
+            f"expected every kind of connection to be used, not {', '.join(missing)}"
+        )
+    await experiment.drained(within=60)
 
 
-async def awaited(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Two processes without a node wait for many jobs at once, while one of four nodes is killed every 0.5 to 3 s."""
-    nodes = await arena.nodes(4)
+async def awaited(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """Two processes without a node wait for many jobs at once, while one of four nodes
+    is killed every 0.5 to 3 s.
+    """
+    nodes = await experiment.nodes(4)
     jobs = size.count(60, 400, 2_000)
-    plan = Plan(jobs=jobs // 2, how="awaited", task="oracle.answer", seconds=(0.5, 4), failing=0.2, pause=0.5, seed=arena.seed)
-    waiters = await asyncio.gather(*(arena.producer(replace(plan, prefix=name)) for name in ("a", "b")))
+    plan = Plan(
+        jobs=jobs // 2,
+        how="awaited",
+        task="oracle.answer",
+        seconds=(0.5, 4),
+        failing=0.2,
+        pause=0.5,
+        seed=experiment.seed,
+    )
+    waiters = await asyncio.gather(
+        *(experiment.producer(replace(plan, prefix=name)) for name in ("a", "b"))
+    )
     deadline = time.monotonic() + 600
     while any(waiter.alive for waiter in waiters) and time.monotonic() < deadline:
-        await asyncio.sleep(arena.chance.uniform(0.5, 3))
-        await arena.kill(nodes.pop(arena.chance.randrange(len(nodes))))
-        nodes.append(await arena.node())
+        await asyncio.sleep(experiment.chance.uniform(0.5, 3))
+        await experiment.kill(nodes.pop(experiment.chance.randrange(len(nodes))))
+        nodes.append(await experiment.node())
     for waiter in waiters:
-        await arena.end_of(waiter, within=60)
-    await arena.drained(within=60, hurry=True)
+        await experiment.end_of(waiter, within=60)
+    await experiment.drained(within=60, hurry=True)
 
 
-async def wished(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Attempts in the loop, in threads and in processes are killed, cancelled, stopped, or outlast their time, while nodes die."""
-    nodes = await arena.nodes(3)
+async def intended(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """Attempts in the loop, in threads and in processes are killed, cancelled, stopped,
+    or outlast their time, while nodes die.
+    """
+    nodes = await experiment.nodes(3)
     jobs = size.count(30, 200, 1_500)
-    plan = Plan(jobs=jobs, together=10, pause=size.pick(0.5, 1, 1), seconds=(0.2, 2.5), failing=0.1, timed=0.15, seed=arena.seed)
+    plan = Plan(
+        jobs=jobs,
+        together=10,
+        pause=size.pick(0.5, 1, 1),
+        seconds=(0.2, 2.5),
+        failing=0.1,
+        timed=0.15,
+        seed=experiment.seed,
+    )
     producers = [
-        await arena.producer(
+        await experiment.producer(
             replace(
                 plan,
                 prefix=task,
@@ -69,61 +108,72 @@ async def wished(arena: Arena, size: Size, server: PostgresServer | None) -> Non
     ]
     dying = time.monotonic() + 3
     over = time.monotonic() + 600
-    while any(producer.alive for producer in producers) or (await arena.database.unfinished() and time.monotonic() < over):
-        await asyncio.sleep(arena.chance.uniform(0.05, 0.3))
-        running = arena.running()
-        waiting = [line["id"] for line in arena.lines("acknowledged")[-20:]]
-        if which := running if arena.chance.random() < 0.8 else waiting:
-            await arena.wish(arena.chance.choice(("kill", "kill", "cancel", "stop")), arena.chance.choice(which))
+    while any(producer.alive for producer in producers) or (
+        await experiment.database.unfinished() and time.monotonic() < over
+    ):
+        await asyncio.sleep(experiment.chance.uniform(0.05, 0.3))
+        running = experiment.running()
+        waiting = [line["id"] for line in experiment.lines("acknowledged")[-20:]]
+        if which := running if experiment.chance.random() < 0.8 else waiting:
+            await experiment.intent(
+                experiment.chance.choice(("kill", "kill", "cancel", "stop")),
+                experiment.chance.choice(which),
+            )
         if time.monotonic() > dying:
-            await arena.kill(nodes.pop(arena.chance.randrange(len(nodes))))
-            nodes.append(await arena.node())
-            dying = time.monotonic() + arena.chance.uniform(2, 6)
-        await arena.database.hurry()
+            await experiment.kill(nodes.pop(experiment.chance.randrange(len(nodes))))
+            nodes.append(await experiment.node())
+            dying = time.monotonic() + experiment.chance.uniform(2, 6)
+        await experiment.database.hurry()
 
 
-async def missed_ticks(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Entries have missed half an hour of ticks; leaders are killed, and kill themselves, while they fire them."""
-    nodes = [await arena.node(), await arena.node()]
+async def missed_ticks(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """Entries have missed half an hour of ticks; leaders are killed, and kill
+    themselves, while they fire them.
+    """
+    nodes = [await experiment.node(), await experiment.node()]
     for number in range(size.count(3, 10, 100)):
-        await arena.entry(f"entry {number}", behind=30)
+        await experiment.entry(f"entry {number}", behind=30)
         if number % 3 == 2:
-            nodes.append(await arena.node(failpoint=f"inside cron:{arena.chance.randint(1, 2)}"))
-        await asyncio.sleep(arena.chance.uniform(0.1, 1))
-        if (leader := arena.leader()) is not None and arena.chance.random() < 0.7:
-            await arena.kill(leader)
-            nodes.append(await arena.node())
-    await arena.ticks_fired(within=60)
-    await arena.drained(within=60, hurry=True)
+            nodes.append(
+                await experiment.node(failpoint=f"inside cron:{experiment.chance.randint(1, 2)}")
+            )
+        await asyncio.sleep(experiment.chance.uniform(0.1, 1))
+        if (leader := experiment.leader()) is not None and experiment.chance.random() < 0.7:
+            await experiment.kill(leader)
+            nodes.append(await experiment.node())
+    await experiment.ticks_fired(within=60)
+    await experiment.drained(within=60, hurry=True)
 
 
-async def minutes(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """One entry fires every minute, and around each the leader is killed, stands still for a moment, or for longer than its lease."""
+async def minutes(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """One entry fires every minute, and around each the leader is killed, stands still
+    for a moment, or for longer than its lease.
+    """
     for _ in range(3):
-        await arena.node()
-    await arena.entry("each minute")
+        await experiment.node()
+    await experiment.entry("each minute")
     end = time.monotonic() + 60 * 20 + 5
     number = 0
     while time.monotonic() < end:
-        await asyncio.sleep(60 - time.time() % 60 - arena.chance.uniform(-0.7, 1.5))
-        leader = arena.leader()
+        await asyncio.sleep(60 - time.time() % 60 - experiment.chance.uniform(-0.7, 1.5))
+        leader = experiment.leader()
         if leader is not None:
             match ("kill", "pause", "freeze")[number % 3]:
                 case "kill":
-                    await arena.kill(leader)
-                    await arena.node()
+                    await experiment.kill(leader)
+                    await experiment.node()
                 case "pause":
-                    arena.freeze(leader)
-                    await asyncio.sleep(arena.chance.uniform(0.5, 2))
-                    arena.thaw(leader)
+                    experiment.freeze(leader)
+                    await asyncio.sleep(experiment.chance.uniform(0.5, 2))
+                    experiment.thaw(leader)
                 case "freeze":
-                    arena.freeze(leader)
-                    await asyncio.sleep(arena.chance.uniform(6, 12))
-                    arena.thaw(leader)
+                    experiment.freeze(leader)
+                    await asyncio.sleep(experiment.chance.uniform(6, 12))
+                    experiment.thaw(leader)
         number += 1
         await asyncio.sleep(5)
-    await arena.ticks_fired(within=60)
-    await arena.drained(within=30, hurry=True)
+    await experiment.ticks_fired(within=60)
+    await experiment.drained(within=30, hurry=True)
 
 
 SCENARIOS = (
@@ -131,5 +181,7 @@ SCENARIOS = (
     Scenario("nodes killed whose jobs are awaited", awaited),
     Scenario("ticks missed, leaders killed", missed_ticks),
     Scenario("a tick each minute, leaders killed and frozen", minutes, full_only=True),
-    Scenario("attempts killed, cancelled and stopped", wished, settings={**QUICK, "KILL_GRACE": "2"}),
+    Scenario(
+        "attempts killed, cancelled and stopped", intended, settings={**QUICK, "KILL_GRACE": "2"}
+    ),
 )

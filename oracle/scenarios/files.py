@@ -7,55 +7,87 @@ import time
 from contextlib import closing
 
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import Arena
+from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
 
 LIMIT = 1_500_000
-"""Bytes that a file may have while the disk is full: less than the log of changes grows to before it is folded in."""
+"""Bytes that a file may have while the disk is full: less than the log of changes grows
+to before it is folded in.
+"""
 NONE = resource.RLIM_INFINITY
 
 
-async def disk_full(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def disk_full(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """No file may grow beyond a limit: commits fail until there is room again."""
-    nodes = await arena.nodes(2)
-    producer = await arena.producer(Plan(jobs=100_000, together=20, pause=0.02, seconds=(0, 0.1), failing=0.05, seed=arena.seed))
+    nodes = await experiment.nodes(2)
+    producer = await experiment.producer(
+        Plan(
+            jobs=100_000,
+            together=20,
+            pause=0.02,
+            seconds=(0, 0.1),
+            failing=0.05,
+            seed=experiment.seed,
+        )
+    )
     for _ in range(size.count(1, 3, 6)):
         everybody = [*nodes, producer]
         await asyncio.sleep(0.5)
         for worker in everybody:
             resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (LIMIT, NONE))
-        arena.injected()
-        await arena.until(lambda: stuck(arena), within=60, what="commits to fail")
-        await asyncio.sleep(arena.chance.uniform(1, 4))
+        experiment.injected()
+        await experiment.until(lambda: stuck(experiment), within=60, what="commits to fail")
+        await asyncio.sleep(experiment.chance.uniform(1, 4))
         for worker in everybody:
             resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (NONE, NONE))
-        await arena.begun_again(time.time(), "the first job after there was room again", 5)
-    await arena.kill(producer)
-    await arena.drained(within=60)
+        await experiment.begun_again(time.time(), "the first job after there was room again", 5)
+    await experiment.kill(producer)
+    await experiment.drained(within=60)
 
 
-def stuck(arena: Arena) -> bool:
+def stuck(experiment: Experiment) -> bool:
     """Whether producers are refused and nothing has begun for a second."""
-    refused, begun = arena.lines("refused"), arena.lines("begin")
+    refused, begun = experiment.lines("refused"), experiment.lines("begin")
     now = time.time()
-    return bool(refused) and now - max(line["at"] for line in refused) < 1 and now - max(line["at"] for line in begun) > 1
+    return (
+        bool(refused)
+        and now - max(line["at"] for line in refused) < 1
+        and now - max(line["at"] for line in begun) > 1
+    )
 
 
-async def long_writer(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Somebody's transaction holds the one write lock, for less and for longer than a call may take."""
-    await arena.nodes(2)
-    producer = await arena.producer(Plan(jobs=100_000, together=10, pause=0.1, seconds=(0, 0.2), failing=0.05, seed=arena.seed))
-    for seconds in (3.0,) if size.quick else (1.0, 6.0) if not size.full else (1.0, 3.0, 6.0, 30.0, 60.0):
+async def long_writer(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """Somebody's transaction holds the one write lock, for less and for longer than a
+    call may take.
+    """
+    await experiment.nodes(2)
+    producer = await experiment.producer(
+        Plan(
+            jobs=100_000,
+            together=10,
+            pause=0.1,
+            seconds=(0, 0.2),
+            failing=0.05,
+            seed=experiment.seed,
+        )
+    )
+    for seconds in (
+        (3.0,) if size.quick else (1.0, 6.0) if not size.full else (1.0, 3.0, 6.0, 30.0, 60.0)
+    ):
         await asyncio.sleep(1)
-        arena.injected()
-        with closing(sqlite3.connect(arena.database.path, timeout=20, isolation_level=None)) as connection:
+        experiment.injected()
+        with closing(
+            sqlite3.connect(experiment.database.path, timeout=20, isolation_level=None)
+        ) as connection:
             connection.execute("BEGIN IMMEDIATE")
             await asyncio.sleep(seconds)
             connection.execute("ROLLBACK")
-        await arena.begun_again(time.time(), f"the first job after the file was locked for {seconds:g} s", 5)
-    await arena.kill(producer)
-    await arena.drained(within=60)
+        await experiment.begun_again(
+            time.time(), f"the first job after the file was locked for {seconds:g} s", 5
+        )
+    await experiment.kill(producer)
+    await experiment.drained(within=60)
 
 
 SQLITE = ("sqlite",)

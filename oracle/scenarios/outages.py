@@ -1,4 +1,6 @@
-"""PostgreSQL goes away, cuts connections, has none left; the network between does what networks do."""
+"""PostgreSQL goes away, cuts connections, has none left; the network between does what
+networks do.
+"""
 
 import asyncio
 import time
@@ -9,8 +11,8 @@ import asyncpg
 
 from elihu.engines.postgres.url import driver_url
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import QUICK, Arena, Worker
 from oracle.evidence import Harm, Injury
+from oracle.experiment import QUICK, Experiment, Worker
 from oracle.programs.plan import Plan
 from oracle.proxy import Proxy
 from oracle.scenario import Scenario, Size
@@ -19,173 +21,235 @@ BACK = 5.0
 """Seconds after the database is back within which the first job must begin."""
 
 
-async def stopped(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def stopped(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """The server is stopped at once, as by a crash, and comes back after a while."""
     assert server is not None
-    await arena.nodes(2)
-    producer = await arena.producer(
-        Plan(jobs=100_000, together=10, pause=0.05, seconds=(0, 0.3), delayed=0.1, failing=0.05, seed=arena.seed)
+    await experiment.nodes(2)
+    producer = await experiment.producer(
+        Plan(
+            jobs=100_000,
+            together=10,
+            pause=0.05,
+            seconds=(0, 0.3),
+            delayed=0.1,
+            failing=0.05,
+            seed=experiment.seed,
+        )
     )
-    for away in (0.0, 2.0) if size.quick else (0.0, 2.0, 10.0, 60.0) if size.full else (0.0, 2.0, 10.0):
-        await asyncio.sleep(arena.chance.uniform(0.5, 2))
-        arena.injected()
+    for away in (
+        (0.0, 2.0) if size.quick else (0.0, 2.0, 10.0, 60.0) if size.full else (0.0, 2.0, 10.0)
+    ):
+        await asyncio.sleep(experiment.chance.uniform(0.5, 2))
+        experiment.injected()
         await asyncio.to_thread(server.stop, immediate=True)
         await asyncio.sleep(away)
         await asyncio.to_thread(server.start)
-        await arena.begun_again(time.time(), f"the first job after {away:g} s without the database", BACK)
-    await arena.kill(producer)
-    await arena.drained(within=60)
+        await experiment.begun_again(
+            time.time(), f"the first job after {away:g} s without the database", BACK
+        )
+    await experiment.kill(producer)
+    await experiment.drained(within=60)
 
 
-async def cut_all(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def cut_all(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Every connection is terminated, every second."""
-    await arena.nodes(2)
-    producer = await arena.producer(Plan(jobs=100_000, together=20, pause=0.1, seconds=(0, 0.2), failing=0.05, seed=arena.seed))
+    await experiment.nodes(2)
+    producer = await experiment.producer(
+        Plan(
+            jobs=100_000,
+            together=20,
+            pause=0.1,
+            seconds=(0, 0.2),
+            failing=0.05,
+            seed=experiment.seed,
+        )
+    )
     for _ in range(size.count(5, 15, 60)):
         await asyncio.sleep(1)
-        await terminate(arena, "true")
-        arena.injected()
-    await arena.begun_again(time.time(), "the first job after the last cut", BACK)
-    await arena.kill(producer)
-    await arena.drained(within=60)
+        await terminate(experiment, "true")
+        experiment.injected()
+    await experiment.begun_again(time.time(), "the first job after the last cut", BACK)
+    await experiment.kill(producer)
+    await experiment.drained(within=60)
 
 
-async def cut_listener(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Only the connections that listen are terminated; nothing else would find work soon."""
-    await arena.nodes(2, POLL="30", POLL_FALLBACK="0.5")
+async def cut_listener(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """Only the connections that listen are terminated; nothing else would find work
+    soon.
+    """
+    await experiment.nodes(2, POLL="30", POLL_FALLBACK="0.5")
     for number in range(size.count(2, 5, 50)):
-        await terminate(arena, "query LIKE 'LISTEN%'")
-        arena.injected()
+        await terminate(experiment, "query LIKE 'LISTEN%'")
+        experiment.injected()
         asked = time.time()
-        await arena.produce_here(f"heard{number}")
-        await arena.begun_again(asked, "a job after the listener was cut", BACK)
-        await asyncio.sleep(arena.chance.uniform(0, 1))
-    await arena.drained(within=20)
+        await experiment.produce_here(f"heard{number}")
+        await experiment.begun_again(asked, "a job after the listener was cut", BACK)
+        await asyncio.sleep(experiment.chance.uniform(0, 1))
+    await experiment.drained(within=20)
 
 
-async def terminate(arena: Arena, which: str) -> None:
+async def terminate(experiment: Experiment, which: str) -> None:
     """Cut the connections of the experiment's database for which the condition holds."""
     where = f"datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND {which}"
-    await arena.database.rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}")
+    await experiment.database.rows(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}"
+    )
 
 
 @asynccontextmanager
-async def behind_proxy(arena: Arena, number: int = 2) -> AsyncIterator[tuple[Proxy, list[Worker], Worker]]:
+async def behind_proxy(
+    experiment: Experiment, number: int = 2
+) -> AsyncIterator[tuple[Proxy, list[Worker], Worker]]:
     """Nodes and a producer that reach their database through a proxy."""
-    async with Proxy(arena.database.url) as proxy:
-        arena.url_of_nodes = proxy.url
-        nodes = await arena.nodes(number)
-        producer = await arena.producer(Plan(jobs=100_000, together=10, pause=0.1, seconds=(0, 0.3), failing=0.1, seed=arena.seed))
-        await arena.until(lambda: arena.begun() > 20, within=20, what="jobs to begin")
+    async with Proxy(experiment.database.url) as proxy:
+        experiment.url_of_nodes = proxy.url
+        nodes = await experiment.nodes(number)
+        producer = await experiment.producer(
+            Plan(
+                jobs=100_000,
+                together=10,
+                pause=0.1,
+                seconds=(0, 0.3),
+                failing=0.1,
+                seed=experiment.seed,
+            )
+        )
+        await experiment.until(lambda: experiment.begun() > 20, within=20, what="jobs to begin")
         yield proxy, nodes, producer
-        await arena.kill(producer)
-        await arena.drained(within=120, hurry=True)
-        for worker in arena.workers:
+        await experiment.kill(producer)
+        await experiment.drained(within=120, hurry=True)
+        for worker in experiment.workers:
             if worker.alive:
                 worker.process.terminate()
-                await arena.end_of(worker, within=30)
+                await experiment.end_of(worker, within=30)
 
 
-async def stalls(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Nothing comes through and nothing is closed, for less and for longer than a call may take; then everything arrives at once."""
-    async with behind_proxy(arena) as (proxy, _, _):
-        for seconds in (3.0,) if size.quick else (0.5, 3.0, 8.0) if not size.full else (0.5, 1.5, 3.0, 8.0, 20.0, 60.0):
-            arena.injected()
+async def stalls(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """Nothing comes through and nothing is closed, for less and for longer than a call
+    may take; then everything arrives at once.
+    """
+    async with behind_proxy(experiment) as (proxy, _, _):
+        for seconds in (
+            (3.0,)
+            if size.quick
+            else (0.5, 3.0, 8.0)
+            if not size.full
+            else (0.5, 1.5, 3.0, 8.0, 20.0, 60.0)
+        ):
+            experiment.injected()
             proxy.stalled = True
             await asyncio.sleep(seconds)
             proxy.stalled = False
-            await arena.begun_again(time.time(), f"the first job after a stall of {seconds:g} s", BACK)
+            await experiment.begun_again(
+                time.time(), f"the first job after a stall of {seconds:g} s", BACK
+            )
             await asyncio.sleep(2)
 
 
-async def one_cut_off(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def one_cut_off(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """One node alone is cut off for longer than it takes to be taken for dead."""
-    await arena.node()
-    async with behind_proxy(arena, 1) as (proxy, nodes, _):
+    await experiment.node()
+    async with behind_proxy(experiment, 1) as (proxy, nodes, _):
         for _ in range(size.count(1, 1, 10)):
-            arena.evidence.injuries.append(Injury(Harm.CUT, nodes[0].pid, time.time()))
-            arena.injected()
+            experiment.evidence.injuries.append(Injury(Harm.CUT, nodes[0].pid, time.time()))
+            experiment.injected()
             proxy.stalled = True
-            await asyncio.sleep(arena.chance.uniform(7, 9))
+            await asyncio.sleep(experiment.chance.uniform(7, 9))
             proxy.stalled = False
             await asyncio.sleep(3)
 
 
-async def drops(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def drops(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Every connection is cut in the middle of whatever it carries, at random moments."""
-    async with behind_proxy(arena) as (proxy, _, _):
+    async with behind_proxy(experiment) as (proxy, _, _):
         for _ in range(size.count(5, 20, 200)):
-            await asyncio.sleep(arena.chance.uniform(0.1, 0.8))
+            await asyncio.sleep(experiment.chance.uniform(0.1, 0.8))
             proxy.drop()
-            arena.injected()
-        await arena.begun_again(time.time(), "the first job after the last cut", BACK)
+            experiment.injected()
+        await experiment.begun_again(time.time(), "the first job after the last cut", BACK)
 
 
-async def slows(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def slows(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Each piece is late, up to half of what a call may take."""
-    async with behind_proxy(arena) as (proxy, _, _):
+    async with behind_proxy(experiment) as (proxy, _, _):
         for delay in (0.05, 0.2, 0.5):
-            arena.injected()
+            experiment.injected()
             proxy.delay = delay
             await asyncio.sleep(size.pick(1, 4, 30))
         proxy.delay = 0
 
 
-async def swallows(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def swallows(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """An answer never arrives: what was asked has been done."""
-    async with behind_proxy(arena) as (proxy, _, _):
+    async with behind_proxy(experiment) as (proxy, _, _):
         for _ in range(size.count(5, 20, 200)):
-            await asyncio.sleep(arena.chance.uniform(0.1, 0.7))
+            await asyncio.sleep(experiment.chance.uniform(0.1, 0.7))
             proxy.swallow()
-            arena.injected()
-        await arena.begun_again(time.time(), "the first job after the last answer was lost", BACK)
+            experiment.injected()
+        await experiment.begun_again(
+            time.time(), "the first job after the last answer was lost", BACK
+        )
 
 
-async def snapshot(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def snapshot(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """A snapshot is held open all the while, so that no dead row can be removed."""
-    connection = await asyncpg.connect(driver_url(arena.database.url))
+    connection = await asyncpg.connect(driver_url(experiment.database.url))
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     await connection.fetchval("SELECT count(*) FROM elihu.job")
-    arena.injected()
+    experiment.injected()
     try:
-        await arena.nodes(2)
-        await arena.produce(
-            Plan(jobs=size.count(500, 5_000, 50_000), how="bulk", together=500, seconds=(0, 0), failing=0.05, seed=arena.seed)
+        await experiment.nodes(2)
+        await experiment.produce(
+            Plan(
+                jobs=size.count(500, 5_000, 50_000),
+                how="bulk",
+                together=500,
+                seconds=(0, 0),
+                failing=0.05,
+                seed=experiment.seed,
+            )
         )
-        await arena.drained(within=size.pick(60, 120, 600))
+        await experiment.drained(within=size.pick(60, 120, 600))
     finally:
         await transaction.rollback()
         await connection.close()
 
 
-async def exhausted(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """No connection is left for anybody, for less than it takes to be taken for dead, while those there are get cut."""
-    await arena.nodes(2)
-    producer = await arena.producer(Plan(jobs=100_000, together=10, pause=0.1, seconds=(0, 0.3), seed=arena.seed))
+async def exhausted(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """No connection is left for anybody, for less than it takes to be taken for dead,
+    while those there are get cut.
+    """
+    await experiment.nodes(2)
+    producer = await experiment.producer(
+        Plan(jobs=100_000, together=10, pause=0.1, seconds=(0, 0.3), seed=experiment.seed)
+    )
     for _ in range(size.count(1, 2, 10)):
         taken: list[asyncpg.Connection] = []
         try:
             while True:
-                taken.append(await asyncpg.connect(driver_url(arena.database.url)))
+                taken.append(await asyncpg.connect(driver_url(experiment.database.url)))
         except asyncpg.TooManyConnectionsError:
             pass
-        arena.injected()
+        experiment.injected()
         own = ",".join(str(each.get_server_pid()) for each in taken)
         await taken[0].execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN ({own})"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+            f"current_database() AND pid NOT IN ({own})"
         )
         try:
             while True:
-                taken.append(await asyncpg.connect(driver_url(arena.database.url)))
+                taken.append(await asyncpg.connect(driver_url(experiment.database.url)))
         except asyncpg.TooManyConnectionsError:
             pass
-        await asyncio.sleep(arena.chance.uniform(3, 6))
+        await asyncio.sleep(experiment.chance.uniform(3, 6))
         for each in taken:
             each.terminate()
-        await arena.begun_again(time.time(), "the first job after there were connections again", BACK)
-    await arena.kill(producer)
-    await arena.drained(within=60)
+        await experiment.begun_again(
+            time.time(), "the first job after there were connections again", BACK
+        )
+    await experiment.kill(producer)
+    await experiment.drained(within=60)
 
 
 POSTGRES = ("postgres",)

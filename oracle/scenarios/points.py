@@ -7,7 +7,7 @@ from math import inf
 from typing import Final
 
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import QUICK, Arena, Missed
+from oracle.experiment import QUICK, Experiment, Missed
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
 
@@ -39,61 +39,81 @@ PATIENCE: Final = 120.0
 """Seconds within which some node must come to its point."""
 
 
-async def dies(point: str, arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Some nodes at a time that die at ``point``, replaced at once until there were enough deaths; then two that live finish the work."""
+async def dies(
+    point: str, experiment: Experiment, size: Size, server: PostgresServer | None
+) -> None:
+    """Some nodes at a time that die at ``point``, replaced at once until there were
+    enough deaths; then two that live finish the work.
+    """
     deaths = size.count(1, 2, 100)
-    producer = await arena.producer(
+    producer = await experiment.producer(
         Plan(
             jobs=100_000,
             prefix=point.replace(" ", ""),
-            task=_task(point, arena.engine),
+            task=_task(point, experiment.engine),
             together=20,
             pause=0.8,
             seconds=(0.05, 0.5),
             delayed=0.3,
             failing=0.1,
-            seed=arena.seed,
+            seed=experiment.seed,
         )
     )
 
     over = asyncio.Event()
 
     def enough() -> bool:
-        return over.is_set() or arena.deaths >= deaths
+        return over.is_set() or experiment.deaths >= deaths
 
     async def live_and_die() -> None:
         while not enough():
-            node = await arena.node(failpoint=f"{point}:{arena.chance.randint(1, POINTS[point])}")
+            node = await experiment.node(
+                failpoint=f"{point}:{experiment.chance.randint(1, POINTS[point])}"
+            )
             if point == "during shutdown":
-                await asyncio.sleep(arena.chance.uniform(0.1, 1.0))
+                await asyncio.sleep(experiment.chance.uniform(0.1, 1.0))
                 node.process.terminate()
-            await arena.until(lambda node=node: enough() or not node.alive, within=inf, what="an end")
-            await arena.kill(node)
+            await experiment.until(
+                lambda node=node: enough() or not node.alive, within=inf, what="an end"
+            )
+            await experiment.kill(node)
 
     async def be_victims() -> None:
         while not enough():
-            await asyncio.sleep(arena.chance.uniform(0.5, 1.5))
-            victim = await arena.node()
-            await arena.until(lambda victim=victim: arena.has_begun_in(victim), within=PATIENCE, what="a victim's job")
-            await arena.kill(victim)
+            await asyncio.sleep(experiment.chance.uniform(0.5, 1.5))
+            victim = await experiment.node()
+            await experiment.until(
+                lambda victim=victim: experiment.has_begun_in(victim),
+                within=PATIENCE,
+                what="a victim's job",
+            )
+            await experiment.kill(victim)
 
     async def look_on() -> None:
         while not enough():
-            seen = arena.deaths
-            await arena.until(lambda seen=seen: enough() or arena.deaths > seen, within=PATIENCE, what=f"a node to die {point}")
+            seen = experiment.deaths
+            await experiment.until(
+                lambda seen=seen: enough() or experiment.deaths > seen,
+                within=PATIENCE,
+                what=f"a node to die {point}",
+            )
 
     async def one_of(part: Callable[[], Awaitable[None]]) -> None:
         try:
             await part()
         except Missed as missed:
-            arena.evidence.problems.append(str(missed))
+            experiment.evidence.problems.append(str(missed))
             over.set()
 
-    parts = [look_on, *[live_and_die] * size.count(2, 2, AT_ONCE), *[be_victims] * point.endswith("rescue")]
+    parts = [
+        look_on,
+        *[live_and_die] * size.count(2, 2, AT_ONCE),
+        *[be_victims] * point.endswith("rescue"),
+    ]
     await asyncio.gather(*(one_of(part) for part in parts))
-    await arena.kill(producer)
-    await arena.nodes(2)
-    await arena.drained(within=60, hurry=True)
+    await experiment.kill(producer)
+    await experiment.nodes(2)
+    await experiment.drained(within=60, hurry=True)
 
 
 def _task(point: str, engine: str) -> str:
@@ -105,8 +125,10 @@ def _task(point: str, engine: str) -> str:
 
 def scenario(point: str) -> Scenario:
     """The experiment of one point."""
-    run: Callable[[Arena, Size, PostgresServer | None], Awaitable[None]] = partial(dies, point)
-    return Scenario(f"dies: {point}", run, settings=PATIENT if point.endswith(" complete") else QUICK)
+    run: Callable[[Experiment, Size, PostgresServer | None], Awaitable[None]] = partial(dies, point)
+    return Scenario(
+        f"dies: {point}", run, settings=PATIENT if point.endswith(" complete") else QUICK
+    )
 
 
 SCENARIOS = tuple(scenario(point) for point in POINTS)

@@ -1,4 +1,6 @@
-"""What each safeguard is for: the true build passes, and the mutant without it does not."""
+"""What each safeguard is for: the true build passes, and the mutant without it does
+not.
+"""
 
 import asyncio
 import contextlib
@@ -11,52 +13,56 @@ import asyncpg
 
 from elihu.engines.postgres.url import driver_url
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import Arena, Missed
+from oracle.experiment import Experiment, Missed
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
 
 
-async def copies(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def copies(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Acknowledgements arrive twice, the second time while the next attempt runs."""
     jobs = size.count(20, 100, 400)
-    await arena.node(wrap="deliver twice", QUEUES=f"default={jobs}")
-    await arena.produce(Plan(jobs=jobs, seconds=(1.5, 2.0), failing=1.0, seed=arena.seed))
-    arena.injected(jobs)
-    await arena.drained(within=30 + jobs / 2)
+    await experiment.node(wrap="deliver twice", QUEUES=f"default={jobs}")
+    await experiment.produce(Plan(jobs=jobs, seconds=(1.5, 2.0), failing=1.0, seed=experiment.seed))
+    experiment.injected(jobs)
+    await experiment.drained(within=30 + jobs / 2)
 
 
-async def long_jobs(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def long_jobs(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Jobs that run for longer than anything that looks for dead nodes waits."""
-    await arena.nodes(2)
-    await arena.produce(Plan(jobs=10, seconds=(3.5, 5.0), seed=arena.seed))
-    await arena.drained(within=15)
+    await experiment.nodes(2)
+    await experiment.produce(Plan(jobs=10, seconds=(3.5, 5.0), seed=experiment.seed))
+    await experiment.drained(within=15)
 
 
-async def locked_row(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """A row of a batch is locked by somebody's transaction; the others of that queue go on."""
-    await arena.node()
-    await arena.produce(Plan(jobs=1, prefix="held", seconds=(3.0, 3.0)))
-    await arena.until(lambda: arena.begun() == 1, within=10, what="the job to begin")
+async def locked_row(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """A row of a batch is locked by somebody's transaction; the others of that queue go
+    on.
+    """
+    await experiment.node()
+    await experiment.produce(Plan(jobs=1, prefix="held", seconds=(3.0, 3.0)))
+    await experiment.until(lambda: experiment.begun() == 1, within=10, what="the job to begin")
     hold = size.pick(7, 7, 20)
-    async with held(arena, "held0"):
+    async with held(experiment, "held0"):
         begun = time.monotonic()
         number = 0
         while time.monotonic() < begun + hold:
             key, asked = f"other{number}", time.time()
-            await arena.produce_here(key)
+            await experiment.produce_here(key)
             with contextlib.suppress(Missed):  # that it took too long is noted
-                await arena.until(partial(arena.ended, key), within=hold, what="a job beside the locked one")
-            arena.recovered("a job beside a locked row", time.time() - asked, 2.0)
+                await experiment.until(
+                    partial(experiment.ended, key), within=hold, what="a job beside the locked one"
+                )
+            experiment.recovered("a job beside a locked row", time.time() - asked, 2.0)
             number += 1
             await asyncio.sleep(0.3)
-        arena.injected()
-    await arena.drained(within=15)
+        experiment.injected()
+    await experiment.drained(within=15)
 
 
 @asynccontextmanager
-async def held(arena: Arena, key: str) -> AsyncIterator[None]:
+async def held(experiment: Experiment, key: str) -> AsyncIterator[None]:
     """Hold the job of this key in a transaction."""
-    connection = await asyncpg.connect(driver_url(arena.database.url))
+    connection = await asyncpg.connect(driver_url(experiment.database.url))
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("SELECT FROM elihu.job WHERE args->>'key' = $1 FOR UPDATE", key)
@@ -67,50 +73,69 @@ async def held(arena: Arena, key: str) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def lost_answers(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def lost_answers(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """The database does what it was asked, and the answer is lost."""
-    await arena.nodes(2, wrap="lose answers")
+    await experiment.nodes(2, wrap="lose answers")
     jobs = size.count(60, 400, 2_000)
-    await arena.produce(Plan(jobs=jobs, seconds=(0.0, 0.1), failing=0.3, delayed=0.2, seed=arena.seed))
-    arena.injected(jobs // 5)
-    await arena.drained(within=30 + jobs / 20)
+    await experiment.produce(
+        Plan(jobs=jobs, seconds=(0.0, 0.1), failing=0.3, delayed=0.2, seed=experiment.seed)
+    )
+    experiment.injected(jobs // 5)
+    await experiment.drained(within=30 + jobs / 20)
 
 
-async def blocked_loop(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """A task holds up its node's event loop for longer than it takes to be taken for dead."""
-    await arena.nodes(2)
+async def blocked_loop(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """A task holds up its node's event loop for longer than it takes to be taken for
+    dead.
+    """
+    await experiment.nodes(2)
     seconds = size.pick(7, 10, 30)
-    await arena.produce(Plan(jobs=1, prefix="block", task="oracle.block", seconds=(seconds, seconds)))
-    await arena.until(lambda: arena.begun() == 1, within=10, what="the job to begin")
-    await arena.produce(Plan(jobs=50, prefix="beside", seconds=(0.0, 0.2), seed=arena.seed))
-    arena.injected()
-    await arena.drained(within=seconds + 20)
+    await experiment.produce(
+        Plan(jobs=1, prefix="block", task="oracle.block", seconds=(seconds, seconds))
+    )
+    await experiment.until(lambda: experiment.begun() == 1, within=10, what="the job to begin")
+    await experiment.produce(
+        Plan(jobs=50, prefix="beside", seconds=(0.0, 0.2), seed=experiment.seed)
+    )
+    experiment.injected()
+    await experiment.drained(within=seconds + 20)
 
 
-async def twins(arena: Arena, size: Size, server: PostgresServer | None) -> None:
+async def holders(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Several producers store the same unique jobs at the same moment."""
-    plan = Plan(jobs=size.count(40, 200, 2_000), prefix="twin", how="unique", together=5, task="oracle.once", seed=arena.seed)
-    await arena.node()
-    producers = await asyncio.gather(*(arena.producer(plan) for _ in range(3)))
+    plan = Plan(
+        jobs=size.count(40, 200, 2_000),
+        prefix="twin",
+        how="unique",
+        together=5,
+        task="oracle.once",
+        seed=experiment.seed,
+    )
+    await experiment.node()
+    producers = await asyncio.gather(*(experiment.producer(plan) for _ in range(3)))
     for producer in producers:
-        await arena.end_of(producer, within=60 + plan.jobs / 5)
-    arena.injected(plan.jobs)
-    await arena.drained(within=20 + plan.jobs / 20)
+        await experiment.end_of(producer, within=60 + plan.jobs / 5)
+    experiment.injected(plan.jobs)
+    await experiment.drained(within=20 + plan.jobs / 20)
 
 
-async def no_polling(arena: Arena, size: Size, server: PostgresServer | None) -> None:
-    """Nothing polls, and a node that also produces, one job after the other, must hear of each."""
+async def no_polling(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """Nothing polls, and a node that also produces, one job after the other, must hear
+    of each.
+    """
     hour = "1h"
     jobs = size.count(5, 20, 100)
-    await arena.node(
+    await experiment.node(
         plan=Plan(jobs=jobs, together=1, pause=0.2, seconds=(0, 0)),
         POLL=hour,
         POLL_FALLBACK=hour,
         STAGER__INTERVAL=hour,
         LIFELINE__INTERVAL=hour,
     )
-    await arena.until(lambda: bool(arena.lines("produced")), within=20 + jobs, what="the producer's end")
-    await arena.drained(within=3)
+    await experiment.until(
+        lambda: bool(experiment.lines("produced")), within=20 + jobs, what="the producer's end"
+    )
+    await experiment.drained(within=3)
 
 
 SCENARIOS = (
@@ -119,7 +144,7 @@ SCENARIOS = (
     Scenario("a row of a batch locked by another", locked_row, ("postgres",)),
     Scenario("answers lost after the commit", lost_answers),
     Scenario("an event loop blocked", blocked_loop),
-    Scenario("unique jobs from many sides", twins),
+    Scenario("unique jobs from many sides", holders),
     Scenario("announcements without polling", no_polling),
 )
 

@@ -4,6 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elihu.api.queues import Queue as Queue
+    from elihu.api.queues import QueueOnNode as QueueOnNode
+    from elihu.api.template_sync import Synced as Synced
     from elihu.app import Elihu as Elihu
     from elihu.config import Config as Config
     from elihu.context import Context as Context
@@ -61,25 +64,22 @@ if TYPE_CHECKING:
     from elihu.job import JobState as JobState
     from elihu.job import NewJob as NewJob
     from elihu.job import Run as Run
-    from elihu.job import RunResult as RunResult
+    from elihu.job import RunOutcome as RunOutcome
     from elihu.options import Unique as Unique
     from elihu.outcome import Cancel as Cancel
     from elihu.outcome import Discard as Discard
     from elihu.outcome import Retry as Retry
     from elihu.outcome import Snooze as Snooze
-    from elihu.queues import Queue as Queue
-    from elihu.queues import QueueOnNode as QueueOnNode
     from elihu.relay import Relay as Relay
     from elihu.relay import agather as agather
     from elihu.relay import gather as gather
-    from elihu.runtime.round import TickCounts as TickCounts
+    from elihu.runtime.single_tick import TickCounts as TickCounts
     from elihu.schedule import Cron as Cron
     from elihu.schedule import CronEntry as CronEntry
     from elihu.task import Task as Task
     from elihu.task import Tasks as Tasks
     from elihu.template import Template as Template
     from elihu.template import TemplatePage as TemplatePage
-    from elihu.templates import Synced as Synced
 
 _HOMES = {
     "app": ("Elihu",),
@@ -136,7 +136,7 @@ _HOMES = {
         "WrongDatabase",
         "WrongLoop",
     ),
-    "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunResult"),
+    "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunOutcome"),
     "options": ("Unique",),
     "outcome": ("Cancel", "Discard", "Retry", "Snooze"),
     "queues": ("Queue", "QueueOnNode"),
@@ -153,7 +153,9 @@ __all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, so that ``elihu --help`` starts without what it does not need."""
+    """Import a public name when it is first asked for, so that ``elihu --help`` starts
+    without what it does not need.
+    """
     if name not in _HOME:
         raise AttributeError(f"module 'elihu' has no attribute {name!r}")
     value = getattr(import_module(f"elihu.{_HOME[name]}"), name)

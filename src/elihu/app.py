@@ -1,4 +1,6 @@
-"""The facade: ``Elihu`` declares tasks, stores jobs, looks at them and runs nodes, and delegates every part of it."""
+"""The facade: ``Elihu`` declares tasks, stores jobs, looks at them and runs nodes, and
+delegates every part of it.
+"""
 
 import asyncio
 import atexit
@@ -13,32 +15,32 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from elihu.client import Client
+from elihu.api.crons import Crons
+from elihu.api.jobs import Jobs
+from elihu.api.nodes import Nodes
+from elihu.api.queues import Queues
+from elihu.api.relays import Relays
+from elihu.api.templates import Templates
+from elihu.clients.client import Client
+from elihu.clients.portal import Portal
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, load_config
-from elihu.crons import Crons
-from elihu.enqueue import Enqueued, Within, check_new, chunked
+from elihu.enqueue import Enqueued, TransactionInserter, check_new, chunked
 from elihu.errors import InvalidOption, WrongLoop
+from elihu.event_loop import refuse_in_loop
 from elihu.job import Job, NewJob
-from elihu.jobs import Jobs
-from elihu.loop import refuse_in_loop
-from elihu.nodes import Nodes
 from elihu.options import check_range
-from elihu.queues import Queues
 from elihu.relay import Relay
-from elihu.runtime.allowance import Allowance
 from elihu.runtime.announcer import Hub
-from elihu.runtime.children.guard import check_not_importing
-from elihu.runtime.middleware import Middleware
+from elihu.runtime.attempts.middleware import Middleware
+from elihu.runtime.attempts.processes.import_guard import check_not_importing
 from elihu.runtime.node import Node, Program
-from elihu.runtime.pause import when
-from elihu.runtime.portal import Portal
-from elihu.runtime.round import Round, TickCounts
+from elihu.runtime.queue.start_budget import StartBudget
+from elihu.runtime.single_tick import SingleTick, TickCounts
+from elihu.runtime.timers import when
 from elihu.task import DeclaredCron, DeclaresTasks, Registry, Task, Tasks
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
-from elihu.templates import Templates
-from elihu.waiting import Waiting
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -49,17 +51,22 @@ logger = logging.getLogger("elihu")
 
 MOST_STARTED: Final = 10_000
 EXIT_TIMEOUT: Final = 2.0
-"""Seconds in which announcements are sent and connections closed when a program ends without closing its app."""
+"""Seconds in which announcements are sent and connections closed when a program ends
+without closing its app.
+"""
 
 _left_behind: list[object] = []
-"""What a forked child inherited: it must neither use nor close its parent's connections, so it keeps them untouched."""
+"""What a forked child inherited: it must neither use nor close its parent's
+connections, so it keeps them untouched.
+"""
 
 
 class Elihu(DeclaresTasks):
     """An app: its tasks, and the database their jobs live in.
 
-    ``settings`` are those of ``Config``; each wins over the environment and files. ``lifespan(app)`` is an async context manager
-    entered by each node; what it yields is ``ctx.state``. Raises ``ConfigError``.
+    ``settings`` are those of ``Config``; each wins over the environment and files.
+    ``lifespan(app)`` is an async context manager entered by each node; what it yields
+    is ``ctx.state``. Raises ``ConfigError``.
     """
 
     def __init__(
@@ -81,32 +88,39 @@ class Elihu(DeclaresTasks):
         self._middlewares: list[Middleware] = []
         self._connected = _Connected()
         self._closed = False
-        self._within = Within(lambda: self.config)
+        self._within = TransactionInserter(lambda: self.config)
         self.jobs = Jobs(self._client, self._registry, lambda: self.max_args)
         self.crons = Crons(self._client, self._registry, lambda: self.max_args)
         self.templates = Templates(self._client, self._registry, lambda: self.max_args)
         self.nodes = Nodes(self._client)
         self.queues = Queues(self._client, self._queue_names)
-        self._waiting = Waiting(self._client, self._registry, self.run)
+        self._relays = Relays(self._client, self._registry, self.run)
 
     # declarations
 
     def include(self, tasks: Tasks) -> None:
-        """Add a group's tasks. Raises ``DuplicateTask``, and ``TaskError`` for a group of another open app."""
+        """Add a group's tasks. Raises ``DuplicateTask``, and ``TaskError`` for a group
+        of another open app.
+        """
         tasks.join(self, self._registry)
 
     def middleware(self, function: M) -> M:
-        """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await call_next(ctx)`` returns the task's value.
+        """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await
+        call_next(ctx)`` returns the task's value.
 
         Raises ``InvalidOption`` for what is no ``async def``.
         """
         if not _is_async(function):
-            raise InvalidOption(f"middleware: expected a function written with async def, got {function!r}")
+            raise InvalidOption(
+                f"middleware: expected a function written with async def, got {function!r}"
+            )
         self._middlewares.append(function)
         return function
 
     def on(self, event: type[E], handler: Callable[[E], None]) -> Callable[[], None]:
-        """Call ``handler`` for each event of this type, in the thread where it happens; the callable returned ends that."""
+        """Call ``handler`` for each event of this type, in the thread where it happens;
+        the callable returned ends that.
+        """
         return self._bus.on(event, handler)
 
     def task_named(self, name: str) -> Task[..., Any]:
@@ -118,11 +132,19 @@ class Elihu(DeclaresTasks):
         return self._registry.names()
 
     def override(self, **flags: Any) -> None:
-        """Lay settings over all others, as the command line does. Call it before the app is used."""
-        self.config = _lay_over(self._given, flags) if self._given else load_config(flags=flags, keywords=self._keywords)
+        """Lay settings over all others, as the command line does. Call it before the
+        app is used.
+        """
+        self.config = (
+            _lay_over(self._given, flags)
+            if self._given
+            else load_config(flags=flags, keywords=self._keywords)
+        )
 
     def lifespan(self) -> AbstractAsyncContextManager[Any] | None:
-        """A new one of what surrounds the jobs of a node or of a child process, None where the app has none."""
+        """A new one of what surrounds the jobs of a node or of a child process, None
+        where the app has none.
+        """
         return self._lifespan(self) if self._lifespan else None
 
     def _adopt(self, task: Task[..., Any]) -> None:
@@ -145,62 +167,79 @@ class Elihu(DeclaresTasks):
         return self.config.max_args
 
     async def aenqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
-        """Store a job that ``task.build`` made; returns after its commit. Raises ``InvalidOption`` for anything else.
+        """Store a job that ``task.build`` made; returns after its commit. Raises
+        ``InvalidOption`` for anything else.
 
-        With ``conn``, an asynchronous connection or session of the caller's, the job exists if and only if its transaction commits;
-        ``notify=False`` then leaves out the announcement.
+        With ``conn``, an asynchronous connection or session of the caller's, the job
+        exists if and only if its transaction commits; ``notify=False`` then leaves out
+        the announcement.
         """
         if conn is not None:
             return await self._within.aone(conn, new, notify=notify)
         return await self._client().insert(check_new(new))
 
     def enqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
-        """``aenqueue`` for synchronous code and connections. Raises ``WrongLoop`` inside a running event loop, unless given ``conn``,
-        by which the caller has chosen to wait there."""
+        """``aenqueue`` for synchronous code and connections. Raises ``WrongLoop``
+        inside a running event loop, unless given ``conn``, by which the caller has
+        chosen to wait there.
+        """
         if conn is not None:
             return self._within.one(conn, new, notify=notify)
         refuse_in_loop("enqueue()", "await task.aenqueue(…)")
         return self._portal().run(self.aenqueue(new))
 
     def enqueue_many(
-        self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], *, ids: bool = False, conn: Any = None, notify: bool = True
+        self,
+        jobs: Iterable[NewJob] | AsyncIterable[NewJob],
+        *,
+        ids: bool = False,
+        conn: Any = None,
+        notify: bool = True,
     ) -> Coroutine[Any, Any, Enqueued]:
-        """Store what ``task.build`` made, streamed in chunks that are committed one by one, or are part of the transaction of ``conn``.
+        """Store what ``task.build`` made, streamed in chunks that are committed one by
+        one, or are part of the transaction of ``conn``.
 
-        ``ids=True`` returns the ids too, in order; those of conflicts are the jobs that were there. Raises ``InvalidOption`` for
-        what ``task.build`` did not make; chunks before that one are stored. With a synchronous ``conn`` all is done before the
-        coroutine is returned, in the caller's thread.
+        ``ids=True`` returns the ids too, in order; those of conflicts are the jobs that
+        were there. Raises ``InvalidOption`` for what ``task.build`` did not make;
+        chunks before that one are stored. With a synchronous ``conn`` all is done
+        before the coroutine is returned, in the caller's thread.
         """
         if conn is not None:
             return self._within.many(conn, jobs, ids=ids, notify=notify)
         return self._enqueue_many(jobs, Enqueued(ids=[] if ids else None))
 
-    async def _enqueue_many(self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], done: Enqueued) -> Enqueued:
+    async def _enqueue_many(
+        self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], done: Enqueued
+    ) -> Enqueued:
         client = self._client()
         async for chunk in chunked(jobs):
             done.add(await client.insert_many(chunk))
         return done
 
     async def submit(self, new: NewJob) -> Relay[Any]:
-        """Store a job that ``task.build`` made, and wait for its end through the relay returned."""
-        return self._waiting.submitted(await self.aenqueue(replace(check_new(new), awaited=True)))
+        """Store a job that ``task.build`` made, and wait for its end through the relay
+        returned.
+        """
+        return self._relays.submitted(await self.aenqueue(replace(check_new(new), awaited=True)))
 
     def submitted(self, job: Job) -> Relay[Any]:
         """The relay of a job that was stored as awaited: ``task.submit`` asks for it."""
-        return self._waiting.submitted(job)
+        return self._relays.submitted(job)
 
     def relay(self, job_id: int) -> Relay[Any]:
-        """A relay for a stored job, of any process, that runs or has ended; its first wait marks the job as awaited.
+        """A relay for a stored job, of any process, that runs or has ended; its first
+        wait marks the job as awaited.
 
         Raises ``InvalidOption`` for what is no id.
         """
-        return self._waiting.attach(job_id)
+        return self._relays.attach(job_id)
 
     # nodes
 
     @asynccontextmanager
     async def running(self, queues: Mapping[str, int] | None = None) -> AsyncIterator[Node]:
-        """Run a node inside this program; at the end running jobs have ``grace`` seconds and are then given back.
+        """Run a node inside this program; at the end running jobs have ``grace``
+        seconds and are then given back.
 
         With ``queues`` it serves these, and none that is started everywhere.
         """
@@ -221,7 +260,9 @@ class Elihu(DeclaresTasks):
         stop_now: asyncio.Event,
         started: Callable[[Node], None] = lambda node: None,
     ) -> None:
-        """Run a node until ``stopping`` is set; ``stop_now`` lets the stop wait for no running job."""
+        """Run a node until ``stopping`` is set; ``stop_now`` lets the stop wait for no
+        running job.
+        """
         async with self.running(queues) as node:
             started(node)
             await stopping.wait()
@@ -231,17 +272,31 @@ class Elihu(DeclaresTasks):
             finally:
                 hurry.cancel()
 
-    async def tick(self, limit: int = 10, *, stopping: asyncio.Event | None = None, stop_now: asyncio.Event | None = None) -> TickCounts:
-        """One bounded round without a running node: fire due cron entries, rescue, expire and stage, start at most ``limit`` (1 to
-        10,000) jobs here, wait for them, and prune.
+    async def tick(
+        self,
+        limit: int = 10,
+        *,
+        stopping: asyncio.Event | None = None,
+        stop_now: asyncio.Event | None = None,
+    ) -> TickCounts:
+        """One bounded round without a running node: fire due cron entries, rescue,
+        expire and stage, start at most ``limit`` (1 to 10,000) jobs here, wait for
+        them, and prune.
 
-        ``stopping`` and ``stop_now`` end it as they end ``serve``. Raises ``InvalidOption`` and ``DatabaseError``.
+        ``stopping`` and ``stop_now`` end it as they end ``serve``. Raises
+        ``InvalidOption`` and ``DatabaseError``.
         """
         check_range("limit", limit, 1, MOST_STARTED)
-        once = Round(self.config, partial(self._node, None), self._registry.timetable, self._bus)
-        return await once.run(limit, stopping=stopping or asyncio.Event(), stop_now=stop_now or asyncio.Event())
+        once = SingleTick(
+            self.config, partial(self._node, None), self._registry.timetable, self._bus
+        )
+        return await once.run(
+            limit, stopping=stopping or asyncio.Event(), stop_now=stop_now or asyncio.Event()
+        )
 
-    def _node(self, queues: Mapping[str, int] | None, allowance: Allowance | None = None) -> Node:
+    def _node(
+        self, queues: Mapping[str, int] | None, start_budget: StartBudget | None = None
+    ) -> Node:
         config = self.config if queues is None else _lay_over(self.config, {"queues": queues})
         lifespan = self._lifespan
         program = Program(
@@ -252,13 +307,22 @@ class Elihu(DeclaresTasks):
             queues=config.queues,
             split=queues is not None,
         )
-        return Node(config, program, bus=self._bus, clock=self._clock, hub=self._connected_here().hub, allowance=allowance)
+        return Node(
+            config,
+            program,
+            bus=self._bus,
+            clock=self._clock,
+            hub=self._connected_here().hub,
+            start_budget=start_budget,
+        )
 
     def _report_unserved(self, node: Node) -> None:
         known = {*node.queues.served, *node.queues.stopped}
         for task in self._registry:
             if task.options.queue not in known:
-                logger.warning("queue %r of task %r is not served by this node", task.options.queue, task.name)
+                logger.warning(
+                    "queue %r of task %r is not served by this node", task.options.queue, task.name
+                )
 
     def _queue_names(self) -> set[str]:
         return {*self.config.queues, *(task.options.queue for task in self._registry)}
@@ -270,7 +334,9 @@ class Elihu(DeclaresTasks):
         return await (await self._client().connect()).migrate()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run any of the app's coroutines to its end from synchronous code. Raises ``WrongLoop`` inside a running event loop."""
+        """Run any of the app's coroutines to its end from synchronous code. Raises
+        ``WrongLoop`` inside a running event loop.
+        """
         try:
             refuse_in_loop("app.run()", "await")
         except WrongLoop:
@@ -279,7 +345,9 @@ class Elihu(DeclaresTasks):
         return self._portal().run(coroutine)
 
     async def aclose(self) -> None:
-        """Close every connection of this app, of all loops. It can be used again, and then connects anew."""
+        """Close every connection of this app, of all loops. It can be used again, and
+        then connects anew.
+        """
         connected = self._connected_here()
         clients = connected.take_all()
         self._closed = True
@@ -298,7 +366,12 @@ class Elihu(DeclaresTasks):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.aclose()
 
     def _client(self) -> Client:
@@ -339,7 +412,9 @@ class Elihu(DeclaresTasks):
 
 
 class _Connected:
-    """What one process has open: a client for each loop, and the loop of synchronous code."""
+    """What one process has open: a client for each loop, and the loop of synchronous
+    code.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -370,10 +445,17 @@ class _Connected:
 
 
 def _lay_over(config: Config, settings: Mapping[str, Any]) -> Config:
-    """``config`` with some settings changed, checked as any other. Raises ``ConfigError``."""
+    """``config`` with some settings changed, checked as any other. Raises
+    ``ConfigError``.
+    """
     checked = load_config(keywords=settings, read_files=False, read_environment=False)
-    return replace(config, **{name: getattr(checked, name) for name, value in settings.items() if value is not None})
+    return replace(
+        config,
+        **{name: getattr(checked, name) for name, value in settings.items() if value is not None},
+    )
 
 
 def _is_async(function: Any) -> bool:
-    return callable(function) and (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__))
+    return callable(function) and (
+        inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__)
+    )

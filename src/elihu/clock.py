@@ -1,7 +1,7 @@
 """The only place that reads this machine's time.
 
-Due times and leases are judged by the database's clock; this one measures intervals and stamps what never
-reaches the database.
+Due times and leases are judged by the database's clock; this one measures intervals and
+stamps what never reaches the database.
 """
 
 import time

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from elihu.errors import InvalidOption
 from elihu.job import Job
-from elihu.text import clean
+from elihu.storable_text import clean
 
 MESSAGE_LIMIT = 1_000
 """Characters of a progress message that are kept."""
@@ -20,7 +20,9 @@ LOG_LIMIT = 65_536
 
 
 class LogLines(logging.Handler):
-    """Keeps the first and the last half of ``LOG_LIMIT`` characters, and counts the lines between."""
+    """Keeps the first and the last half of ``LOG_LIMIT`` characters, and counts the
+    lines between.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,9 @@ class LogLines(logging.Handler):
             self._dropped += 1
 
     def text(self) -> str:
-        """The lines kept, with a mark where others were dropped; an abandoned thread may still be writing some."""
+        """The lines kept, with a mark where others were dropped; an abandoned thread
+        may still be writing some.
+        """
         self.acquire()
         try:
             mark = [f"… {self._dropped} lines dropped …"] if self._dropped else []
@@ -59,7 +63,9 @@ class LogLines(logging.Handler):
 
 
 class JobLogger(logging.Logger):
-    """Keeps lines of every level with the run, and passes on those that the ``elihu.job`` logger wants."""
+    """Keeps lines of every level with the run, and passes on those that the
+    ``elihu.job`` logger wants.
+    """
 
     def __init__(self, lines: LogLines | None) -> None:
         super().__init__("elihu.job", logging.DEBUG)
@@ -88,11 +94,22 @@ class Attempt(Protocol):
 class Context:
     """The running attempt, handed to a task that has a parameter annotated ``Context``.
 
-    ``state`` is what the app's lifespan yielded on this node. Outside a node (a task called directly) ``job`` raises
-    ``LookupError``, progress goes nowhere, log lines go to the ``elihu.job`` logger alone, and there is no job to complete.
+    ``state`` is what the app's lifespan yielded on this node. Outside a node (a task
+    called directly) ``job`` raises ``LookupError``, progress goes nowhere, log lines go
+    to the ``elihu.job`` logger alone, and there is no job to complete.
     """
 
-    __slots__ = ("_attempt", "_cancelled", "_event", "_job", "_lines", "_log", "noticed", "relay", "state")
+    __slots__ = (
+        "_attempt",
+        "_cancelled",
+        "_event",
+        "_job",
+        "_lines",
+        "_log",
+        "noticed",
+        "relay",
+        "state",
+    )
 
     def __init__(self, attempt: Attempt | None = None, state: Any = None) -> None:
         self.state = state
@@ -110,7 +127,9 @@ class Context:
         """The job as it was fetched."""
         if self._job is None:
             if self._attempt is None:
-                raise LookupError("ctx.job: expected an attempt on a node, got a direct call of the task")
+                raise LookupError(
+                    "ctx.job: expected an attempt on a node, got a direct call of the task"
+                )
             self._job = self._attempt.read_job()
         return self._job
 
@@ -126,7 +145,9 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked for this attempt's end. A task that saw so and returns has ended for that reason, not completed."""
+        """Whether somebody asked for this attempt's end. A task that saw so and returns
+        has ended for that reason, not completed.
+        """
         self.noticed = self._cancelled
         return self._cancelled
 
@@ -138,7 +159,9 @@ class Context:
         self.noticed = True
 
     def cancel(self) -> None:
-        """Let ``cancelled`` be true, and say so through ``relay``; called by the node, in the loop's thread."""
+        """Let ``cancelled`` be true, and say so through ``relay``; called by the node,
+        in the loop's thread.
+        """
         self._cancelled = True
         if self.relay:
             self.relay()
@@ -146,12 +169,18 @@ class Context:
             self._event.set()
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell how far the task has come; only the newest report of a moment is stored. Callable from any thread.
+        """Tell how far the task has come; only the newest report of a moment is stored.
+        Callable from any thread.
 
-        ``message`` is cut to ``MESSAGE_LIMIT`` characters. Raises ``InvalidOption`` for what is no finite number or no text.
+        ``message`` is cut to ``MESSAGE_LIMIT`` characters. Raises ``InvalidOption`` for
+        what is no finite number or no text.
         """
         for name, number in (("done", done), ("total", 0 if total is None else total)):
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            if (
+                isinstance(number, bool)
+                or not isinstance(number, int | float)
+                or not math.isfinite(number)
+            ):
                 raise InvalidOption(f"progress({name}=): expected a finite number, got {number!r}")
         if message is not None and not isinstance(message, str):
             raise InvalidOption(f"progress(message=): expected a text, got {message!r}")
@@ -160,12 +189,15 @@ class Context:
             self._attempt.report(json.dumps({"done": done, "total": total, "message": said}))
 
     async def complete(self, value: Any = None, *, conn: Any) -> None:
-        """Complete the job inside the transaction of ``conn``, an asynchronous connection or session of the task's own: what the task
-        wrote there and the job's end are committed together, or neither is.
+        """Complete the job inside the transaction of ``conn``, an asynchronous
+        connection or session of the task's own: what the task wrote there and the job's
+        end are committed together, or neither is.
 
-        ``value`` stands in place of the return value, and log lines up to here are kept. Commit before the task returns; an attempt
-        that returns without has failed (``NotCommitted``). Raises ``ClaimLost`` when the job is no longer this attempt's,
-        ``WrongDatabase`` when ``conn`` leads to another database than that of the jobs, and ``InvalidOption`` as ``using`` does.
+        ``value`` stands in place of the return value, and log lines up to here are
+        kept. Commit before the task returns; an attempt that returns without has failed
+        (``NotCommitted``). Raises ``ClaimLost`` when the job is no longer this
+        attempt's, ``WrongDatabase`` when ``conn`` leads to another database than that
+        of the jobs, and ``InvalidOption`` as ``using`` does.
         """
         if self._attempt:
             await self._attempt.acomplete(value, conn)
@@ -177,7 +209,9 @@ class Context:
 
     @property
     def log(self) -> logging.Logger:
-        """A logger whose lines are kept with the run, at most ``LOG_LIMIT`` characters, and go to ``elihu.job`` too."""
+        """A logger whose lines are kept with the run, at most ``LOG_LIMIT`` characters,
+        and go to ``elihu.job`` too.
+        """
         if self._log is None:
             self._lines = LogLines() if self._attempt else None
             self._log = JobLogger(self._lines)

@@ -14,10 +14,12 @@ _LONGEST = 100 * 366 * 86_400
 
 
 def parse_duration(value: Duration, what: str) -> float:
-    """Return ``value`` in seconds: a number of seconds, a ``timedelta``, or text such as ``"90s" "10m" "1h30m" "2d"``.
+    """Return ``value`` in seconds: a number of seconds, a ``timedelta``, or text such
+    as ``"90s" "10m" "1h30m" "2d"``.
 
-    Units in a text run from the largest to the smallest. Raises ``InvalidOption``, naming ``what``, for anything else,
-    for what is negative or not finite, and for more than a hundred years.
+    Units in a text run from the largest to the smallest. Raises ``InvalidOption``,
+    naming ``what``, for anything else, for what is negative or not finite, and for more
+    than a hundred years.
     """
     match value:
         case bool():
@@ -27,9 +29,14 @@ def parse_duration(value: Duration, what: str) -> float:
         case timedelta():
             seconds = value.total_seconds()
         case str() if value and (found := _TEXT.fullmatch(value)):
-            seconds = sum(float(number) * _UNITS[unit] for unit, number in found.groupdict().items() if number)
+            seconds = sum(
+                float(number) * _UNITS[unit] for unit, number in found.groupdict().items() if number
+            )
         case _:
             seconds = math.nan
     if not 0 <= seconds <= _LONGEST:
-        raise InvalidOption(f'{what}: expected a duration (seconds ≥ 0, a timedelta, or text such as "90s" or "1h30m"), got {value!r}')
+        raise InvalidOption(
+            f'{what}: expected a duration (seconds ≥ 0, a timedelta, or text such as "90s" or '
+            f'"1h30m"), got {value!r}'
+        )
     return seconds

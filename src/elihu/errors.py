@@ -78,11 +78,15 @@ class DatabaseError(ElihuError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database was not reached, or the connection broke; the call can be tried again."""
+    """The database was not reached, or the connection broke; the call can be tried
+    again.
+    """
 
 
 class DatabaseTimeout(DatabaseError):
-    """No answer came within ``call_timeout``; whether the call took effect is not known."""
+    """No answer came within ``call_timeout``; whether the call took effect is not
+    known.
+    """
 
 
 class DataRefused(DatabaseError):
@@ -100,8 +104,8 @@ class WrongDatabase(InvalidOption):
 class InvalidArguments(ElihuError, ValueError):
     """Arguments do not fit the task's signature, or cannot be stored.
 
-    ``field`` names the argument at fault, with the path inside it (``"order.lines.0.price"``), or is None
-    when the whole set is at fault.
+    ``field`` names the argument at fault, with the path inside it
+    (``"order.lines.0.price"``), or is None when the whole set is at fault.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -138,7 +142,9 @@ class CronError(ElihuError):
 
 
 class InvalidCron(CronError, ValueError):
-    """A cron text, or its time zone, is not what it must be; ``field`` names the field at fault, None where it is the whole text."""
+    """A cron text, or its time zone, is not what it must be; ``field`` names the field
+    at fault, None where it is the whole text.
+    """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -154,7 +160,9 @@ class DuplicateCron(CronError):
 
 
 class ProcessError(ElihuError, RuntimeError):
-    """The child process of a task did not do what was asked of it, or does what it must not."""
+    """The child process of a task did not do what was asked of it, or does what it must
+    not.
+    """
 
 
 class ProcessDied(ProcessError):
@@ -173,7 +181,11 @@ class JobNotFound(JobError, LookupError):
     """No job has this id, or this identifier: the other one is None."""
 
     def __init__(self, job_id: int | None = None, *, identifier: str | None = None) -> None:
-        got = f"id of a stored job, got {job_id}" if identifier is None else f"identifier of a stored job, got {identifier!r}"
+        got = (
+            f"id of a stored job, got {job_id}"
+            if identifier is None
+            else f"identifier of a stored job, got {identifier!r}"
+        )
         super().__init__(f"expected the {got}")
         self.job_id = job_id
         self.identifier = identifier
@@ -186,24 +198,29 @@ class InvalidTransition(JobError):
 class UniqueConflict(JobError):
     """Another job holds the unique key; ``twin`` is its id."""
 
-    def __init__(self, message: str, *, job_id: int, twin: int) -> None:
+    def __init__(self, message: str, *, job_id: int, holder: int) -> None:
         super().__init__(message)
         self.job_id = job_id
-        self.twin = twin
+        self.holder = holder
 
 
 class IdentifierTaken(JobError):
     """Another job has the identifier; ``holder`` is its id and ``state`` its state."""
 
     def __init__(self, identifier: str, *, holder: int, state: str) -> None:
-        super().__init__(f"identifier: expected one that no stored job has, got {identifier!r}, which job {holder} has ({state})")
+        super().__init__(
+            f"identifier: expected one that no stored job has, got {identifier!r}, which job "
+            f"{holder} has ({state})"
+        )
         self.identifier = identifier
         self.holder = holder
         self.state = state
 
 
 class ClaimLost(JobError):
-    """The job is no longer the attempt's to complete: it has ended, or was given to another node."""
+    """The job is no longer the attempt's to complete: it has ended, or was given to
+    another node.
+    """
 
     def __init__(self, message: str, *, job_id: int) -> None:
         super().__init__(message)
@@ -211,11 +228,14 @@ class ClaimLost(JobError):
 
 
 class NotCommitted(JobError):
-    """The task returned after ``ctx.complete``, and the transaction had not been committed: the attempt has failed."""
+    """The task returned after ``ctx.complete``, and the transaction had not been
+    committed: the attempt has failed.
+    """
 
 
 class JobFailed(JobError):
-    """An attempt failed: by its time limit, by being killed, or by an exception whose type this process does not know.
+    """An attempt failed: by its time limit, by being killed, or by an exception whose
+    type this process does not know.
 
     ``reason`` says why; ``traceback`` is the remote one, where there is one.
     """
@@ -228,7 +248,9 @@ class JobFailed(JobError):
 
 
 class JobDiscarded(JobError):
-    """The job was discarded without an exception: the task said so, or too many of its nodes died."""
+    """The job was discarded without an exception: the task said so, or too many of its
+    nodes died.
+    """
 
     def __init__(self, job_id: int, reason: str | None) -> None:
         super().__init__(f"job {job_id} is discarded: {reason or 'no reason given'}")
@@ -246,7 +268,9 @@ class JobCancelled(JobError):
 
 
 class JobSnoozed(JobError):
-    """The task put the job back for later: a new wait, or ``wait_retries=True``, goes on."""
+    """The task put the job back for later: a new wait, or ``wait_retries=True``, goes
+    on.
+    """
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id} is put back for later")
@@ -262,7 +286,9 @@ class RelayTimeout(JobError, TimeoutError):
 
 
 class ResultNotRecorded(JobError):
-    """The job completed, and its result is not there: it could not be kept, or nobody had asked for it."""
+    """The job completed, and its result is not there: it could not be kept, or nobody
+    had asked for it.
+    """
 
     def __init__(self, job_id: int, reason: str) -> None:
         super().__init__(f"the result of job {job_id} is not there: {reason}")
@@ -275,7 +301,9 @@ class ResultTooLarge(ResultNotRecorded):
 
 
 class UnknownQueue(ElihuError, LookupError):
-    """No node serves a queue of this name, no job is in it, and nothing is stored of it."""
+    """No node serves a queue of this name, no job is in it, and nothing is stored of
+    it.
+    """
 
 
 class UnknownNode(ElihuError, LookupError):
@@ -303,7 +331,9 @@ class TemplateInactive(TemplateError):
 
 
 class InvalidSchema(TemplateError, ValueError):
-    """The schema is no JSON Schema of the draft 2020-12, or holds what is not taken; ``place`` is a JSON Pointer into it."""
+    """The schema is no JSON Schema of the draft 2020-12, or holds what is not taken;
+    ``place`` is a JSON Pointer into it.
+    """
 
     def __init__(self, message: str, *, place: str = "") -> None:
         super().__init__(message)
@@ -313,12 +343,16 @@ class InvalidSchema(TemplateError, ValueError):
 class InvalidContext(TemplateError, ValueError):
     """The context does not fit the schema of the template ``code``.
 
-    ``problems`` are what was expected and what came, each with its place, a JSON Pointer into the context.
+    ``problems`` are what was expected and what came, each with its place, a JSON
+    Pointer into the context.
     """
 
     def __init__(self, code: str, problems: Sequence[tuple[str, str]]) -> None:
         told = "; ".join(f"{place}: {problem}" if place else problem for place, problem in problems)
-        super().__init__(f"template {code!r}: expected a context that fits its schema, got one that does not: {told}")
+        super().__init__(
+            f"template {code!r}: expected a context that fits its schema, got one that does not: "
+            f"{told}"
+        )
         self.code = code
         self.problems = tuple(problems)
 

@@ -1,6 +1,7 @@
 """Named points at which a program kills itself, for crash tests.
 
-Off unless ``ELIHU_TEST_FAILPOINT`` names one when the program starts: ``NAME`` or ``NAME:N``, for the N-th time it is reached.
+Off unless ``ELIHU_TEST_FAILPOINT`` names one when the program starts: ``NAME`` or
+``NAME:N``, for the N-th time it is reached.
 """
 
 import os
@@ -16,7 +17,9 @@ _left = int(_number or 1)
 
 
 def reach(name: str) -> None:
-    """Kill this process, as ``kill -9`` does, where ``name`` is the point that was asked for; callable from any thread."""
+    """Kill this process, as ``kill -9`` does, where ``name`` is the point that was
+    asked for; callable from any thread.
+    """
     global _left
     if name != _name:
         return

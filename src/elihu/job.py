@@ -21,18 +21,18 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class RunResult(StrEnum):
+class RunOutcome(StrEnum):
     """How an attempt ended."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     KILLED = "killed"
-    TIMEOUT = "timeout"
+    TIMED_OUT = "timed_out"
     ORPHANED = "orphaned"
     CANCELLED = "cancelled"
     SNOOZED = "snoozed"
     STOPPED = "stopped"
-    RELEASED = "released"
+    RETURNED = "returned"
 
 
 class Intent(StrEnum):
@@ -40,7 +40,9 @@ class Intent(StrEnum):
 
     CANCEL = "cancel"
     KILL = "kill"
-    """End the attempt; the job is tried again. Never takes the place of a wish to cancel."""
+    """End the attempt; the job is tried again. Never takes the place of a wish to
+    cancel.
+    """
 
 
 FINISHED: Final = frozenset({JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED})
@@ -50,7 +52,9 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(
     {
         JobState.SUSPENDED: frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.CANCELLED}),
         JobState.SCHEDULED: frozenset({JobState.AVAILABLE, JobState.SUSPENDED, JobState.CANCELLED}),
-        JobState.AVAILABLE: frozenset({JobState.EXECUTING, JobState.SCHEDULED, JobState.SUSPENDED, JobState.CANCELLED}),
+        JobState.AVAILABLE: frozenset(
+            {JobState.EXECUTING, JobState.SCHEDULED, JobState.SUSPENDED, JobState.CANCELLED}
+        ),
         JobState.EXECUTING: frozenset(
             {
                 JobState.COMPLETED,
@@ -61,7 +65,9 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(
                 JobState.AVAILABLE,
             }
         ),
-        JobState.RETRYABLE: frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.SUSPENDED, JobState.CANCELLED}),
+        JobState.RETRYABLE: frozenset(
+            {JobState.AVAILABLE, JobState.SCHEDULED, JobState.SUSPENDED, JobState.CANCELLED}
+        ),
         JobState.COMPLETED: frozenset({JobState.AVAILABLE}),
         JobState.DISCARDED: frozenset({JobState.AVAILABLE}),
         JobState.CANCELLED: frozenset({JobState.AVAILABLE}),
@@ -73,9 +79,11 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(
 class Job:
     """One stored request to run a task once, as it was when it was read.
 
-    ``args`` are the keywords of the task as plain JSON values, ``priority`` runs from 0 (first) to 9 (last), every
-    time is in UTC, and ``conflict`` is true when an enqueue met this job in place of making a new one. ``template`` is the code of the
-    job kind it was made from, ``identifier`` its caller's own name for it, ``expires_at`` when it ends unless it has started.
+    ``args`` are the keywords of the task as plain JSON values, ``priority`` runs from 0
+    (first) to 9 (last), every time is in UTC, and ``conflict`` is true when an enqueue
+    met this job in place of making a new one. ``template`` is the code of the job kind
+    it was made from, ``identifier`` its caller's own name for it, ``expires_at`` when
+    it ends unless it has started.
     """
 
     id: int
@@ -107,7 +115,8 @@ class Job:
 class Run:
     """One attempt to execute a job; ``result`` is None while it runs.
 
-    Its id is ``JOB.CLAIM``: an attempt that was given back repeats its number, a claim never does.
+    Its id is ``JOB.CLAIM``: an attempt that was given back repeats its number, a claim
+    never does.
     """
 
     id: str
@@ -117,7 +126,7 @@ class Run:
     node: str | None
     started_at: datetime
     ended_at: datetime | None = None
-    result: RunResult | None = None
+    outcome: RunOutcome | None = None
     reason: str | None = None
     error: str | None = None
     traceback: str | None = None
@@ -128,13 +137,16 @@ class Run:
 class NewJob:
     """A job to be stored: validated, with its JSON already written.
 
-    ``args``, ``options`` and ``meta`` are JSON texts. ``run_at`` and ``delay`` (seconds) exclude each other.
-    ``unique_key`` is the digest of what must be unique, before the database adds the window of ``unique_period``
-    (seconds); ``unique_scope`` is 0 for incomplete jobs, 1 for these and completed ones, 2 for all. ``expires`` (seconds
-    after the time it is due) ends a job that has not started by then; ``awaited`` keeps its result and announces its end.
-    ``template`` is the code of the job kind it was made from, ``identifier`` the caller's own name for it, unique among
-    stored jobs. Without ``notify`` its queue is not announced: nodes find it when they next look. ``replace`` are the
-    fields that a waiting job with the same unique key takes from it.
+    ``args``, ``options`` and ``meta`` are JSON texts. ``run_at`` and ``delay``
+    (seconds) exclude each other. ``unique_key`` is the digest of what must be unique,
+    before the database adds the window of ``unique_period`` (seconds); ``unique_scope``
+    is 0 for incomplete jobs, 1 for these and completed ones, 2 for all. ``expires``
+    (seconds after the time it is due) ends a job that has not started by then;
+    ``awaited`` keeps its result and announces its end. ``template`` is the code of the
+    job kind it was made from, ``identifier`` the caller's own name for it, unique among
+    stored jobs. Without ``notify`` its queue is not announced: nodes find it when they
+    next look. ``replace`` are the fields that a waiting job with the same unique key
+    takes from it.
     """
 
     task: str
@@ -161,7 +173,9 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs a verb means: each field is None (any) or the values allowed; ``tags`` match when one is shared."""
+    """Which jobs a verb means: each field is None (any) or the values allowed; ``tags``
+    match when one is shared.
+    """
 
     ids: tuple[int, ...] | None = None
     state: tuple[JobState, ...] | None = None
@@ -174,7 +188,9 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobChanges:
-    """What ``update`` changes in an unfinished job; a field that is None stays as it is."""
+    """What ``update`` changes in an unfinished job; a field that is None stays as it
+    is.
+    """
 
     args: str | None = None
     queue: str | None = None
@@ -187,7 +203,9 @@ class JobChanges:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """One page of jobs, newest first; ``next`` is what ``after=`` takes for the following page, or None at the end."""
+    """One page of jobs, newest first; ``next`` is what ``after=`` takes for the
+    following page, or None at the end.
+    """
 
     items: list[Job] = field(default_factory=list)
     next: int | None = None

@@ -1,4 +1,6 @@
-"""What an attempt can come to, as values; ``runtime/acker.py`` alone decides what each means for the job."""
+"""What an attempt can come to, as values; ``runtime/attempts/ack.py`` alone decides
+what each means for the job.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +13,9 @@ class Outcome(Exception):
 
 
 class Snooze(Outcome):
-    """Put the job back for ``delay`` (seconds, ``timedelta`` or text such as ``"10m"``) without using up an attempt."""
+    """Put the job back for ``delay`` (seconds, ``timedelta`` or text such as ``"10m"``)
+    without using up an attempt.
+    """
 
     def __init__(self, delay: float | timedelta | str) -> None:
         super().__init__(delay)
@@ -35,18 +39,23 @@ class Discard(Outcome):
 
 
 class Retry(Outcome):
-    """Fail this attempt; the next one comes after ``in_`` (seconds, ``timedelta`` or text), else after the task's backoff."""
+    """Fail this attempt; the next one comes after ``delay`` (seconds, ``timedelta`` or
+    text), else after the task's backoff.
+    """
 
-    def __init__(self, reason: str | None = None, *, in_: float | timedelta | str | None = None) -> None:
+    def __init__(
+        self, reason: str | None = None, *, delay: float | timedelta | str | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.delay = None if in_ is None else parse_duration(in_, "Retry(in_=)")
+        self.delay = None if delay is None else parse_duration(delay, "Retry(delay=)")
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The task returned; ``value`` is the JSON text to keep, or None, and ``problem`` why it could not be kept: where
-    ``too_large``, only for its size."""
+    """The task returned; ``value`` is the JSON text to keep, or None, and ``problem``
+    why it could not be kept: where ``too_large``, only for its size.
+    """
 
     value: str | None = None
     problem: str | None = None
@@ -68,25 +77,33 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """Somebody asked for the attempt's end while it ran; ``raised`` is what it raised then."""
+    """Somebody asked for the attempt's end while it ran; ``raised`` is what it raised
+    then.
+    """
 
     raised: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The attempt ran longer than ``limit`` seconds and was ended; ``raised`` is what it raised then."""
+    """The attempt ran longer than ``limit`` seconds and was ended; ``raised`` is what
+    it raised then.
+    """
 
     limit: float
     raised: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
-    """The node gives the attempt back, not counted: at once, or ``delay`` seconds from now."""
+class Returned:
+    """The node gives the attempt back, not counted: at once, or ``delay`` seconds from
+    now.
+    """
 
     reason: str
     delay: float | None = None
 
 
-Ending = Complete | Failed | Cancelled | Killed | TimedOut | Released | Snooze | Cancel | Discard | Retry
+Ending = (
+    Complete | Failed | Cancelled | Killed | TimedOut | Returned | Snooze | Cancel | Discard | Retry
+)

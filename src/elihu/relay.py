@@ -9,8 +9,8 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from elihu.duration import Duration, parse_duration
 from elihu.errors import InvalidOption
+from elihu.event_loop import refuse_in_loop
 from elihu.job import Job
-from elihu.loop import refuse_in_loop
 
 T = TypeVar("T")
 
@@ -27,9 +27,11 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Watched:
-    """A job that is waited for: what is known of it, and the claim after which an attempt's end counts.
+    """A job that is waited for: what is known of it, and the claim after which an
+    attempt's end counts.
 
-    Both are None until the first wait for a job that was not submitted here: it marks the job as awaited, and reads it.
+    Both are None until the first wait for a job that was not submitted here: it marks
+    the job as awaited, and reads it.
     """
 
     id: int
@@ -40,7 +42,9 @@ class Watched:
 class RelayHost(Protocol):
     """Waits for jobs: the app, as relays see it."""
 
-    async def answers(self, watched: Sequence[Watched], timeout: float | None, *, wait_retries: bool) -> list[Answer]:
+    async def answers(
+        self, watched: Sequence[Watched], timeout: float | None, *, wait_retries: bool
+    ) -> list[Answer]:
         """What each has come to after at most ``timeout`` seconds, in order."""
         ...
 
@@ -50,7 +54,8 @@ class RelayHost(Protocol):
 
 
 class Relay(Generic[T]):
-    """A handle on a job: ``aresult``, or ``result`` in synchronous code, waits for its end and gives the task's value.
+    """A handle on a job: ``aresult``, or ``result`` in synchronous code, waits for its
+    end and gives the task's value.
 
     It can be waited for again, by several at once, and after the end.
     """
@@ -68,23 +73,33 @@ class Relay(Generic[T]):
 
     @property
     def job(self) -> Job:
-        """The job as it was when it was submitted, or read by the first wait; before that ``LookupError``."""
+        """The job as it was when it was submitted, or read by the first wait; before
+        that ``LookupError``.
+        """
         if self._watched.job is None:
-            raise LookupError(f"relay.job: expected a job that was read by a first wait, got job {self.ref}, not waited for yet")
+            raise LookupError(
+                f"relay.job: expected a job that was read by a first wait, got job {self.ref}, "
+                "not waited for yet"
+            )
         return self._watched.job
 
     def result(self, timeout: Duration | None = TIMEOUT, *, wait_retries: bool = False) -> T:
-        """``aresult`` for synchronous code. Raises ``WrongLoop`` inside a running event loop."""
+        """``aresult`` for synchronous code. Raises ``WrongLoop`` inside a running event
+        loop.
+        """
         refuse_in_loop("relay.result()", "await relay.aresult(…)")
         return self._host.run(self.aresult(timeout, wait_retries=wait_retries))
 
     async def aresult(self, timeout: Duration | None = TIMEOUT, *, wait_retries: bool = False) -> T:
-        """The task's value in its declared type; plain JSON where the task is not registered here.
+        """The task's value in its declared type; plain JSON where the task is not
+        registered here.
 
-        Waits at most ``timeout`` (None: for ever), and raises ``RelayTimeout`` then: the job goes on. With ``wait_retries`` an
-        attempt that is tried again, or snoozed, does not end the waiting. Raises the task's own exception where its type is
-        built in or imported here already, else ``JobFailed``; ``JobDiscarded``, ``JobCancelled``, ``JobSnoozed``,
-        ``ResultNotRecorded``, ``ResultTooLarge``, ``JobNotFound``, and ``InvalidOption`` for a negative time-out.
+        Waits at most ``timeout`` (None: for ever), and raises ``RelayTimeout`` then:
+        the job goes on. With ``wait_retries`` an attempt that is tried again, or
+        snoozed, does not end the waiting. Raises the task's own exception where its
+        type is built in or imported here already, else ``JobFailed``; ``JobDiscarded``,
+        ``JobCancelled``, ``JobSnoozed``, ``ResultNotRecorded``, ``ResultTooLarge``,
+        ``JobNotFound``, and ``InvalidOption`` for a negative time-out.
         """
         seconds = check_timeout(timeout)
         (answer,) = await self._host.answers([self._watched], seconds, wait_retries=wait_retries)
@@ -97,24 +112,33 @@ class Relay(Generic[T]):
 
 
 def check_timeout(timeout: Duration | None, what: str = "timeout") -> float | None:
-    """``timeout`` in seconds; raises ``InvalidOption``, naming ``what``, for what is negative or no duration."""
+    """``timeout`` in seconds; raises ``InvalidOption``, naming ``what``, for what is
+    negative or no duration.
+    """
     return None if timeout is None else parse_duration(timeout, what)
 
 
 async def agather(
-    relays: Iterable[Relay[Any] | Awaitable[Relay[Any]]], timeout: Duration | None = TIMEOUT, *, wait_retries: bool = False
+    relays: Iterable[Relay[Any] | Awaitable[Relay[Any]]],
+    timeout: Duration | None = TIMEOUT,
+    *,
+    wait_retries: bool = False,
 ) -> list[Any]:
-    """What each relay came to, in order: the task's value, or the exception as an object in its place.
+    """What each relay came to, in order: the task's value, or the exception as an
+    object in its place.
 
-    Awaitables, such as ``task.asubmit(…)``, are awaited together before the time begins; one that raises has its exception in
-    its place. What is not there after ``timeout`` is a ``RelayTimeout``. Raises ``InvalidOption`` for anything else.
+    Awaitables, such as ``task.asubmit(…)``, are awaited together before the time
+    begins; one that raises has its exception in its place. What is not there after
+    ``timeout`` is a ``RelayTimeout``. Raises ``InvalidOption`` for anything else.
     """
     given = list(relays)
     try:
         seconds = check_timeout(timeout)
         for each in given:
             if not (isinstance(each, Relay) or inspect.isawaitable(each)):
-                raise InvalidOption(f"agather: expected relays, or awaitables of them, got {reprlib.repr(each)}")
+                raise InvalidOption(
+                    f"agather: expected relays, or awaitables of them, got {reprlib.repr(each)}"
+                )
     except InvalidOption:
         _close(given)
         raise
@@ -125,7 +149,12 @@ async def agather(
         if isinstance(relay, Relay):
             places.setdefault(relay._host, []).append(place)
     answers = await asyncio.gather(
-        *(host.answers([ready[place]._watched for place in those], seconds, wait_retries=wait_retries) for host, those in places.items())
+        *(
+            host.answers(
+                [ready[place]._watched for place in those], seconds, wait_retries=wait_retries
+            )
+            for host, those in places.items()
+        )
     )
     for those, part in zip(places.values(), answers, strict=True):
         for place, answer in zip(those, part, strict=True):
@@ -133,15 +162,22 @@ async def agather(
     return found
 
 
-def gather(relays: Iterable[Relay[Any]], timeout: Duration | None = TIMEOUT, *, wait_retries: bool = False) -> list[Any]:
-    """``agather`` for synchronous code, of relays alone. Raises ``WrongLoop`` inside a running event loop."""
+def gather(
+    relays: Iterable[Relay[Any]], timeout: Duration | None = TIMEOUT, *, wait_retries: bool = False
+) -> list[Any]:
+    """``agather`` for synchronous code, of relays alone. Raises ``WrongLoop`` inside a
+    running event loop.
+    """
     given = list(relays)
     try:
         refuse_in_loop("gather()", "await elihu.agather(…)")
         check_timeout(timeout)
         for each in given:
             if not isinstance(each, Relay):
-                raise InvalidOption(f"gather: expected relays, got {reprlib.repr(each)}; await elihu.agather(…) takes awaitables too")
+                raise InvalidOption(
+                    f"gather: expected relays, got {reprlib.repr(each)}; await elihu.agather(…) "
+                    "takes awaitables too"
+                )
     except BaseException:
         _close(given)
         raise
@@ -153,11 +189,17 @@ async def _settled(given: Sequence[Any]) -> list[Any]:
     waiting = [place for place, each in enumerate(given) if not isinstance(each, Relay)]
     ready = list(given)
     if waiting:
-        for place, relay in zip(waiting, await asyncio.gather(*(given[place] for place in waiting), return_exceptions=True), strict=True):
+        for place, relay in zip(
+            waiting,
+            await asyncio.gather(*(given[place] for place in waiting), return_exceptions=True),
+            strict=True,
+        ):
             if not isinstance(relay, Relay | Exception):
                 if isinstance(relay, BaseException):
                     raise relay
-                raise InvalidOption(f"agather: expected awaitables of relays, got one of {reprlib.repr(relay)}")
+                raise InvalidOption(
+                    f"agather: expected awaitables of relays, got one of {reprlib.repr(relay)}"
+                )
             ready[place] = relay
     return ready
 

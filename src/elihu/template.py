@@ -10,8 +10,8 @@ from typing import Any
 class NewTemplate:
     """A job kind to be stored: checked, with its schema already written as JSON.
 
-    ``default_timeout`` is in seconds, None for no limit; ``synced`` tells what a synchronisation with the code writes, None for a
-    person's.
+    ``default_timeout`` is in seconds, None for no limit; ``synced`` tells what a
+    synchronisation with the code writes, None for a person's.
     """
 
     code: str
@@ -30,8 +30,9 @@ class NewTemplate:
 class Template:
     """A job kind: which task runs, and what its context must look like.
 
-    ``schema`` is a JSON Schema, ``default_timeout`` is in seconds, None for no limit. Lists are in the order of ``display_order`` and
-    ``code``. ``revision`` changes with every change.
+    ``schema`` is a JSON Schema, ``default_timeout`` is in seconds, None for no limit.
+    Lists are in the order of ``display_order`` and ``code``. ``revision`` changes with
+    every change.
     """
 
     code: str
@@ -51,7 +52,9 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class TemplatePage:
-    """One page of templates; ``next`` is what ``after=`` takes for the following page, or None at the end."""
+    """One page of templates; ``next`` is what ``after=`` takes for the following page,
+    or None at the end.
+    """
 
     items: list[Template] = field(default_factory=list)
     next: str | None = None

@@ -1,4 +1,6 @@
-"""Each subject of bench/ runs, with numbers that say nothing, and prints what it says it prints."""
+"""Each subject of bench/ runs, with numbers that say nothing, and prints what it says
+it prints.
+"""
 
 import json
 import subprocess
@@ -16,7 +18,14 @@ BESIDE = {"relay": "latency", "gather": "drain"}
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=ROOT, check=False, capture_output=True, text=True, timeout=50)
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
 
 
 @pytest.mark.parametrize("subject", UNITS)
@@ -25,7 +34,9 @@ def test_subject(subject: str, database_url: str) -> None:
     assert done.returncode == 0, done.stderr
     figures = [json.loads(line) for line in done.stdout.splitlines()]
     engine = "sqlite" if database_url.startswith("sqlite") else "postgresql"
-    assert {(figure["subject"], figure["engine"], figure["jobs"]) for figure in figures} == {(subject, engine, 12)}
+    assert {(figure["subject"], figure["engine"], figure["jobs"]) for figure in figures} == {
+        (subject, engine, 12)
+    }
     assert {(figure["of"], figure["unit"]) for figure in figures} == {
         (of, unit) for of in ("elihu", BESIDE.get(subject, "limit")) for unit in UNITS[subject]
     }
@@ -45,11 +56,15 @@ def test_leaves_an_sqlite_file_alone(sqlite_url: str, tmp_path: Path) -> None:
 async def test_leaves_no_schema_behind(postgres_url: str) -> None:
     assert bench("insert", "--database", postgres_url, *SMALL).returncode == 0
     connection = await asyncpg.connect(postgres_url)
-    left = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(bench|elihu)'")
+    left = await connection.fetch(
+        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^(bench|elihu)'"
+    )
     await connection.close()
     assert left == []
 
 
-@pytest.mark.parametrize("arguments", [("dig",), ("insert", "--jobs", "0"), ("insert", "--callers", "many"), ()])
+@pytest.mark.parametrize(
+    "arguments", [("dig",), ("insert", "--jobs", "0"), ("insert", "--callers", "many"), ()]
+)
 def test_wrong_use(arguments: tuple[str, ...]) -> None:
     assert bench(*arguments).returncode == 2

@@ -23,7 +23,11 @@ def bare(tmp_path: Path, warm: Warm) -> Iterator[Shell]:
     """A shell whose commands get no setting but the defaults."""
     folder = tmp_path / "app"
     folder.mkdir()
-    shell = Shell(folder, {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")}, warm)
+    shell = Shell(
+        folder,
+        {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")},
+        warm,
+    )
     yield shell
     shell.close()
 

@@ -1,4 +1,6 @@
-"""The command line as its users meet it: in processes of its own, in a folder with an app."""
+"""The command line as its users meet it: in processes of its own, in a folder with an
+app.
+"""
 
 import json
 import queue
@@ -67,8 +69,12 @@ class Process:
         assert process.stdout
         assert process.stderr
         self._readers = [
-            threading.Thread(target=self._read, args=(process.stdout, self._lines.put), daemon=True),
-            threading.Thread(target=self._read, args=(process.stderr, self._errors.append), daemon=True),
+            threading.Thread(
+                target=self._read, args=(process.stdout, self._lines.put), daemon=True
+            ),
+            threading.Thread(
+                target=self._read, args=(process.stderr, self._errors.append), daemon=True
+            ),
         ]
         for reader in self._readers:
             reader.start()
@@ -82,7 +88,9 @@ class Process:
             except queue.Empty:
                 line = None
             if line is None:
-                raise AssertionError(f"expected a line with {text!r}, got {self.seen} and on stderr {self.errors}")
+                raise AssertionError(
+                    f"expected a line with {text!r}, got {self.seen} and on stderr {self.errors}"
+                )
             self.seen.append(line)
             if text in line:
                 return line
@@ -107,7 +115,9 @@ class Process:
         self.process.send_signal(number)
 
     def end(self) -> int:
-        """Wait for the process's end and return its status; ``seen`` then holds all it printed."""
+        """Wait for the process's end and return its status; ``seen`` then holds all it
+        printed.
+        """
         status = self.process.wait(BOUND)
         for reader in self._readers:
             reader.join(BOUND)
@@ -147,7 +157,9 @@ class Shell:
         (folder / "shop.py").write_text(SHOP)
 
     def __call__(self, *arguments: str, status: int = 0, text: str | None = None) -> str:
-        """Run a command to its end and return what it printed; on another exit status than ``status`` the test fails."""
+        """Run a command to its end and return what it printed; on another exit status
+        than ``status`` the test fails.
+        """
         done = self.run(*arguments, text=text)
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout
@@ -161,7 +173,9 @@ class Shell:
         return json.loads(self(*arguments, "--json"))
 
     def refused(self, *arguments: str, status: int) -> str:
-        """Run a command that must fail with ``status`` and return what it says: one line on standard error, no traceback."""
+        """Run a command that must fail with ``status`` and return what it says: one
+        line on standard error, no traceback.
+        """
         done = self.run(*arguments)
         assert done.returncode == status, done.stderr + done.stdout
         assert not done.stdout

@@ -1,4 +1,6 @@
-"""The app a command works with: how it is named and found, and what is said when it is not."""
+"""The app a command works with: how it is named and found, and what is said when it is
+not.
+"""
 
 import pytest
 
@@ -8,17 +10,72 @@ from tests.cli.shell import Shell
 @pytest.mark.parametrize(
     ("name", "source", "expected"),
     [
-        ("nowhere:app", None, "expected the module 'nowhere', got no module named 'nowhere' in the working folder or among"),
+        (
+            "nowhere:app",
+            None,
+            (
+                "expected the module 'nowhere', got no module named 'nowhere' in the working folder "
+                "or among"
+            ),
+        ),
         ("shop.sub:app", None, "expected the module 'shop.sub', got no module named 'shop.sub'"),
-        ("other:app", "x = 1", "expected 'app' in the module 'other', got no such name, and no Elihu under another (flag --app)"),
-        ("other:ap", "from shop import app", "expected 'ap' in the module 'other', got no such name; apps there are app (flag --app)"),
-        ("other:app", "app = 5", "expected 'other:app' to be an Elihu, got a value of type int (flag --app)"),
-        ("other:app", "def app(): ...", "expected 'other:app' to be an Elihu, got a value of type function (flag --app)"),
-        ("other:app", "\n\n1 / 0", "got ZeroDivisionError while importing it: division by zero ({file}, line 3) (flag --app)"),
-        ("other:app", "\ndef f(:", "got SyntaxError while importing it: invalid syntax ({file}, line 2) (flag --app)"),
-        ("other:app", "import nonesuch", "got ModuleNotFoundError while importing it: No module named 'nonesuch' ({file}, line 1)"),
-        ("other:app", "import json\n\njson.loads('{')", "got JSONDecodeError while importing it: Expecting property name"),
-        ("other:app", "import sys; sys.exit(3)", "got SystemExit while importing it: 3 ({file}, line 1)"),
+        (
+            "other:app",
+            "x = 1",
+            (
+                "expected 'app' in the module 'other', got no such name, and no Elihu under another "
+                "(flag --app)"
+            ),
+        ),
+        (
+            "other:ap",
+            "from shop import app",
+            (
+                "expected 'ap' in the module 'other', got no such name; apps there are app (flag "
+                "--app)"
+            ),
+        ),
+        (
+            "other:app",
+            "app = 5",
+            "expected 'other:app' to be an Elihu, got a value of type int (flag --app)",
+        ),
+        (
+            "other:app",
+            "def app(): ...",
+            "expected 'other:app' to be an Elihu, got a value of type function (flag --app)",
+        ),
+        (
+            "other:app",
+            "\n\n1 / 0",
+            (
+                "got ZeroDivisionError while importing it: division by zero ({file}, line 3) (flag "
+                "--app)"
+            ),
+        ),
+        (
+            "other:app",
+            "\ndef f(:",
+            "got SyntaxError while importing it: invalid syntax ({file}, line 2) (flag --app)",
+        ),
+        (
+            "other:app",
+            "import nonesuch",
+            (
+                "got ModuleNotFoundError while importing it: No module named 'nonesuch' ({file}, line "
+                "1)"
+            ),
+        ),
+        (
+            "other:app",
+            "import json\n\njson.loads('{')",
+            "got JSONDecodeError while importing it: Expecting property name",
+        ),
+        (
+            "other:app",
+            "import sys; sys.exit(3)",
+            "got SystemExit while importing it: 3 ({file}, line 1)",
+        ),
         (
             "other:app",
             "from elihu import Elihu\napp = Elihu(pol=3)",
@@ -26,24 +83,32 @@ from tests.cli.shell import Shell
         ),
     ],
 )
-def test_an_app_that_cannot_be_had(bare: Shell, name: str, source: str | None, expected: str) -> None:
+def test_an_app_that_cannot_be_had(
+    bare: Shell, name: str, source: str | None, expected: str
+) -> None:
     file = bare.folder / "other.py"
     if source is not None:
         file.write_text(source)
-    assert expected.replace("{file}", str(file)) in bare.refused("--app", name, "jobs", "ls", status=1)
+    assert expected.replace("{file}", str(file)) in bare.refused(
+        "--app", name, "jobs", "ls", status=1
+    )
 
 
 def test_where_the_name_of_the_app_may_stand(bare: Shell) -> None:
     (bare.folder / "elihu.toml").write_text('app = "filed:app"\n')
-    assert f"'filed' in the working folder or among the installed packages (file {bare.folder / 'elihu.toml'})" in bare.refused(
-        "enqueue", "x", status=1
+    assert (
+        "'filed' in the working folder or among the installed packages (file "
+        f"{bare.folder / 'elihu.toml'})" in bare.refused("enqueue", "x", status=1)
     )
     bare.environ["ELIHU_APP"] = "environed:app"
     assert "(environment variable ELIHU_APP)" in bare.refused("enqueue", "x", status=1)
     assert "(flag --app)" in bare.refused("--app", "flagged:app", "enqueue", "x", status=1)
 
 
-@pytest.mark.parametrize("source", ["def f(:", "import nonesuch", "import elihu\napp = elihu.Elihu(pol=3)", "app = 5", None])
+@pytest.mark.parametrize(
+    "source",
+    ["def f(:", "import nonesuch", "import elihu\napp = elihu.Elihu(pol=3)", "app = 5", None],
+)
 def test_steering_jobs_needs_no_code(bare: Shell, source: str | None) -> None:
     bare("--app", "shop:app", "enqueue", "brief")
     (bare.folder / "elihu.toml").write_text('app = "broken:app"\n')
@@ -53,7 +118,9 @@ def test_steering_jobs_needs_no_code(bare: Shell, source: str | None) -> None:
         done = bare.run(*arguments)
         assert done.returncode == 0, done.stderr
         assert done.stdout
-        assert done.stderr.startswith("elihu: warning: the app could not be imported, so its own settings do not count (")
+        assert done.stderr.startswith(
+            "elihu: warning: the app could not be imported, so its own settings do not count ("
+        )
         assert bare.environ.get("ELIHU_DATABASE_URL", "elihu.db").rpartition("/")[2] in done.stderr
         assert done.stderr.count("\n") == 1
         bare.refused(*arguments, "--app", "broken:app", status=1)
@@ -69,31 +136,52 @@ def test_an_app_named_in_a_file_is_beside_it(bare: Shell) -> None:
     top, bare.folder = bare.folder, deeper
     assert bare("enqueue", "brief") == "1\n"
     (top / "elihu.toml").write_text('app = "nowhere:app"\n')
-    assert f"no module named 'nowhere' in {top}, in the working folder or among" in bare.refused("enqueue", "brief", status=1)
+    assert f"no module named 'nowhere' in {top}, in the working folder or among" in bare.refused(
+        "enqueue", "brief", status=1
+    )
 
 
 def test_a_flag_may_stand_before_and_behind_the_command_and_the_last_one_wins(bare: Shell) -> None:
     bare("migrate")
-    for arguments in (["--app", "shop:app", "nodes", "ls"], ["nodes", "--app", "shop:app", "ls"], ["nodes", "ls", "--app", "shop:app"]):
+    for arguments in (
+        ["--app", "shop:app", "nodes", "ls"],
+        ["nodes", "--app", "shop:app", "ls"],
+        ["nodes", "ls", "--app", "shop:app"],
+    ):
         bare(*arguments)
     bare("--app", "nowhere:app", "nodes", "ls", "--app", "shop:app")
-    assert bare("--json", "nodes", "ls") == bare("nodes", "--json", "ls") == bare("nodes", "ls", "--json") == "[]\n"
+    assert (
+        bare("--json", "nodes", "ls")
+        == bare("nodes", "--json", "ls")
+        == bare("nodes", "ls", "--json")
+        == "[]\n"
+    )
 
 
 def test_an_app_deeper_in_a_module(bare: Shell) -> None:
     (bare.folder / "deep").mkdir()
-    (bare.folder / "deep" / "inner.py").write_text("import shop\nclass Registry:\n    app = shop.app\n")
+    (bare.folder / "deep" / "inner.py").write_text(
+        "import shop\nclass Registry:\n    app = shop.app\n"
+    )
     assert bare("enqueue", "shop.add", "--args", "[1]", "--app", "deep.inner:Registry.app") == "1\n"
 
 
 def test_flags_win_over_the_keywords_of_the_app(bare: Shell) -> None:
-    (bare.folder / "keyed.py").write_text('from elihu import Elihu\napp = Elihu("sqlite:///keyed.db", schema="one")\n')
+    (bare.folder / "keyed.py").write_text(
+        'from elihu import Elihu\napp = Elihu("sqlite:///keyed.db", schema="one")\n'
+    )
     bare.environ["ELIHU_APP"] = "keyed:app"
     bare.environ["ELIHU_DATABASE_URL"] = "sqlite:///environed.db"
     assert f"sqlite:///{bare.folder}/keyed-one.db" in bare("migrate")
-    assert f"sqlite:///{bare.folder}/flagged-one.db" in bare("migrate", "--database", "sqlite:///flagged.db")
+    assert f"sqlite:///{bare.folder}/flagged-one.db" in bare(
+        "migrate", "--database", "sqlite:///flagged.db"
+    )
     assert f"sqlite:///{bare.folder}/keyed.db" in bare("migrate", "--schema", "elihu")
-    assert {file.name for file in bare.folder.glob("*.db")} == {"keyed-one.db", "flagged-one.db", "keyed.db"}
+    assert {file.name for file in bare.folder.glob("*.db")} == {
+        "keyed-one.db",
+        "flagged-one.db",
+        "keyed.db",
+    }
 
 
 def test_an_unknown_task(bare: Shell) -> None:

@@ -26,14 +26,53 @@ def crons(shop: Shell) -> Shell:
 
 
 def test_an_entry_from_its_making_to_its_end(crons: Shell) -> None:
-    made = crons("crons", "create", "mine", "@daily", "add", "--args", '{"number": "2"}', "--tag", "x", "--priority", "3")
+    made = crons(
+        "crons",
+        "create",
+        "mine",
+        "@daily",
+        "add",
+        "--args",
+        '{"number": "2"}',
+        "--tag",
+        "x",
+        "--priority",
+        "3",
+    )
     assert made.startswith("cron mine created, next 2")
     assert made.endswith("00:00:00Z\n")
     assert crons("crons", "pause", "mine") == "cron mine paused\n"
     (entry,) = crons.json("crons", "ls")
-    assert (entry["args"], entry["tags"], entry["priority"], entry["queue"], entry["paused"]) == ({"number": 2}, ["x"], 3, "mail", True)
-    assert crons("crons", "ls").splitlines()[1].split()[:7] == ["mine", "@daily", "UTC", "add", "runtime", "paused", entry["next_at"][:10]]
-    assert crons.json("crons", "update", "mine", "--cron", "0 4 * * 1", "--tz", "Asia/Tokyo", "--catch-up", "all")["cron"] == "0 4 * * 1"
+    assert (entry["args"], entry["tags"], entry["priority"], entry["queue"], entry["paused"]) == (
+        {"number": 2},
+        ["x"],
+        3,
+        "mail",
+        True,
+    )
+    assert crons("crons", "ls").splitlines()[1].split()[:7] == [
+        "mine",
+        "@daily",
+        "UTC",
+        "add",
+        "runtime",
+        "paused",
+        entry["next_at"][:10],
+    ]
+    assert (
+        crons.json(
+            "crons",
+            "update",
+            "mine",
+            "--cron",
+            "0 4 * * 1",
+            "--tz",
+            "Asia/Tokyo",
+            "--catch-up",
+            "all",
+        )["cron"]
+        == "0 4 * * 1"
+    )
     assert crons("crons", "resume", "mine").startswith("cron mine resumed, next 2")
     shown = crons("crons", "show", "mine", "--next", "2")
     assert "At 04:00, only on Monday" in shown
@@ -47,38 +86,73 @@ def test_an_entry_from_its_making_to_its_end(crons: Shell) -> None:
 def test_an_entry_of_the_code(crons: Shell) -> None:
     crons.begin("start").wait_for("node  ")
     (entry,) = crons.json("crons", "ls")
-    assert (entry["name"], entry["source"], entry["fires"], entry["changed"]) == ("nightly", "code", True, [])
-    assert crons("crons", "update", "nightly", "--queue", "other").startswith("cron nightly updated")
+    assert (entry["name"], entry["source"], entry["fires"], entry["changed"]) == (
+        "nightly",
+        "code",
+        True,
+        [],
+    )
+    assert crons("crons", "update", "nightly", "--queue", "other").startswith(
+        "cron nightly updated"
+    )
     assert crons.json("crons", "show", "nightly")["changed"] == ["queue"]
     assert crons.refused("crons", "delete", "nightly", status=1) == (
-        "elihu: delete: expected an entry made at run time, got 'nightly', which the code declares: pause it\n"
+        "elihu: delete: expected an entry made at run time, got 'nightly', which the code "
+        "declares: pause it\n"
     )
     assert crons("crons", "reset", "nightly").startswith("cron nightly reset")
     assert crons.json("crons", "show", "nightly")["changed"] == []
 
 
 def test_preview_needs_no_database(bare: Shell) -> None:
-    lines = bare("crons", "preview", "30 2 * * mon-fri", "--tz", "Europe/Oslo", "--next", "3").splitlines()
+    lines = bare(
+        "crons", "preview", "30 2 * * mon-fri", "--tz", "Europe/Oslo", "--next", "3"
+    ).splitlines()
     assert lines[0] == "At 02:30, Monday through Friday"
     assert len(lines) == 4
     found = json.loads(bare("crons", "preview", "@reboot", "--json"))
-    assert found == {"cron": "@reboot", "tz": "UTC", "words": "When a first node starts after none was alive", "upcoming": []}
+    assert found == {
+        "cron": "@reboot",
+        "tz": "UTC",
+        "words": "When a first node starts after none was alive",
+        "upcoming": [],
+    }
     assert not list(bare.folder.glob("*.db"))
 
 
 NUMBER = ("--args", '{"number": 1}')
 REFUSED = [
     (["create", "x", "* * * * * *", "add", *NUMBER], 2, "cron '* * * * * *': expected five fields"),
-    (["create", "x", "@daily", "add", *NUMBER, "--tz", "Nowhere"], 2, "tz: expected the name of a time zone such as Europe/Oslo"),
+    (
+        ["create", "x", "@daily", "add", *NUMBER, "--tz", "Nowhere"],
+        2,
+        "tz: expected the name of a time zone such as Europe/Oslo",
+    ),
     (["create", "x", "@daily", "ad", *NUMBER], 1, "got 'ad' (did you mean 'add'?)"),
     (["create", "x", "@daily", "add"], 1, "add: number: expected a value, got none"),
-    (["create", "x", "@daily", "add", "--args", "[1]"], 2, "--args: expected a JSON object, got a list"),
-    (["create", "x", "@daily", "add", *NUMBER, "--priority", "10"], 2, "--priority: expected a whole number from 0 to 9"),
-    (["create", "x", "@daily", "add", *NUMBER, "--catch-up", "some"], 2, "--catch-up: expected one of none, last, all"),
+    (
+        ["create", "x", "@daily", "add", "--args", "[1]"],
+        2,
+        "--args: expected a JSON object, got a list",
+    ),
+    (
+        ["create", "x", "@daily", "add", *NUMBER, "--priority", "10"],
+        2,
+        "--priority: expected a whole number from 0 to 9",
+    ),
+    (
+        ["create", "x", "@daily", "add", *NUMBER, "--catch-up", "some"],
+        2,
+        "--catch-up: expected one of none, last, all",
+    ),
     (["update", "nobody", "--queue", "q"], 1, "expected the name of a cron entry, got 'nobody'"),
     (["update", "nobody"], 2, "expected something to change, got none"),
     (["run", "nobody"], 1, "expected the name of a cron entry, got 'nobody'"),
-    (["preview", "5/15 * * * *"], 2, "minute: expected * or a range before a step, such as 5-59/15, got '5/15'"),
+    (
+        ["preview", "5/15 * * * *"],
+        2,
+        "minute: expected * or a range before a step, such as 5-59/15, got '5/15'",
+    ),
 ]
 
 
@@ -93,4 +167,6 @@ def test_refused(bare: Shell) -> None:
 
 def test_without_an_app_any_task_will_do(bare: Shell) -> None:
     bare("migrate")
-    assert bare.json("crons", "create", "free", "@daily", "some.task", "--args", '{"a": 1}')["args"] == {"a": 1}
+    assert bare.json("crons", "create", "free", "@daily", "some.task", "--args", '{"a": 1}')[
+        "args"
+    ] == {"a": 1}

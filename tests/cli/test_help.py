@@ -9,7 +9,17 @@ from click.testing import CliRunner
 
 from elihu.cli.main import COMMANDS, cli
 
-HEAVY = {"pydantic", "pydantic_core", "rich", "asyncpg", "sqlite3", "uvloop", "asyncio", "tomllib", "ssl"}
+HEAVY = {
+    "pydantic",
+    "pydantic_core",
+    "rich",
+    "asyncpg",
+    "sqlite3",
+    "uvloop",
+    "asyncio",
+    "tomllib",
+    "ssl",
+}
 
 
 def modules_after(*arguments: str) -> set[str]:
@@ -19,13 +29,26 @@ def modules_after(*arguments: str) -> set[str]:
         f"cli({list(arguments)!r}, prog_name='elihu', standalone_mode=False)\n"
         "print('MODULES', *sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
+    )
     return {name.partition(".")[0] for name in done.stdout.rpartition("MODULES")[2].split()}
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("jobs", "--help"), ("jobs", "ls", "--help"), ("up", "--help"), ("enqueue", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("jobs", "--help"),
+        ("jobs", "ls", "--help"),
+        ("up", "--help"),
+        ("enqueue", "--help"),
+    ],
+)
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    assert not modules_after(*arguments) & (HEAVY - ({"asyncio", "ssl"} if arguments[0] == "up" else set()))
+    assert not modules_after(*arguments) & (
+        HEAVY - ({"asyncio", "ssl"} if arguments[0] == "up" else set())
+    )
 
 
 def test_every_command_is_listed_with_its_line() -> None:
@@ -68,12 +91,23 @@ def test_every_command_helps(path: tuple[str, ...]) -> None:
 def test_the_verbs_of_the_contract_are_there() -> None:
     names = {" ".join(path) for path in commands(cli)}
     verbs = ["ls", "show", "runs", "cancel", "retry", "delete", "hold", "release", "position"]
-    assert names >= {"up", "start", "migrate", "enqueue", "nodes ls", *(f"jobs {verb}" for verb in verbs)}
+    assert names >= {
+        "up",
+        "start",
+        "migrate",
+        "enqueue",
+        "nodes ls",
+        *(f"jobs {verb}" for verb in verbs),
+    }
 
 
 def test_version_and_help_of_the_process() -> None:
     for start in ([sys.executable, "-m", "elihu"],):
-        done = subprocess.run([*start, "--version"], check=True, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [*start, "--version"], check=True, capture_output=True, text=True, timeout=30
+        )
         assert done.stdout.startswith("elihu ")
-        done = subprocess.run([*start, "--help"], check=True, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [*start, "--help"], check=True, capture_output=True, text=True, timeout=30
+        )
         assert done.stdout.startswith("Usage: elihu ")

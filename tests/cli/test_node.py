@@ -47,10 +47,14 @@ def test_enqueue_and_wait_for_the_result(shop: Shell) -> None:
 def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) -> None:
     node = shop.begin("start")
     assert node.wait_for("app  ").split(maxsplit=1)[1] == "shop:app (6 tasks)\n"
-    assert node.wait_for("database  ").split(maxsplit=1)[1].strip() == f"{database_url} (schema elihu)"
+    assert (
+        node.wait_for("database  ").split(maxsplit=1)[1].strip() == f"{database_url} (schema elihu)"
+    )
     assert node.wait_for("queues  ").split()[1] == "default=10"
     identity = node.wait_for("node  ").split()[1]
-    assert [(each["id"], each["info"]["queues"]) for each in shop.json("nodes", "ls")] == [(identity, {"default": 10})]
+    assert [(each["id"], each["info"]["queues"]) for each in shop.json("nodes", "ls")] == [
+        (identity, {"default": 10})
+    ]
     shop("enqueue", "brief")
     node.wait_for("brief job ran")
     node.signal(signal.SIGTERM)
@@ -75,7 +79,7 @@ def test_a_second_signal_does_not_wait(shop: Shell, number: signal.Signals) -> N
     assert "1 job given back" in node.seen[-1]
     job = shop.json("jobs", "show", "1")
     assert (job["state"], job["attempt"]) == ("available", 0)
-    assert [run["result"] for run in shop.json("jobs", "runs", "1")] == ["released"]
+    assert [run["outcome"] for run in shop.json("jobs", "runs", "1")] == ["returned"]
 
 
 def test_only_the_queues_named_are_served(shop: Shell) -> None:
@@ -153,7 +157,12 @@ def test_a_live_display_on_a_terminal(shop: Shell) -> None:
     master, slave = pty.openpty()
     environ = {**shop.environ, "TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "elihu", "start"], cwd=shop.folder, env=environ, stdin=slave, stdout=slave, stderr=slave
+        [sys.executable, "-m", "elihu", "start"],
+        cwd=shop.folder,
+        env=environ,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
     )
     os.close(slave)
     try:
@@ -176,7 +185,12 @@ def test_a_live_display_in_a_narrow_terminal(bare: Shell) -> None:
     master, slave = pty.openpty()
     environ = {**bare.environ, "TERM": "xterm", "COLUMNS": "30"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "elihu", "start"], cwd=bare.folder, env=environ, stdin=slave, stdout=slave, stderr=slave
+        [sys.executable, "-m", "elihu", "start"],
+        cwd=bare.folder,
+        env=environ,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
     )
     os.close(slave)
     try:
@@ -199,7 +213,10 @@ def test_cancel_tells_of_running_jobs(shop: Shell) -> None:
     shop("enqueue", "long")
     node.wait_for("long job begins")
     shop("enqueue", "mailed")
-    assert shop("jobs", "cancel", "--task", "long", "--task", "mailed") == "1 job cancelled, 1 running job told to end\n"
+    assert (
+        shop("jobs", "cancel", "--task", "long", "--task", "mailed")
+        == "1 job cancelled, 1 running job told to end\n"
+    )
     node.signal(signal.SIGTERM)
     assert node.end() == 0
     assert {job["state"] for job in shop.json("jobs", "ls")["items"]} == {"cancelled"}
@@ -215,7 +232,10 @@ def test_runs_in_short_and_in_full(bare: Shell) -> None:
     assert node.end() == 0
     (run,) = bare.json("jobs", "runs", "1")
     row = bare("jobs", "runs", "1").splitlines()[1]
-    assert re.fullmatch(rf"1\.1  1  +{run['node'][:8]}  .*\d\.\d{{3}}Z  \d+ ms +failed  -  +ValueError: a \[red\]bad\[/red\] thing", row)
+    assert re.fullmatch(
+        rf"1\.1  1  +{run['node'][:8]}  .*\d\.\d{{3}}Z  \d+ ms +failed  -  +ValueError: a \[red\]bad\[/red\] thing",
+        row,
+    )
     full = bare("jobs", "runs", "1", "--full")
     assert run["node"] in full
     assert "\n    Traceback (most recent call last):\n" in full

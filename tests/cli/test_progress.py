@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from elihu.app import Elihu
-from elihu.cli.loops import loop_factory
+from elihu.cli.event_loop import loop_factory
 from elihu.cli.progress import LINE, REFRESH, Tally
-from elihu.cli.serve import ending
-from elihu.cli.stops import ECHO, Stops
+from elihu.cli.signals import ECHO, Stops
+from elihu.cli.start import ending
 from elihu.errors import DatabaseUnavailable
 
 Counts = dict[str, dict[str, int]]

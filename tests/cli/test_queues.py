@@ -1,4 +1,6 @@
-"""``queues``: a change from another process reaches a node that runs, and those that start later."""
+"""``queues``: a change from another process reaches a node that runs, and those that
+start later.
+"""
 
 import json
 import signal
@@ -11,7 +13,10 @@ def test_a_change_is_stored_and_reaches_a_running_node(shop: Shell) -> None:
     identity = node.wait_for("node  ").split()[1]
     assert shop("queues", "pause", "default") == "queue default paused\n"
     assert shop("queues", "scale", "default", "3") == "queue default scaled to 3\n"
-    assert shop("queues", "start", "mail", "2", "--node", identity[:8]) == f"queue mail started on node {identity[:8]}\n"
+    assert (
+        shop("queues", "start", "mail", "2", "--node", identity[:8])
+        == f"queue mail started on node {identity[:8]}\n"
+    )
     shop("enqueue", "brief")
     shop("enqueue", "mailed")
     node.wait_for("mail job ran")
@@ -25,7 +30,11 @@ def test_a_change_is_stored_and_reaches_a_running_node(shop: Shell) -> None:
     again = shop.begin("start")
     assert again.wait_for("default=3 (paused)").split()[0] == "queues"
     again.wait_for("node  ")
-    assert shop.json("queues", "resume", "default") == {"queue": "default", "node": None, "done": "resumed"}
+    assert shop.json("queues", "resume", "default") == {
+        "queue": "default",
+        "node": None,
+        "done": "resumed",
+    }
     again.wait_for("brief job ran")
     assert shop("queues", "stop", "default") == "queue default stopped\n"
     again.signal(signal.SIGTERM)
@@ -52,9 +61,15 @@ def test_wrong_use(shop: Shell) -> None:
     known = "elihu: queue: expected a known queue (default, mail), got 'typo'\n"
     for verb in (("pause", "typo"), ("resume", "typo"), ("stop", "typo"), ("scale", "typo", "2")):
         assert shop.refused("queues", *verb, status=1) == known
-    assert "limit: expected a whole number from 1 to 10,000, got 0" in shop.refused("queues", "scale", "default", "0", status=2)
-    assert "'many' is not a valid integer" in shop.refused("queues", "scale", "default", "many", status=2)
+    assert "limit: expected a whole number from 1 to 10,000, got 0" in shop.refused(
+        "queues", "scale", "default", "0", status=2
+    )
+    assert "'many' is not a valid integer" in shop.refused(
+        "queues", "scale", "default", "many", status=2
+    )
     assert "limit: expected" in shop.refused("queues", "start", "new", status=2)
-    assert "node: expected the id of a node (none runs), got 'x'" in shop.refused("queues", "pause", "default", "--node", "x", status=1)
+    assert "node: expected the id of a node (none runs), got 'x'" in shop.refused(
+        "queues", "pause", "default", "--node", "x", status=1
+    )
     assert "none runs" in shop.refused("queues", "ls", "--node", "x", status=1)
     assert "did you mean 'queues pause'?" in shop.refused("pause", "default", status=2)

@@ -1,4 +1,6 @@
-"""Kill, stop and what does not end, between a command and a node that is another process."""
+"""Kill, stop and what does not end, between a command and a node that is another
+process.
+"""
 
 import signal
 
@@ -60,8 +62,8 @@ def test_a_running_job_is_killed_and_another_given_back_from_outside(works: Shel
     assert node.end() == 0
     job = works.json("jobs", "show", "1")
     assert (job["state"], job["reason"]) == ("discarded", "killed")
-    assert [run["result"] for run in works.json("jobs", "runs", "1")] == ["killed"]
-    assert [run["result"] for run in works.json("jobs", "runs", "2")] == ["stopped", "released"]
+    assert [run["outcome"] for run in works.json("jobs", "runs", "1")] == ["killed"]
+    assert [run["outcome"] for run in works.json("jobs", "runs", "2")] == ["stopped", "returned"]
 
 
 def test_what_does_not_end_is_counted_and_holds_up_no_stop(works: Shell) -> None:
@@ -80,12 +82,23 @@ def test_what_does_not_end_is_counted_and_holds_up_no_stop(works: Shell) -> None
 
 def test_refusals(works: Shell) -> None:
     assert "expected ids or a filter" in works.refused("jobs", "kill", status=2)
-    assert works.refused("jobs", "kill", "1", status=1) == "elihu: no job killed: job 1 does not exist\n"
-    assert works.refused("jobs", "stop", "1", status=1) == "elihu: expected the id of a stored job, got 1\n"
+    assert (
+        works.refused("jobs", "kill", "1", status=1)
+        == "elihu: no job killed: job 1 does not exist\n"
+    )
+    assert (
+        works.refused("jobs", "stop", "1", status=1)
+        == "elihu: expected the id of a stored job, got 1\n"
+    )
     works("enqueue", "endless", "--timeout", "1m", "--expires", "90")
-    assert works.refused("jobs", "kill", "1", status=1) == "elihu: no job killed: job 1 is available, which kill does not change\n"
+    assert (
+        works.refused("jobs", "kill", "1", status=1)
+        == "elihu: no job killed: job 1 is available, which kill does not change\n"
+    )
     assert "got job 1, which is available" in works.refused("jobs", "stop", "1", status=1)
     assert works("jobs", "kill", "--queue", "default") == "0 running jobs told to end\n"
     assert works.json("jobs", "kill", "--queue", "default") == {"told_to_end": 0}
     for flag in ("--timeout", "--expires"):
-        assert f"{flag}: expected at least a millisecond" in works.refused("enqueue", "endless", flag, "0", status=2)
+        assert f"{flag}: expected at least a millisecond" in works.refused(
+            "enqueue", "endless", flag, "0", status=2
+        )

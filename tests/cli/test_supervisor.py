@@ -1,4 +1,6 @@
-"""The supervisor of several processes: how it starts them, and what it makes of their ends."""
+"""The supervisor of several processes: how it starts them, and what it makes of their
+ends.
+"""
 
 import asyncio
 import sys
@@ -7,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from elihu.cli import supervisor as module
-from elihu.cli.stops import Stops
+from elihu.cli.signals import Stops
 from elihu.cli.supervisor import Supervisor, command_of
 from tests.cli.shell import BOUND, Shell
 
@@ -52,12 +54,27 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (["python3", "-m", "elihu", "start", "--processes", "4"], ["-m", "elihu", "start", "--supervised=1:7"]),
         (
-            ["python3", "/venv/bin/elihu", "--app", "a:b", "up", "--processes=2", "--queues", "a=1"],
+            ["python3", "-m", "elihu", "start", "--processes", "4"],
+            ["-m", "elihu", "start", "--supervised=1:7"],
+        ),
+        (
+            [
+                "python3",
+                "/venv/bin/elihu",
+                "--app",
+                "a:b",
+                "up",
+                "--processes=2",
+                "--queues",
+                "a=1",
+            ],
             ["/venv/bin/elihu", "--app", "a:b", "up", "--supervised=1:7", "--queues", "a=1"],
         ),
-        (["python3", "-X", "utf8", "elihu", "start", "--processes"], ["-X", "utf8", "elihu", "start", "--supervised=1:7"]),
+        (
+            ["python3", "-X", "utf8", "elihu", "start", "--processes"],
+            ["-X", "utf8", "elihu", "start", "--supervised=1:7"],
+        ),
     ],
 )
 def test_the_command_line_of_a_process(given: list[str], expected: list[str]) -> None:
@@ -70,13 +87,21 @@ async def test_what_ends_quickly_is_started_again_ever_later(pauses: None) -> No
     await said.until("ended with status 3; another is started in", 3)
     said.stops.received()
     assert await running == 0
-    assert [line.rpartition(" in ")[2] for line in said.lines if "another" in line][:3] == ["0.005 s", "0.01 s", "0.02 s"]
+    assert [line.rpartition(" in ")[2] for line in said.lines if "another" in line][:3] == [
+        "0.005 s",
+        "0.01 s",
+        "0.02 s",
+    ]
 
 
-async def test_what_ends_after_long_is_started_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_ends_after_long_is_started_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "LASTING", 0.0)
     said = Said()
-    running = asyncio.create_task(said.supervisor("os.kill(os.getpid(), signal.SIGKILL)").run(said.stops))
+    running = asyncio.create_task(
+        said.supervisor("os.kill(os.getpid(), signal.SIGKILL)").run(said.stops)
+    )
     await said.until("was ended by SIGKILL; another is started", 2)
     said.stops.received()
     assert await running == 0
@@ -85,7 +110,9 @@ async def test_what_ends_after_long_is_started_again_at_once(monkeypatch: pytest
 
 async def test_a_command_that_cannot_be_run_is_tried_again(pauses: None) -> None:
     said = Said()
-    running = asyncio.create_task(Supervisor(lambda _: ["/nonesuch"], 1, grace=0.0, say=said._say).run(said.stops))
+    running = asyncio.create_task(
+        Supervisor(lambda _: ["/nonesuch"], 1, grace=0.0, say=said._say).run(said.stops)
+    )
     await said.until("1 could not be started: No such file or directory; another is started in", 2)
     said.stops.received()
     assert await running == 0
@@ -100,7 +127,9 @@ async def test_the_unfit_are_given_up_on_together(pauses: None) -> None:
 
 async def test_once_one_was_ready_none_is_given_up_on(pauses: None) -> None:
     said = Said()
-    running = asyncio.create_task(said.supervisor("link.send(b'ru'); sys.exit(1)", 2).run(said.stops))
+    running = asyncio.create_task(
+        said.supervisor("link.send(b'ru'); sys.exit(1)", 2).run(said.stops)
+    )
     await said.until("another is started", 8)
     said.stops.received()
     assert await running == 0
@@ -108,7 +137,9 @@ async def test_once_one_was_ready_none_is_given_up_on(pauses: None) -> None:
 
 async def test_what_does_not_stop_is_killed(pauses: None) -> None:
     said = Said()
-    running = asyncio.create_task(said.supervisor("link.send(b'r'); time.sleep(600)", 2).run(said.stops))
+    running = asyncio.create_task(
+        said.supervisor("link.send(b'r'); time.sleep(600)", 2).run(said.stops)
+    )
     await said.until("2 started")
     said.stops.received()
     async with asyncio.timeout(BOUND):
@@ -118,7 +149,11 @@ async def test_what_does_not_stop_is_killed(pauses: None) -> None:
 
 async def test_both_signals_are_passed_on() -> None:
     said = Said()
-    running = asyncio.create_task(said.supervisor("link.recv(2, socket.MSG_WAITALL) == b'sh' or time.sleep(600)").run(said.stops))
+    running = asyncio.create_task(
+        said.supervisor("link.recv(2, socket.MSG_WAITALL) == b'sh' or time.sleep(600)").run(
+            said.stops
+        )
+    )
     await said.until("1 started")
     said.stops.received()
     said.stops.hurry()
@@ -129,6 +164,10 @@ async def test_both_signals_are_passed_on() -> None:
 def test_wrong_numbers_of_processes(bare: Shell) -> None:
     bare.environ["ELIHU_APP"] = "shop:app"
     for number in ("0", "-1", "1001", "two", "1.5"):
-        assert "Invalid value for '--processes'" in bare.refused("start", "--processes", number, status=2)
-    assert "--supervised: expected what a supervisor gives its processes, got 'x'" in bare.refused("start", "--supervised", "x", status=2)
+        assert "Invalid value for '--processes'" in bare.refused(
+            "start", "--processes", number, status=2
+        )
+    assert "--supervised: expected what a supervisor gives its processes, got 'x'" in bare.refused(
+        "start", "--supervised", "x", status=2
+    )
     assert "--supervised" not in bare("start", "--help")

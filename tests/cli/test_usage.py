@@ -21,7 +21,10 @@ from tests.cli.shell import BOUND, Shell
         (["nodes", "lss"], "no such command 'lss'; did you mean 'ls'?"),
         (["jobs", "update", "1"], "expected something to change, got none"),
         (["jobs", "update", "1", "--args", "[1]"], "--args: expected a JSON object, got a list"),
-        (["jobs", "update", "1", "--run-at", "2030-01-31T08:00:00"], "--run-at: expected a time with its offset"),
+        (
+            ["jobs", "update", "1", "--run-at", "2030-01-31T08:00:00"],
+            "--run-at: expected a time with its offset",
+        ),
         (["jobs", "cancel"], "expected ids or a filter, got none: every job would match"),
         (["jobs", "ls", "--state", "running"], "'running' is not one of 'suspended'"),
         (["jobs", "ls", "--limit", "0"], "0 is not in the range 1<=x<=1000"),
@@ -38,22 +41,48 @@ from tests.cli.shell import BOUND, Shell
         (["enqueue", "t", "--args", "[" * 100_000], "--args: expected JSON, got"),
         (["enqueue", "t", "--within", "5"], "--within: expected it with --wait, got it without"),
         (["enqueue", "t", "--meta", "x"], "--meta: expected JSON, got 'x'"),
-        (["enqueue", "t", "--run-at", "soon"], "--run-at: expected a time with its offset such as 2030-01-31T08:00:00Z, got 'soon'"),
-        (["enqueue", "t"], "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, got none"),
+        (
+            ["enqueue", "t", "--run-at", "soon"],
+            "--run-at: expected a time with its offset such as 2030-01-31T08:00:00Z, got 'soon'",
+        ),
+        (
+            ["enqueue", "t"],
+            (
+                "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, got "
+                "none"
+            ),
+        ),
         (["start"], "app: expected --app module:attribute"),
-        (["--app", "shop", "jobs", "ls"], "app: expected text such as \"package.module:attribute\", got 'shop' (flag --app)"),
-        (["--database", "mysql://u:hunter2@h/d", "jobs", "ls"], "got the scheme 'mysql' (flag --database)"),
+        (
+            ["--app", "shop", "jobs", "ls"],
+            "app: expected text such as \"package.module:attribute\", got 'shop' (flag --app)",
+        ),
+        (
+            ["--database", "mysql://u:hunter2@h/d", "jobs", "ls"],
+            "got the scheme 'mysql' (flag --database)",
+        ),
         (["jobs", "--database", "sqlite://", "ls"], "got a database in memory"),
         (["jobs", "ls", "--schema", "No"], "schema: expected a name of at most 41"),
-        (["up", "--queues", "default"], "queues: expected pairs such as \"default=10,mail=5\", got 'default' (flag --queues)"),
-        (["up", "--queues", "default=0"], "queues.default: expected a whole number from 1 to 10,000, got 0 (flag --queues)"),
+        (
+            ["up", "--queues", "default"],
+            "queues: expected pairs such as \"default=10,mail=5\", got 'default' (flag --queues)",
+        ),
+        (
+            ["up", "--queues", "default=0"],
+            "queues.default: expected a whole number from 1 to 10,000, got 0 (flag --queues)",
+        ),
         (["--json", "up"], "--json: expected a command that prints a table"),
         (["up", "--json"], "No such option"),
         (["migrate", "--sql", "--json"], "--sql: expected it without --json, got both"),
         ([], "Usage: "),
     ],
 )
-def test_wrong_use(arguments: list[str], expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_wrong_use(
+    arguments: list[str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
     monkeypatch.delenv("ELIHU_APP", raising=False)
     result = CliRunner().invoke(cli, arguments)
@@ -70,10 +99,14 @@ def test_wrong_settings_elsewhere_are_a_failure(bare: Shell) -> None:
     assert "did you mean ELIHU_POLL?" in bare.refused("jobs", "ls", status=1)
     del bare.environ["ELIHU_POL"]
     (bare.folder / "elihu.toml").write_text("pol = 5\n")
-    assert f"(file {bare.folder / 'elihu.toml'}); did you mean poll?" in bare.refused("jobs", "ls", status=1)
+    assert f"(file {bare.folder / 'elihu.toml'}); did you mean poll?" in bare.refused(
+        "jobs", "ls", status=1
+    )
 
 
-@pytest.mark.parametrize("url", ["postgresql://nobody:hunter2@127.0.0.1:1/nowhere", "sqlite:////nowhere/at/all.db"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://nobody:hunter2@127.0.0.1:1/nowhere", "sqlite:////nowhere/at/all.db"]
+)
 @pytest.mark.parametrize("command", [("migrate",), ("jobs", "ls"), ("nodes", "ls"), ("up",)])
 def test_a_database_that_is_not_there(bare: Shell, url: str, command: tuple[str, ...]) -> None:
     bare.environ["ELIHU_DATABASE_URL"] = url
@@ -84,8 +117,12 @@ def test_a_database_that_is_not_there(bare: Shell, url: str, command: tuple[str,
     assert done.stderr.splitlines()[-1].startswith("elihu: ")
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("jobs", "--help"), ("jobs", "ls"), ("migrate",), ("up",)])
-def test_output_that_cannot_be_written_is_told_in_one_line(bare: Shell, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("jobs", "--help"), ("jobs", "ls"), ("migrate",), ("up",)]
+)
+def test_output_that_cannot_be_written_is_told_in_one_line(
+    bare: Shell, arguments: tuple[str, ...]
+) -> None:
     bare("migrate")
     with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
         done = subprocess.run(

@@ -38,19 +38,28 @@ def test_enqueue_with_options(shop: Shell) -> None:
     shown = shop.json("jobs", "show", "1")
     assert (shown["priority"], shown["max_attempts"], shown["meta"]) == (3, 4, {"by": "me"})
     assert set(shown["tags"]) == {"vip", "b"}
-    wait = datetime.fromisoformat(shown["scheduled_at"]) - datetime.fromisoformat(shown["inserted_at"])
+    wait = datetime.fromisoformat(shown["scheduled_at"]) - datetime.fromisoformat(
+        shown["inserted_at"]
+    )
     assert abs(wait - timedelta(hours=1)) < timedelta(seconds=5)
 
 
 def test_enqueue_at_a_time_after_seconds_and_held(shop: Shell) -> None:
     shop("enqueue", "brief", "--run-at", "2099-01-31T08:00:00+02:00")
-    assert datetime.fromisoformat(shop.json("jobs", "show", "1")["scheduled_at"]) == datetime(2099, 1, 31, 6, tzinfo=UTC)
+    assert datetime.fromisoformat(shop.json("jobs", "show", "1")["scheduled_at"]) == datetime(
+        2099, 1, 31, 6, tzinfo=UTC
+    )
     assert shop.json("enqueue", "brief", "--delay", "90")["state"] == "scheduled"
     assert shop.json("enqueue", "brief", "--hold")["state"] == "suspended"
 
 
 def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
-    assert shop.json("enqueue", "once", "--args", "[1]") == {"id": 1, "state": "available", "queue": "default", "conflict": False}
+    assert shop.json("enqueue", "once", "--args", "[1]") == {
+        "id": 1,
+        "state": "available",
+        "queue": "default",
+        "conflict": False,
+    }
     assert shop.json("enqueue", "once", "--args", "[1]")["conflict"] is True
     done = shop.run("enqueue", "once", "--args", "[1]")
     assert (done.returncode, done.stdout) == (0, "1\n")
@@ -63,18 +72,32 @@ def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
         (["shop.add"], "a", 1),
         (["shop.add", "--args", '{"a": "x"}'], "a", 1),
         (["shop.add", "--args", '{"a": 1, "zzz": 1}'], "zzz", 1),
-        (["brief", "--priority", "10"], "Error: --priority: expected a whole number from 0 to 9, got 10", 2),
+        (
+            ["brief", "--priority", "10"],
+            "Error: --priority: expected a whole number from 0 to 9, got 10",
+            2,
+        ),
         (["brief", "--wait", "--within", "-1"], "Error: --within: expected a duration", 2),
         (["brief", "--wait", "--within", "soon"], "Error: --within: expected a duration", 2),
         (["brief", "--delay", "soon"], "Error: --delay: expected a duration", 2),
-        (["brief", "--run-at", "2099-01-31T08:00:00"], "Error: --run-at: expected a time with its offset such as", 2),
-        (["brief", "--delay", "1", "--run-at", "2099-01-31T08:00:00Z"], "Error: expected --delay or --run-at, got both", 2),
+        (
+            ["brief", "--run-at", "2099-01-31T08:00:00"],
+            "Error: --run-at: expected a time with its offset such as",
+            2,
+        ),
+        (
+            ["brief", "--delay", "1", "--run-at", "2099-01-31T08:00:00Z"],
+            "Error: expected --delay or --run-at, got both",
+            2,
+        ),
         (["brief", "--meta", "[1]"], "Error: --meta: expected a dictionary", 2),
         (["brief", "--queue", ""], "queue", 2),
         (["nothing"], "nothing", 1),
     ],
 )
-def test_enqueue_of_what_cannot_be(shop: Shell, arguments: list[str], expected: str, status: int) -> None:
+def test_enqueue_of_what_cannot_be(
+    shop: Shell, arguments: list[str], expected: str, status: int
+) -> None:
     shop("migrate")
     assert expected in shop.refused("enqueue", *arguments, status=status)
     assert shop.json("jobs", "ls")["items"] == []
@@ -85,7 +108,16 @@ def test_jobs_ls(shop: Shell) -> None:
         shop("enqueue", "shop.add", "--args", f"[{number}]", "--tag", f"t{number}")
     shop("enqueue", "mailed")
     lines = shop("jobs", "ls").splitlines()
-    assert lines[0].split() == ["id", "state", "queue", "task", "attempt", "priority", "scheduled_at", "tags"]
+    assert lines[0].split() == [
+        "id",
+        "state",
+        "queue",
+        "task",
+        "attempt",
+        "priority",
+        "scheduled_at",
+        "tags",
+    ]
     assert [line.split()[0] for line in lines[1:]] == ["4", "3", "2", "1"]
     assert lines[1].split()[1:6] == ["available", "mail", "mailed", "0/20", "0"]
 
@@ -108,7 +140,12 @@ def test_jobs_ls(shop: Shell) -> None:
 def test_jobs_show(shop: Shell) -> None:
     shop("enqueue", "shop.add", "--args", "[1]")
     rows = dict(line.split(maxsplit=1) for line in shop("jobs", "show", "1").splitlines())
-    assert (rows["id"], rows["state"], rows["task"], rows["node"]) == ("1", "available", "shop.add", "-")
+    assert (rows["id"], rows["state"], rows["task"], rows["node"]) == (
+        "1",
+        "available",
+        "shop.add",
+        "-",
+    )
     assert shop.json("jobs", "show", "1")["finished_at"] is None
     assert "expected the id of a stored job, got 99" in shop.refused("jobs", "show", "99", status=1)
 
@@ -129,7 +166,16 @@ def test_jobs_runs_and_position(shop: Shell) -> None:
     assert shop.json("jobs", "position", "2") == {"position": 2}
     assert shop("jobs", "position", "3") == "none\n"
     assert shop.json("jobs", "runs", "1") == []
-    assert shop("jobs", "runs", "1").split() == ["id", "attempt", "node", "started_at", "duration", "result", "reason", "error"]
+    assert shop("jobs", "runs", "1").split() == [
+        "id",
+        "attempt",
+        "node",
+        "started_at",
+        "duration",
+        "result",
+        "reason",
+        "error",
+    ]
     for command in ("runs", "position"):
         assert "got 99" in shop.refused("jobs", command, "99", status=1)
 
@@ -146,7 +192,10 @@ def test_the_verbs_that_change_jobs(shop: Shell) -> None:
     assert shop("jobs", "release", "1") == "1 job released\n"
     assert shop("jobs", "cancel", "--state", "suspended") == "1 job cancelled\n"
     assert states() == ["available", "cancelled", "available", "available"]
-    assert shop.json("jobs", "cancel", "--tag", "many", "--queue", "default") == {"cancelled": 3, "told_to_end": 0}
+    assert shop.json("jobs", "cancel", "--tag", "many", "--queue", "default") == {
+        "cancelled": 3,
+        "told_to_end": 0,
+    }
     assert shop("jobs", "retry", "2") == "1 job retried\n"
     assert shop("jobs", "delete", "2", "3", "99") == "2 jobs deleted\n"
     assert shop("jobs", "delete", "--task", "nothing") == "0 jobs deleted\n"
@@ -165,7 +214,9 @@ def test_ids_that_change_nothing_are_a_failure(bare: Shell) -> None:
     assert bare("jobs", "release", "1", "--queue", "default") == "0 jobs released\n"
     assert bare("jobs", "release", "--state", "completed") == "0 jobs released\n"
     many = [str(number) for number in range(100, 130)]
-    assert bare.refused("jobs", "hold", *many, status=1).endswith("job 119 does not exist; and 10 more\n")
+    assert bare.refused("jobs", "hold", *many, status=1).endswith(
+        "job 119 does not exist; and 10 more\n"
+    )
 
 
 def test_counts(shop: Shell) -> None:
@@ -173,7 +224,10 @@ def test_counts(shop: Shell) -> None:
     shop("enqueue", "brief")
     shop("enqueue", "brief", "--hold")
     shop("enqueue", "mailed")
-    assert shop.json("jobs", "counts") == {"default": {"available": 1, "suspended": 1}, "mail": {"available": 1}}
+    assert shop.json("jobs", "counts") == {
+        "default": {"available": 1, "suspended": 1},
+        "mail": {"available": 1},
+    }
     assert [line.split()[:4] for line in shop("jobs", "counts").splitlines()] == [
         ["queue", "suspended", "scheduled", "available"],
         ["default", "1", "0", "1"],
@@ -183,26 +237,47 @@ def test_counts(shop: Shell) -> None:
 
 def test_update(shop: Shell) -> None:
     shop("enqueue", "shop.add", "--args", "[1]", "--tag", "old")
-    assert shop("jobs", "update", "1", "--priority", "3", "--queue", "mail", "--tag", "a", "--tag", "B") == "job 1 updated, available\n"
-    job = shop.json("jobs", "update", "1", "--args", '{"a": 7}', "--max-attempts", "4", "--meta", '{"by": "me"}')
+    assert (
+        shop(
+            "jobs", "update", "1", "--priority", "3", "--queue", "mail", "--tag", "a", "--tag", "B"
+        )
+        == "job 1 updated, available\n"
+    )
+    job = shop.json(
+        "jobs", "update", "1", "--args", '{"a": 7}', "--max-attempts", "4", "--meta", '{"by": "me"}'
+    )
     assert (job["args"], job["max_attempts"], job["meta"]) == ({"a": 7, "b": 2}, 4, {"by": "me"})
     assert (job["priority"], job["queue"], sorted(job["tags"])) == (3, "mail", ["a", "b"])
     job = shop.json("jobs", "update", "1", "--run-at", "2099-01-31T08:00:00+02:00")
     assert (job["state"], job["scheduled_at"]) == ("scheduled", "2099-01-31T06:00:00Z")
-    assert "Error: --priority: expected a whole number" in shop.refused("jobs", "update", "1", "--priority", "10", status=2)
-    assert "b: expected" in shop.refused("jobs", "update", "1", "--args", '{"a": 1, "b": "x"}', status=1)
+    assert "Error: --priority: expected a whole number" in shop.refused(
+        "jobs", "update", "1", "--priority", "10", status=2
+    )
+    assert "b: expected" in shop.refused(
+        "jobs", "update", "1", "--args", '{"a": 1, "b": "x"}', status=1
+    )
     assert "got 99" in shop.refused("jobs", "update", "99", "--priority", "1", status=1)
 
 
 def test_nodes_ls_without_nodes(shop: Shell) -> None:
-    assert shop("nodes", "ls").split() == ["id", "name", "started_at", "beat_at", "leader", "running", "abandoned"]
+    assert shop("nodes", "ls").split() == [
+        "id",
+        "name",
+        "started_at",
+        "beat_at",
+        "leader",
+        "running",
+        "abandoned",
+    ]
     assert shop.json("nodes", "ls") == []
 
 
 def test_tables_that_are_absent(shell: Shell, database_url: str) -> None:
     if database_url.startswith("postgresql"):
         assert 'run "elihu migrate"' in shell.refused("jobs", "ls", status=1)
-        assert 'run "elihu migrate"' in shell.refused("--app", "shop:app", "enqueue", "brief", status=1)
+        assert 'run "elihu migrate"' in shell.refused(
+            "--app", "shop:app", "enqueue", "brief", status=1
+        )
     else:
         assert shell("--app", "shop:app", "enqueue", "brief") == "1\n"
 

@@ -1,7 +1,9 @@
-"""Commands in forks of one process that has imported what they need: a quarter of a second less for each of some hundreds.
+"""Commands in forks of one process that has imported what they need: a quarter of a
+second less for each of some hundreds.
 
-``python -m tests.cli.warm FD`` serves the socket FD. A request is a line of JSON (``arguments``, ``folder``, ``environ``) with the
-descriptors of standard input, output and error; the answers are the process's number and, when it has ended, its status.
+``python -m tests.cli.warm FD`` serves the socket FD. A request is a line of JSON
+(``arguments``, ``folder``, ``environ``) with the descriptors of standard input, output
+and error; the answers are the process's number and, when it has ended, its status.
 """
 
 import json
@@ -19,7 +21,7 @@ from typing import Any
 
 NEEDED = (
     "elihu.cli.main",
-    "elihu.cli.opening",
+    "elihu.cli.load_app",
     "elihu.cli.output",
     "elihu.cli.jobs",
     "elihu.app",
@@ -39,14 +41,31 @@ class Warm:
         theirs.close()
 
     def run(
-        self, arguments: tuple[str, ...], folder: Path, environ: dict[str, str], text: str, timeout: float
+        self,
+        arguments: tuple[str, ...],
+        folder: Path,
+        environ: dict[str, str],
+        text: str,
+        timeout: float,
     ) -> subprocess.CompletedProcess[str]:
-        """What ``python -m elihu`` with these arguments does in ``folder``; killed after ``timeout`` seconds."""
-        with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        """What ``python -m elihu`` with these arguments does in ``folder``; killed
+        after ``timeout`` seconds.
+        """
+        with (
+            tempfile.TemporaryFile("w+") as given,
+            tempfile.TemporaryFile("w+") as output,
+            tempfile.TemporaryFile("w+") as errors,
+        ):
             given.write(text)
             given.seek(0)
-            request = json.dumps({"arguments": arguments, "folder": str(folder), "environ": environ})
-            socket.send_fds(self._socket, [f"{request}\n".encode()], [stream.fileno() for stream in (given, output, errors)])
+            request = json.dumps(
+                {"arguments": arguments, "folder": str(folder), "environ": environ}
+            )
+            socket.send_fds(
+                self._socket,
+                [f"{request}\n".encode()],
+                [stream.fileno() for stream in (given, output, errors)],
+            )
             process, status = self._answer(timeout), None
             try:
                 status = self._answer(timeout)

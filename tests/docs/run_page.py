@@ -1,4 +1,6 @@
-"""Runs the code blocks of one page in the working folder, by the convention of `test_code_blocks.py`: `run_page.py PAGE`."""
+"""Runs the code blocks of one page in the working folder, by the convention of
+`test_code_blocks.py`: `run_page.py PAGE`.
+"""
 
 import ast
 import asyncio
@@ -32,7 +34,9 @@ class PageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block: the words after its language, the reason of its `norun`, and the line of the page where its code begins."""
+    """One fenced block: the words after its language, the reason of its `norun`, and
+    the line of the page where its code begins.
+    """
 
     language: str
     options: dict[str, str]
@@ -43,14 +47,18 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of a shell block and the output that the page shows for it, None where it shows none."""
+    """One command of a shell block and the output that the page shows for it, None
+    where it shows none.
+    """
 
     line: str
     output: str | None
 
 
 def read_blocks(text: str) -> list[Block]:
-    """All fenced blocks of a page, in order. Raises `PageError` for one that keeps no convention."""
+    """All fenced blocks of a page, in order. Raises `PageError` for one that keeps no
+    convention.
+    """
     return [
         read_block(token.info, token.map[0] + 2, token.content)
         for token in MarkdownIt().parse(text)
@@ -62,17 +70,24 @@ def read_block(info: str, line: int, code: str) -> Block:
     language, _, rest = info.partition(" ")
     rest, marker, reason = rest.partition("norun")
     if language not in LANGUAGES:
-        raise PageError(f"line {line}: expected a block's language to be one of {', '.join(LANGUAGES)}, got {language!r}")
+        raise PageError(
+            f"line {line}: expected a block's language to be one of {', '.join(LANGUAGES)}, got "
+            f"{language!r}"
+        )
     if marker and not reason.strip():
         raise PageError(f"line {line}: expected a reason after norun, got none")
     options = dict(word.partition("=")[::2] for word in shlex.split(rest))
     if unknown := options.keys() - {"title", "status", "interrupt"}:
-        raise PageError(f"line {line}: expected title=, status=, interrupt or norun, got {', '.join(unknown)}")
+        raise PageError(
+            f"line {line}: expected title=, status=, interrupt or norun, got {', '.join(unknown)}"
+        )
     return Block(language, options, reason.strip() if marker else None, line, code)
 
 
 def read_commands(code: str) -> list[Command]:
-    """The commands of a shell block: its lines after `$ `, each with the output below it, or the whole block where no line begins so."""
+    """The commands of a shell block: its lines after `$ `, each with the output below
+    it, or the whole block where no line begins so.
+    """
     if not re.search(r"^\$ ", code, re.MULTILINE):
         return [Command(code, None)]
     before, *parts = re.split(r"^\$ ", code, flags=re.MULTILINE)
@@ -81,26 +96,37 @@ def read_commands(code: str) -> list[Command]:
     commands = []
     for part in parts:
         lines = part.splitlines()
-        end = next(number for number, line in enumerate(lines, 1) if not line.endswith("\\") or number == len(lines))
+        end = next(
+            number
+            for number, line in enumerate(lines, 1)
+            if not line.endswith("\\") or number == len(lines)
+        )
         output = "\n".join(lines[end:]).strip()
         commands.append(Command("\n".join(lines[:end]), output or None))
     return commands
 
 
 def matches(expected: str, output: str) -> bool:
-    """Whether the output is as expected: `…` is any text, a line of `…` alone any lines or none, and white space counts as one space."""
+    """Whether the output is as expected: `…` is any text, a line of `…` alone any lines
+    or none, and white space counts as one space.
+    """
     pattern = ""
     for line in expected.splitlines():
         if line.strip() == "…":
             pattern += r"(?:.*\n)*?"
         else:
-            pattern += " ".join(".*?".join(map(re.escape, word.split("…"))) for word in line.split()) + "\n"
+            pattern += (
+                " ".join(".*?".join(map(re.escape, word.split("…"))) for word in line.split())
+                + "\n"
+            )
     tidy = "".join(" ".join(line.split()) + "\n" for line in output.strip().splitlines())
     return re.fullmatch(pattern, tidy) is not None
 
 
 class Page:
-    """Runs blocks one after the other: Python in one namespace and one event loop, the rest in the working folder."""
+    """Runs blocks one after the other: Python in one namespace and one event loop, the
+    rest in the working folder.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -129,13 +155,23 @@ class Page:
                 json.loads(block.code)
             case "sh" | "console" if "title" not in block.options:
                 for command in read_commands(block.code):
-                    run_command(command, status=int(block.options.get("status", "0")), interrupt="interrupt" in block.options)
+                    run_command(
+                        command,
+                        status=int(block.options.get("status", "0")),
+                        interrupt="interrupt" in block.options,
+                    )
         if "title" in block.options:
             self._write(Path(block.options["title"]), block.code)
 
     def _compile(self, block: Block) -> types.CodeType:
         padding = "\n" * (block.line - 1)
-        code: types.CodeType = compile(padding + block.code, self._name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        code: types.CodeType = compile(
+            padding + block.code,
+            self._name,
+            "exec",
+            flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+            dont_inherit=True,
+        )
         return code
 
     def _execute(self, code: types.CodeType) -> None:
@@ -152,7 +188,9 @@ class Page:
 
 
 def run_command(command: Command, *, status: int, interrupt: bool) -> None:
-    """Run a command by /bin/sh, bounded; with `interrupt` until its output is as expected, then Ctrl-C."""
+    """Run a command by /bin/sh, bounded; with `interrupt` until its output is as
+    expected, then Ctrl-C.
+    """
     print(f"$ {command.line}", flush=True)
     output: list[str] = []
     seen = threading.Event()
@@ -170,16 +208,27 @@ def run_command(command: Command, *, status: int, interrupt: bool) -> None:
         for line in process.stdout:
             print(line, end="", flush=True)
             output.append(line)
-            if interrupt and not seen.is_set() and matches(f"{command.output or ''}\n…", "".join(output)):
+            if (
+                interrupt
+                and not seen.is_set()
+                and matches(f"{command.output or ''}\n…", "".join(output))
+            ):
                 seen.set()
                 os.killpg(process.pid, signal.SIGINT)
         ended = process.wait()
         timer.cancel()
     if interrupt and not seen.is_set():
-        raise PageError(f"expected the output of {command.line!r} within {COMMAND_BOUND:.0f} s to begin with\n{command.output}")
+        raise PageError(
+            f"expected the output of {command.line!r} within {COMMAND_BOUND:.0f} s to begin "
+            f"with\n{command.output}"
+        )
     if ended not in (INTERRUPTED if interrupt else (status,)):
         raise PageError(f"expected {command.line!r} to end with status {status}, got {ended}")
-    if not interrupt and command.output is not None and not matches(command.output, "".join(output)):
+    if (
+        not interrupt
+        and command.output is not None
+        and not matches(command.output, "".join(output))
+    ):
         raise PageError(f"expected {command.line!r} to print\n{command.output}")
 
 

@@ -1,6 +1,7 @@
 """Every fenced code block of README.md and docs/**/*.md runs.
 
-The blocks of a page run from top to bottom in a fresh folder, without any ELIHU_* variable, so with an SQLite file of its own.
+The blocks of a page run from top to bottom in a fresh folder, without any ELIHU_*
+variable, so with an SQLite file of its own.
 
     ```python                   runs, in one namespace per page; `await` is allowed outside functions
     ```python title=tasks.py    is written as that file, for the blocks below to import or to run; likewise for toml, json, sql, …
@@ -23,16 +24,34 @@ import pytest
 from tests.docs import run_page
 
 ROOT = Path(__file__).parents[2]
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.exists()]
+PAGES = [
+    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.exists()
+]
 PAGE_BOUND = 170
 
 
 def run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ELIHU_", "COV", "PYTEST_"))}
-    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1", "COLUMNS": "120", "LC_ALL": "C.UTF-8"}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ELIHU_", "COV", "PYTEST_"))
+    }
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "NO_COLOR": "1",
+        "COLUMNS": "120",
+        "LC_ALL": "C.UTF-8",
+    }
     command = [sys.executable, "-X", "utf8", run_page.__file__, str(page)]
     return subprocess.run(
-        command, check=False, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PAGE_BOUND
+        command,
+        check=False,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PAGE_BOUND,
     )
 
 

@@ -9,12 +9,12 @@ from typing import Any, get_args
 import pytest
 
 import elihu.errors
-from elihu import ElihuError, Job, JobState, RunResult, Template, Unique
+from elihu import ElihuError, Job, JobState, RunOutcome, Template, Unique
+from elihu.api.templates import When
 from elihu.config import Config
 from elihu.config.checks import Unfit
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
 from elihu.task.options import TaskKeywords, UsingKeywords
-from elihu.templates.verbs import When
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -23,8 +23,22 @@ def tables(page: str) -> list[list[dict[str, str]]]:
     """Every table of a guide: its rows by the heads of the columns."""
     found = []
     for block in re.findall(r"(?:^\|.*\n?)+", (DOCS / page).read_text(), re.MULTILINE):
-        head, _, *rows = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in block.strip().splitlines())
-        found.append([dict(zip((cell.strip("| ") for cell in head), (cell.strip("| ") for cell in row), strict=True)) for row in rows])
+        head, _, *rows = (
+            [cell.strip() for cell in line.strip("|").split(" | ")]
+            for line in block.strip().splitlines()
+        )
+        found.append(
+            [
+                dict(
+                    zip(
+                        (cell.strip("| ") for cell in head),
+                        (cell.strip("| ") for cell in row),
+                        strict=True,
+                    )
+                )
+                for row in rows
+            ]
+        )
     return found
 
 
@@ -35,7 +49,11 @@ def table(page: str, first_column: str) -> list[dict[str, str]]:
 
 def names(page: str, first_column: str) -> list[str]:
     """What stands in backticks in the first column of that table."""
-    return [name for row in table(page, first_column) for name in re.findall(r"`(\w+)", row[first_column])]
+    return [
+        name
+        for row in table(page, first_column)
+        for name in re.findall(r"`(\w+)", row[first_column])
+    ]
 
 
 def node_of(key: str) -> Node:
@@ -49,7 +67,11 @@ def node_of(key: str) -> Node:
 def default_of(key: str) -> Any:
     value: Any = Config()
     for part in key.split("."):
-        value = value.states[part] if hasattr(value, "states") and part in value.states else getattr(value, part)
+        value = (
+            value.states[part]
+            if hasattr(value, "states") and part in value.states
+            else getattr(value, part)
+        )
     return value
 
 
@@ -74,7 +96,9 @@ SETTINGS_TABLE = {row["setting"].strip("`"): row for row in table("configuration
 
 
 def test_every_setting_has_a_row() -> None:
-    assert sorted(SETTINGS_TABLE) == sorted(key for key in known_keys() if not isinstance(node_of(key), Table))
+    assert sorted(SETTINGS_TABLE) == sorted(
+        key for key in known_keys() if not isinstance(node_of(key), Table)
+    )
 
 
 @pytest.mark.parametrize("key", SETTINGS_TABLE)
@@ -92,7 +116,9 @@ def test_row_of_a_setting(key: str) -> None:
 
 def check_default(key: str, cell: str) -> None:
     default = default_of(key)
-    assert (cell == "none") if default is None else (check_of(key)(cell.strip("`"), True) == default)
+    assert (
+        (cell == "none") if default is None else (check_of(key)(cell.strip("`"), True) == default)
+    )
 
 
 def test_queues_default() -> None:
@@ -111,7 +137,9 @@ def test_options_of_tasks() -> None:
 
 
 def test_options_of_using() -> None:
-    assert sorted(names("enqueueing.md", "option of `using`")) == sorted(UsingKeywords.__optional_keys__)
+    assert sorted(names("enqueueing.md", "option of `using`")) == sorted(
+        UsingKeywords.__optional_keys__
+    )
 
 
 def test_options_of_unique() -> None:
@@ -123,7 +151,9 @@ def test_fields_of_a_job() -> None:
 
 
 def test_fields_of_a_template() -> None:
-    assert sorted(names("templates.md", "field of a template")) == sorted(field.name for field in fields(Template))
+    assert sorted(names("templates.md", "field of a template")) == sorted(
+        field.name for field in fields(Template)
+    )
 
 
 def test_ways_to_run() -> None:
@@ -131,7 +161,7 @@ def test_ways_to_run() -> None:
 
 
 def test_results_of_a_run() -> None:
-    assert set(names("jobs.md", "result of a run")) == set(RunResult)
+    assert set(names("jobs.md", "result of a run")) == set(RunOutcome)
 
 
 def test_states() -> None:
@@ -139,11 +169,23 @@ def test_states() -> None:
 
 
 def test_tree_of_errors() -> None:
-    drawn = re.findall(r"^[│├└─ ]*([A-Z]\w+)(?: \((\w+)\))? ", (DOCS / "errors.md").read_text().split("```")[1], re.MULTILINE)
-    kinds = [kind for kind in vars(elihu.errors).values() if isinstance(kind, type) and issubclass(kind, ElihuError)]
-    assert [name for name, _ in drawn] == [kind.__name__ for kind in kinds if kind is not ElihuError]
+    drawn = re.findall(
+        r"^[│├└─ ]*([A-Z]\w+)(?: \((\w+)\))? ",
+        (DOCS / "errors.md").read_text().split("```")[1],
+        re.MULTILINE,
+    )
+    kinds = [
+        kind
+        for kind in vars(elihu.errors).values()
+        if isinstance(kind, type) and issubclass(kind, ElihuError)
+    ]
+    assert [name for name, _ in drawn] == [
+        kind.__name__ for kind in kinds if kind is not ElihuError
+    ]
     for name, builtin in drawn:
-        assert [base.__name__ for base in getattr(elihu.errors, name).__bases__][1:] == ([builtin] if builtin else [])
+        assert [base.__name__ for base in getattr(elihu.errors, name).__bases__][1:] == (
+            [builtin] if builtin else []
+        )
 
 
 def test_errors_of_the_advice() -> None:

@@ -1,4 +1,6 @@
-"""Each test runs on both engines: on an SQLite file of its own, and in a PostgreSQL schema of its own."""
+"""Each test runs on both engines: on an SQLite file of its own, and in a PostgreSQL
+schema of its own.
+"""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 
 from elihu.config import Config
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.engines.select import engine_for
 from elihu.telemetry.bus import Bus
 from elihu.testing.postgres import PostgresServer
@@ -19,7 +21,9 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def shared_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """One PostgreSQL database for all tests here: a new schema takes a tenth of the time of a new database."""
+    """One PostgreSQL database for all tests here: a new schema takes a tenth of the
+    time of a new database.
+    """
     yield postgres_server.create_database("engines")
     postgres_server.drop_database("engines")
 
@@ -37,11 +41,15 @@ def schema() -> str:
 
 @pytest.fixture
 async def opened(database_url: str, schema: str) -> AsyncIterator[Opener]:
-    """Opens further engines on the test's database, as other processes would; they are closed with the test."""
+    """Opens further engines on the test's database, as other processes would; they are
+    closed with the test.
+    """
     engines: list[Engine] = []
 
     async def open_engine(bus: Bus | None = None, **settings: Any) -> Engine:
-        engine = engine_for(Config(database_url=database_url, schema=schema, **settings), bus or Bus())
+        engine = engine_for(
+            Config(database_url=database_url, schema=schema, **settings), bus or Bus()
+        )
         engines.append(engine)
         await engine.open()
         return engine

@@ -1,4 +1,6 @@
-"""What the tests of the PostgreSQL engine share: an engine, a look past it, and a network that can be made to fail."""
+"""What the tests of the PostgreSQL engine share: an engine, a look past it, and a
+network that can be made to fail.
+"""
 
 import asyncio
 import itertools
@@ -20,14 +22,18 @@ _numbers = itertools.count(1)
 
 
 def own_database(server: PostgresServer) -> Iterator[str]:
-    """The URL of an empty database, dropped at the end: for tests that change its settings or look at its connections."""
+    """The URL of an empty database, dropped at the end: for tests that change its
+    settings or look at its connections.
+    """
     name = f"own_{next(_numbers)}"
     yield server.create_database(name)
     server.drop_database(name)
 
 
 @asynccontextmanager
-async def engine_on(url: str, *, migrate: bool = True, bus: Bus | None = None, **settings: Any) -> AsyncIterator[PostgresEngine]:
+async def engine_on(
+    url: str, *, migrate: bool = True, bus: Bus | None = None, **settings: Any
+) -> AsyncIterator[PostgresEngine]:
     """An open engine."""
     engine = PostgresEngine(Config(database_url=url, **settings), bus or Bus())
     await engine.open()
@@ -49,10 +55,10 @@ async def psql(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def enlisted(engine: PostgresEngine, name: str = "test") -> str:
+async def registered(engine: PostgresEngine, name: str = "test") -> str:
     """The id of a new node."""
     node = str(uuid4())
-    await engine.enlist(node, name, {})
+    await engine.register_node(node, name, {})
     return node
 
 
@@ -64,13 +70,17 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 10)
 
 
 class Watcher:
-    """A look at the server's processes that serve one database, on a connection that is in no transaction: inside one they stand still."""
+    """A look at the server's processes that serve one database, on a connection that is
+    in no transaction: inside one they stand still.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     async def others(self) -> int:
-        """How many connections there are beside this one and those that hold locks for a test."""
+        """How many connections there are beside this one and those that hold locks for
+        a test.
+        """
         return await self._count("application_name <> 'locker'")
 
     async def waiting(self) -> int:
@@ -105,13 +115,16 @@ class Watcher:
     async def _count(self, condition: str) -> int:
         found = await self._connection.fetchval(
             "SELECT count(*) FROM pg_stat_activity"
-            f" WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND {condition}"
+            " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> "
+            f"pg_backend_pid() AND {condition}"
         )
         return int(found)
 
 
 @asynccontextmanager
-async def locked(url: str, sql: str = "LOCK TABLE elihu.job IN ACCESS EXCLUSIVE MODE") -> AsyncIterator[Any]:
+async def locked(
+    url: str, sql: str = "LOCK TABLE elihu.job IN ACCESS EXCLUSIVE MODE"
+) -> AsyncIterator[Any]:
     """A transaction elsewhere that holds what ``sql`` locked; it commits at the end."""
     connection = await asyncpg.connect(url, server_settings={"application_name": "locker"})
     try:
@@ -126,7 +139,9 @@ BACKEND_KEY_DATA = b"K\x00\x00\x00\x0c"
 
 
 class Network:
-    """A TCP proxy before a server: it can fall silent, cut its connections, and give out a false process number as a pooler does."""
+    """A TCP proxy before a server: it can fall silent, cut its connections, and give
+    out a false process number as a pooler does.
+    """
 
     def __init__(self, url: str, *, false_pid: bool = False) -> None:
         self._target = urlsplit(url)
@@ -170,24 +185,38 @@ class Network:
         self.cut()
         for pump in self._pumps:
             pump.cancel()
-        await asyncio.gather(*self._pumps, *(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+        await asyncio.gather(
+            *self._pumps,
+            *(writer.wait_closed() for writer in self._writers),
+            return_exceptions=True,
+        )
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected += 1
         self._writers.add(writer)
-        server_reader, server_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        server_reader, server_writer = await asyncio.open_connection(
+            self._target.hostname, self._target.port
+        )
         self._writers.add(server_writer)
-        for source, sink, falsify in ((reader, server_writer, False), (server_reader, writer, self._false_pid)):
+        for source, sink, falsify in (
+            (reader, server_writer, False),
+            (server_reader, writer, self._false_pid),
+        ):
             pump = asyncio.create_task(self._pump(source, sink, falsify))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, falsify: bool) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, falsify: bool
+    ) -> None:
         try:
             while data := await source.read(65_536):
                 await self._flowing.wait()
                 if falsify and BACKEND_KEY_DATA in data:
-                    data, falsify = _with_false_pid(data), False  # the same bytes may stand in a row that comes later
+                    data, falsify = (
+                        _with_false_pid(data),
+                        False,
+                    )  # the same bytes may stand in a row that comes later
                 sink.write(data)
                 await sink.drain()
         except OSError:
@@ -197,7 +226,9 @@ class Network:
 
 
 def _with_false_pid(data: bytes) -> bytes:
-    """``data``, an answer to the start-up, with another process number in its BackendKeyData message."""
+    """``data``, an answer to the start-up, with another process number in its
+    BackendKeyData message.
+    """
     place = data.index(BACKEND_KEY_DATA)
     pid: int = struct.unpack_from("!I", data, place + 5)[0]
     return data[: place + 5] + struct.pack("!I", pid + 1) + data[place + 9 :]

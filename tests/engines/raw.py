@@ -1,4 +1,6 @@
-"""The database behind an engine's back: what other hands wrote, and time that passes without waiting."""
+"""The database behind an engine's back: what other hands wrote, and time that passes
+without waiting.
+"""
 
 import sqlite3
 from abc import ABC, abstractmethod
@@ -6,7 +8,9 @@ from typing import Any, NamedTuple, Self
 
 import asyncpg
 
-TIMES = frozenset({"inserted_at", "scheduled_at", "expires_at", "started_at", "finished_at", "keep_until"})
+TIMES = frozenset(
+    {"inserted_at", "scheduled_at", "expires_at", "started_at", "finished_at", "keep_until"}
+)
 
 
 class Ago(NamedTuple):
@@ -30,7 +34,9 @@ class Raw(ABC):
 
     @abstractmethod
     async def execute(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a statement, whose parameters are ``%s`` and whose tables stand without a schema."""
+        """All rows of a statement, whose parameters are ``%s`` and whose tables stand
+        without a schema.
+        """
 
     @abstractmethod
     def moment(self, seconds_ago: float) -> str:
@@ -55,7 +61,10 @@ class Raw(ABC):
         """Columns of a job, times in Unix seconds."""
         names = ", ".join(self.time(column) if column in TIMES else column for column in columns)
         (row,) = await self.execute(f"SELECT {names} FROM job WHERE id = %s", job_id)
-        return tuple(float(value) if column in TIMES and value is not None else value for column, value in zip(columns, row, strict=True))
+        return tuple(
+            float(value) if column in TIMES and value is not None else value
+            for column, value in zip(columns, row, strict=True)
+        )
 
     async def number(self, sql: str, *values: Any) -> int:
         """The one number that a statement returns."""
@@ -65,7 +74,9 @@ class Raw(ABC):
 
 class RawSqlite(Raw):
     async def open(self) -> Self:
-        self.connection = sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None, timeout=5)
+        self.connection = sqlite3.connect(
+            self.url.removeprefix("sqlite:///"), isolation_level=None, timeout=5
+        )
         return self
 
     async def close(self) -> None:
@@ -83,7 +94,9 @@ class RawSqlite(Raw):
 
 class RawPostgres(Raw):
     async def open(self) -> Self:
-        self.connection: Any = await asyncpg.connect(self.url, server_settings={"search_path": self.schema})
+        self.connection: Any = await asyncpg.connect(
+            self.url, server_settings={"search_path": self.schema}
+        )
         return self
 
     async def close(self) -> None:

@@ -4,16 +4,32 @@ from typing import Any
 
 import pytest
 
-from elihu.engines.base import Engine, PruneRule
-from elihu.engines.ends import End, Late, Wait
-from elihu.job import JobState, RunResult
-from tests.engines.making import completed, discarded, failed, fetch, in_state, job, new, node, only, put, released, settle, snoozed
+from elihu.engines.protocol import Engine, PruneRule
+from elihu.engines.protocol.waits import JobEnd, LateResult, Wait
+from elihu.job import JobState, RunOutcome
+from tests.engines.builders import (
+    acknowledge,
+    completed,
+    discarded,
+    failed,
+    fetch,
+    in_state,
+    job,
+    new,
+    node,
+    only,
+    put,
+    released,
+    snoozed,
+)
 from tests.engines.raw import Ago, Raw, RawPostgres
 
 ROOM = 1_000_000
 
 
-async def end(engine: Engine, job_id: int, since: int = 0, *, only_job: bool = False) -> End | None:
+async def end(
+    engine: Engine, job_id: int, since: int = 0, *, only_job: bool = False
+) -> JobEnd | None:
     """What one wait has come to."""
     found = await engine.ends([Wait(job_id, since, only_job)], ROOM)
     assert len(found) < 2
@@ -27,7 +43,7 @@ async def test_a_job_that_has_not_ended_has_no_end(engine: Engine):
     (id_,) = await put(engine, new(queue="q"))
     (claim,) = await fetch(engine, here, queue="q")
     assert await end(engine, id_) is None
-    await settle(engine, here, released(claim))
+    await acknowledge(engine, here, released(claim))
     assert await end(engine, id_) is None
 
 
@@ -35,22 +51,38 @@ async def test_an_end_tells_how(engine: Engine):
     here = await node(engine)
     ids = await put(engine, *(new() for _ in range(4)))
     one, two, three, four = await fetch(engine, here)
-    await settle(
+    await acknowledge(
         engine, here, completed(one, value='{"a": [1]}'), failed(two, reason="r", error="E: x", error_type="m:E", traceback="tb"),
         snoozed(three), completed(four, reason="too big", error_type="m:Big"),
     )  # fmt: skip
-    ends = {ids[found.place]: found for found in await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM)}
-    assert ends[one.id] == End(0, JobState.COMPLETED, 1, None, '{"a": [1]}', None, None, None, None, None, True)
-    assert ends[two.id] == End(1, JobState.RETRYABLE, 1, "r", None, RunResult.FAILED, "r", "E: x", "m:E", "tb", True)
-    assert ends[three.id][1:6] == (JobState.SCHEDULED, 1, None, None, RunResult.SNOOZED)
-    assert ends[four.id][1:9] == (JobState.COMPLETED, 1, "too big", None, RunResult.COMPLETED, "too big", None, "m:Big")
+    ends = {
+        ids[found.place]: found
+        for found in await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM)
+    }
+    assert ends[one.id] == JobEnd(
+        0, JobState.COMPLETED, 1, None, '{"a": [1]}', None, None, None, None, None, True
+    )
+    assert ends[two.id] == JobEnd(
+        1, JobState.RETRYABLE, 1, "r", None, RunOutcome.FAILED, "r", "E: x", "m:E", "tb", True
+    )
+    assert ends[three.id][1:6] == (JobState.SCHEDULED, 1, None, None, RunOutcome.SNOOZED)
+    assert ends[four.id][1:9] == (
+        JobState.COMPLETED,
+        1,
+        "too big",
+        None,
+        RunOutcome.COMPLETED,
+        "too big",
+        None,
+        "m:Big",
+    )
 
 
 async def test_an_attempt_counts_only_after_the_claim_from_which_one_waits(engine: Engine):
     here = await node(engine)
     (id_,) = await put(engine)
     (claim,) = await fetch(engine, here)
-    await settle(engine, here, failed(claim))
+    await acknowledge(engine, here, failed(claim))
     assert await end(engine, id_, 0)
     assert await end(engine, id_, 1) is None
     assert await end(engine, id_, 0, only_job=True) is None
@@ -58,18 +90,25 @@ async def test_an_attempt_counts_only_after_the_claim_from_which_one_waits(engin
     (claim,) = await fetch(engine, here)
     assert (await end(engine, id_, 0)).claim == 1  # type: ignore[union-attr]
     assert await end(engine, id_, 1) is None
-    await settle(engine, here, discarded(claim))
+    await acknowledge(engine, here, discarded(claim))
     for since, only_job in ((0, False), (2, False), (99, True)):
         found = await end(engine, id_, since, only_job=only_job)
         assert found is not None
-        assert (found.state, found.outcome, found.claim) == (JobState.DISCARDED, RunResult.FAILED, 2)
+        assert (found.state, found.outcome, found.claim) == (
+            JobState.DISCARDED,
+            RunOutcome.FAILED,
+            2,
+        )
 
 
 async def test_a_job_that_is_gone(engine: Engine):
     (id_,) = await put(engine)
     await engine.delete(only(id_))
     found = await engine.ends([Wait(id_, 0, False), Wait(id_ + 1, 0, True)], ROOM)
-    assert sorted((each.place, each.state, each.whole) for each in found) == [(0, None, True), (1, None, True)]
+    assert sorted((each.place, each.state, each.whole) for each in found) == [
+        (0, None, True),
+        (1, None, True),
+    ]
     assert await engine.ends([], ROOM) == []
 
 
@@ -77,10 +116,16 @@ async def test_results_beyond_the_room_are_left_for_the_next_call(engine: Engine
     here = await node(engine)
     ids = await put(engine, *(new() for _ in range(3)))
     claims = await fetch(engine, here)
-    await settle(engine, here, *(completed(claim, value=f'"{claim.id:0>200}"') for claim in claims))
+    await acknowledge(
+        engine, here, *(completed(claim, value=f'"{claim.id:0>200}"') for claim in claims)
+    )
     waits = [Wait(id_, 0, False) for id_ in ids]
     found = sorted(await engine.ends(waits, 1))
-    assert [(each.whole, each.value is None) for each in found] == [(True, False), (False, True), (False, True)]
+    assert [(each.whole, each.value is None) for each in found] == [
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
     assert all(each.whole for each in await engine.ends(waits, ROOM))
 
 
@@ -88,15 +133,22 @@ async def test_attaching_marks_and_reads(engine: Engine, raw: Raw):
     here = await node(engine)
     waiting, running, ended = await put(engine, new(queue="other"), new(priority=1), new())
     claims = await fetch(engine, here)
-    await settle(engine, here, completed(claims[0]))
-    found = {attached.job.id: attached for attached in await engine.attach([waiting, running, ended, 99])}
+    await acknowledge(engine, here, completed(claims[0]))
+    found = {
+        attached.job.id: attached for attached in await engine.attach([waiting, running, ended, 99])
+    }
     assert sorted(found) == [waiting, running, ended]
     assert {id_: found[id_].since for id_ in found} == {waiting: 0, running: 0, ended: 1}
     assert found[running].job == await job(engine, running)
     assert [await raw.look(id_, "awaited") for id_ in (waiting, running, ended)] == [(True,)] * 3
-    assert (await engine.exchange(here, "default", 0, [completed(claims[1])])).acked == [(running, True)]
+    assert (await engine.exchange(here, "default", 0, [completed(claims[1])])).acked == [
+        (running, True)
+    ]
     assert await engine.attach([]) == []
-    assert {attached.job.id for attached in await engine.attach([waiting, running])} == {waiting, running}
+    assert {attached.job.id for attached in await engine.attach([waiting, running])} == {
+        waiting,
+        running,
+    }
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
@@ -124,7 +176,7 @@ async def test_an_awaited_job_is_kept_for_an_hour_after_its_end(engine: Engine, 
     here = await node(engine)
     ids = await put(engine, *(new(awaited=n % 2 == 0) for n in range(4)))
     for claim in await fetch(engine, here):
-        await settle(engine, here, completed(claim))
+        await acknowledge(engine, here, completed(claim))
     for id_, age in zip(ids, (3_500, 3_500, 3_700, 3_700), strict=True):
         await raw.put(id_, finished_at=Ago(age))
     assert await engine.prune(PruneRule(JobState.COMPLETED, 1), 100) == 3
@@ -135,7 +187,7 @@ async def test_a_run_keeps_the_type_of_its_error(engine: Engine, raw: Raw):
     here = await node(engine)
     (id_,) = await put(engine)
     (claim,) = await fetch(engine, here)
-    await settle(engine, here, failed(claim, error_type="builtins:ValueError"))
+    await acknowledge(engine, here, failed(claim, error_type="builtins:ValueError"))
     rows: list[Any] = await raw.execute("SELECT error_type FROM run WHERE job_id = %s", id_)
     assert rows == [("builtins:ValueError",)]
 
@@ -145,20 +197,20 @@ async def test_a_result_can_be_added_in_the_moment_after_the_end(engine: Engine,
     ids = await put(engine, *(new() for _ in range(6)))
     claims = await fetch(engine, here)
     await engine.attach([*ids[:4], ids[5]])
-    await settle(
+    await acknowledge(
         engine, here, *(completed(claim) for claim in claims[:3]), completed(claims[3], value="3"), completed(claims[4]),
         completed(claims[5], log="a line"),
     )  # fmt: skip
     found = sorted(await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM))
     assert [each.whole for each in found] == [False, False, False, True, False, False]
-    await engine.keep(
+    await engine.add_results(
         [
-            Late(ids[0], 1, '{"a": 1}', None, None),
-            Late(ids[1], 1, None, "odd", "m:Odd"),
-            Late(ids[2], 9, "2", None, None),
-            Late(ids[3], 1, "9", None, None),
-            Late(ids[4], 1, "4", None, None),
-            Late(ids[5], 1, None, "big", "m:Big"),
+            LateResult(ids[0], 1, '{"a": 1}', None, None),
+            LateResult(ids[1], 1, None, "odd", "m:Odd"),
+            LateResult(ids[2], 9, "2", None, None),
+            LateResult(ids[3], 1, "9", None, None),
+            LateResult(ids[4], 1, "4", None, None),
+            LateResult(ids[5], 1, None, "big", "m:Big"),
         ]
     )
     for id_ in (ids[2], ids[4]):
@@ -173,7 +225,7 @@ async def test_a_result_can_be_added_in_the_moment_after_the_end(engine: Engine,
         (None, "big", "m:Big", True),
     ]
     (run,) = await engine.runs(ids[1])
-    assert (run.claim, run.result, run.reason, run.node) == (1, RunResult.COMPLETED, "odd", here)
+    assert (run.claim, run.outcome, run.reason, run.node) == (1, RunOutcome.COMPLETED, "odd", here)
     assert run.started_at <= run.ended_at  # type: ignore[operator]
     (run,) = await engine.runs(ids[5])
     assert (run.reason, run.log) == ("big", "a line")

@@ -1,4 +1,6 @@
-"""Every call of an engine: an event when somebody listens, an error of our own when it is closed or meets a bad answer."""
+"""Every call of an engine: an event when somebody listens, an error of our own when it
+is closed or meets a bad answer.
+"""
 
 import asyncio
 import gc
@@ -6,13 +8,13 @@ import gc
 import pytest
 
 from elihu.config import Config
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.engines.select import engine_for
 from elihu.errors import DatabaseUnavailable, DataRefused
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
+from tests.engines.builders import ANY, new, put
 from tests.engines.conftest import Opener
-from tests.engines.making import ANY, new, put
 
 
 async def test_calls_are_told_to_who_listens(engine: Engine, opened: Opener) -> None:
@@ -43,7 +45,9 @@ async def test_a_closed_engine_says_so_and_can_be_opened_again(engine: Engine) -
     assert await engine.count(ANY) == 1
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 def test_an_abandoned_engine_can_be_opened_in_another_loop(database_url: str, schema: str) -> None:
     engine = engine_for(Config(database_url=database_url, schema=schema), Bus())
 
@@ -61,7 +65,9 @@ def test_an_abandoned_engine_can_be_opened_in_another_loop(database_url: str, sc
     gc.collect()
 
 
-async def test_open_and_close_are_safe_twice_and_close_before_open(database_url: str, schema: str) -> None:
+async def test_open_and_close_are_safe_twice_and_close_before_open(
+    database_url: str, schema: str
+) -> None:
     engine = engine_for(Config(database_url=database_url, schema=schema), Bus())
     engine.abandon()
     await engine.close()
@@ -78,7 +84,11 @@ async def test_a_caller_that_gives_up_disturbs_nobody(engine: Engine) -> None:
     for call in calls[::2]:
         call.cancel()
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    assert [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[1::2]] == [False] * 25
+    assert [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[1::2]] == [
+        False
+    ] * 25
     stored = {found.id for found in await engine.find(ANY, None, 100)}
-    assert {outcome[0].id for outcome in outcomes if not isinstance(outcome, BaseException)} <= stored
+    assert {
+        outcome[0].id for outcome in outcomes if not isinstance(outcome, BaseException)
+    } <= stored
     await put(engine)

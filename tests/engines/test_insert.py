@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.errors import DataRefused
 from elihu.job import JobState, NewJob
-from tests.engines.making import ANY, fetch, job, new, node
+from tests.engines.builders import ANY, fetch, job, new, node
 from tests.engines.raw import Raw
 
 
@@ -40,12 +40,24 @@ async def test_what_is_stored_is_what_was_given(engine: Engine) -> None:
     )
     (inserted,) = await engine.insert([given])
     stored = await job(engine, inserted.id)
-    assert (stored.task, stored.queue, stored.priority, stored.max_attempts) == ("mail.sänd", "mail", 9, 3)
+    assert (stored.task, stored.queue, stored.priority, stored.max_attempts) == (
+        "mail.sänd",
+        "mail",
+        9,
+        3,
+    )
     assert stored.args == json.loads(given.args)
     assert list(stored.args) == ["b", "a", "big"]
     assert stored.meta == {"who": "me"}
     assert stored.tags == given.tags
-    assert (stored.attempt, stored.unique_key, stored.result, stored.reason, stored.progress, stored.node) == (
+    assert (
+        stored.attempt,
+        stored.unique_key,
+        stored.result,
+        stored.reason,
+        stored.progress,
+        stored.node,
+    ) == (
         0,
         None,
         None,
@@ -55,14 +67,24 @@ async def test_what_is_stored_is_what_was_given(engine: Engine) -> None:
     )
     assert (stored.started_at, stored.finished_at, stored.conflict) == (None, None, False)
     (claim,) = await fetch(engine, await node(engine), queue="mail")
-    assert (claim.args, claim.options, claim.meta, claim.tags) == (given.args, given.options, given.meta, given.tags)
+    assert (claim.args, claim.options, claim.meta, claim.tags) == (
+        given.args,
+        given.options,
+        given.meta,
+        given.tags,
+    )
 
 
 async def test_the_answer_says_what_was_stored(engine: Engine) -> None:
-    for inserted in await engine.insert([new(), new(delay=60), new(hold=True), new(unique_key=b"k", unique_scope=0)]):
+    for inserted in await engine.insert(
+        [new(), new(delay=60), new(hold=True), new(unique_key=b"k", unique_scope=0)]
+    ):
         stored = await job(engine, inserted.id)
         assert inserted.state is stored.state
-        assert (inserted.inserted_at, inserted.scheduled_at) == (stored.inserted_at, stored.scheduled_at)
+        assert (inserted.inserted_at, inserted.scheduled_at) == (
+            stored.inserted_at,
+            stored.scheduled_at,
+        )
         assert inserted.inserted_at.tzinfo is UTC
         assert (inserted.conflict, inserted.unique_key) == (False, stored.unique_key)
 
@@ -77,15 +99,24 @@ async def test_the_answer_says_what_was_stored(engine: Engine) -> None:
         ({"hold": True, "delay": 60.0}, JobState.SUSPENDED, 60),
     ],
 )
-async def test_a_delay_counts_from_the_databases_now(engine: Engine, fields: dict[str, Any], state: JobState, offset: float) -> None:
+async def test_a_delay_counts_from_the_databases_now(
+    engine: Engine, fields: dict[str, Any], state: JobState, offset: float
+) -> None:
     (inserted,) = await engine.insert([new(**fields)])
     assert inserted.state is state
-    assert (inserted.scheduled_at - inserted.inserted_at).total_seconds() == pytest.approx(offset, abs=1e-5)
+    assert (inserted.scheduled_at - inserted.inserted_at).total_seconds() == pytest.approx(
+        offset, abs=1e-5
+    )
     assert abs((inserted.inserted_at - datetime.now(UTC)).total_seconds()) < 5
 
 
-@pytest.mark.parametrize(("ahead", "state"), [(timedelta(hours=-1), JobState.AVAILABLE), (timedelta(hours=1), JobState.SCHEDULED)])
-async def test_run_at_is_kept_to_the_microsecond(engine: Engine, ahead: timedelta, state: JobState) -> None:
+@pytest.mark.parametrize(
+    ("ahead", "state"),
+    [(timedelta(hours=-1), JobState.AVAILABLE), (timedelta(hours=1), JobState.SCHEDULED)],
+)
+async def test_run_at_is_kept_to_the_microsecond(
+    engine: Engine, ahead: timedelta, state: JobState
+) -> None:
     exact = (datetime.now(UTC) + ahead).replace(microsecond=123_457)
     inserted = (await engine.insert([new(run_at=exact)]))[0]
     assert (inserted.state, inserted.scheduled_at) == (state, exact)
@@ -111,7 +142,9 @@ async def test_run_at_is_kept_to_the_microsecond(engine: Engine, ahead: timedelt
     ids=str,
 )
 @pytest.mark.parametrize("size", [1, 3, 700])
-async def test_a_refused_value_stores_nothing(engine: Engine, bad: dict[str, Any], size: int) -> None:
+async def test_a_refused_value_stores_nothing(
+    engine: Engine, bad: dict[str, Any], size: int
+) -> None:
     jobs = [new() for _ in range(size - 1)] + [new(**bad)]
     with pytest.raises(DataRefused):
         await engine.insert(jobs)
@@ -120,7 +153,9 @@ async def test_a_refused_value_stores_nothing(engine: Engine, bad: dict[str, Any
 
 
 async def test_many_callers_at_once(engine: Engine, other: Engine) -> None:
-    answers = await asyncio.gather(*((engine, other)[number % 2].insert([new(f"task{number}")]) for number in range(60)))
+    answers = await asyncio.gather(
+        *((engine, other)[number % 2].insert([new(f"task{number}")]) for number in range(60))
+    )
     ids = {answer[0].id for answer in answers}
     assert len(ids) == 60
     for number, answer in enumerate(answers):

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from elihu.engines.base import Engine, Touched
+from elihu.engines.protocol import BulkResult, Engine
 from elihu.errors import DataRefused, InvalidTransition, JobNotFound, UniqueConflict
 from elihu.job import FINISHED, TRANSITIONS, Intent, JobChanges, JobFilter, JobState
-from tests.engines.making import (
+from tests.engines.builders import (
     ANY,
+    acknowledge,
     completed,
     discarded,
     failed,
@@ -22,7 +23,6 @@ from tests.engines.making import (
     put,
     released,
     results,
-    settle,
     states,
 )
 from tests.engines.raw import Ago, Raw
@@ -36,7 +36,11 @@ async def one_in_each_state(engine: Engine) -> dict[JobState, int]:
 
 async def changed_states(engine: Engine, ids: dict[JobState, int]) -> dict[JobState, JobState]:
     """The jobs that are in another state now, from which to which."""
-    return {state: now for state, id_ in ids.items() if (now := (await job(engine, id_)).state) is not state}
+    return {
+        state: now
+        for state, id_ in ids.items()
+        if (now := (await job(engine, id_)).state) is not state
+    }
 
 
 # reads
@@ -93,7 +97,9 @@ async def test_filters(engine: Engine) -> None:
         JobFilter(node=(here, elsewhere)): {b, c},
         JobFilter(node=("nonsense",)): set(),
         JobFilter(node=()): set(),
-        JobFilter(task=("x",), queue=("mail",), state=(JobState.EXECUTING,), node=(elsewhere,), ids=(b, c)): {c},
+        JobFilter(
+            task=("x",), queue=("mail",), state=(JobState.EXECUTING,), node=(elsewhere,), ids=(b, c)
+        ): {c},
         JobFilter(task=("x",), queue=("mail",), state=(JobState.AVAILABLE,)): set(),
         JobFilter(task=("'; DROP TABLE job; --",)): set(),
     }
@@ -106,7 +112,10 @@ async def test_counts(engine: Engine) -> None:
     assert await engine.counts() == {}
     await put(engine, new(), new(), new(delay=60), new(queue="mail"))
     await fetch(engine, await node(engine), 1)
-    assert await engine.counts() == {"default": {"available": 1, "executing": 1, "scheduled": 1}, "mail": {"available": 1}}
+    assert await engine.counts() == {
+        "default": {"available": 1, "executing": 1, "scheduled": 1},
+        "mail": {"available": 1},
+    }
 
 
 async def test_a_running_attempt_is_listed_without_a_result(engine: Engine) -> None:
@@ -116,10 +125,15 @@ async def test_a_running_attempt_is_listed_without_a_result(engine: Engine) -> N
     (claim,) = await fetch(engine, here)
     (run,) = await engine.runs(id_)
     assert (run.id, run.job_id, run.claim, run.attempt, run.node) == (f"{id_}.1", id_, 1, 1, here)
-    assert (run.started_at, run.ended_at, run.result, run.error) == (claim.started_at, None, None, None)
-    await settle(engine, here, completed(claim))
+    assert (run.started_at, run.ended_at, run.outcome, run.error) == (
+        claim.started_at,
+        None,
+        None,
+        None,
+    )
+    await acknowledge(engine, here, completed(claim))
     (run,) = await engine.runs(id_)
-    assert (run.result, run.ended_at) == ("completed", (await job(engine, id_)).finished_at)
+    assert (run.outcome, run.ended_at) == ("completed", (await job(engine, id_)).finished_at)
 
 
 async def test_all_attempts_are_listed(engine: Engine) -> None:
@@ -128,16 +142,18 @@ async def test_all_attempts_are_listed(engine: Engine) -> None:
     for ack in (released, lambda claim: failed(claim, delay=-1.0), completed):
         await engine.stage(10)
         (claim,) = await fetch(engine, here)
-        await settle(engine, here, ack(claim))
-    assert [(run.claim, run.attempt, run.result) for run in await engine.runs(id_)] == [
-        (1, 1, "released"),
+        await acknowledge(engine, here, ack(claim))
+    assert [(run.claim, run.attempt, run.outcome) for run in await engine.runs(id_)] == [
+        (1, 1, "returned"),
         (2, 1, "failed"),
         (3, 2, "completed"),
     ]
 
 
 async def test_position_follows_the_order_of_fetch(engine: Engine, raw: Raw) -> None:
-    last, second, third, first = await put(engine, new(priority=9), new(priority=1), new(priority=1), new())
+    last, second, third, first = await put(
+        engine, new(priority=9), new(priority=1), new(priority=1), new()
+    )
     await put(engine, new(queue="other"), new(hold=True), new(delay=60))
     assert [await engine.position(id_) for id_ in (first, second, third, last)] == [1, 2, 3, 4]
     await raw.put(third, scheduled_at=Ago(60))
@@ -155,7 +171,7 @@ async def test_cancel(engine: Engine) -> None:
     ids = await one_in_each_state(engine)
     (running,) = (row.id for row in await engine.nodes() if row.running)
     touched = await engine.cancel(ANY)
-    assert touched == Touched(5, frozenset(), frozenset({running}))
+    assert touched == BulkResult(5, frozenset(), frozenset({running}))
     waiting = (JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE)
     assert await changed_states(engine, ids) == dict.fromkeys(waiting, JobState.CANCELLED)
     for state in waiting:
@@ -180,12 +196,16 @@ async def test_retry(engine: Engine) -> None:
     ids = await one_in_each_state(engine)
     touched = await engine.retry(ANY)
     again = set(JobState) - {JobState.AVAILABLE, JobState.EXECUTING}
-    assert touched == Touched(6, frozenset({f"way-to-{state}" for state in again}), frozenset())
+    assert touched == BulkResult(6, frozenset({f"way-to-{state}" for state in again}), frozenset())
     assert await changed_states(engine, ids) == dict.fromkeys(again, JobState.AVAILABLE)
     for state in again:
         stored = await job(engine, ids[state])
         assert (stored.finished_at, stored.reason, stored.result) == (None, None, None)
-    claims = [claim for queue in touched.queues for claim in await fetch(engine, await node(engine), queue=queue)]
+    claims = [
+        claim
+        for queue in touched.queues
+        for claim in await fetch(engine, await node(engine), queue=queue)
+    ]
     assert {claim.id for claim in claims} == {ids[state] for state in again}
 
 
@@ -193,7 +213,7 @@ async def test_retry_begins_afresh(engine: Engine, raw: Raw) -> None:
     here = await node(engine)
     (id_,) = await put(engine, new(max_attempts=1))
     (claim,) = await fetch(engine, here)
-    await settle(engine, here, discarded(claim, reason="why", value="1"))
+    await acknowledge(engine, here, discarded(claim, reason="why", value="1"))
     await raw.put(id_, orphans=2, expires_at=Ago(3600), scheduled_at=Ago(3600), intent="cancel")
     before = datetime.now(UTC) - timedelta(seconds=60)
     await engine.retry(only(id_))
@@ -222,13 +242,17 @@ async def test_a_plain_completion_becomes_a_run_when_it_is_retried(engine: Engin
 async def test_retry_names_the_twin_and_changes_nothing(engine: Engine) -> None:
     finished = await in_state(engine, JobState.CANCELLED, unique_key=b"k", unique_scope=0)
     plain = await in_state(engine, JobState.COMPLETED)
-    (twin,) = await put(engine, new(unique_key=b"k", unique_scope=0))
-    with pytest.raises(UniqueConflict, match=f"{finished}.*{twin}") as caught:
+    (holder,) = await put(engine, new(unique_key=b"k", unique_scope=0))
+    with pytest.raises(UniqueConflict, match=f"{finished}.*{holder}") as caught:
         await engine.retry(only(plain, finished))
-    assert (caught.value.job_id, caught.value.twin) == (finished, twin)
-    assert await states(engine, [finished, plain, twin]) == ["cancelled", "completed", "available"]
+    assert (caught.value.job_id, caught.value.holder) == (finished, holder)
+    assert await states(engine, [finished, plain, holder]) == [
+        "cancelled",
+        "completed",
+        "available",
+    ]
     assert await results(engine, plain) == ["completed"]
-    await engine.delete(only(twin))
+    await engine.delete(only(holder))
     assert (await engine.retry(only(plain, finished))).changed == 2
 
 
@@ -237,7 +261,7 @@ async def test_two_twins_in_one_retry(engine: Engine) -> None:
     second = await in_state(engine, JobState.CANCELLED, unique_key=b"k", unique_scope=0)
     with pytest.raises(UniqueConflict) as caught:
         await engine.retry(only(first, second))
-    assert {caught.value.job_id, caught.value.twin} == {first, second}
+    assert {caught.value.job_id, caught.value.holder} == {first, second}
     assert await states(engine, [first, second]) == ["discarded", "cancelled"]
 
 
@@ -255,7 +279,9 @@ async def test_hold_and_release(engine: Engine, raw: Raw) -> None:
     assert await changed_states(engine, ids) == dict.fromkeys(held, JobState.SUSPENDED)
     assert await fetch(engine, await node(engine), queue="way-to-available") == []
     touched = await engine.release(ANY)
-    assert touched == Touched(4, frozenset({"way-to-suspended", "way-to-available"}), frozenset())
+    assert touched == BulkResult(
+        4, frozenset({"way-to-suspended", "way-to-available"}), frozenset()
+    )
     now = await states(engine, [ids[state] for state in (JobState.SUSPENDED, *held)])
     assert now == ["available", "scheduled", "available", "scheduled"]
     assert (await engine.release(ANY)).changed == 0
@@ -266,7 +292,9 @@ async def test_hold_and_release(engine: Engine, raw: Raw) -> None:
 
 @pytest.mark.parametrize("verb", ["cancel", "retry", "hold", "release", "delete"])
 async def test_a_verb_covers_what_its_filter_covers(engine: Engine, verb: str) -> None:
-    state = {"retry": JobState.COMPLETED, "release": JobState.SUSPENDED}.get(verb, JobState.AVAILABLE)
+    state = {"retry": JobState.COMPLETED, "release": JobState.SUSPENDED}.get(
+        verb, JobState.AVAILABLE
+    )
     mine = await in_state(engine, state, task="mine")
     theirs = await in_state(engine, state, task="theirs")
     act = getattr(engine, verb)
@@ -290,7 +318,7 @@ async def test_more_jobs_than_one_transaction_takes(engine: Engine, verb: str) -
 async def test_touched_is_summed_over_all_pieces(engine: Engine) -> None:
     await put(engine, *(new(queue=f"queue{number % 3}", hold=True) for number in range(2_100)))
     touched = await engine.release(ANY)
-    assert touched == Touched(2_100, frozenset({"queue0", "queue1", "queue2"}), frozenset())
+    assert touched == BulkResult(2_100, frozenset({"queue0", "queue1", "queue2"}), frozenset())
 
 
 async def test_a_bulk_verb_changes_each_job_once(engine: Engine, other: Engine) -> None:
@@ -306,17 +334,29 @@ async def test_update_changes_what_is_given(engine: Engine) -> None:
     (id_,) = await put(engine, new(args='{"a": 1}', tags=("old",), meta='{"m": 1}'))
     same, _ = await engine.update(id_, JobChanges())
     assert same == await job(engine, id_)
-    changes = JobChanges(args='{"b": 2}', queue="mail", priority=7, max_attempts=3, tags=("new", "er"), meta='{"n": 2}')
+    changes = JobChanges(
+        args='{"b": 2}',
+        queue="mail",
+        priority=7,
+        max_attempts=3,
+        tags=("new", "er"),
+        meta='{"n": 2}',
+    )
     updated, touched = await engine.update(id_, changes)
     assert updated == await job(engine, id_)
-    assert (updated.args, updated.queue, updated.priority, updated.max_attempts) == ({"b": 2}, "mail", 7, 3)
+    assert (updated.args, updated.queue, updated.priority, updated.max_attempts) == (
+        {"b": 2},
+        "mail",
+        7,
+        3,
+    )
     assert (updated.tags, updated.meta, updated.state, updated.scheduled_at) == (
         ("new", "er"),
         {"n": 2},
         JobState.AVAILABLE,
         same.scheduled_at,
     )
-    assert touched == Touched(1, frozenset({"mail"}), frozenset())
+    assert touched == BulkResult(1, frozenset({"mail"}), frozenset())
     updated, _ = await engine.update(id_, JobChanges(tags=(), meta="{}", priority=0))
     assert (updated.tags, updated.meta, updated.priority) == ((), {}, 0)
 
@@ -334,7 +374,9 @@ async def test_update_changes_what_is_given(engine: Engine) -> None:
         (JobState.SUSPENDED, 3_600, JobState.SUSPENDED),
     ],
 )
-async def test_a_new_time_works_out_the_state_anew(engine: Engine, state: JobState, ahead: float, then: JobState) -> None:
+async def test_a_new_time_works_out_the_state_anew(
+    engine: Engine, state: JobState, ahead: float, then: JobState
+) -> None:
     id_ = await in_state(engine, state)
     run_at = datetime.now(UTC) + timedelta(seconds=ahead)
     updated, touched = await engine.update(id_, JobChanges(run_at=run_at))
@@ -348,7 +390,11 @@ async def test_without_a_new_time_the_state_stays(engine: Engine) -> None:
         id_ = await in_state(engine, state)
         before = await job(engine, id_)
         updated, _ = await engine.update(id_, JobChanges(priority=3))
-        assert (updated.state, updated.scheduled_at, updated.priority) == (state, before.scheduled_at, 3)
+        assert (updated.state, updated.scheduled_at, updated.priority) == (
+            state,
+            before.scheduled_at,
+            3,
+        )
 
 
 @pytest.mark.parametrize("state", sorted(FINISHED | {JobState.EXECUTING}))
@@ -360,7 +406,11 @@ async def test_what_runs_or_has_ended_is_not_changed(engine: Engine, state: JobS
     assert await job(engine, id_) == before
 
 
-@pytest.mark.parametrize("changes", [JobChanges(args="{"), JobChanges(priority=10), JobChanges(queue="lone \ud800")], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [JobChanges(args="{"), JobChanges(priority=10), JobChanges(queue="lone \ud800")],
+    ids=str,
+)
 async def test_an_update_that_cannot_be_stored(engine: Engine, changes: JobChanges) -> None:
     (id_,) = await put(engine)
     before = await job(engine, id_)

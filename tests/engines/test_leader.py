@@ -2,9 +2,9 @@
 
 import pytest
 
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
+from tests.engines.builders import node
 from tests.engines.conftest import Opener
-from tests.engines.making import node
 from tests.engines.raw import Raw
 
 
@@ -51,7 +51,9 @@ async def test_the_table_of_nodes_shows_the_leader(engine: Engine, other: Engine
     assert not any(row.leader for row in await engine.nodes())
 
 
-async def test_a_leader_that_goes_without_a_word_is_followed(engine: Engine, opened: Opener, raw: Raw) -> None:
+async def test_a_leader_that_goes_without_a_word_is_followed(
+    engine: Engine, opened: Opener, raw: Raw
+) -> None:
     """SQLite: the lock goes with its holder. PostgreSQL: the lease ends."""
     leaving = await opened()
     first, second = await node(leaving), await node(engine)
@@ -63,21 +65,25 @@ async def test_a_leader_that_goes_without_a_word_is_followed(engine: Engine, ope
     assert await engine.lead(second, 10)
 
 
-async def test_the_heartbeat_tells_when_the_lease_ends(engine: Engine, other: Engine, raw: Raw) -> None:
+async def test_the_heartbeat_tells_when_the_lease_ends(
+    engine: Engine, other: Engine, raw: Raw
+) -> None:
     first, second = await node(engine), await node(other)
-    assert (await other.beat(second)).lease_ends_in is None
+    assert (await other.heartbeat(second)).lease_ends_in is None
     await engine.lead(first, 10)
     if engine.name == "sqlite":
-        assert (await other.beat(second)).lease_ends_in is None
+        assert (await other.heartbeat(second)).lease_ends_in is None
         return
-    assert (await other.beat(second)).lease_ends_in == pytest.approx(10, abs=2)
+    assert (await other.heartbeat(second)).lease_ends_in == pytest.approx(10, abs=2)
     await engine.lead(first, 100)
-    assert (await other.beat(second)).lease_ends_in == pytest.approx(100, abs=2)
+    assert (await other.heartbeat(second)).lease_ends_in == pytest.approx(100, abs=2)
     await raw.execute("UPDATE leader SET expires_at = now() - interval '60 s'")
-    assert (await other.beat(second)).lease_ends_in == 0
+    assert (await other.heartbeat(second)).lease_ends_in == 0
 
 
-async def test_an_overdue_leader_may_renew_while_nobody_took_over(engine: Engine, other: Engine, raw: Raw) -> None:
+async def test_an_overdue_leader_may_renew_while_nobody_took_over(
+    engine: Engine, other: Engine, raw: Raw
+) -> None:
     first, second = await node(engine), await node(other)
     await engine.lead(first, 10)
     if engine.name == "postgres":

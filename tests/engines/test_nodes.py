@@ -4,30 +4,39 @@ from uuid import uuid4
 
 import pytest
 
-from elihu.engines.base import Engine, Peer
+from elihu.engines.protocol import Engine, Peer
+from tests.engines.builders import fetch, new, node, put
 from tests.engines.conftest import Opener
-from tests.engines.making import fetch, new, node, put
 from tests.engines.raw import Raw
 
 
 async def test_a_node_is_enlisted_and_retires(engine: Engine) -> None:
     id_ = str(uuid4())
-    await engine.enlist(id_, "host-ß", {"queues": {"default": 10}, "pid": 7})
+    await engine.register_node(id_, "host-ß", {"queues": {"default": 10}, "pid": 7})
     (row,) = await engine.nodes()
-    assert (row.id, row.name, row.info, row.running, row.leader) == (id_, "host-ß", {"queues": {"default": 10}, "pid": 7}, 0, False)
+    assert (row.id, row.name, row.info, row.running, row.leader) == (
+        id_,
+        "host-ß",
+        {"queues": {"default": 10}, "pid": 7},
+        0,
+        False,
+    )
     assert (row.beat_at is None) is (engine.name == "sqlite")
     assert row.started_at.tzinfo is not None
-    await engine.retire(id_)
+    await engine.deregister_node(id_)
     assert await engine.nodes() == []
-    await engine.retire(id_)
+    await engine.deregister_node(id_)
 
 
 async def test_a_node_says_something_else_of_itself(engine: Engine) -> None:
     node, other = str(uuid4()), str(uuid4())
     for each in (node, other):
-        await engine.enlist(each, "one", {"queues": {"default": 10}})
-    await engine.describe(node, {"queues": {}})
-    assert {row.id: row.info for row in await engine.nodes()} == {node: {"queues": {}}, other: {"queues": {"default": 10}}}
+        await engine.register_node(each, "one", {"queues": {"default": 10}})
+    await engine.update_node_info(node, {"queues": {}})
+    assert {row.id: row.info for row in await engine.nodes()} == {
+        node: {"queues": {}},
+        other: {"queues": {"default": 10}},
+    }
 
 
 async def test_how_many_jobs_each_executes(engine: Engine) -> None:
@@ -37,13 +46,19 @@ async def test_how_many_jobs_each_executes(engine: Engine) -> None:
     assert {row.id: row.running for row in await engine.nodes()} == {busy: 3, idle: 0}
 
 
-async def test_the_heartbeat_knows_its_own_row_and_the_others(engine: Engine, other: Engine) -> None:
+async def test_the_heartbeat_knows_its_own_row_and_the_others(
+    engine: Engine, other: Engine
+) -> None:
     first, second = await node(engine), await node(other)
-    pulse = await engine.beat(first)
-    assert (pulse.known, [peer.id for peer in pulse.peers], [peer.dead for peer in pulse.peers]) == (True, [second], [False])
-    await engine.retire(first)
-    pulse = await engine.beat(first)
-    assert (pulse.known, [peer.id for peer in pulse.peers]) == (False, [second])
+    heartbeat_reply = await engine.heartbeat(first)
+    assert (
+        heartbeat_reply.known,
+        [peer.id for peer in heartbeat_reply.peers],
+        [peer.dead for peer in heartbeat_reply.peers],
+    ) == (True, [second], [False])
+    await engine.deregister_node(first)
+    heartbeat_reply = await engine.heartbeat(first)
+    assert (heartbeat_reply.known, [peer.id for peer in heartbeat_reply.peers]) == (False, [second])
     assert await other.peers(second) == []
 
 
@@ -53,7 +68,7 @@ async def test_looking_is_not_beating(engine: Engine, other: Engine) -> None:
     assert await other.peers(second) == before
     await engine.peers(first)
     assert await other.peers(second) == before
-    await engine.beat(first)
+    await engine.heartbeat(first)
     (peer,) = await other.peers(second)
     if engine.name == "postgres":
         assert (peer.beat or 0) > (before[0].beat or 0)
@@ -62,14 +77,16 @@ async def test_looking_is_not_beating(engine: Engine, other: Engine) -> None:
 
 
 async def test_the_living_are_not_buried(engine: Engine, other: Engine) -> None:
-    """PostgreSQL: the beat moved since it was seen. SQLite: the lock is held, by another engine or by this one."""
+    """PostgreSQL: the beat moved since it was seen. SQLite: the lock is held, by
+    another engine or by this one.
+    """
     first, second = await node(engine), await node(other)
     (seen,) = await other.peers(second)
-    await engine.beat(first)
-    assert not await other.bury(first, seen.beat)
-    assert (await engine.beat(first)).known
+    await engine.heartbeat(first)
+    assert not await other.remove_dead_node(first, seen.beat)
+    assert (await engine.heartbeat(first)).known
     if engine.name == "sqlite":
-        assert not await engine.bury(first, None)
+        assert not await engine.remove_dead_node(first, None)
 
 
 async def test_the_dead_are_buried_once(engine: Engine, opened: Opener) -> None:
@@ -80,21 +97,21 @@ async def test_the_dead_are_buried_once(engine: Engine, opened: Opener) -> None:
     await dying.close()
     (peer,) = await engine.peers(here)
     assert (peer.id, peer.dead) == (gone, engine.name == "sqlite")
-    assert await engine.bury(gone, peer.beat)
-    assert not await engine.bury(gone, peer.beat)
+    assert await engine.remove_dead_node(gone, peer.beat)
+    assert not await engine.remove_dead_node(gone, peer.beat)
     assert await engine.peers(here) == []
     assert len(await engine.rescue(10)) == 1
 
 
 async def test_a_node_that_was_buried_learns_it(engine: Engine, other: Engine) -> None:
     first, second = await node(engine), await node(other)
-    await other.retire(first)
-    assert not (await engine.beat(first)).known
-    assert (await other.beat(second)).known
+    await other.deregister_node(first)
+    assert not (await engine.heartbeat(first)).known
+    assert (await other.heartbeat(second)).known
 
 
 async def test_nobody_can_bury_a_stranger(engine: Engine) -> None:
-    assert not await engine.bury(str(uuid4()), 0)
+    assert not await engine.remove_dead_node(str(uuid4()), 0)
 
 
 @pytest.mark.parametrize("number", [12])
@@ -102,36 +119,40 @@ async def test_many_nodes_of_many_engines(opened: Opener, engine: Engine, number
     engines = [await opened() for _ in range(3)]
     ids = [await node(engines[turn % 3]) for turn in range(number)]
     for turn, id_ in enumerate(ids):
-        pulse = await engines[turn % 3].beat(id_)
-        assert pulse.known
-        assert sorted(peer.id for peer in pulse.peers) == sorted(set(ids) - {id_})
-        assert not any(peer.dead for peer in pulse.peers)
+        heartbeat_reply = await engines[turn % 3].heartbeat(id_)
+        assert heartbeat_reply.known
+        assert sorted(peer.id for peer in heartbeat_reply.peers) == sorted(set(ids) - {id_})
+        assert not any(peer.dead for peer in heartbeat_reply.peers)
 
 
-async def test_who_was_silent_for_long_is_buried_without_being_watched(engine: Engine, other: Engine, opened: Opener, raw: Raw) -> None:
+async def test_who_was_silent_for_long_is_buried_without_being_watched(
+    engine: Engine, other: Engine, opened: Opener, raw: Raw
+) -> None:
     living = await node(engine)
     frozen = await node(other)
     dying = await opened()
     dead = await node(dying)
     await dying.close()
     if engine.name == "postgres":
-        await raw.execute(f"UPDATE node SET beat_at = now() - interval '21 s' WHERE id IN ('{dead}', '{frozen}')")
-        assert sorted(await engine.bury_silent(20)) == sorted([dead, frozen])
+        await raw.execute(
+            f"UPDATE node SET beat_at = now() - interval '21 s' WHERE id IN ('{dead}', '{frozen}')"
+        )
+        assert sorted(await engine.remove_silent_nodes(20)) == sorted([dead, frozen])
     else:
-        assert await engine.bury_silent(20) == [dead]
-        assert (await other.beat(frozen)).known
+        assert await engine.remove_silent_nodes(20) == [dead]
+        assert (await other.heartbeat(frozen)).known
     assert living in {row.id for row in await engine.nodes()}
-    assert await engine.bury_silent(20) == []
+    assert await engine.remove_silent_nodes(20) == []
 
 
 async def test_a_node_of_a_single_round_is_no_first_node_and_hides_none(engine: Engine) -> None:
     async def booted() -> object:
         return (await engine.crons()).booted_at
 
-    await engine.enlist(str(uuid4()), "round", {"once": True})
+    await engine.register_node(str(uuid4()), "round", {"once": True})
     assert await booted() is None
-    await engine.enlist(str(uuid4()), "first", {})
+    await engine.register_node(str(uuid4()), "first", {})
     first = await booted()
     assert first is not None
-    await engine.enlist(str(uuid4()), "second", {})
+    await engine.register_node(str(uuid4()), "second", {})
     assert await booted() == first

@@ -1,4 +1,6 @@
-"""The notifier: what one process does reaches the others, as a hint, in the loop's thread."""
+"""The notifier: what one process does reaches the others, as a hint, in the loop's
+thread.
+"""
 
 import asyncio
 import threading
@@ -6,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from elihu.engines.base import Engine
-from elihu.engines.signals import Notifier, Signal, SignalKind
-from tests.engines.making import node, put
+from elihu.engines.protocol import Engine
+from elihu.engines.protocol.signals import Notifier, Signal, SignalKind
+from tests.engines.builders import node, put
 
 
-class Heard:
+class SignalRecorder:
     """The signals that arrived, and a way to wait for one."""
 
     def __init__(self) -> None:
@@ -39,11 +41,13 @@ async def notifier(engine: Engine) -> AsyncIterator[Notifier]:
 
 
 async def test_another_processs_jobs_are_heard(notifier: Notifier, other: Engine) -> None:
-    heard = Heard()
+    heard = SignalRecorder()
     await notifier.start(heard)
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "default")])
-    expected = Signal(SignalKind.CHANGED) if other.name == "sqlite" else Signal(SignalKind.JOBS, "default")
+    expected = (
+        Signal(SignalKind.CHANGED) if other.name == "sqlite" else Signal(SignalKind.JOBS, "default")
+    )
     await heard.until(lambda: expected in heard.signals)
     assert heard.threads == {threading.get_ident()}
 
@@ -51,7 +55,7 @@ async def test_another_processs_jobs_are_heard(notifier: Notifier, other: Engine
 async def test_what_happened_before_the_start_is_no_news(notifier: Notifier, other: Engine) -> None:
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "before")])
-    heard = Heard()
+    heard = SignalRecorder()
     await notifier.start(heard)
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "after")])
@@ -60,9 +64,13 @@ async def test_what_happened_before_the_start_is_no_news(notifier: Notifier, oth
 
 
 async def test_every_kind_arrives(notifier: Notifier, other: Engine) -> None:
-    heard, here = Heard(), await node(other)
+    heard, here = SignalRecorder(), await node(other)
     await notifier.start(heard)
-    sent = [Signal(SignalKind.JOBS, 'ümlaut, "quoted"\''), Signal(SignalKind.INTENT, here), Signal(SignalKind.LEADER)]
+    sent = [
+        Signal(SignalKind.JOBS, 'ümlaut, "quoted"\''),
+        Signal(SignalKind.INTENT, here),
+        Signal(SignalKind.LEADER),
+    ]
     await other.notify(sent)
     if other.name == "postgres":
         await heard.until(lambda: set(sent) <= set(heard.signals))
@@ -72,13 +80,13 @@ async def test_every_kind_arrives(notifier: Notifier, other: Engine) -> None:
 
 
 async def test_the_probe_finds_that_it_works(notifier: Notifier) -> None:
-    await notifier.start(Heard())
+    await notifier.start(SignalRecorder())
     assert await notifier.probe()
 
 
 async def test_a_stopped_notifier_is_silent(engine: Engine, other: Engine) -> None:
     stopped, running = engine.notifier(), other.notifier()
-    silent, heard = Heard(), Heard()
+    silent, heard = SignalRecorder(), SignalRecorder()
     await stopped.start(silent)
     await running.start(heard)
     await stopped.stop()
@@ -92,15 +100,15 @@ async def test_a_stopped_notifier_is_silent(engine: Engine, other: Engine) -> No
 async def test_stop_is_safe_twice_and_before_start(engine: Engine) -> None:
     notifier = engine.notifier()
     await notifier.stop()
-    await notifier.start(Heard())
+    await notifier.start(SignalRecorder())
     await notifier.stop()
     await notifier.stop()
 
 
 async def test_a_notifier_can_start_again(notifier: Notifier, other: Engine) -> None:
-    await notifier.start(Heard())
+    await notifier.start(SignalRecorder())
     await notifier.stop()
-    heard = Heard()
+    heard = SignalRecorder()
     await notifier.start(heard)
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "default")])

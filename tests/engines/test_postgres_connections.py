@@ -1,4 +1,6 @@
-"""The engine's connections: deadlines, cancellation, servers that break, poolers and stricter isolation."""
+"""The engine's connections: deadlines, cancellation, servers that break, poolers and
+stricter isolation.
+"""
 
 import asyncio
 import secrets
@@ -10,15 +12,30 @@ import asyncpg
 import pytest
 
 from elihu.config import Config
-from elihu.engines.base import Ack
 from elihu.engines.postgres.connections import Connections
 from elihu.engines.postgres.engine import PostgresEngine
-from elihu.errors import ConfigError, DatabaseTimeout, DatabaseUnavailable, DataRefused, SchemaOutdated
-from elihu.job import JobFilter, JobState, NewJob, RunResult
+from elihu.engines.protocol import Ack
+from elihu.errors import (
+    ConfigError,
+    DatabaseTimeout,
+    DatabaseUnavailable,
+    DataRefused,
+    SchemaOutdated,
+)
+from elihu.job import JobFilter, JobState, NewJob, RunOutcome
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
 from elihu.testing.postgres import PostgresServer, free_port
-from tests.engines.postgres_support import Network, Watcher, engine_on, enlisted, locked, own_database, psql, until
+from tests.engines.postgres_support import (
+    Network,
+    Watcher,
+    engine_on,
+    locked,
+    own_database,
+    psql,
+    registered,
+    until,
+)
 
 
 @pytest.fixture
@@ -32,7 +49,9 @@ async def watcher(postgres_url: str) -> AsyncIterator[Watcher]:
         yield Watcher(connection)
 
 
-async def test_a_call_that_is_held_up_ends_at_its_deadline_and_the_server_stops_too(postgres_url: str, watcher: Watcher) -> None:
+async def test_a_call_that_is_held_up_ends_at_its_deadline_and_the_server_stops_too(
+    postgres_url: str, watcher: Watcher
+) -> None:
     async with engine_on(postgres_url, connections=1, call_timeout=0.3) as engine:
         async with locked(postgres_url):
             started = time.monotonic()
@@ -44,8 +63,13 @@ async def test_a_call_that_is_held_up_ends_at_its_deadline_and_the_server_stops_
 
 
 async def test_waiting_for_a_connection_counts(postgres_url: str, watcher: Watcher) -> None:
-    async with engine_on(postgres_url, connections=1, call_timeout=0.3) as engine, locked(postgres_url):
-        outcomes = await asyncio.gather(engine.count(JobFilter()), engine.nodes(), return_exceptions=True)
+    async with (
+        engine_on(postgres_url, connections=1, call_timeout=0.3) as engine,
+        locked(postgres_url),
+    ):
+        outcomes = await asyncio.gather(
+            engine.count(JobFilter()), engine.nodes(), return_exceptions=True
+        )
         assert [type(outcome) for outcome in outcomes] == [DatabaseTimeout, DatabaseTimeout]
 
 
@@ -63,7 +87,9 @@ async def test_a_cancelled_caller_leaks_nothing(postgres_url: str, watcher: Watc
         await watcher.until_others(1)
 
 
-async def test_a_caller_cancelled_while_it_waits_for_a_connection_leaks_nothing(postgres_url: str, watcher: Watcher) -> None:
+async def test_a_caller_cancelled_while_it_waits_for_a_connection_leaks_nothing(
+    postgres_url: str, watcher: Watcher
+) -> None:
     async with engine_on(postgres_url, connections=1) as engine:
         async with locked(postgres_url):
             first = asyncio.create_task(engine.count(JobFilter()))
@@ -76,11 +102,18 @@ async def test_a_caller_cancelled_while_it_waits_for_a_connection_leaks_nothing(
         assert await engine.nodes() == []
 
 
-async def test_a_cancelled_insert_in_a_transaction_leaves_nothing_behind(postgres_url: str, watcher: Watcher) -> None:
+async def test_a_cancelled_insert_in_a_transaction_leaves_nothing_behind(
+    postgres_url: str, watcher: Watcher
+) -> None:
     async with engine_on(postgres_url, connections=1) as engine:
         holder = NewJob(task="a", unique_key=b"k", unique_scope=0)
-        async with locked(postgres_url, "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('a', 'k', 0)"):
-            call = asyncio.create_task(engine.insert([NewJob(task="b", unique_key=b"a", unique_scope=0), holder]))
+        async with locked(
+            postgres_url,
+            "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('a', 'k', 0)",
+        ):
+            call = asyncio.create_task(
+                engine.insert([NewJob(task="b", unique_key=b"a", unique_scope=0), holder])
+            )
             await watcher.until_waiting(1)
             call.cancel()
             await asyncio.wait([call])
@@ -88,7 +121,10 @@ async def test_a_cancelled_insert_in_a_transaction_leaves_nothing_behind(postgre
 
 
 async def test_a_stalled_server_costs_one_deadline_and_no_more(postgres_url: str) -> None:
-    async with Network(postgres_url) as network, engine_on(network.url, connections=3, call_timeout=0.4) as engine:
+    async with (
+        Network(postgres_url) as network,
+        engine_on(network.url, connections=3, call_timeout=0.4) as engine,
+    ):
         await asyncio.gather(*(engine.nodes() for _ in range(3)))
         network.stall()
         started = time.monotonic()
@@ -121,7 +157,9 @@ async def test_closing_ends_calls_under_way(postgres_url: str, watcher: Watcher)
             await call
 
 
-async def test_a_broken_connection_is_unavailable_once_and_then_replaced(postgres_url: str, watcher: Watcher) -> None:
+async def test_a_broken_connection_is_unavailable_once_and_then_replaced(
+    postgres_url: str, watcher: Watcher
+) -> None:
     async with Network(postgres_url) as network, engine_on(network.url, connections=4) as engine:
         async with locked(postgres_url):
             calls = [asyncio.create_task(engine.count(JobFilter())) for _ in range(3)]
@@ -133,11 +171,14 @@ async def test_a_broken_connection_is_unavailable_once_and_then_replaced(postgre
         assert await engine.count(JobFilter()) == 0
 
 
-async def test_connections_ended_by_the_server_are_replaced(postgres_url: str, watcher: Watcher) -> None:
+async def test_connections_ended_by_the_server_are_replaced(
+    postgres_url: str, watcher: Watcher
+) -> None:
     async with engine_on(postgres_url) as engine:
         await asyncio.gather(*(engine.nodes() for _ in range(4)))
         await watcher.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+            "current_database() AND pid <> pg_backend_pid()"
         )
 
         async def answers() -> bool:
@@ -149,7 +190,9 @@ async def test_connections_ended_by_the_server_are_replaced(postgres_url: str, w
         await until(answers)
 
 
-async def test_there_are_never_more_connections_than_allowed_and_no_more_than_needed(postgres_url: str, watcher: Watcher) -> None:
+async def test_there_are_never_more_connections_than_allowed_and_no_more_than_needed(
+    postgres_url: str, watcher: Watcher
+) -> None:
     async with engine_on(postgres_url, connections=3) as engine:
         for _ in range(5):
             await engine.nodes()
@@ -159,7 +202,9 @@ async def test_there_are_never_more_connections_than_allowed_and_no_more_than_ne
 
 
 async def test_nobody_there(postgres_url: str) -> None:
-    engine = PostgresEngine(Config(database_url=f"postgresql://someone:secret@127.0.0.1:{free_port()}/jobs"), Bus())
+    engine = PostgresEngine(
+        Config(database_url=f"postgresql://someone:secret@127.0.0.1:{free_port()}/jobs"), Bus()
+    )
     with pytest.raises(DatabaseUnavailable) as caught:
         await engine.open()
     assert "127.0.0.1" in str(caught.value)
@@ -189,7 +234,7 @@ async def test_a_sleeping_engine_can_be_closed_twice_and_opened_again(postgres_u
 
 async def test_behind_a_pooler_nothing_is_prepared(postgres_url: str) -> None:
     async with Network(postgres_url, false_pid=True) as network, engine_on(network.url) as engine:
-        node = await enlisted(engine)
+        node = await registered(engine)
         for _ in range(3):
             await engine.insert([NewJob(task="a")])
             assert len((await engine.exchange(node, "default", 5, [])).claims) == 1
@@ -207,7 +252,9 @@ async def test_without_a_pooler_statements_are_prepared_once(postgres_url: str) 
 
 
 async def _named_statements(connection: Any) -> int:
-    return int(await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''"))
+    return int(
+        await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+    )
 
 
 async def _prepared(url: str, *, cached: bool) -> int:
@@ -218,7 +265,9 @@ async def _prepared(url: str, *, cached: bool) -> int:
         await connection.close()
 
 
-async def test_a_stricter_default_isolation_changes_nothing(postgres_url: str, watcher: Watcher) -> None:
+async def test_a_stricter_default_isolation_changes_nothing(
+    postgres_url: str, watcher: Watcher
+) -> None:
     await watcher.set_default("SET default_transaction_isolation TO serializable")
     async with engine_on(postgres_url) as engine:
         connections = Connections(postgres_url, 1)
@@ -228,8 +277,10 @@ async def test_a_stricter_default_isolation_changes_nothing(postgres_url: str, w
 
         assert await connections.run(isolation, 5) == "read committed"
         await connections.close()
-        node = await enlisted(engine)
-        await asyncio.gather(*(engine.insert([NewJob(task="a") for _ in range(20)]) for _ in range(5)))
+        node = await registered(engine)
+        await asyncio.gather(
+            *(engine.insert([NewJob(task="a") for _ in range(20)]) for _ in range(5))
+        )
 
         async def drain() -> list[int]:
             done: list[int] = []
@@ -239,7 +290,10 @@ async def test_a_stricter_default_isolation_changes_nothing(postgres_url: str, w
                 written = {id_ for id_, _ in answer.acked}
                 done += written
                 busy = [ack for ack in acks if ack.id not in written]
-                acks = busy + [Ack(claim.id, claim.claim, RunResult.COMPLETED, JobState.COMPLETED) for claim in answer.claims]
+                acks = busy + [
+                    Ack(claim.id, claim.claim, RunOutcome.COMPLETED, JobState.COMPLETED)
+                    for claim in answer.claims
+                ]
                 if not acks:
                     return done
 
@@ -248,7 +302,9 @@ async def test_a_stricter_default_isolation_changes_nothing(postgres_url: str, w
 
 
 @pytest.mark.parametrize("error", [asyncpg.SerializationError, asyncpg.DeadlockDetectedError])
-async def test_what_had_no_effect_is_tried_again(postgres_url: str, error: type[asyncpg.PostgresError]) -> None:
+async def test_what_had_no_effect_is_tried_again(
+    postgres_url: str, error: type[asyncpg.PostgresError]
+) -> None:
     connections = Connections(postgres_url, 1)
     tries = 0
 
@@ -267,7 +323,9 @@ async def test_what_had_no_effect_is_tried_again(postgres_url: str, error: type[
     await connections.close()
 
 
-async def test_values_that_cannot_be_stored_are_refused_and_the_connection_stays(postgres_url: str, watcher: Watcher) -> None:
+async def test_values_that_cannot_be_stored_are_refused_and_the_connection_stays(
+    postgres_url: str, watcher: Watcher
+) -> None:
     async with engine_on(postgres_url, connections=1) as engine:
         for bad in (
             NewJob(task="a\0b"),
@@ -317,7 +375,10 @@ async def test_calls_are_told_to_those_who_listen(postgres_url: str) -> None:
         await engine.nodes()
         with pytest.raises(DataRefused):
             await engine.insert([NewJob(task="a", args="{")])
-    assert [(call.engine, call.verb) for call in calls] == [("postgres", "nodes"), ("postgres", "insert")]
+    assert [(call.engine, call.verb) for call in calls] == [
+        ("postgres", "nodes"),
+        ("postgres", "insert"),
+    ]
     assert calls[0].error is None
     assert isinstance(calls[1].error, DataRefused)
     assert all(0 < call.duration < 5 for call in calls)

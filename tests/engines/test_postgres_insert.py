@@ -1,4 +1,6 @@
-"""Inserts on PostgreSQL: order, twins that appear and vanish meanwhile, locks in one order."""
+"""Inserts on PostgreSQL: order, twins that appear and vanish meanwhile, locks in one
+order.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -34,7 +36,9 @@ def unique(key: str, task: str = "a") -> NewJob:
 
 
 async def test_ids_ascend_in_the_order_of_a_large_batch(engine: PostgresEngine) -> None:
-    inserted = await engine.insert([NewJob(task=f"t{number}", priority=number % 10) for number in range(5_000)])
+    inserted = await engine.insert(
+        [NewJob(task=f"t{number}", priority=number % 10) for number in range(5_000)]
+    )
     assert [one.id for one in inserted] == list(range(1, 5_001))
     for number in (0, 1_234, 4_999):
         job = await engine.get(inserted[number].id)
@@ -43,15 +47,24 @@ async def test_ids_ascend_in_the_order_of_a_large_batch(engine: PostgresEngine) 
 
 
 async def test_ids_ascend_in_the_callers_order_where_keys_do_not(engine: PostgresEngine) -> None:
-    inserted = await engine.insert([unique("c", "0"), NewJob(task="1"), unique("a", "2"), unique("b", "3")])
+    inserted = await engine.insert(
+        [unique("c", "0"), NewJob(task="1"), unique("a", "2"), unique("b", "3")]
+    )
     assert [one.id for one in inserted] == sorted(one.id for one in inserted)
-    assert [job.task for job in reversed(await engine.find(JobFilter(), None, 10))] == ["0", "1", "2", "3"]
+    assert [job.task for job in reversed(await engine.find(JobFilter(), None, 10))] == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
 
 
-async def test_a_twin_that_is_committed_meanwhile_is_the_conflict(engine: PostgresEngine, postgres_url: str, watcher: Watcher) -> None:
-    twin = "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('twin', 'k', 0)"
+async def test_a_twin_that_is_committed_meanwhile_is_the_conflict(
+    engine: PostgresEngine, postgres_url: str, watcher: Watcher
+) -> None:
+    holder = "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('twin', 'k', 0)"
     for jobs in ([unique("k")], [unique("j"), unique("k"), NewJob(task="b")]):
-        async with locked(postgres_url, twin) as connection:
+        async with locked(postgres_url, holder) as connection:
             call = asyncio.create_task(engine.insert(jobs))
             await watcher.until_waiting(1)
             holder = await connection.fetchval("SELECT id FROM elihu.job WHERE task = 'twin'")
@@ -60,11 +73,15 @@ async def test_a_twin_that_is_committed_meanwhile_is_the_conflict(engine: Postgr
         await engine.delete(JobFilter(task=("a", "b", "twin")))
 
 
-async def test_a_twin_that_is_rolled_back_is_none(engine: PostgresEngine, postgres_url: str, watcher: Watcher) -> None:
+async def test_a_twin_that_is_rolled_back_is_none(
+    engine: PostgresEngine, postgres_url: str, watcher: Watcher
+) -> None:
     async with psql(postgres_url) as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute("INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('twin', 'k', 0)")
+        await connection.execute(
+            "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('twin', 'k', 0)"
+        )
         call = asyncio.create_task(engine.insert([unique("k")]))
         await watcher.until_waiting(1)
         await transaction.rollback()
@@ -72,8 +89,12 @@ async def test_a_twin_that_is_rolled_back_is_none(engine: PostgresEngine, postgr
         assert not inserted.conflict
 
 
-async def test_a_twin_that_vanishes_before_it_is_read_gives_way(engine: PostgresEngine, postgres_url: str, watcher: Watcher) -> None:
-    """The twin is committed, met, and gone before the second statement: a trigger on the first removes it."""
+async def test_a_twin_that_vanishes_before_it_is_read_gives_way(
+    engine: PostgresEngine, postgres_url: str, watcher: Watcher
+) -> None:
+    """The twin is committed, met, and gone before the second statement: a trigger on
+    the first removes it.
+    """
     await engine.insert([unique("k", "twin")])
     await watcher.execute(
         """
@@ -88,29 +109,47 @@ async def test_a_twin_that_vanishes_before_it_is_read_gives_way(engine: Postgres
     assert [job.task for job in await engine.find(JobFilter(), None, 10)] == ["new", "a"]
 
 
-async def test_batches_with_the_same_keys_in_opposite_orders_do_not_deadlock(engine: PostgresEngine, watcher: Watcher) -> None:
+async def test_batches_with_the_same_keys_in_opposite_orders_do_not_deadlock(
+    engine: PostgresEngine, watcher: Watcher
+) -> None:
     keys = [f"{number:03}" for number in range(200)]
     batches = [[unique(key) for key in (keys if turn % 2 else reversed(keys))] for turn in range(8)]
     answers = await asyncio.gather(*(engine.insert(batch) for batch in batches))
     assert await engine.count(JobFilter()) == len(keys)
     assert sum(not one.conflict for answer in answers for one in answer) == len(keys)
     for batch, answer in zip(batches, answers, strict=True):
-        assert [one.unique_key for one in answer] == [(job.unique_key or b"").hex() for job in batch]
+        assert [one.unique_key for one in answer] == [
+            (job.unique_key or b"").hex() for job in batch
+        ]
     async with asyncio.timeout(10):
         await watcher.until_waiting(0)
 
 
 async def test_an_insert_that_waits_for_a_twin_has_a_deadline(postgres_url: str) -> None:
     async with engine_on(postgres_url, call_timeout=0.3) as engine:
-        async with locked(postgres_url, "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('a', 'k', 0)"):
+        async with locked(
+            postgres_url,
+            "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('a', 'k', 0)",
+        ):
             with pytest.raises(DatabaseTimeout):
                 await engine.insert([unique("j"), unique("k")])
         assert await engine.count(JobFilter()) == 1, "nothing of the batch stays"
 
 
-async def test_windows_and_keeping_are_of_the_databases_clock(engine: PostgresEngine, postgres_url: str) -> None:
+async def test_windows_and_keeping_are_of_the_databases_clock(
+    engine: PostgresEngine, postgres_url: str
+) -> None:
     for scope, period in ((0, 3600.0), (1, 3600.0), (2, None), (0, None)):
-        await engine.insert([NewJob(task="a", unique_key=bytes([scope, period is None]), unique_scope=scope, unique_period=period)])
+        await engine.insert(
+            [
+                NewJob(
+                    task="a",
+                    unique_key=bytes([scope, period is None]),
+                    unique_scope=scope,
+                    unique_period=period,
+                )
+            ]
+        )
     async with psql(postgres_url) as connection:
         rows = await connection.fetch(
             """
@@ -120,30 +159,49 @@ async def test_windows_and_keeping_are_of_the_databases_clock(engine: PostgresEn
         )
     hour = int(rows[0]["inserted"] // 3600)
     assert rows[0]["unique_key"] == b"\0\0" + hour.to_bytes(8, "big")
-    assert [row["kept"] for row in rows] == [None, (hour + 1) * 3600.0, pytest.approx(rows[2]["inserted"] + 30 * 86_400), None]
+    assert [row["kept"] for row in rows] == [
+        None,
+        (hour + 1) * 3600.0,
+        pytest.approx(rows[2]["inserted"] + 30 * 86_400),
+        None,
+    ]
     assert rows[3]["unique_key"] == b"\0\1"
 
 
-async def test_plain_inserts_of_other_languages_are_jobs_too(engine: PostgresEngine, watcher: Watcher) -> None:
-    await watcher.execute("""INSERT INTO elihu.job (task, queue, args) VALUES ('a', 'mail', '{"b": 1, "a": 2}')""")
+async def test_plain_inserts_of_other_languages_are_jobs_too(
+    engine: PostgresEngine, watcher: Watcher
+) -> None:
+    await watcher.execute(
+        """INSERT INTO elihu.job (task, queue, args) VALUES ('a', 'mail', '{"b": 1, "a": 2}')"""
+    )
     job = await engine.get(1)
     assert job is not None
-    assert (job.state, job.queue, list(job.args), job.tags, job.meta) == (JobState.AVAILABLE, "mail", ["b", "a"], (), {})
+    assert (job.state, job.queue, list(job.args), job.tags, job.meta) == (
+        JobState.AVAILABLE,
+        "mail",
+        ["b", "a"],
+        (),
+        {},
+    )
     assert await engine.stage(10) == {"mail": 0}
 
 
-async def test_a_retry_that_meets_a_twin_names_it_and_changes_nothing(engine: PostgresEngine) -> None:
+async def test_a_retry_that_meets_a_twin_names_it_and_changes_nothing(
+    engine: PostgresEngine,
+) -> None:
     old, other = [one.id for one in await engine.insert([unique("k"), unique("l")])]
     await engine.cancel(JobFilter(ids=(old, other)))
-    (twin,) = await engine.insert([unique("k")])
+    (holder,) = await engine.insert([unique("k")])
     with pytest.raises(UniqueConflict) as caught:
         await engine.retry(JobFilter(ids=(old, other)))
-    assert (caught.value.job_id, caught.value.twin) == (old, twin.id)
+    assert (caught.value.job_id, caught.value.holder) == (old, holder.id)
     assert await engine.count(JobFilter(state=(JobState.CANCELLED,))) == 2
     assert (await engine.retry(JobFilter(ids=(other,)))).changed == 1
 
 
-async def test_bulk_verbs_work_in_pieces_and_do_not_chase_new_jobs(engine: PostgresEngine, watcher: Watcher) -> None:
+async def test_bulk_verbs_work_in_pieces_and_do_not_chase_new_jobs(
+    engine: PostgresEngine, watcher: Watcher
+) -> None:
     await engine.insert([NewJob(task="a") for _ in range(2_500)])
     await watcher.execute(
         """

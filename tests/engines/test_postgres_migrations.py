@@ -1,4 +1,6 @@
-"""The tables on PostgreSQL: made once by many at once, kept apart by schema, printed as a script."""
+"""The tables on PostgreSQL: made once by many at once, kept apart by schema, printed as
+a script.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -55,12 +57,16 @@ async def test_a_migration_has_no_deadline(postgres_url: str) -> None:
 async def test_versions(postgres_url: str) -> None:
     async with engine_on(postgres_url, migrate=False) as engine, psql(postgres_url) as connection:
         assert await engine.schema_version() == 0
-        with pytest.raises(SchemaOutdated, match=r'expected tables of version \d+, got none: run "elihu migrate"'):
+        with pytest.raises(
+            SchemaOutdated, match=r'expected tables of version \d+, got none: run "elihu migrate"'
+        ):
             await engine.check_schema()
         await engine.migrate()
         assert await engine.schema_version() == VERSION
         await engine.check_schema()
-        installation = await connection.fetchval("SELECT value FROM elihu.meta WHERE key = 'installation_id'")
+        installation = await connection.fetchval(
+            "SELECT value FROM elihu.meta WHERE key = 'installation_id'"
+        )
         assert UUID(installation).version == 4
         await connection.execute("UPDATE elihu.meta SET value = '999' WHERE key = 'schema_version'")
         with pytest.raises(SchemaTooNew, match="999"):
@@ -77,9 +83,10 @@ async def test_a_failed_migration_leaves_nothing(postgres_url: str) -> None:
         await connection.execute("CREATE SCHEMA elihu; CREATE TABLE elihu.run ()")
         with pytest.raises(Exception, match="already exists"):
             await engine.migrate()
-        assert await connection.fetchval("SELECT array_agg(relname::text) FROM pg_class WHERE relnamespace = 'elihu'::regnamespace") == [
-            "run"
-        ]
+        assert await connection.fetchval(
+            "SELECT array_agg(relname::text) FROM pg_class WHERE relnamespace = "
+            "'elihu'::regnamespace"
+        ) == ["run"]
         await connection.execute("DROP TABLE elihu.run")
         assert await engine.migrate() == EVERY_VERSION
 
@@ -95,14 +102,25 @@ async def test_schemas_are_kept_apart_whatever_their_names(postgres_url: str) ->
             assert {job.task for job in await engine.find(JobFilter(), None, 100)} == {name}
             assert await engine.count(JobFilter()) == number + 2
     async with psql(postgres_url) as connection:
-        assert len(await connection.fetch("SELECT DISTINCT nspname FROM pg_namespace WHERE nspname = ANY($1)", names)) == len(names)
-        assert await connection.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0
+        assert len(
+            await connection.fetch(
+                "SELECT DISTINCT nspname FROM pg_namespace WHERE nspname = ANY($1)", names
+            )
+        ) == len(names)
+        assert (
+            await connection.fetchval(
+                "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            )
+            == 0
+        )
 
 
 async def test_a_schema_made_by_somebody_else_needs_no_right_to_make_one(postgres_url: str) -> None:
     async with psql(postgres_url) as connection:
         await connection.execute("DROP ROLE IF EXISTS modest")
-        await connection.execute("CREATE ROLE modest LOGIN; CREATE SCHEMA jobs AUTHORIZATION modest")
+        await connection.execute(
+            "CREATE ROLE modest LOGIN; CREATE SCHEMA jobs AUTHORIZATION modest"
+        )
     modest = postgres_url.replace("postgres@", "modest@")
     async with engine_on(modest, schema="jobs") as engine:
         assert await engine.count(JobFilter()) == 0
@@ -111,7 +129,9 @@ async def test_a_schema_made_by_somebody_else_needs_no_right_to_make_one(postgre
             await engine.migrate()
 
 
-async def test_the_printed_script_makes_the_same_tables(postgres_url: str, postgres_server: PostgresServer) -> None:
+async def test_the_printed_script_makes_the_same_tables(
+    postgres_url: str, postgres_server: PostgresServer
+) -> None:
     printed = postgres_server.create_database("printed")
     async with engine_on(postgres_url), psql(postgres_url) as one, psql(printed) as other:
         await other.execute(migration_sql("elihu"))

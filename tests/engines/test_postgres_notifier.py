@@ -1,4 +1,6 @@
-"""Announcements over LISTEN and NOTIFY: what arrives, what a payload may be, and what happens when the connection goes."""
+"""Announcements over LISTEN and NOTIFY: what arrives, what a payload may be, and what
+happens when the connection goes.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,13 +10,13 @@ import pytest
 from elihu.config import Config
 from elihu.engines.postgres.channel import payload_of, signal_of
 from elihu.engines.postgres.engine import PostgresEngine
-from elihu.engines.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.telemetry.bus import Bus
 from elihu.testing.postgres import PostgresServer, free_port
 from tests.engines.postgres_support import Network, Watcher, engine_on, own_database, psql, until
 
 
-class Heard:
+class SignalRecorder:
     """The signals delivered so far."""
 
     def __init__(self) -> None:
@@ -72,13 +74,19 @@ def test_what_is_no_signal_of_this_code_is_left_alone(payload: str) -> None:
     assert found is None or found == Signal(SignalKind.JOBS)
 
 
-async def test_signals_reach_every_listener_of_the_schema_and_no_other(engine: PostgresEngine, postgres_url: str) -> None:
-    here, there, elsewhere = Heard(), Heard(), Heard()
+async def test_signals_reach_every_listener_of_the_schema_and_no_other(
+    engine: PostgresEngine, postgres_url: str
+) -> None:
+    here, there, elsewhere = SignalRecorder(), SignalRecorder(), SignalRecorder()
     async with engine_on(postgres_url, schema="other") as other, engine_on(postgres_url) as second:
         notifiers = [engine.notifier(), second.notifier(), other.notifier()]
         for notifier, heard in zip(notifiers, (here, there, elsewhere), strict=True):
             await notifier.start(heard)
-        sent = [Signal(SignalKind.JOBS, "mail"), Signal(SignalKind.INTENT, "node"), Signal(SignalKind.LEADER)]
+        sent = [
+            Signal(SignalKind.JOBS, "mail"),
+            Signal(SignalKind.INTENT, "node"),
+            Signal(SignalKind.LEADER),
+        ]
         await second.notify(sent)
         await here.until(*sent)
         await there.until(*sent)
@@ -90,7 +98,7 @@ async def test_signals_reach_every_listener_of_the_schema_and_no_other(engine: P
 
 
 async def test_a_payload_that_is_too_long_means_all(engine: PostgresEngine) -> None:
-    heard = Heard()
+    heard = SignalRecorder()
     notifier = engine.notifier()
     await notifier.start(heard)
     await engine.notify([Signal(SignalKind.JOBS, "q" * 8_000)])
@@ -99,7 +107,7 @@ async def test_a_payload_that_is_too_long_means_all(engine: PostgresEngine) -> N
 
 
 async def test_a_probe_comes_back_and_is_delivered_to_nobody(engine: PostgresEngine) -> None:
-    heard = Heard()
+    heard = SignalRecorder()
     notifier = engine.notifier()
     await notifier.start(heard)
     assert all(await asyncio.gather(*(notifier.probe() for _ in range(5))))
@@ -115,18 +123,22 @@ async def test_a_probe_that_nobody_listens_for_fails(engine: PostgresEngine) -> 
 async def test_after_a_broken_connection_it_listens_again_and_says_that_all_may_have_changed(
     engine: PostgresEngine, watcher: Watcher
 ) -> None:
-    heard = Heard()
+    heard = SignalRecorder()
     notifier = engine.notifier()
     await notifier.start(heard)
-    await watcher.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    await watcher.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    )
     await heard.until(Signal(SignalKind.CHANGED))
     await engine.notify([Signal(SignalKind.JOBS, "mail")])
     await heard.until(Signal(SignalKind.CHANGED), Signal(SignalKind.JOBS, "mail"))
     await notifier.stop()
 
 
-async def test_starting_without_a_server_does_not_fail_and_tries_again(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    heard = Heard()
+async def test_starting_without_a_server_does_not_fail_and_tries_again(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = SignalRecorder()
     nowhere = f"postgresql://postgres@127.0.0.1:{free_port()}/postgres"
     engine = PostgresEngine(Config(database_url=postgres_url, listen_url=nowhere), Bus())
     notifier = engine.notifier()
@@ -136,9 +148,14 @@ async def test_starting_without_a_server_does_not_fail_and_tries_again(postgres_
     await engine.close()
 
 
-async def test_a_listener_that_went_silent_is_found_by_a_probe_and_replaced(postgres_url: str, engine: PostgresEngine) -> None:
-    heard = Heard()
-    async with Network(postgres_url) as network, engine_on(postgres_url, migrate=False, listen_url=network.url) as listening:
+async def test_a_listener_that_went_silent_is_found_by_a_probe_and_replaced(
+    postgres_url: str, engine: PostgresEngine
+) -> None:
+    heard = SignalRecorder()
+    async with (
+        Network(postgres_url) as network,
+        engine_on(postgres_url, migrate=False, listen_url=network.url) as listening,
+    ):
         notifier = listening.notifier()
         await notifier.start(heard)
         assert network.connected == 1
@@ -156,20 +173,24 @@ async def test_a_listener_that_went_silent_is_found_by_a_probe_and_replaced(post
         await notifier.stop()
 
 
-async def test_stopping_is_safe_before_the_start_and_twice_and_leaves_no_connection(engine: PostgresEngine, watcher: Watcher) -> None:
+async def test_stopping_is_safe_before_the_start_and_twice_and_leaves_no_connection(
+    engine: PostgresEngine, watcher: Watcher
+) -> None:
     notifier = engine.notifier()
     await notifier.stop()
     before = await watcher.others()
-    await notifier.start(Heard())
-    await notifier.start(Heard())
+    await notifier.start(SignalRecorder())
+    await notifier.start(SignalRecorder())
     await watcher.until_others(before + 1)
     await notifier.stop()
     await notifier.stop()
     await watcher.until_others(before)
 
 
-async def test_a_receiver_that_raises_does_not_end_the_delivery(engine: PostgresEngine, caplog: pytest.LogCaptureFixture) -> None:
-    heard = Heard()
+async def test_a_receiver_that_raises_does_not_end_the_delivery(
+    engine: PostgresEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = SignalRecorder()
 
     def deliver(signal: Signal) -> None:
         if signal.payload == "bad":
@@ -184,8 +205,10 @@ async def test_a_receiver_that_raises_does_not_end_the_delivery(engine: Postgres
     await notifier.stop()
 
 
-async def test_a_foreign_notification_on_the_channel_is_ignored(engine: PostgresEngine, watcher: Watcher) -> None:
-    heard = Heard()
+async def test_a_foreign_notification_on_the_channel_is_ignored(
+    engine: PostgresEngine, watcher: Watcher
+) -> None:
+    heard = SignalRecorder()
     notifier = engine.notifier()
     await notifier.start(heard)
     await watcher.execute("SELECT pg_notify('elihu_elihu_signal', 'nonsense')")
@@ -197,7 +220,7 @@ async def test_a_foreign_notification_on_the_channel_is_ignored(engine: Postgres
 async def test_listening_waits_out_a_restart_of_the_server() -> None:
     with PostgresServer() as server:
         async with engine_on(server.url) as engine:
-            heard = Heard()
+            heard = SignalRecorder()
             notifier = engine.notifier()
             await notifier.start(heard)
             await asyncio.to_thread(server.restart)

@@ -1,4 +1,6 @@
-"""How PostgreSQL executes the statements of the hot path in a large table, under the plan that it makes for any values."""
+"""How PostgreSQL executes the statements of the hot path in a large table, under the
+plan that it makes for any values.
+"""
 
 import asyncio
 import json
@@ -10,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from elihu.engines.base import PruneRule
 from elihu.engines.postgres.filters import conditions, prunable
 from elihu.engines.postgres.queries import Queries
+from elihu.engines.protocol import PruneRule
 from elihu.job import JobFilter, JobState
 from elihu.testing.postgres import PostgresServer
 from tests.engines.postgres_support import engine_on, psql
@@ -29,7 +31,9 @@ pytestmark = pytest.mark.timeout(180)
 
 
 class Scan(NamedTuple):
-    """A look at the table of jobs: its kind, the index it went by, the rows it touched, dropped ones included, and the pages it read."""
+    """A look at the table of jobs: its kind, the index it went by, the rows it touched,
+    dropped ones included, and the pages it read.
+    """
 
     kind: str
     by: str | None
@@ -92,17 +96,35 @@ async def scans(connection: Any, sql: str, values: Sequence[Any]) -> list[Scan]:
     name = f"p{uuid4().hex}"
     await connection.execute(f"PREPARE {name} AS {sql}")
     given = f"({', '.join(map(literal, values))})" if values else ""
-    answer = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} {given}")
+    answer = await connection.fetchval(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} {given}"
+    )
     found: list[Scan] = []
     waiting = [json.loads(answer)[0]["Plan"]]
     while waiting:
         node = waiting.pop()
         waiting += node.get("Plans", [])
         if node.get("Relation Name") == "job" and node["Node Type"] != "ModifyTable":
-            touched = node["Actual Rows"] + sum(value for key, value in node.items() if key.startswith("Rows Removed by"))
-            found.append(Scan(node["Node Type"], node.get("Index Name"), touched * node["Actual Loops"], pages(node)))
+            touched = node["Actual Rows"] + sum(
+                value for key, value in node.items() if key.startswith("Rows Removed by")
+            )
+            found.append(
+                Scan(
+                    node["Node Type"],
+                    node.get("Index Name"),
+                    touched * node["Actual Loops"],
+                    pages(node),
+                )
+            )
         elif node["Node Type"] == "Bitmap Index Scan":
-            found.append(Scan(node["Node Type"], node["Index Name"], node["Actual Rows"] * node["Actual Loops"], pages(node)))
+            found.append(
+                Scan(
+                    node["Node Type"],
+                    node["Index Name"],
+                    node["Actual Rows"] * node["Actual Loops"],
+                    pages(node),
+                )
+            )
     return found
 
 
@@ -112,13 +134,21 @@ def pages(node: dict[str, Any]) -> int:
 
 
 def examined(found: Sequence[Scan]) -> float:
-    """Rows touched in all; no scan may have read the table through, nor an index that is not made for it."""
+    """Rows touched in all; no scan may have read the table through, nor an index that
+    is not made for it.
+    """
     assert found
     assert [scan for scan in found if scan.kind == "Seq Scan"] == []
     return sum(scan.rows for scan in found)
 
 
-def exchange(node: str, free: int, claims: Sequence[tuple[int, int]] = (), *, after: tuple[int, datetime, int] = FRONT) -> list[Any]:
+def exchange(
+    node: str,
+    free: int,
+    claims: Sequence[tuple[int, int]] = (),
+    *,
+    after: tuple[int, datetime, int] = FRONT,
+) -> list[Any]:
     """The values of exchange.sql; every other end is a failure, the rest are plain."""
     plain, other = claims[::2], claims[1::2]
     n = len(other)
@@ -168,8 +198,13 @@ async def test_acknowledge_only_and_an_empty_poll(large: str) -> None:
     async with generic(large) as connection:
         node = await node_in(connection)
         claims = await fetched(connection, node, 100)
-        assert examined(await scans(connection, QUERIES["exchange"], exchange(node, 0, claims))) <= 2 * 100
-        await connection.execute("UPDATE elihu.job SET queue = 'elsewhere' WHERE state = 'available' AND id % 50 = 0")
+        assert (
+            examined(await scans(connection, QUERIES["exchange"], exchange(node, 0, claims)))
+            <= 2 * 100
+        )
+        await connection.execute(
+            "UPDATE elihu.job SET queue = 'elsewhere' WHERE state = 'available' AND id % 50 = 0"
+        )
         values = exchange(node, 100)
         values[1] = "empty"
         assert examined(await scans(connection, QUERIES["exchange"], values)) == 0
@@ -179,14 +214,20 @@ async def test_fetching_behind_a_position_begins_there(large: str) -> None:
     async with generic(large) as connection:
         node = await node_in(connection)
         position = await connection.fetchrow(
-            "SELECT priority, scheduled_at, id FROM elihu.job WHERE state = 'available' ORDER BY 1, 2, 3 OFFSET 60000 LIMIT 1"
+            "SELECT priority, scheduled_at, id FROM elihu.job WHERE state = 'available' ORDER BY "
+            "1, 2, 3 OFFSET 60000 LIMIT 1"
         )
-        found = await scans(connection, QUERIES["exchange"], exchange(node, 100, after=tuple(position)))
+        found = await scans(
+            connection, QUERIES["exchange"], exchange(node, 100, after=tuple(position))
+        )
         assert examined(found) <= 2 * 100
         # what an index drops inside itself counts as no row: pages show it
         (fetch,) = [scan for scan in found if scan.by == "job_fetch"]
         assert fetch.pages <= 20
-        first = await connection.fetchval("SELECT min(scheduled_at) FROM elihu.job WHERE node = $1::uuid AND state = 'executing'", node)
+        first = await connection.fetchval(
+            "SELECT min(scheduled_at) FROM elihu.job WHERE node = $1::uuid AND state = 'executing'",
+            node,
+        )
         assert first > position["scheduled_at"]
 
 
@@ -202,7 +243,11 @@ async def test_the_plan_for_any_values_is_the_one_that_is_used(large: str) -> No
                 rows = await connection.fetch(sql, *exchange(node, batch, claims))
                 claims = [(row["id"], row["claim"]) for row in rows if row["id"] is not None]
                 assert len(claims) == batch
-            made = await connection.fetchrow("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", sql)
+            made = await connection.fetchrow(
+                "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = "
+                "$1",
+                sql,
+            )
             assert tuple(made) == (5, 5), batch
         await transaction.rollback()
 
@@ -219,7 +264,10 @@ async def test_stage_5000(large: str) -> None:
     async with generic(large) as connection:
         found = await scans(connection, QUERIES["stage"], [5_000])
         assert examined(found) <= 2 * 5_000 + 10
-        assert await connection.fetchval("SELECT count(*) FROM elihu.job WHERE state = 'available'") == AVAILABLE + 5_000
+        assert (
+            await connection.fetchval("SELECT count(*) FROM elihu.job WHERE state = 'available'")
+            == AVAILABLE + 5_000
+        )
 
 
 async def test_rescue_500(large: str) -> None:
@@ -230,7 +278,10 @@ async def test_rescue_500(large: str) -> None:
         await connection.execute("DELETE FROM elihu.node WHERE id = $1::uuid", dead)
         found = await scans(connection, QUERIES["rescue"], [500, None])
         assert examined(found) <= 4 * 500
-        assert await connection.fetchval("SELECT count(*) FROM elihu.run WHERE result = 'orphaned'") == 500
+        assert (
+            await connection.fetchval("SELECT count(*) FROM elihu.run WHERE result = 'orphaned'")
+            == 500
+        )
 
 
 async def test_reconcile_intents_and_progress_look_at_running_jobs_only(large: str) -> None:
@@ -238,19 +289,38 @@ async def test_reconcile_intents_and_progress_look_at_running_jobs_only(large: s
         node = await node_in(connection)
         claims = await fetched(connection, node, 200)
         ids, numbers = [id_ for id_, _ in claims], [claim for _, claim in claims]
-        assert examined(await scans(connection, QUERIES["intents"], [node, ["cancel", "kill"]])) <= 200
-        held = await scans(connection, QUERIES["taken"], [node, ids, numbers])
+        assert (
+            examined(await scans(connection, QUERIES["intents"], [node, ["cancel", "kill"]])) <= 200
+        )
+        held = await scans(connection, QUERIES["lost_claims"], [node, ids, numbers])
         assert examined(held) <= 200
         assert {scan.by for scan in held} == {"job_pkey"}
-        assert examined(await scans(connection, QUERIES["progress"], [node, ids, numbers, ["1"] * 200])) <= 2 * 200
-        assert examined(await scans(connection, QUERIES["verdicts"], [ids, numbers, ["completed"] * 200, node])) <= 200
-        assert examined(await scans(connection, QUERIES["reconcile"], [node, -1.0, [], []])) <= 2 * 200
+        assert (
+            examined(
+                await scans(connection, QUERIES["progress"], [node, ids, numbers, ["1"] * 200])
+            )
+            <= 2 * 200
+        )
+        assert (
+            examined(
+                await scans(
+                    connection, QUERIES["ack_statuses"], [ids, numbers, ["completed"] * 200, node]
+                )
+            )
+            <= 200
+        )
+        assert (
+            examined(await scans(connection, QUERIES["reconcile"], [node, -1.0, [], []])) <= 2 * 200
+        )
 
 
 async def test_expire_500(large: str) -> None:
     async with generic(large) as connection:
         assert examined(await scans(connection, QUERIES["expire"], [500])) == 0
-        await connection.execute("UPDATE elihu.job SET expires_at = now() - interval '1 h' WHERE state = 'available' AND id % 50 = 0")
+        await connection.execute(
+            "UPDATE elihu.job SET expires_at = now() - interval '1 h' WHERE state = 'available' "
+            "AND id % 50 = 0"
+        )
         found = await scans(connection, QUERIES["expire"], [500])
         assert examined(found) <= 2 * 500
         assert {scan.by for scan in found} == {"job_expiry", "job_pkey"}
@@ -262,7 +332,9 @@ async def test_stop_and_a_piece_of_kill(large: str) -> None:
         assert examined(await scans(connection, QUERIES["stop"], [claims[0][0]])) <= 2
         every = conditions(JobFilter(), {JobState.EXECUTING}, 4)
         assert every is not None
-        found = await scans(connection, QUERIES.filtered("kill", every), [-(2**63), 2**63 - 1, 1_000, *every.values])
+        found = await scans(
+            connection, QUERIES.filtered("kill", every), [-(2**63), 2**63 - 1, 1_000, *every.values]
+        )
         assert examined(found) <= 2 * 200
         assert {scan.by for scan in found} == {"job_running", "job_pkey"}
 
@@ -272,7 +344,9 @@ async def test_loads_of_queues_look_at_unfinished_jobs_only(large: str) -> None:
         node = await node_in(connection)
         await fetched(connection, node, 200)
         found = await scans(connection, QUERIES["queue_loads"], [])
-        assert examined(found) <= 3 * (AVAILABLE + 200)  # a bitmap counts twice, and its index still has what was fetched
+        assert examined(found) <= 3 * (
+            AVAILABLE + 200
+        )  # a bitmap counts twice, and its index still has what was fetched
 
 
 async def test_waits_look_at_their_jobs_only(large: str) -> None:
@@ -280,28 +354,38 @@ async def test_waits_look_at_their_jobs_only(large: str) -> None:
         node = await node_in(connection)
         ids = [id_ for id_, _ in await fetched(connection, node, 250)] + list(range(1, 250))
         waits = [ids, [0] * len(ids), [False] * len(ids), 1_000_000]
-        assert examined(await scans(connection, QUERIES["ends"], waits)) <= 2 * len(ids)  # the jobs, and their runs
+        assert examined(await scans(connection, QUERIES["ends"], waits)) <= 2 * len(
+            ids
+        )  # the jobs, and their runs
         assert examined(await scans(connection, QUERIES["attach"], [ids[:100]])) <= 4 * 100
 
 
 async def test_prune_5000(large: str) -> None:
     async with generic(large) as connection:
         rule = prunable(PruneRule(JobState.COMPLETED, 60.0), 3)
-        found = await scans(connection, QUERIES.filtered("prune", rule), [60.0, 5_000, *rule.values])
+        found = await scans(
+            connection, QUERIES.filtered("prune", rule), [60.0, 5_000, *rule.values]
+        )
         assert examined(found) <= 2 * 5_000
 
 
 async def test_a_piece_of_a_bulk_verb_by_ids_and_by_state(large: str) -> None:
     async with generic(large) as connection:
-        some = conditions(JobFilter(ids=tuple(range(1_050_000, 1_051_000))), frozenset(JobState) - {JobState.EXECUTING}, 4)
+        some = conditions(
+            JobFilter(ids=tuple(range(1_050_000, 1_051_000))),
+            frozenset(JobState) - {JobState.EXECUTING},
+            4,
+        )
         assert some is not None
-        found = await scans(connection, QUERIES.filtered("delete", some), [-(2**63), 2**63 - 1, 1_000, *some.values])
+        found = await scans(
+            connection, QUERIES.filtered("delete", some), [-(2**63), 2**63 - 1, 1_000, *some.values]
+        )
         assert examined(found) <= 2 * 1_000
 
 
 async def test_unique_twins_are_found_by_their_index(large: str) -> None:
     async with generic(large) as connection:
-        found = await scans(connection, QUERIES["twins"], [["\\\\x01", "\\\\x02"]])
+        found = await scans(connection, QUERIES["holders"], [["\\\\x01", "\\\\x02"]])
         assert examined(found) == 0
         assert {scan.by for scan in found} == {"job_unique"}
 
@@ -311,9 +395,24 @@ async def test_callers_find_twins_holders_and_their_own_job_by_an_index(large: s
         node = await node_in(connection)
         (((job_id, claim),)) = await fetched(connection, node, 1)
         keys = json.dumps([number.to_bytes(8, "big").hex() for number in range(500)])
-        assert examined(await scans(connection, QUERIES["caller_twins"], [keys])) == 0
-        assert examined(await scans(connection, QUERIES["caller_identifiers"], ['["a", "b"]'])) == 0
+        assert examined(await scans(connection, QUERIES["in_transaction_holders"], [keys])) == 0
+        assert (
+            examined(await scans(connection, QUERIES["in_transaction_identifiers"], ['["a", "b"]']))
+            == 0
+        )
         installation = await connection.fetchval(QUERIES["installation"])
-        body = json.dumps({"id": job_id, "claim": claim, "node": node, "installation": installation, "log": "line", "channel": "none"})
-        assert examined(await scans(connection, QUERIES["caller_complete"], [body])) <= 5
-        assert await connection.fetchval("SELECT state FROM elihu.job WHERE id = $1", job_id) == "completed"
+        body = json.dumps(
+            {
+                "id": job_id,
+                "claim": claim,
+                "node": node,
+                "installation": installation,
+                "log": "line",
+                "channel": "none",
+            }
+        )
+        assert examined(await scans(connection, QUERIES["in_transaction_complete"], [body])) <= 5
+        assert (
+            await connection.fetchval("SELECT state FROM elihu.job WHERE id = $1", job_id)
+            == "completed"
+        )

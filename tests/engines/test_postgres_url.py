@@ -17,12 +17,24 @@ from elihu.testing.postgres import PostgresServer, free_port
         ("postgres://u@h:1/d", "postgresql://u@h:1/d"),
         ("postgresql+asyncpg://h/d", "postgresql://h/d"),
         ("postgresql+psycopg://u:p%40x@h/d", "postgresql://u:p%40x@h/d"),
-        ("postgresql://a:1,b:2/d?target_session_attrs=read-write", "postgresql://a:1,b:2/d?target_session_attrs=read-write"),
+        (
+            "postgresql://a:1,b:2/d?target_session_attrs=read-write",
+            "postgresql://a:1,b:2/d?target_session_attrs=read-write",
+        ),
         ("postgresql:///d?host=/run/pg", "postgresql:///d?host=%2Frun%2Fpg"),
-        ("postgresql://h/d?sslmode=verify-full&sslrootcert=/a b", "postgresql://h/d?sslmode=verify-full&sslrootcert=%2Fa+b"),
+        (
+            "postgresql://h/d?sslmode=verify-full&sslrootcert=/a b",
+            "postgresql://h/d?sslmode=verify-full&sslrootcert=%2Fa+b",
+        ),
         ("postgresql://h/d?ssl=require", "postgresql://h/d?sslmode=require"),
-        ("postgresql://h/d?ssl=true&application_name=x", "postgresql://h/d?sslmode=require&application_name=x"),
-        ("postgresql://h/d?connect_timeout=3&keepalives=1&prepared_statement_cache_size=0", "postgresql://h/d"),
+        (
+            "postgresql://h/d?ssl=true&application_name=x",
+            "postgresql://h/d?sslmode=require&application_name=x",
+        ),
+        (
+            "postgresql://h/d?connect_timeout=3&keepalives=1&prepared_statement_cache_size=0",
+            "postgresql://h/d",
+        ),
     ],
 )
 def test_spellings(given: str, expected: str) -> None:
@@ -54,7 +66,8 @@ async def test_all_forms_connect(postgres_server: PostgresServer) -> None:
     folder = quote(str(postgres_server.folder), safe="")
     for url in (
         postgres_server.url.replace("postgresql://", "postgres://"),
-        postgres_server.url.replace("postgresql://", "postgresql+asyncpg://") + "?ssl=disable&connect_timeout=3",
+        postgres_server.url.replace("postgresql://", "postgresql+asyncpg://")
+        + "?ssl=disable&connect_timeout=3",
         f"postgresql://postgres@{folder}:{port}/postgres",
         f"postgresql:///postgres?host={postgres_server.folder}&port={port}&user=postgres",
         f"postgresql://postgres@127.0.0.1:{free_port()},127.0.0.1:{port}/postgres?target_session_attrs=read-write",

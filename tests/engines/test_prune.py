@@ -2,16 +2,21 @@
 
 import pytest
 
-from elihu.engines.base import Engine, PruneRule
+from elihu.engines.protocol import Engine, PruneRule
 from elihu.job import FINISHED, INCOMPLETE, JobState
-from tests.engines.making import ANY, in_state, put
+from tests.engines.builders import ANY, in_state, put
 from tests.engines.raw import Ago, Raw
 
 HOUR = 3_600.0
 
 
 async def finished(
-    engine: Engine, raw: Raw, seconds_ago: float, state: JobState = JobState.COMPLETED, queue: str = "default", task: str = "t"
+    engine: Engine,
+    raw: Raw,
+    seconds_ago: float,
+    state: JobState = JobState.COMPLETED,
+    queue: str = "default",
+    task: str = "t",
 ) -> int:
     id_ = await in_state(engine, state, task=task)
     await raw.put(id_, finished_at=Ago(seconds_ago), queue=queue)
@@ -23,7 +28,9 @@ async def left(engine: Engine) -> set[int]:
 
 
 @pytest.mark.parametrize("state", sorted(FINISHED))
-async def test_only_the_state_and_only_what_is_old_enough(engine: Engine, raw: Raw, state: JobState) -> None:
+async def test_only_the_state_and_only_what_is_old_enough(
+    engine: Engine, raw: Raw, state: JobState
+) -> None:
     old = {other: await finished(engine, raw, HOUR + 60, other) for other in sorted(FINISHED)}
     young = await finished(engine, raw, HOUR - 60, state)
     assert await engine.prune(PruneRule(state, HOUR), 100) == 1
@@ -73,12 +80,24 @@ async def test_kept_jobs_do_not_use_up_the_limit(engine: Engine, raw: Raw) -> No
 
 
 async def test_one_queue_one_task_or_all_but_some(engine: Engine, raw: Raw) -> None:
-    ids = {(queue, task): await finished(engine, raw, 2 * HOUR, queue=queue, task=task) for queue in "ab" for task in "xy"}
+    ids = {
+        (queue, task): await finished(engine, raw, 2 * HOUR, queue=queue, task=task)
+        for queue in "ab"
+        for task in "xy"
+    }
     assert await engine.prune(PruneRule(JobState.COMPLETED, HOUR, queue="a", task="x"), 100) == 1
     assert await left(engine) == {ids["a", "y"], ids["b", "x"], ids["b", "y"]}
-    assert await engine.prune(PruneRule(JobState.COMPLETED, HOUR, except_queues=("a", "c"), except_tasks=("x",)), 100) == 1
+    assert (
+        await engine.prune(
+            PruneRule(JobState.COMPLETED, HOUR, except_queues=("a", "c"), except_tasks=("x",)), 100
+        )
+        == 1
+    )
     assert await left(engine) == {ids["a", "y"], ids["b", "x"]}
-    assert await engine.prune(PruneRule(JobState.COMPLETED, HOUR, task="x", except_queues=("a",)), 100) == 1
+    assert (
+        await engine.prune(PruneRule(JobState.COMPLETED, HOUR, task="x", except_queues=("a",)), 100)
+        == 1
+    )
     assert await engine.prune(PruneRule(JobState.COMPLETED, HOUR, queue="a"), 100) == 1
     assert await left(engine) == set()
 

@@ -1,4 +1,6 @@
-"""Unique jobs that change the one that is there, in single, bulk and concurrent inserts."""
+"""Unique jobs that change the one that is there, in single, bulk and concurrent
+inserts.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -7,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from elihu.engines.base import Engine, Inserted
+from elihu.engines.protocol import Engine, Inserted
 from elihu.job import JobFilter, JobState, NewJob
-from tests.engines.making import ANY, fetch, in_state, job, new, node, put
+from tests.engines.builders import ANY, fetch, in_state, job, new, node, put
 from tests.engines.raw import Raw
 
 ALL = ("args", "priority", "scheduled_at", "meta", "tags", "queue", "max_attempts")
@@ -40,12 +42,26 @@ async def test_the_fields_named_are_replaced_and_no_others(engine: Engine) -> No
     changed = await job(engine, first.id)
     assert changed == replace(before, args={"n": 2}, priority=7)
     answer = await one(engine, unique(fields=ALL, **OTHER, delay=60))
-    assert (answer.id, answer.state, answer.conflict, answer.woken) == (first.id, JobState.SCHEDULED, True, None)
+    assert (answer.id, answer.state, answer.conflict, answer.woken) == (
+        first.id,
+        JobState.SCHEDULED,
+        True,
+        None,
+    )
     changed = await job(engine, first.id)
-    assert (changed.args, changed.priority, changed.meta, changed.tags) == ({"n": 2}, 7, {"by": "me"}, ("b", "a"))
+    assert (changed.args, changed.priority, changed.meta, changed.tags) == (
+        {"n": 2},
+        7,
+        {"by": "me"},
+        ("b", "a"),
+    )
     assert (changed.queue, changed.max_attempts, changed.state) == ("other", 3, JobState.SCHEDULED)
     assert changed.scheduled_at == answer.scheduled_at > before.scheduled_at
-    assert (changed.template, changed.inserted_at, changed.expires_at) == ("kind", before.inserted_at, None)
+    assert (changed.template, changed.inserted_at, changed.expires_at) == (
+        "kind",
+        before.inserted_at,
+        None,
+    )
     assert await engine.count(ANY) == 1
 
 
@@ -72,7 +88,9 @@ async def test_without_fields_nothing_changes(engine: Engine) -> None:
         (JobState.RETRYABLE, JobState.AVAILABLE, JobState.SCHEDULED),
     ],
 )
-async def test_a_new_time_decides_the_state_anew(engine: Engine, state: JobState, soon: JobState, later: JobState) -> None:
+async def test_a_new_time_decides_the_state_anew(
+    engine: Engine, state: JobState, soon: JobState, later: JobState
+) -> None:
     first = await in_state(engine, state, unique_key=b"key", unique_scope=0)
     before = await job(engine, first)
     kept = await one(engine, unique(fields=("args",), args='{"n": 3}'))
@@ -102,7 +120,12 @@ async def test_an_executing_twin_stays_as_it_is(engine: Engine) -> None:
     await fetch(engine, await node(engine))
     before = await job(engine, first)
     answer = await one(engine, unique(fields=ALL, **OTHER, delay=60))
-    assert (answer.id, answer.state, answer.conflict, answer.woken) == (first, JobState.EXECUTING, True, None)
+    assert (answer.id, answer.state, answer.conflict, answer.woken) == (
+        first,
+        JobState.EXECUTING,
+        True,
+        None,
+    )
     assert await job(engine, first) == before
 
 
@@ -121,7 +144,16 @@ async def test_a_batch_replaces_in_its_order(engine: Engine) -> None:
             unique(b"there", ("priority",), priority=9),
         ]
     )
-    assert [answer.conflict for answer in answers] == [False, False, True, True, True, True, True, True]
+    assert [answer.conflict for answer in answers] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        True,
+        True,
+        True,
+    ]
     assert len({answer.id for answer in answers}) == 4
     assert {answer.woken for answer in answers if answer.id == there and answer.woken} == {"moved"}
     made, changed, busy = [await job(engine, id_) for id_ in (answers[1].id, there, executing)]
@@ -136,7 +168,10 @@ async def test_a_race_leaves_one_job_with_one_callers_fields(engine: Engine, oth
         answers = await asyncio.gather(
             *(
                 (engine, other)[turn % 2].insert(
-                    [unique(key, ("args", "priority"), args=f'{{"n": {turn}}}', priority=turn), unique(b"x" + key, ("args",))]
+                    [
+                        unique(key, ("args", "priority"), args=f'{{"n": {turn}}}', priority=turn),
+                        unique(b"x" + key, ("args",)),
+                    ]
                 )
                 for turn in range(8)
             )
@@ -154,7 +189,8 @@ async def test_a_race_with_a_fetch_changes_no_running_job(engine: Engine, other:
         queue = f"q{round_}"
         (id_,) = await put(engine, unique(queue=queue, args='{"n": 1}'))
         (answer,), claims = await asyncio.gather(
-            engine.insert([unique(queue=queue, fields=("args", "scheduled_at"), args='{"n": 2}')]), fetch(other, here, queue=queue)
+            engine.insert([unique(queue=queue, fields=("args", "scheduled_at"), args='{"n": 2}')]),
+            fetch(other, here, queue=queue),
         )
         assert (answer.id, answer.conflict) == (id_, True)
         stored = await job(engine, id_)
@@ -165,13 +201,18 @@ async def test_a_race_with_a_fetch_changes_no_running_job(engine: Engine, other:
             assert (stored.state, stored.args) == (JobState.AVAILABLE, {"n": 2})
         await engine.cancel(JobFilter(ids=(id_,)))
         if claims:
-            await other.retire(here)
+            await other.deregister_node(here)
             await other.rescue(10)
             here = await node(other)
 
 
 async def test_many_at_once(engine: Engine, raw: Raw) -> None:
     await engine.insert([unique(number.to_bytes(2, "big")) for number in range(1_500)])
-    answers = await engine.insert([unique(number.to_bytes(2, "big"), ("priority",), priority=4) for number in reversed(range(1_500))])
+    answers = await engine.insert(
+        [
+            unique(number.to_bytes(2, "big"), ("priority",), priority=4)
+            for number in reversed(range(1_500))
+        ]
+    )
     assert all(answer.conflict and answer.woken == "default" for answer in answers)
     assert await raw.number("SELECT count(*) FROM job WHERE priority = 4") == 1_500

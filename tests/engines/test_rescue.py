@@ -1,13 +1,27 @@
-"""Rescue: attempts of nodes that are no more end as orphaned, each visible in the runs. Reconcile: those a node does not know of."""
+"""Rescue: attempts of nodes that are no more end as orphaned, each visible in the runs.
+Reconcile: those a node does not know of.
+"""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from elihu.engines.base import Claim, Engine
+from elihu.engines.protocol import ClaimedJob, Engine
 from elihu.job import JobState
-from tests.engines.making import completed, failed, fetch, job, new, node, only, put, results, settle, states
+from tests.engines.builders import (
+    acknowledge,
+    completed,
+    failed,
+    fetch,
+    job,
+    new,
+    node,
+    only,
+    put,
+    results,
+    states,
+)
 from tests.engines.raw import Ago, Raw
 
 
@@ -15,13 +29,13 @@ def flag(engine: Engine) -> int | bool:
     return 1 if engine.name == "sqlite" else True
 
 
-async def orphan(engine: Engine, raw: Raw, id_: int, **columns: Any) -> Claim:
+async def orphan(engine: Engine, raw: Raw, id_: int, **columns: Any) -> ClaimedJob:
     """Let a node fetch the job and be no more; ``columns`` are changed in between."""
     gone = await node(engine, "gone")
     (claim,) = [claim for claim in await fetch(engine, gone) if claim.id == id_]
     if columns:
         await raw.put(id_, **columns)
-    await engine.retire(gone)
+    await engine.deregister_node(gone)
     return claim
 
 
@@ -51,8 +65,19 @@ async def test_the_first_orphaning_gives_it_back_at_once(engine: Engine, raw: Ra
     assert await engine.rescue(10) == [(id_, "default", JobState.AVAILABLE, False)]
     stored = await job(engine, id_)
     (run,) = await engine.runs(id_)
-    assert (stored.state, stored.attempt, stored.scheduled_at, stored.reason) == (JobState.AVAILABLE, 1, claim.scheduled_at, None)
-    assert (run.claim, run.attempt, run.node, run.started_at, run.result) == (1, 1, stored.node, claim.started_at, "orphaned")
+    assert (stored.state, stored.attempt, stored.scheduled_at, stored.reason) == (
+        JobState.AVAILABLE,
+        1,
+        claim.scheduled_at,
+        None,
+    )
+    assert (run.claim, run.attempt, run.node, run.started_at, run.outcome) == (
+        1,
+        1,
+        stored.node,
+        claim.started_at,
+        "orphaned",
+    )
     assert run.ended_at is not None
     (again,) = await fetch(engine, await node(engine))
     assert (again.attempt, again.claim, again.orphans) == (2, 2, 1)
@@ -83,7 +108,7 @@ async def test_the_wait_has_jitter(engine: Engine, raw: Raw) -> None:
     await fetch(engine, gone)
     for id_ in ids:
         await raw.put(id_, orphans=1)
-    await engine.retire(gone)
+    await engine.deregister_node(gone)
     assert {rescued.state for rescued in await engine.rescue(10)} == {JobState.RETRYABLE}
     assert len({(await job(engine, id_)).scheduled_at for id_ in ids}) > 1
 
@@ -93,7 +118,7 @@ async def test_any_other_end_begins_the_count_anew(engine: Engine, raw: Raw) -> 
     await engine.rescue(10)
     here = await node(engine)
     (claim,) = await fetch(engine, here)
-    await settle(engine, here, failed(claim, delay=-1.0))
+    await acknowledge(engine, here, failed(claim, delay=-1.0))
     await engine.stage(10)
     await orphan(engine, raw, id_)
     assert [rescued.state for rescued in await engine.rescue(10)] == [JobState.AVAILABLE]
@@ -117,7 +142,9 @@ async def test_any_other_end_begins_the_count_anew(engine: Engine, raw: Raw) -> 
         ("7", 1, JobState.RETRYABLE),
     ],
 )
-async def test_how_many_orphanings_a_job_survives(engine: Engine, raw: Raw, options: str | None, orphans: int, state: JobState) -> None:
+async def test_how_many_orphanings_a_job_survives(
+    engine: Engine, raw: Raw, options: str | None, orphans: int, state: JobState
+) -> None:
     await orphaned(engine, raw, options, orphans=orphans)
     assert [rescued.state for rescued in await engine.rescue(10)] == [state]
 
@@ -162,7 +189,7 @@ async def test_no_more_than_the_limit_and_then_the_rest(engine: Engine) -> None:
     gone = await node(engine)
     ids = await put(engine, *(new() for _ in range(25)))
     await fetch(engine, gone)
-    await engine.retire(gone)
+    await engine.deregister_node(gone)
     rounds = [[rescued.id for rescued in await engine.rescue(10)] for _ in range(4)]
     assert [len(round_) for round_ in rounds] == [10, 10, 5, 0]
     assert sorted(id_ for round_ in rounds for id_ in round_) == ids
@@ -173,9 +200,11 @@ async def test_two_rescuers_end_each_attempt_once(engine: Engine, other: Engine)
     gone = await node(engine)
     ids = await put(engine, *(new() for _ in range(90)))
     await fetch(engine, gone)
-    await engine.retire(gone)
+    await engine.deregister_node(gone)
     rescued: list[int] = []
-    while found := await asyncio.gather(*(one.rescue(20) for one in (engine, other, engine, other))):
+    while found := await asyncio.gather(
+        *(one.rescue(20) for one in (engine, other, engine, other))
+    ):
         if not any(found):
             break
         rescued += [one.id for batch in found for one in batch]
@@ -192,7 +221,7 @@ async def test_a_run_that_stands_already_stops_nothing(engine: Engine, raw: Raw)
         VALUES (%s, 1, 1, {raw.moment(9)}, {raw.moment(8)}, 'failed')""",
         bad,
     )
-    await engine.retire(gone)
+    await engine.deregister_node(gone)
     assert [rescued.id for rescued in await engine.rescue(10)] == [bad, good]
     assert await states(engine, [bad, good]) == ["available", "available"]
 
@@ -207,11 +236,13 @@ async def test_what_the_node_does_not_know_of_is_given_back(engine: Engine, raw:
     held, lost, fresh = await fetch(engine, here)
     for id_ in (ids[0], held.id, lost.id):
         await raw.put(id_, started_at=Ago(100))
-    assert await engine.reconcile(here, [(held.id, held.claim)], 20) == [(lost.id, "default", JobState.AVAILABLE, False)]
+    assert await engine.reconcile(here, [(held.id, held.claim)], 20) == [
+        (lost.id, "default", JobState.AVAILABLE, False)
+    ]
     assert await states(engine, ids) == ["executing", "executing", "available", "executing"]
     assert await engine.reconcile(here, [(held.id, held.claim)], 20) == []
     (run,) = await engine.runs(lost.id)
-    assert (run.result, run.claim, run.attempt, run.node) == ("released", 1, 1, here)
+    assert (run.outcome, run.claim, run.attempt, run.node) == ("returned", 1, 1, here)
     (again,) = await fetch(engine, here)
     assert (again.id, again.claim, again.attempt, again.orphans) == (lost.id, 2, 1, 0)
     assert fresh.id == ids[3]
@@ -225,7 +256,7 @@ async def test_another_claim_of_a_job_is_not_the_one_that_is_held(engine: Engine
     assert await engine.reconcile(here, [(id_, claim.claim + 1), (id_ + 1, claim.claim)], 20) == [
         (id_, "default", JobState.AVAILABLE, False)
     ]
-    assert (await settle(engine, here, completed(claim))).acked == []
+    assert (await acknowledge(engine, here, completed(claim))).acked == []
 
 
 async def test_a_wish_to_cancel_is_kept_by_what_is_given_back(engine: Engine, raw: Raw) -> None:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.errors import SchemaOutdated, SchemaTooNew
+from tests.engines.builders import ANY, fetch, job, new, node, put
 from tests.engines.conftest import Opener
-from tests.engines.making import ANY, fetch, job, new, node, put
 from tests.engines.raw import Raw, RawPostgres
 
 
@@ -56,11 +56,18 @@ async def test_newer_tables_are_refused_and_left_alone(engine: Engine, raw: Raw)
     assert await engine.schema_version() == 9999
 
 
-async def test_older_tables_ask_for_a_migration(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_older_tables_ask_for_a_migration(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version = await engine.schema_version()
-    for name in {"sqlite": ["migrations.NEWEST"], "postgres": ["engine.VERSION", "migrations.VERSION"]}[engine.name]:
+    for name in {
+        "sqlite": ["migrations.NEWEST"],
+        "postgres": ["engine.VERSION", "migrations.VERSION"],
+    }[engine.name]:
         monkeypatch.setattr(f"elihu.engines.{engine.name}.{name}", version + 1)
-    with pytest.raises(SchemaOutdated, match=f"version {version + 1}.*version {version}.*elihu migrate"):
+    with pytest.raises(
+        SchemaOutdated, match=f"version {version + 1}.*version {version}.*elihu migrate"
+    ):
         await engine.check_schema()
 
 
@@ -72,11 +79,15 @@ async def test_the_installation_has_an_id_that_stays(engine: Engine, raw: Raw) -
     assert first == second
 
 
-async def test_the_printed_script_makes_the_same_tables(opened: Opener, database_url: str, schema: str) -> None:
+async def test_the_printed_script_makes_the_same_tables(
+    opened: Opener, database_url: str, schema: str
+) -> None:
     engine = await opened()
     script: str = import_module(f"elihu.engines.{engine.name}.migrations").migration_sql(schema)
     if engine.name == "sqlite":
-        with sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None) as connection:
+        with sqlite3.connect(
+            database_url.removeprefix("sqlite:///"), isolation_level=None
+        ) as connection:
             connection.executescript(script)
         connection.close()
     else:
@@ -90,9 +101,17 @@ async def test_the_printed_script_makes_the_same_tables(opened: Opener, database
 
 async def test_a_plain_insert_makes_a_job(engine: Engine, raw: Raw) -> None:
     here = await node(engine)
-    await raw.execute("""INSERT INTO job (task, queue, args) VALUES ('welcome', 'mail', '{"user_id": 7}')""")
+    await raw.execute(
+        """INSERT INTO job (task, queue, args) VALUES ('welcome', 'mail', '{"user_id": 7}')"""
+    )
     (claim,) = await fetch(engine, here, queue="mail")
-    assert (claim.task, claim.args, claim.attempt, claim.max_attempts, claim.priority) == ("welcome", '{"user_id": 7}', 1, 20, 0)
+    assert (claim.task, claim.args, claim.attempt, claim.max_attempts, claim.priority) == (
+        "welcome",
+        '{"user_id": 7}',
+        1,
+        20,
+        0,
+    )
     stored = await job(engine, claim.id)
     assert stored.args == {"user_id": 7}
     assert stored.tags == ()
@@ -107,6 +126,12 @@ async def test_the_id_of_a_deleted_job_never_comes_back(engine: Engine) -> None:
 
 async def test_other_hands_cannot_store_what_no_job_can_be(engine: Engine, raw: Raw) -> None:
     (id_,) = await put(engine)
-    for column, value in (("state", "lost"), ("state", "completed"), ("state", "executing"), ("priority", 10), ("max_attempts", 0)):
+    for column, value in (
+        ("state", "lost"),
+        ("state", "completed"),
+        ("state", "executing"),
+        ("priority", 10),
+        ("max_attempts", 0),
+    ):
         with pytest.raises(Exception, match=r"(?i)constraint"):
             await raw.put(id_, **{column: value})

@@ -1,4 +1,6 @@
-"""What only SQLite promises: the idle take no write lock, a lock is waited for within the deadline, wake-ups come in time."""
+"""What only SQLite promises: the idle take no write lock, a lock is waited for within
+the deadline, wake-ups come in time.
+"""
 
 import asyncio
 import sqlite3
@@ -14,16 +16,28 @@ from threading import Barrier
 import pytest
 
 from elihu.config import Config
-from elihu.engines.base import Engine, PruneRule
-from elihu.engines.signals import Signal
+from elihu.engines.protocol import Engine, PruneRule
+from elihu.engines.protocol.signals import Signal
 from elihu.engines.sqlite.connection import connect
 from elihu.engines.sqlite.engine import SqliteEngine
-from elihu.engines.sqlite.failures import translate
+from elihu.engines.sqlite.errors import translate
 from elihu.errors import ConfigError, DatabaseTimeout, DatabaseUnavailable, DataRefused, SchemaError
 from elihu.job import JobChanges, JobState
 from elihu.telemetry.bus import Bus
+from tests.engines.builders import (
+    ANY,
+    acknowledge,
+    completed,
+    failed,
+    fetch,
+    job,
+    new,
+    node,
+    only,
+    put,
+    states,
+)
 from tests.engines.conftest import Opener
-from tests.engines.making import ANY, completed, failed, fetch, job, new, node, only, put, settle, states
 
 
 @pytest.fixture
@@ -45,7 +59,9 @@ def outside(engine: Engine, path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def outcome(script: str, path: Path) -> subprocess.Popen[str]:
-    """Another process with an engine on the database; ``script`` is the body of a coroutine."""
+    """Another process with an engine on the database; ``script`` is the body of a
+    coroutine.
+    """
     program = f"""
 import asyncio, os, sys
 from elihu.config import Config
@@ -60,13 +76,18 @@ async def main():
 
 asyncio.run(main())
 """
-    return subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 # where the database is
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///x.db?mode=ro", "postgresql:///x"])
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///x.db?mode=ro", "postgresql:///x"],
+)
 def test_a_url_that_names_no_file(url: str) -> None:
     with pytest.raises(ConfigError, match=r"database_url: expected sqlite:///PATH"):
         SqliteEngine(Config(database_url=url), Bus())
@@ -106,7 +127,9 @@ async def test_a_file_of_somebody_else(path: Path, opened: Opener) -> None:
     assert await engine.schema_version() == 0
 
 
-async def test_the_users_tables_live_beside_ours(engine: Engine, outside: sqlite3.Connection) -> None:
+async def test_the_users_tables_live_beside_ours(
+    engine: Engine, outside: sqlite3.Connection
+) -> None:
     outside.execute("CREATE TABLE file (path TEXT PRIMARY KEY, job INTEGER)")
     outside.execute("BEGIN IMMEDIATE")
     outside.execute("INSERT INTO file VALUES ('a', 1)")
@@ -134,7 +157,9 @@ def test_the_connection_for_reads_cannot_write(path: Path) -> None:
 # locks on the database
 
 
-async def test_what_is_idle_takes_no_lock_and_wakes_nobody(engine: Engine, outside: sqlite3.Connection) -> None:
+async def test_what_is_idle_takes_no_lock_and_wakes_nobody(
+    engine: Engine, outside: sqlite3.Connection
+) -> None:
     here = await node(engine)
     (id_,) = await put(engine, new(delay=3_600))
     before = outside.execute("PRAGMA data_version").fetchone()
@@ -145,9 +170,9 @@ async def test_what_is_idle_takes_no_lock_and_wakes_nobody(engine: Engine, outsi
     assert await engine.rescue(100) == []
     assert await engine.reconcile(here, [], 0) == []
     assert await engine.prune(PruneRule(JobState.COMPLETED, 0), 100) == 0
-    assert (await engine.beat(here)).known
+    assert (await engine.heartbeat(here)).known
     assert await engine.intents(here) == []
-    assert await engine.taken(here, [(id_, 1)]) == [(id_, 1)]
+    assert await engine.lost_claims(here, [(id_, 1)]) == [(id_, 1)]
     assert await engine.expire(100) == []
     assert await engine.lead(here, 10)
     assert await engine.resign(here)
@@ -166,9 +191,13 @@ async def test_no_verb_leaves_a_lock_behind(engine: Engine, outside: sqlite3.Con
         outside.execute("ROLLBACK")
 
     await free(await engine.insert([new(), new(), new()]))
-    await free(await engine.insert([new(unique_key=b"k", unique_scope=0), new(unique_key=b"k", unique_scope=0)]))
+    await free(
+        await engine.insert(
+            [new(unique_key=b"k", unique_scope=0), new(unique_key=b"k", unique_scope=0)]
+        )
+    )
     claims = await fetch(engine, here)
-    await free(await settle(engine, here, completed(claims[0]), failed(claims[1], delay=-1.0)))
+    await free(await acknowledge(engine, here, completed(claims[0]), failed(claims[1], delay=-1.0)))
     await engine.record_progress(here, [(claims[2].id, 1, "{}")])
     await free()
     await free(await engine.stage(10))
@@ -179,12 +208,14 @@ async def test_no_verb_leaves_a_lock_behind(engine: Engine, outside: sqlite3.Con
     with pytest.raises(DataRefused):
         await engine.insert([new(args="{")])
     await free()
-    await engine.retire(here)
+    await engine.deregister_node(here)
     await free(await engine.rescue(10))
-    await free(await engine.bury(here, None))
+    await free(await engine.remove_dead_node(here, None))
 
 
-async def test_a_lock_that_is_held_is_waited_for(engine: Engine, outside: sqlite3.Connection) -> None:
+async def test_a_lock_that_is_held_is_waited_for(
+    engine: Engine, outside: sqlite3.Connection
+) -> None:
     outside.execute("BEGIN IMMEDIATE")
     waiting = asyncio.create_task(engine.insert([new()]))
     assert await engine.count(ANY) == 0
@@ -193,11 +224,17 @@ async def test_a_lock_that_is_held_is_waited_for(engine: Engine, outside: sqlite
     assert await engine.count(ANY) == 1
 
 
-async def test_a_lock_held_too_long_is_the_database_away(opened: Opener, outside: sqlite3.Connection, path: Path) -> None:
+async def test_a_lock_held_too_long_is_the_database_away(
+    opened: Opener, outside: sqlite3.Connection, path: Path
+) -> None:
     engine = await opened(call_timeout=0.3)
     here = await node(engine)
     outside.execute("BEGIN IMMEDIATE")
-    for call in (engine.insert([new()]), engine.insert([new(), new(), new()]), engine.enlist("late", "late", {})):
+    for call in (
+        engine.insert([new()]),
+        engine.insert([new(), new(), new()]),
+        engine.register_node("late", "late", {}),
+    ):
         with pytest.raises(DatabaseUnavailable, match="SQLITE_BUSY"):
             await call
     assert not list(path.parent.glob("*late*"))
@@ -206,15 +243,19 @@ async def test_a_lock_held_too_long_is_the_database_away(opened: Opener, outside
     (claim,) = await fetch(engine, here)
     outside.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable):
-        await settle(engine, here, completed(claim))
+        await acknowledge(engine, here, completed(claim))
     outside.execute("ROLLBACK")
-    assert (await settle(engine, here, completed(claim))).acked == [(claim.id, False)]
-    await engine.enlist("late", "late", {})
+    assert (await acknowledge(engine, here, completed(claim))).acked == [(claim.id, False)]
+    await engine.register_node("late", "late", {})
 
 
-async def test_a_call_that_nobody_waits_for_is_left_out(engine: Engine, outside: sqlite3.Connection) -> None:
+async def test_a_call_that_nobody_waits_for_is_left_out(
+    engine: Engine, outside: sqlite3.Connection
+) -> None:
     outside.execute("BEGIN IMMEDIATE")
-    begun, queued, last = (asyncio.create_task(engine.insert([new(name)])) for name in ("begun", "queued", "last"))
+    begun, queued, last = (
+        asyncio.create_task(engine.insert([new(name)])) for name in ("begun", "queued", "last")
+    )
     await engine.count(ANY)
     begun.cancel()
     queued.cancel()
@@ -253,7 +294,9 @@ def test_errors_in_our_own_terms(path: Path) -> None:
     connection.close()
 
 
-async def test_the_deadline_interrupts_a_long_read(opened: Opener, engine: Engine, outside: sqlite3.Connection) -> None:
+async def test_the_deadline_interrupts_a_long_read(
+    opened: Opener, engine: Engine, outside: sqlite3.Connection
+) -> None:
     outside.execute("""
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
         INSERT INTO job (task, tags) SELECT 't', '["a", "b", "c", "d", "e", "f"]' FROM n""")
@@ -270,19 +313,23 @@ async def test_one_bad_row_stops_no_rescue(engine: Engine, outside: sqlite3.Conn
     gone = await node(engine)
     ids = await put(engine, *(new() for _ in range(6)))
     await fetch(engine, gone)
-    await engine.retire(gone)
+    await engine.deregister_node(gone)
     outside.execute(f"""
         CREATE TRIGGER bad BEFORE UPDATE ON job WHEN old.id IN ({ids[0]}, {ids[3]}) BEGIN SELECT RAISE(ABORT, 'no'); END""")
     assert [rescued.id for rescued in await engine.rescue(3)] == [ids[1], ids[2], ids[4]]
     assert [rescued.id for rescued in await engine.rescue(3)] == [ids[5]]
     assert await engine.rescue(3) == []
     assert await states(engine, [ids[0], ids[3]]) == ["executing", "executing"]
-    assert outside.execute("SELECT count(*) FROM run WHERE job_id IN (?, ?)", (ids[0], ids[3])).fetchone() == (0,)
+    assert outside.execute(
+        "SELECT count(*) FROM run WHERE job_id IN (?, ?)", (ids[0], ids[3])
+    ).fetchone() == (0,)
     outside.execute("DROP TRIGGER bad")
     assert len(await engine.rescue(3)) == 2
 
 
-async def test_a_row_that_code_does_not_know_is_no_harm(engine: Engine, outside: sqlite3.Connection) -> None:
+async def test_a_row_that_code_does_not_know_is_no_harm(
+    engine: Engine, outside: sqlite3.Connection
+) -> None:
     here = await node(engine)
     await put(engine)
     (claim,) = await fetch(engine, here)
@@ -295,11 +342,15 @@ async def test_a_row_that_code_does_not_know_is_no_harm(engine: Engine, outside:
 
 
 def test_connections_that_turn_wal_on_at_once(tmp_path: Path) -> None:
-    """SQLite does not wait where two do so: without another try, one in fifteen of these rounds would fail."""
+    """SQLite does not wait where two do so: without another try, one in fifteen of
+    these rounds would fail.
+    """
 
     def open_one(number: int) -> None:
         start.wait()
-        connect(tmp_path / f"{number}.db", synchronous="normal", call_timeout=10, read_only=False).close()
+        connect(
+            tmp_path / f"{number}.db", synchronous="normal", call_timeout=10, read_only=False
+        ).close()
 
     start = Barrier(6)
     with ThreadPoolExecutor(6) as threads:
@@ -309,8 +360,16 @@ def test_connections_that_turn_wal_on_at_once(tmp_path: Path) -> None:
 
 
 async def test_processes_that_start_together(path: Path) -> None:
-    """On a file that is not there yet: who turns WAL on and who makes the tables is settled among them."""
-    processes = [outcome("await engine.check_schema(); print((await engine.insert([NewJob(task='t')]))[0].id)", path) for _ in range(4)]
+    """On a file that is not there yet: who turns WAL on and who makes the tables is
+    settled among them.
+    """
+    processes = [
+        outcome(
+            "await engine.check_schema(); print((await engine.insert([NewJob(task='t')]))[0].id)",
+            path,
+        )
+        for _ in range(4)
+    ]
     answers = [process.communicate(timeout=50)[0] for process in processes]
     assert sorted(answers) == ["1\n", "2\n", "3\n", "4\n"]
 
@@ -319,22 +378,25 @@ async def test_two_processes_share_the_work(engine: Engine, path: Path) -> None:
     """Each completes what it fetched; no job is fetched by both."""
     script = """
         here = sys.stdin.readline().strip()
-        await engine.enlist(here, "child", {})
+        await engine.register_node(here, "child", {})
         done, acks = [], []
         while True:
             answer = await engine.exchange(here, "default", 5, acks)
             assert len(answer.acked) == len(acks)
             if not answer.claims:
                 break
-            from elihu.engines.base import Ack
+            from elihu.engines.protocol import Ack
             done += [claim.id for claim in answer.claims]
-            acks = [Ack(claim.id, claim.claim, RunResult.COMPLETED, JobState.COMPLETED) for claim in answer.claims]
+            acks = [Ack(claim.id, claim.claim, RunOutcome.COMPLETED, JobState.COMPLETED) for claim in answer.claims]
         print(*done)
     """
     ids = await put(engine, *(new() for _ in range(400)))
     processes = [outcome(script, path) for _ in range(2)]
     answers = await asyncio.gather(
-        *(asyncio.to_thread(process.communicate, f"node-{turn}\n", 50) for turn, process in enumerate(processes))
+        *(
+            asyncio.to_thread(process.communicate, f"node-{turn}\n", 50)
+            for turn, process in enumerate(processes)
+        )
     )
     done = [int(id_) for out, _ in answers for id_ in out.split()]
     assert sorted(done) == ids
@@ -342,12 +404,18 @@ async def test_two_processes_share_the_work(engine: Engine, path: Path) -> None:
 
 
 def test_a_program_that_forgets_to_close_still_ends(path: Path) -> None:
-    process = outcome("await engine.check_schema(); await engine.insert([NewJob(task='t')]); await engine.notifier().start(print)", path)
+    process = outcome(
+        "await engine.check_schema(); await engine.insert([NewJob(task='t')]); await "
+        "engine.notifier().start(print)",
+        path,
+    )
     process.communicate(timeout=20)
     assert process.returncode == 0
 
 
-async def test_news_of_another_process_comes_within_a_tenth_of_a_second(engine: Engine, other: Engine) -> None:
+async def test_news_of_another_process_comes_within_a_tenth_of_a_second(
+    engine: Engine, other: Engine
+) -> None:
     heard: asyncio.Queue[Signal] = asyncio.Queue()
     notifier = engine.notifier()
     await notifier.start(heard.put_nowait)

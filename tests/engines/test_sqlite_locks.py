@@ -1,4 +1,6 @@
-"""SQLite's nodes live as long as they hold a lock: through a freeze, not through a kill, and never by a child's hand."""
+"""SQLite's nodes live as long as they hold a lock: through a freeze, not through a
+kill, and never by a child's hand.
+"""
 
 import asyncio
 import fcntl
@@ -13,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.engines.sqlite.locks import Locks
+from tests.engines.builders import ANY, job, new, node, put
 from tests.engines.conftest import Opener
-from tests.engines.making import ANY, job, new, node, put
 
 HOLDER = """
 import asyncio, sys
@@ -27,7 +29,7 @@ from elihu.telemetry.bus import Bus
 async def main():
     engine = SqliteEngine(Config(database_url=sys.argv[1]), Bus())
     await engine.open()
-    await engine.enlist(sys.argv[2], "child", {})
+    await engine.register_node(sys.argv[2], "child", {})
     assert await engine.lead(sys.argv[2], 10)
     await engine.exchange(sys.argv[2], "default", 10, [])
     print("ready", flush=True)
@@ -50,7 +52,12 @@ def path(sqlite_url: str) -> Path:
 @contextmanager
 def holder(url: str, node: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that is a node and the leader, and executes what is available."""
-    with subprocess.Popen([sys.executable, "-c", HOLDER, url, node], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, url, node],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         try:
@@ -79,7 +86,9 @@ def forked_child() -> Iterator[None]:
 @contextmanager
 def program() -> Iterator[None]:
     """A program that inherits every file it can."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False
+    ) as process:
         yield
         process.communicate(b"\n", timeout=20)
 
@@ -89,12 +98,14 @@ async def test_a_killed_node_is_found_dead_at_once(engine: Engine, sqlite_url: s
     (id_,) = await put(engine)
     with holder(sqlite_url, "child") as process:
         assert [(peer.id, peer.dead) for peer in await engine.peers(here)] == [("child", False)]
-        assert not await engine.bury("child", None)
+        assert not await engine.remove_dead_node("child", None)
         assert not await engine.lead(here, 10)
         process.kill()
         process.wait()
-    assert [(peer.id, peer.dead) for peer in (await engine.beat(here)).peers] == [("child", True)]
-    assert await engine.bury("child", None)
+    assert [(peer.id, peer.dead) for peer in (await engine.heartbeat(here)).peers] == [
+        ("child", True)
+    ]
+    assert await engine.remove_dead_node("child", None)
     assert [rescued.id for rescued in await engine.rescue(10)] == [id_]
     assert await engine.lead(here, 10)
 
@@ -106,7 +117,7 @@ async def test_a_frozen_node_keeps_its_jobs_and_its_lead(engine: Engine, sqlite_
         process.send_signal(signal.SIGSTOP)
         await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         assert [(peer.id, peer.dead) for peer in await engine.peers(here)] == [("child", False)]
-        assert not await engine.bury("child", None)
+        assert not await engine.remove_dead_node("child", None)
         assert not await engine.lead(here, 10)
         assert await engine.rescue(10) == []
         assert (await job(engine, id_)).node == "child"
@@ -120,17 +131,19 @@ async def test_lock_files_go_with_their_nodes(engine: Engine, opened: Opener, pa
     first, second = await node(engine), await node(leaving)
     assert names() == {f"{path.name}-node-{first}.lock", f"{path.name}-node-{second}.lock"}
     await leaving.close()
-    assert await engine.bury(second, None)
-    await engine.retire(first)
+    assert await engine.remove_dead_node(second, None)
+    await engine.deregister_node(first)
     assert names() == set()
 
 
-async def test_a_lock_file_that_is_gone_means_dead(engine: Engine, other: Engine, path: Path) -> None:
+async def test_a_lock_file_that_is_gone_means_dead(
+    engine: Engine, other: Engine, path: Path
+) -> None:
     first, second = await node(engine), await node(other)
     (path.parent / f"{path.name}-node-{first}.lock").unlink()
     assert [peer.dead for peer in await other.peers(second)] == [True]
-    assert await other.bury(first, None)
-    assert not (await engine.beat(first)).known
+    assert await other.remove_dead_node(first, None)
+    assert not (await engine.heartbeat(first)).known
 
 
 def test_who_looks_takes_nothing_from_others(path: Path) -> None:
@@ -150,11 +163,15 @@ def test_who_looks_takes_nothing_from_others(path: Path) -> None:
 async def test_the_lock_is_held_before_the_row_is_seen(engine: Engine, other: Engine) -> None:
     """Whoever is enlisted twice, as after a lost answer, is still one node."""
     here = await node(engine)
-    await engine.enlist(here, "again", {"a": 1})
-    assert [(row.id, row.name, row.info) for row in await other.nodes()] == [(here, "again", {"a": 1})]
+    await engine.register_node(here, "again", {"a": 1})
+    assert [(row.id, row.name, row.info) for row in await other.nodes()] == [
+        (here, "again", {"a": 1})
+    ]
 
 
-async def test_a_leader_whose_file_was_removed_does_not_share_the_lead(engine: Engine, other: Engine, path: Path) -> None:
+async def test_a_leader_whose_file_was_removed_does_not_share_the_lead(
+    engine: Engine, other: Engine, path: Path
+) -> None:
     first, second = await node(engine), await node(other)
     assert await engine.lead(first, 10)
     (path.parent / f"{path.name}-leader.lock").unlink()
@@ -166,13 +183,15 @@ async def test_a_node_that_was_reborn_can_lead(engine: Engine) -> None:
     """The engine still holds the lock for the identity that was buried."""
     first, second = await node(engine), await node(engine)
     await engine.lead(first, 10)
-    await engine.retire(first)
+    await engine.deregister_node(first)
     assert await engine.lead(second, 10)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_a_forked_child_holds_nothing(engine: Engine, opened: Opener) -> None:
-    """The child lives on while the parent's engine is closed: a lock that it had kept would still be held."""
+    """The child lives on while the parent's engine is closed: a lock that it had kept
+    would still be held.
+    """
     leaving = await opened()
     first, here = await node(leaving), await node(engine)
     assert await leaving.lead(first, 10)
@@ -184,7 +203,9 @@ async def test_a_forked_child_holds_nothing(engine: Engine, opened: Opener) -> N
         assert await engine.lead(here, 10)
 
 
-async def test_a_program_that_a_node_starts_inherits_no_lock(engine: Engine, opened: Opener) -> None:
+async def test_a_program_that_a_node_starts_inherits_no_lock(
+    engine: Engine, opened: Opener
+) -> None:
     leaving = await opened()
     first, here = await node(leaving), await node(engine)
     await leaving.lead(first, 10)
@@ -196,8 +217,10 @@ async def test_a_program_that_a_node_starts_inherits_no_lock(engine: Engine, ope
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
-    """SQLite's own notes of the locks it holds must not be copied to the child, which does not hold them: the parent, the last to go
-    in its eyes, would remove the log that the child still writes to."""
+    """SQLite's own notes of the locks it holds must not be copied to the child, which
+    does not hold them: the parent, the last to go in its eyes, would remove the log
+    that the child still writes to.
+    """
     await put(engine, new("before"))
     told, tell = os.pipe()
     asked, ask = os.pipe()
@@ -205,7 +228,9 @@ async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
     if child == 0:
         status = 1
         try:
-            connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+            connection = sqlite3.connect(
+                sqlite_url.removeprefix("sqlite:///"), isolation_level=None
+            )
             connection.execute("INSERT INTO job (task) VALUES ('child, before')")
             os.write(tell, b".")
             os.read(asked, 1)
@@ -221,4 +246,9 @@ async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
     for descriptor in (told, tell, asked, ask):
         os.close(descriptor)
     await engine.open()
-    assert {found.task for found in await engine.find(ANY, None, 10)} == {"before", "parent", "child, before", "child, after"}
+    assert {found.task for found in await engine.find(ANY, None, 10)} == {
+        "before",
+        "parent",
+        "child, before",
+        "child, after",
+    }

@@ -1,7 +1,8 @@
-"""What a statement costs at a million finished jobs is what it costs in an empty table: the rows it looks at are those of its batch.
+"""What a statement costs at a million finished jobs is what it costs in an empty table:
+the rows it looks at are those of its batch.
 
-Counted in steps of SQLite's virtual machine, which are the same in every run. All of it once more with the statistics of ANALYZE, which
-somebody may have run.
+Counted in steps of SQLite's virtual machine, which are the same in every run. All of it
+once more with the statistics of ANALYZE, which somebody may have run.
 """
 
 import re
@@ -14,15 +15,23 @@ from typing import Any
 
 import pytest
 
-from elihu.engines.base import Ack, PruneRule
-from elihu.engines.callers.links import Sqlite3
-from elihu.engines.callers.steps import Completion, run
-from elihu.engines.ends import Wait
-from elihu.engines.sqlite import awaiting, callers, changes, exchange, insert, migrations, upkeep
+from elihu.engines.in_transaction.connections import Sqlite3
+from elihu.engines.in_transaction.steps import Completion, run
+from elihu.engines.protocol import Ack, PruneRule
+from elihu.engines.protocol.waits import Wait
+from elihu.engines.sqlite import (
+    changes,
+    exchange,
+    in_transaction,
+    insert,
+    maintenance,
+    migrations,
+    waits,
+)
 from elihu.engines.sqlite.queries import statement
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 from elihu.errors import IdentifierTaken
-from elihu.job import JobFilter, JobState, NewJob, RunResult
+from elihu.job import JobFilter, JobState, NewJob, RunOutcome
 
 FINISHED = 1_000_000
 BATCH = 500
@@ -91,9 +100,9 @@ def claimed(session: Session, number: int) -> list[Ack]:
     claims = exchange.exchange(session, "here", "default", number, [], None, []).claims
     assert len(claims) == number
     return [
-        Ack(claim.id, claim.claim, RunResult.COMPLETED, JobState.COMPLETED)
+        Ack(claim.id, claim.claim, RunOutcome.COMPLETED, JobState.COMPLETED)
         if claim.id % 2
-        else Ack(claim.id, claim.claim, RunResult.FAILED, JobState.RETRYABLE, 60.0, error="boom")
+        else Ack(claim.id, claim.claim, RunOutcome.FAILED, JobState.RETRYABLE, 60.0, error="boom")
         for claim in claims
     ]
 
@@ -101,7 +110,11 @@ def claimed(session: Session, number: int) -> list[Ack]:
 def exchange_batch(session: Session) -> Callable[[], object]:
     acks = claimed(session, BATCH)
     insert.insert(session, [NewJob(task="t") for _ in range(BATCH)])
-    return lambda: check(exchange.exchange(session, "here", "default", BATCH, acks, None, ["unknown"]), acked=BATCH, claims=BATCH)
+    return lambda: check(
+        exchange.exchange(session, "here", "default", BATCH, acks, None, ["unknown"]),
+        acked=BATCH,
+        claims=BATCH,
+    )
 
 
 def check(answer: tuple[list[Any], list[Any]], acked: int, claims: int) -> None:
@@ -109,12 +122,15 @@ def check(answer: tuple[list[Any], list[Any]], acked: int, claims: int) -> None:
 
 
 def stage_batch(session: Session) -> Callable[[], object]:
-    ids = [inserted.id for inserted in insert.insert(session, [NewJob(task="t", delay=60.0) for _ in range(BATCH)])]
+    ids = [
+        inserted.id
+        for inserted in insert.insert(session, [NewJob(task="t", delay=60.0) for _ in range(BATCH)])
+    ]
     session.execute("UPDATE job SET scheduled_at = 1e9 WHERE id >= ?", (ids[0],))
     insert.insert(session, [NewJob(task="t", delay=60.0) for _ in range(BATCH)])
 
     def work() -> None:
-        assert upkeep.stage(session, BATCH) == {"default": BATCH}
+        assert maintenance.stage(session, BATCH) == {"default": BATCH}
 
     return work
 
@@ -125,7 +141,7 @@ def rescue_batch(session: Session) -> Callable[[], object]:
     session.execute("DELETE FROM node WHERE id = 'here'")
 
     def work() -> None:
-        assert len(upkeep.rescue(session, BATCH)) == BATCH
+        assert len(maintenance.rescue(session, BATCH)) == BATCH
 
     return work
 
@@ -135,7 +151,7 @@ def reconcile_batch(session: Session) -> Callable[[], object]:
     session.execute("UPDATE job SET started_at = 1e9 WHERE state = 'executing'")
 
     def work() -> None:
-        assert len(upkeep.reconcile(session, "here", held[1:], 60.0)) == 1
+        assert len(maintenance.reconcile(session, "here", held[1:], 60.0)) == 1
 
     return work
 
@@ -143,17 +159,20 @@ def reconcile_batch(session: Session) -> Callable[[], object]:
 def idle_polls(session: Session) -> Callable[[], object]:
     def work() -> None:
         assert exchange.exchange(session, "here", "default", BATCH, [], None, []) == ([], [])
-        assert upkeep.stage(session, BATCH) == {}
-        assert upkeep.rescue(session, BATCH) == []
-        assert upkeep.reconcile(session, "here", [], 60.0) == []
-        assert upkeep.intents(session, "here") == []
-        assert upkeep.expire(session, BATCH) == []
+        assert maintenance.stage(session, BATCH) == {}
+        assert maintenance.rescue(session, BATCH) == []
+        assert maintenance.reconcile(session, "here", [], 60.0) == []
+        assert maintenance.intents(session, "here") == []
+        assert maintenance.expire(session, BATCH) == []
 
     return work
 
 
 def unique_batch(session: Session) -> Callable[[], object]:
-    new = [NewJob(task="t", unique_key=number.to_bytes(8, "big"), unique_scope=2) for number in range(BATCH)]
+    new = [
+        NewJob(task="t", unique_key=number.to_bytes(8, "big"), unique_scope=2)
+        for number in range(BATCH)
+    ]
 
     def work() -> None:
         assert len(insert.insert(session, new)) == BATCH
@@ -164,15 +183,19 @@ def unique_batch(session: Session) -> Callable[[], object]:
 
 def progress_batch(session: Session) -> Callable[[], object]:
     acks = claimed(session, BATCH)
-    return lambda: upkeep.record_progress(session, "here", [(ack.id, ack.claim, "{}") for ack in acks])
+    return lambda: maintenance.record_progress(
+        session, "here", [(ack.id, ack.claim, "{}") for ack in acks]
+    )
 
 
 def prune_batch(session: Session) -> Callable[[], object]:
     insert.insert(session, [NewJob(task="t") for _ in range(BATCH)])
-    session.execute("UPDATE job SET state = 'cancelled', finished_at = 1e9 WHERE state = 'available'")
+    session.execute(
+        "UPDATE job SET state = 'cancelled', finished_at = 1e9 WHERE state = 'available'"
+    )
 
     def work() -> None:
-        assert upkeep.prune(session, PruneRule(JobState.CANCELLED, 60.0), BATCH) == BATCH
+        assert maintenance.prune(session, PruneRule(JobState.CANCELLED, 60.0), BATCH) == BATCH
 
     return work
 
@@ -182,7 +205,7 @@ def expire_batch(session: Session) -> Callable[[], object]:
     session.execute("UPDATE job SET expires_at = 1e9 WHERE state = 'available'")
 
     def work() -> None:
-        assert len(upkeep.expire(session, BATCH)) == BATCH
+        assert len(maintenance.expire(session, BATCH)) == BATCH
 
     return work
 
@@ -192,7 +215,9 @@ def control_batch(session: Session) -> Callable[[], object]:
     where = JobFilter(ids=tuple(id_ for id_, _ in held))
 
     def work() -> None:
-        assert upkeep.taken(session, "here", [*held, (held[0][0], 9)]) == [(held[0][0], 9)]
+        assert maintenance.lost_claims(session, "here", [*held, (held[0][0], 9)]) == [
+            (held[0][0], 9)
+        ]
         assert changes.stop(session, held[0][0]).changed == 1
         picked = changes.pick(session, changes.KILL, where, 0, held[-1][0])
         assert picked is not None
@@ -204,11 +229,11 @@ def control_batch(session: Session) -> Callable[[], object]:
 def waits_batch(session: Session) -> Callable[[], object]:
     acks = claimed(session, BATCH)
     exchange.exchange(session, "here", "default", 0, acks, None, [])
-    waits = [Wait(ack.id, 0, False) for ack in acks]
+    pending = [Wait(ack.id, 0, False) for ack in acks]
 
     def work() -> None:
-        assert len(awaiting.attach(session, [wait.id for wait in waits])) == BATCH
-        assert len(awaiting.ends(session, waits, 1_000)) == BATCH
+        assert len(waits.attach(session, [wait.id for wait in pending])) == BATCH
+        assert len(waits.ends(session, pending, 1_000)) == BATCH
 
     return work
 
@@ -216,24 +241,42 @@ def waits_batch(session: Session) -> Callable[[], object]:
 def caller_batch(session: Session) -> Callable[[], object]:
     acks = claimed(session, 20)
     session.execute("UPDATE meta SET value = 'here' WHERE key = 'installation_id'")
-    new = [NewJob(task="t", unique_key=number.to_bytes(8, "big"), unique_scope=2, identifier=str(number)) for number in range(BATCH)]
+    new = [
+        NewJob(
+            task="t", unique_key=number.to_bytes(8, "big"), unique_scope=2, identifier=str(number)
+        )
+        for number in range(BATCH)
+    ]
     link = Sqlite3(session.connection)
 
     def work() -> None:
-        assert len(run(link, callers.insert(link.raw_sqlite, new))) == BATCH
-        again = run(link, callers.insert(link.raw_sqlite, [replace(job, identifier=None) for job in new]))
+        assert len(run(link, in_transaction.insert(link.raw_sqlite, new))) == BATCH
+        again = run(
+            link,
+            in_transaction.insert(link.raw_sqlite, [replace(job, identifier=None) for job in new]),
+        )
         assert all(stored.row.conflict for stored in again)
         with pytest.raises(IdentifierTaken):
-            run(link, callers.guarded(callers.insert(link.raw_sqlite, [NewJob(task="t", identifier="7")]), ["7"]))
+            run(
+                link,
+                in_transaction.guarded(
+                    in_transaction.insert(link.raw_sqlite, [NewJob(task="t", identifier="7")]),
+                    ["7"],
+                ),
+            )
         for ack in acks:
-            completion = Completion(ack.id, ack.claim, "here", "here", None, None, "log", None, True)
-            assert run(link, callers.complete(link.raw_sqlite, completion)).done
+            completion = Completion(
+                ack.id, ack.claim, "here", "here", None, None, "log", None, True
+            )
+            assert run(link, in_transaction.complete(link.raw_sqlite, completion)).done
 
     return work
 
 
 def cancel_by_id(session: Session) -> Callable[[], object]:
-    ids = tuple(inserted.id for inserted in insert.insert(session, [NewJob(task="t") for _ in range(BATCH)]))
+    ids = tuple(
+        inserted.id for inserted in insert.insert(session, [NewJob(task="t") for _ in range(BATCH)])
+    )
     where = JobFilter(ids=ids)
 
     def work() -> None:
@@ -261,8 +304,12 @@ VERBS = [
 ]
 
 
-def steps_of(connection: sqlite3.Connection, verb: Callable[[Session], Callable[[], object]]) -> int:
-    """The steps of the verb's work; what was prepared for it does not count, and nothing of it stays."""
+def steps_of(
+    connection: sqlite3.Connection, verb: Callable[[Session], Callable[[], object]]
+) -> int:
+    """The steps of the verb's work; what was prepared for it does not count, and
+    nothing of it stays.
+    """
     session = NestedSession(connection)
     connection.execute("BEGIN")
     try:
@@ -282,11 +329,15 @@ class NestedSession(Session):
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 def test_the_cost_is_that_of_the_batch(
-    small: sqlite3.Connection, large: sqlite3.Connection, verb: Callable[[Session], Callable[[], object]]
+    small: sqlite3.Connection,
+    large: sqlite3.Connection,
+    verb: Callable[[Session], Callable[[], object]],
 ) -> None:
     few, many = steps_of(small, verb), steps_of(large, verb)
     assert few > 0 or verb is idle_polls
-    assert many <= 1.05 * few + 10 * STEP, f"{few} steps beside 10 finished jobs, {many} beside {FINISHED:,}"
+    assert many <= 1.05 * few + 10 * STEP, (
+        f"{few} steps beside 10 finished jobs, {many} beside {FINISHED:,}"
+    )
 
 
 def test_the_ends_of_one_exchange_are_not_those_of_the_next(small: sqlite3.Connection) -> None:
@@ -311,14 +362,14 @@ INDEXES = {
     "rescue": ["INTEGER PRIMARY KEY"],
     "reconcile_lost": ["job_running"],
     "intents": ["job_running"],
-    "taken": ["INTEGER PRIMARY KEY"],
+    "lost_claims": ["INTEGER PRIMARY KEY"],
     "stop": ["INTEGER PRIMARY KEY"],
     "stop_history": ["INTEGER PRIMARY KEY"],
     "expire_due": ["job_expiry"],
     "expire": ["INTEGER PRIMARY KEY"],
     "progress": ["INTEGER PRIMARY KEY"],
     "prune_pick": ["job_finished"],
-    "insert_twins": ["job_unique"],
+    "insert_holders": ["job_unique"],
     "position": ["INTEGER PRIMARY KEY", "job_fetch"],
     "nodes": ["job_running"],
     "get_by_identifier": ["job_identifier"],
@@ -335,6 +386,10 @@ def test_the_plan_uses_its_index(large: sqlite3.Connection, name: str) -> None:
     tables = [detail for detail in details if re.match(r"(SEARCH|SCAN) (job|j|o)\b", detail)]
     assert tables, details
     for detail in tables:
-        assert any(f"USING {kind}{index}" in detail for index in INDEXES[name] for kind in ("", "INDEX ", "COVERING INDEX ")), details
+        assert any(
+            f"USING {kind}{index}" in detail
+            for index in INDEXES[name]
+            for kind in ("", "INDEX ", "COVERING INDEX ")
+        ), details
     for index in INDEXES[name]:
         assert any(index in detail for detail in tables), details

@@ -1,16 +1,19 @@
-"""The thread that owns a connection: calls in order, deadlines, and what is left behind by those that fail."""
+"""The thread that owns a connection: calls in order, deadlines, and what is left behind
+by those that fail.
+"""
 
 import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from elihu.engines.sqlite.connection import connect
-from elihu.engines.sqlite.thread import DatabaseThread, Session
+from elihu.engines.sqlite.session import DatabaseThread, Session
 from elihu.errors import DatabaseTimeout, DatabaseUnavailable, DataRefused, SchemaOutdated
 
 
@@ -22,7 +25,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def thread(path: Path) -> AsyncIterator[DatabaseThread]:
     """With a table ``t`` and a short deadline."""
-    thread = DatabaseThread("test", lambda: connect(path, synchronous="normal", call_timeout=0.2, read_only=False), 0.2)
+    thread = DatabaseThread(
+        "test", lambda: connect(path, synchronous="normal", call_timeout=0.2, read_only=False), 0.2
+    )
     thread.start()
     await thread.call(lambda session: session.execute("CREATE TABLE t (x INTEGER CHECK (x < 100))"))
     yield thread
@@ -97,14 +102,19 @@ async def test_a_running_statement_is_interrupted(thread: DatabaseThread) -> Non
     def work(session: Session) -> None:
         with session.write():
             add(session, 1)
-            session.rows("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0")
+            session.rows(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n "
+                "WHERE i < 0"
+            )
 
     with pytest.raises(DatabaseTimeout):
         await thread.call(work)
     assert await thread.call(values) == []
 
 
-async def test_a_call_whose_deadline_passed_in_the_queue_does_not_begin(thread: DatabaseThread) -> None:
+async def test_a_call_whose_deadline_passed_in_the_queue_does_not_begin(
+    thread: DatabaseThread,
+) -> None:
     told = threading.Event()
     first = asyncio.create_task(thread.call(lambda session: told.wait(10)))
     await asyncio.sleep(0)
@@ -149,7 +159,9 @@ async def test_a_broken_connection_is_made_anew(tmp_path: Path) -> None:
     made: list[sqlite3.Connection] = []
 
     def make() -> sqlite3.Connection:
-        made.append(connect(tmp_path / "t.db", synchronous="normal", call_timeout=5, read_only=False))
+        made.append(
+            connect(tmp_path / "t.db", synchronous="normal", call_timeout=5, read_only=False)
+        )
         return made[-1]
 
     def break_it(session: Session) -> None:
@@ -167,7 +179,11 @@ async def test_a_broken_connection_is_made_anew(tmp_path: Path) -> None:
 
 async def test_a_database_that_cannot_be_opened_can_be_later(tmp_path: Path) -> None:
     folder = tmp_path / "later"
-    thread = DatabaseThread("test", lambda: connect(folder / "t.db", synchronous="normal", call_timeout=5, read_only=False), 5)
+    thread = DatabaseThread(
+        "test",
+        lambda: connect(folder / "t.db", synchronous="normal", call_timeout=5, read_only=False),
+        5,
+    )
     thread.start()
     with pytest.raises(DatabaseUnavailable, match="unable to open"):
         await thread.call(lambda session: session.row("SELECT 1"))
@@ -177,7 +193,7 @@ async def test_a_database_that_cannot_be_opened_can_be_later(tmp_path: Path) -> 
 
 
 async def test_calls_made_before_the_end_are_finished(thread: DatabaseThread, path: Path) -> None:
-    calls = [asyncio.create_task(thread.call(lambda session, x=x: add(session, x))) for x in range(20)]  # type: ignore[misc]
+    calls = [asyncio.create_task(thread.call(partial(add, x=x))) for x in range(20)]
     await asyncio.sleep(0)
     await thread.close()
     await asyncio.gather(*calls)
@@ -189,7 +205,11 @@ async def test_calls_made_before_the_end_are_finished(thread: DatabaseThread, pa
 
 def test_a_closed_loop_stops_no_thread(tmp_path: Path) -> None:
     """Nobody waits for the answer; the thread goes on to its end."""
-    thread = DatabaseThread("test", lambda: connect(tmp_path / "t.db", synchronous="normal", call_timeout=5, read_only=False), 5)
+    thread = DatabaseThread(
+        "test",
+        lambda: connect(tmp_path / "t.db", synchronous="normal", call_timeout=5, read_only=False),
+        5,
+    )
     told = threading.Event()
     before = set(threading.enumerate())
 
@@ -211,7 +231,7 @@ def test_a_closed_loop_stops_no_thread(tmp_path: Path) -> None:
 async def test_a_file_that_was_removed_is_not_written_to(
     thread: DatabaseThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
-    monkeypatch.setattr("elihu.engines.sqlite.thread.CHECK", 0.0)
+    monkeypatch.setattr("elihu.engines.sqlite.session.CHECK", 0.0)
     await thread.call(lambda session: add(session, 1))
     for name in ("t.db", "t.db-wal", "t.db-shm"):
         (tmp_path / name).unlink()

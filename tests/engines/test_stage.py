@@ -1,10 +1,12 @@
-"""Stage: due jobs become available, oldest first, and the queues that have some are named."""
+"""Stage: due jobs become available, oldest first, and the queues that have some are
+named.
+"""
 
 import asyncio
 
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.job import JobFilter, JobState
-from tests.engines.making import failed, fetch, new, node, only, put, settle, states
+from tests.engines.builders import acknowledge, failed, fetch, new, node, only, put, states
 from tests.engines.raw import Ago, Raw
 
 
@@ -24,14 +26,19 @@ async def test_only_what_is_due(engine: Engine, raw: Raw) -> None:
     past, now, future = await due(engine, raw, 60, 0, -60)
     (held,) = await put(engine, new(hold=True))
     assert await engine.stage(100) == {"default": 2}
-    assert await states(engine, [past, now, future, held]) == ["available", "available", "scheduled", "suspended"]
+    assert await states(engine, [past, now, future, held]) == [
+        "available",
+        "available",
+        "scheduled",
+        "suspended",
+    ]
 
 
 async def test_a_retryable_job_is_staged(engine: Engine) -> None:
     here = await node(engine)
     await put(engine)
     (claim,) = await fetch(engine, here)
-    await settle(engine, here, failed(claim, delay=0.0))
+    await acknowledge(engine, here, failed(claim, delay=0.0))
     assert await engine.stage(100) == {"default": 1}
     (again,) = await fetch(engine, here)
     assert (again.id, again.attempt) == (claim.id, 2)

@@ -3,8 +3,8 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from elihu.engines.base import Engine
-from elihu.engines.templates import Place
+from elihu.engines.protocol import Engine
+from elihu.engines.protocol.templates import Place
 from elihu.template import NewTemplate
 
 KIND = NewTemplate(
@@ -26,7 +26,9 @@ async def test_a_template_comes_back_as_it_was_stored(engine: Engine, other: Eng
     stored = await engine.add_template(KIND, "r1")
     assert stored is not None
     assert stored == await other.template("invoice")
-    assert {name: value for name, value in asdict(KIND).items() if name != "schema"}.items() <= asdict(stored).items()
+    assert {
+        name: value for name, value in asdict(KIND).items() if name != "schema"
+    }.items() <= asdict(stored).items()
     assert stored.schema == {"type": "object", "properties": {"é": {"const": "€"}}}
     assert stored.revision == "r1"
     assert stored.inserted_at == stored.updated_at
@@ -43,11 +45,24 @@ async def test_a_code_is_taken_once(engine: Engine) -> None:
 
 async def test_a_change_counts_while_nobody_else_changed_it(engine: Engine, other: Engine) -> None:
     await engine.add_template(KIND, "r1")
-    new = kind("invoice", name="New", default_timeout=None, active=False, display_order=-3, synced="s", schema="{}")
+    new = kind(
+        "invoice",
+        name="New",
+        default_timeout=None,
+        active=False,
+        display_order=-3,
+        synced="s",
+        schema="{}",
+    )
     changed = await engine.change_template(new, "r2", "r1")
     assert changed is not None
     assert changed == await other.template("invoice")
-    assert (changed.name, changed.default_timeout, changed.active, changed.display_order) == ("New", None, False, -3)
+    assert (changed.name, changed.default_timeout, changed.active, changed.display_order) == (
+        "New",
+        None,
+        False,
+        -3,
+    )
     assert (changed.synced, changed.revision, changed.schema) == ("s", "r2", {})
     assert changed.updated_at >= changed.inserted_at
     assert await other.change_template(KIND, "r3", "r1") is None
@@ -82,5 +97,8 @@ async def test_pages_by_display_order_and_code(engine: Engine) -> None:
 async def test_schemas_of_several(engine: Engine) -> None:
     await engine.add_template(KIND, "r1")
     await engine.add_template(kind("other", schema="{}"), "r2")
-    assert await engine.schemas(["invoice", "other", "gone"]) == {"invoice": KIND.schema, "other": "{}"}
+    assert await engine.schemas(["invoice", "other", "gone"]) == {
+        "invoice": KIND.schema,
+        "other": "{}",
+    }
     assert await engine.schemas(["gone"]) == {}

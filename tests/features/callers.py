@@ -1,4 +1,6 @@
-"""Callers with a connection or session of their own, of every kind that ``conn=`` takes, behind one face."""
+"""Callers with a connection or session of their own, of every kind that ``conn=``
+takes, behind one face.
+"""
 
 import asyncio
 import sqlite3
@@ -18,7 +20,9 @@ from elihu import Elihu, Enqueued, Job
 
 
 class Caller(ABC):
-    """One connection of the caller's, in a transaction that begins with its first statement."""
+    """One connection of the caller's, in a transaction that begins with its first
+    statement.
+    """
 
     engine: ClassVar[str]
     conn: Any
@@ -77,7 +81,9 @@ class SyncCaller(Caller):
         return job
 
     async def enqueue_many(self, app: Elihu, jobs: Any, **options: Any) -> Enqueued:
-        done: Enqueued = await self.call(lambda: app.run(app.enqueue_many(jobs, conn=self.conn, **options)))
+        done: Enqueued = await self.call(
+            lambda: app.run(app.enqueue_many(jobs, conn=self.conn, **options))
+        )
         return done
 
     @abstractmethod
@@ -102,7 +108,9 @@ class Sqlite3(SyncCaller):
 
     def connect(self, url: str) -> None:
         self.conn = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)
-        self.conn.row_factory = lambda cursor, row: dict(zip([column[0] for column in cursor.description], row, strict=True))
+        self.conn.row_factory = lambda cursor, row: dict(
+            zip([column[0] for column in cursor.description], row, strict=True)
+        )
         self.conn.text_factory = bytes
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
@@ -127,7 +135,9 @@ class Sqlite3Explicit(Sqlite3):
 
 
 class Psycopg(SyncCaller):
-    """Rows are made by a factory of the caller's, and its cursors have placeholders of another kind."""
+    """Rows are made by a factory of the caller's, and its cursors have placeholders of
+    another kind.
+    """
 
     engine = "postgres"
 
@@ -145,7 +155,9 @@ class SqlAlchemySession(SyncCaller):
     driver: ClassVar[str]
 
     def connect(self, url: str) -> None:
-        self.made = sqlalchemy.create_engine(with_driver(url, self.driver), poolclass=sqlalchemy.NullPool)
+        self.made = sqlalchemy.create_engine(
+            with_driver(url, self.driver), poolclass=sqlalchemy.NullPool
+        )
         self.conn = self.session()
 
     def session(self) -> Any:
@@ -186,7 +198,9 @@ class ConnectionPsycopg2(SessionPsycopg2):
 
 
 class ConnectionSqlite(SessionSqlite):
-    """As SQLAlchemy's guide has it for SQLite: the driver begins nothing, an event does."""
+    """As SQLAlchemy's guide has it for SQLite: the driver begins nothing, an event
+    does.
+    """
 
     def session(self) -> Any:
         @sqlalchemy.event.listens_for(self.made, "connect")
@@ -276,7 +290,9 @@ class AsyncPsycopg(AsyncCaller):
 
     async def execute(self, sql: str) -> list[tuple[Any, ...]]:
         cursor = await self.conn.execute(sql)
-        return [tuple(row.values()) for row in await cursor.fetchall()] if cursor.description else []
+        return (
+            [tuple(row.values()) for row in await cursor.fetchall()] if cursor.description else []
+        )
 
 
 class Asyncpg(AsyncCaller):
@@ -292,7 +308,9 @@ class Asyncpg(AsyncCaller):
         import json
 
         for kind in ("json", "jsonb"):
-            await connection.set_type_codec(kind, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+            await connection.set_type_codec(
+                kind, encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+            )
         await self._begin()
 
     async def _begin(self) -> None:
@@ -333,7 +351,9 @@ class AsyncSession(AsyncCaller):
     driver: ClassVar[str]
 
     async def open(self, url: str) -> None:
-        self.made = create_async_engine(with_driver(url, self.driver), poolclass=sqlalchemy.NullPool)
+        self.made = create_async_engine(
+            with_driver(url, self.driver), poolclass=sqlalchemy.NullPool
+        )
         self.conn = await self.session()
 
     async def session(self) -> Any:

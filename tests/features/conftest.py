@@ -9,12 +9,14 @@ import pytest
 
 from elihu import Elihu
 from elihu.testing.postgres import PostgresServer
-from tests.support import QUICK, Seen
+from tests.support import QUICK, EventRecorder
 
 
 @pytest.fixture(scope="session")
 def shared_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """One PostgreSQL database for all tests here: to empty it takes a tenth of the time of a new one."""
+    """One PostgreSQL database for all tests here: to empty it takes a tenth of the time
+    of a new one.
+    """
     yield postgres_server.create_database("features")
     postgres_server.drop_database("features")
 
@@ -49,5 +51,5 @@ async def app(database_url: str) -> AsyncIterator[Elihu]:
 
 
 @pytest.fixture
-async def seen(app: Elihu) -> Seen:
-    return Seen(app)
+async def seen(app: Elihu) -> EventRecorder:
+    return EventRecorder(app)

@@ -21,5 +21,7 @@ async def follows(number: int) -> None: ...
 
 @app.task(name="app.looks", run_in="process", record=True)
 def looks(*, ctx: Context = Context()) -> tuple[bool, int]:
-    """Whether the state is that of this process, and the job that was stored from here, in the node's database."""
+    """Whether the state is that of this process, and the job that was stored from here,
+    in the node's database.
+    """
     return ctx.state == os.getpid(), follows.enqueue(7).id

@@ -1,4 +1,6 @@
-"""Tasks that run in processes of their own, for an app that stands under no name of a module: children find each by its own."""
+"""Tasks that run in processes of their own, for an app that stands under no name of a
+module: children find each by its own.
+"""
 
 import asyncio
 import os
@@ -43,9 +45,16 @@ class Bang(Boom):
 
 
 @process(run_in="process", record=True)
-def total(lines: list[Line], day: date, *more: int, rate: Decimal = Decimal("1.5")) -> dict[str, Any]:
+def total(
+    lines: list[Line], day: date, *more: int, rate: Decimal = Decimal("1.5")
+) -> dict[str, Any]:
     sum_of = sum((line.price for line in lines), Decimal(0)) * rate
-    return {"sum": str(sum_of), "next": str(day + timedelta(days=1)), "more": more, "in": threading.current_thread().name}
+    return {
+        "sum": str(sum_of),
+        "next": str(day + timedelta(days=1)),
+        "more": more,
+        "in": threading.current_thread().name,
+    }
 
 
 @process(run_in="process", record=True)
@@ -61,9 +70,12 @@ def pid() -> int:
 
 @process(run_in="process")
 def give(name: str, how: str) -> Any:
-    outcome = {"snooze": Snooze(600), "cancel": Cancel("not needed"), "discard": Discard("hopeless"), "retry": Retry("later", in_=600)}[
-        name
-    ]
+    outcome = {
+        "snooze": Snooze(600),
+        "cancel": Cancel("not needed"),
+        "discard": Discard("hopeless"),
+        "retry": Retry("later", delay=600),
+    }[name]
     if how == "raise":
         raise outcome
     return outcome
@@ -117,7 +129,17 @@ def looks(number: int, *, ctx: Context = Context()) -> dict[str, Any]:
         ctx.log.exception("inner")
     job = ctx.job
     return {
-        "job": [job.id, job.task, job.args, job.tags, job.meta, job.priority, job.queue, job.node, job.inserted_at.isoformat()],
+        "job": [
+            job.id,
+            job.task,
+            job.args,
+            job.tags,
+            job.meta,
+            job.priority,
+            job.queue,
+            job.node,
+            job.inserted_at.isoformat(),
+        ],
         "ctx": [ctx.attempt, ctx.is_last_attempt, ctx.cancelled, ctx.state],
     }
 
@@ -198,9 +220,14 @@ def leaves_a_thread(*, ctx: Context = Context()) -> int:
 
 @process(run_in="process", record=True)
 def inherited() -> list[Any]:
-    """What is read from standard input, and the kinds of the descriptors beyond the standard ones."""
+    """What is read from standard input, and the kinds of the descriptors beyond the
+    standard ones.
+    """
     links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd") if int(name) > 2]  # noqa: PTH208 - Path.iterdir() sorts
-    return [os.read(0, 10).decode(), sorted(str(link.readlink()).partition(":")[0] for link in links if link.exists())]
+    return [
+        os.read(0, 10).decode(),
+        sorted(str(link.readlink()).partition(":")[0] for link in links if link.exists()),
+    ]
 
 
 @process(run_in="process", max_attempts=1)

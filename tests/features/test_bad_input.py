@@ -26,7 +26,7 @@ from elihu import (
     Unique,
     UnknownTask,
 )
-from tests.support import BUSY_MACHINE, QUICK, Seen
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
 
 @pytest.fixture
@@ -42,20 +42,36 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], str | None, str]] = {
     "missing": ({}, "number", "expected a value, got none"),
     "unknown": ({"number": 1, "nmber": 2}, "nmber", "expected one of number, text, day, anything"),
     "NaN": ({"number": 1, "anything": float("nan")}, "anything", "expected a finite number"),
-    "infinity inside": ({"number": 1, "anything": {"a": [1, float("-inf")]}}, "anything.a.1", "expected a finite number"),
+    "infinity inside": (
+        {"number": 1, "anything": {"a": [1, float("-inf")]}},
+        "anything.a.1",
+        "expected a finite number",
+    ),
     "NUL": ({"number": 1, "text": "a\0b"}, "text", "expected text without NUL characters"),
-    "NUL in a key": ({"number": 1, "anything": {"a\0b": 1}}, None, "expected text without NUL characters"),
+    "NUL in a key": (
+        {"number": 1, "anything": {"a\0b": 1}},
+        None,
+        "expected text without NUL characters",
+    ),
     "lone surrogate": ({"number": 1, "text": "a\ud800"}, "text", "surrogate"),
-    "lone surrogate inside": ({"number": 1, "anything": ["\udfff"]}, "anything.0", "text without lone surrogates"),
+    "lone surrogate inside": (
+        {"number": 1, "anything": ["\udfff"]},
+        "anything.0",
+        "text without lone surrogates",
+    ),
     "no JSON": ({"number": 1, "anything": object()}, "anything", "expected plain JSON"),
     "a set": ({"number": 1, "anything": {1}}, "anything", "expected plain JSON"),
     "no date": ({"number": 1, "day": "yesterday"}, "day", "expected a valid date"),
-    "a key that is no text": ({"number": 1, "anything": {1: 2}}, "anything", "expected texts for keys"),
+    "a key that is no text": (
+        {"number": 1, "anything": {1: 2}},
+        "anything",
+        "expected texts for keys",
+    ),
     "a huge number": ({"number": 10**5_000}, "number", "expected"),
 }
 
 
-async def test_arguments(app: Elihu, seen: Seen, t: Task[..., Any]):
+async def test_arguments(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
     for name, (arguments, field, expected) in ARGUMENTS.items():
         with pytest.raises(InvalidArguments) as caught:
             await t.aenqueue(**arguments)
@@ -71,13 +87,18 @@ async def test_arguments(app: Elihu, seen: Seen, t: Task[..., Any]):
     assert await app.jobs.count() == 0
 
 
-async def test_arguments_that_are_too_large(app: Elihu, seen: Seen, t: Task[..., Any]):
-    with pytest.raises(ArgumentsTooLarge, match=r"t: expected arguments of at most 1,048,576 bytes of JSON, got 20,000,0"):
+async def test_arguments_that_are_too_large(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
+    with pytest.raises(
+        ArgumentsTooLarge,
+        match=r"t: expected arguments of at most 1,048,576 bytes of JSON, got 20,000,0",
+    ):
         await t.aenqueue(1, "x" * 20_000_000)
     with pytest.raises(ArgumentsTooLarge, match="got 1,500,0"):
         await t.aenqueue(1, "å" * 750_000)
     assert seen.calls("insert") == 0
-    most = 1_048_576 - len(json.dumps({"number": 1, "text": "", "day": None, "anything": None}, separators=(",", ":")))
+    most = 1_048_576 - len(
+        json.dumps({"number": 1, "text": "", "day": None, "anything": None}, separators=(",", ":"))
+    )
     job = await t.aenqueue(1, "x" * most)
     assert (await app.jobs.get(job.id)).args["text"] == "x" * most
     with pytest.raises(ArgumentsTooLarge):
@@ -91,12 +112,14 @@ FAR = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
 EARLY = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
 
 USING: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown": ({"prority": 1}, r"expected an option out of .*priority.*got prority \(did you mean priority\?\)"),
+    "unknown": ({"prority": 1}, (r"expected an option out of .*priority.*got prority \(did you "
+    r"mean priority\?\)")),
     "priority": ({"priority": 10}, "priority: expected a whole number from 0 to 9, got 10"),
     "priority below": ({"priority": -1}, "priority: expected a whole number from 0 to 9, got -1"),
     "priority as a text": ({"priority": "1"}, "priority: expected a whole number .* got '1'"),
     "priority as a flag": ({"priority": True}, "priority: expected .* got True"),
-    "max_attempts": ({"max_attempts": 0}, "max_attempts: expected a whole number from 1 to 1,000,000, got 0"),
+    "max_attempts": ({"max_attempts": 0}, ("max_attempts: expected a whole number from 1 to "
+    "1,000,000, got 0")),
     "max_attempts, huge": ({"max_attempts": 2**40}, "max_attempts: expected"),
     "queue": ({"queue": ""}, "queue: expected a text of 1 to 200 characters"),
     "queue with NUL": ({"queue": "a\0"}, "queue: expected a text"),
@@ -111,27 +134,34 @@ USING: dict[str, tuple[dict[str, Any], str]] = {
     "run_at as a date": ({"run_at": date(2030, 1, 1)}, "run_at: expected a datetime"),
     "run_at outside the calendar": ({"run_at": FAR}, "run_at: expected"),
     "run_at before the calendar": ({"run_at": EARLY}, "run_at: expected"),
-    "delay and run_at": ({"delay": 1, "run_at": datetime.now(UTC)}, "expected delay or run_at, got both"),
+    "delay and run_at": ({"delay": 1, "run_at": datetime.now(UTC)}, ("expected delay or run_at, "
+    "got both")),
     "hold": ({"hold": "yes"}, "hold: expected True or False"),
     "record": ({"record": 1}, "record: expected True or False"),
     "backoff": ({"backoff": -2}, "backoff: expected a duration"),
-    "backoff as a callable": ({"backoff": lambda job, error: 1}, "backoff: expected a duration .a callable cannot be stored"),
+    "backoff as a callable": ({"backoff": lambda job, error: 1}, ("backoff: expected a duration .a "
+    "callable cannot be stored")),
     "unique": ({"unique": True}, "unique: expected Unique"),
-    "unique keys": ({"unique": Unique(keys=("nmber",))}, "unique: keys: expected some of the task's arguments .* got 'nmber'"),
+    "unique keys": ({"unique": Unique(keys=("nmber",))}, ("unique: keys: expected some of the "
+    "task's arguments .* got 'nmber'")),
     "tags": ({"tags": "vip"}, "tags: expected a list of texts, got 'vip'"),
     "tags that are numbers": ({"tags": [1]}, "tags: expected a text"),
     "tags with NUL": ({"tags": ["a\0"]}, "tags: expected a text"),
-    "too many tags": ({"tags": [str(n) for n in range(101)]}, "tags: expected at most 100 tags, got 101"),
+    "too many tags": ({"tags": [str(n) for n in range(101)]}, ("tags: expected at most 100 tags, "
+    "got 101")),
     "meta": ({"meta": [1]}, "meta: expected a dictionary"),
-    "meta with NaN": ({"meta": {"a": {"b": float("nan")}}}, r"meta: a\.b: expected a finite number"),
+    "meta with NaN": ({"meta": {"a": {"b": float("nan")}}}, (r"meta: a\.b: expected a finite "
+    "number")),
     "meta with NUL": ({"meta": {"a": "\0"}}, "meta: a: expected text without NUL"),
-    "meta with a surrogate": ({"meta": {"a": "\ud800"}}, "meta: a: expected text without lone surrogates"),
+    "meta with a surrogate": ({"meta": {"a": "\ud800"}}, ("meta: a: expected text without lone "
+    "surrogates")),
     "meta with an object": ({"meta": {"a": object()}}, "meta: a: expected plain JSON"),
-    "large meta": ({"meta": {"a": "x" * 70_000}}, "meta: expected at most 65,536 bytes of JSON, got 70,008"),
+    "large meta": ({"meta": {"a": "x" * 70_000}}, ("meta: expected at most 65,536 bytes of JSON, "
+    "got 70,008")),
 }  # fmt: skip
 
 
-async def test_options_of_one_enqueue(app: Elihu, seen: Seen, t: Task[..., Any]):
+async def test_options_of_one_enqueue(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
     for name, (options, expected) in USING.items():
         with pytest.raises(InvalidOption, match=expected) as caught:
             await t.using(**options).aenqueue(1)
@@ -155,10 +185,20 @@ def test_options_of_a_task(sqlite_url: str):
         (fn, {"run_in": "loop"}, InvalidOption, 'expected "thread"'),
         (afn, {"run_in": "thread"}, InvalidOption, 'expected "loop"'),
         (fn, {"retry_on": "ValueError"}, InvalidOption, "retry_on: expected exception types"),
-        (fn, {"discard_on": (ValueError, 3)}, InvalidOption, "discard_on: expected exception types"),
+        (
+            fn,
+            {"discard_on": (ValueError, 3)},
+            InvalidOption,
+            "discard_on: expected exception types",
+        ),
         (fn, {"backoff": -1}, InvalidOption, "backoff: expected a duration"),
         (fn, {"max_orphans": 0}, InvalidOption, "max_orphans: expected a whole number"),
-        (fn, {"unique": Unique(keys=("other",))}, InvalidOption, "keys: expected some of the task's arguments"),
+        (
+            fn,
+            {"unique": Unique(keys=("other",))},
+            InvalidOption,
+            "keys: expected some of the task's arguments",
+        ),
         (lambda: None, {"name": None}, InvalidTask, "expected name="),
         (print, {}, InvalidTask, "expected a function written with def"),
         ("name", {}, InvalidTask, "expected a function"),
@@ -193,7 +233,12 @@ async def test_tasks_that_cannot_be(app: Elihu):
     async def generator(number: int):
         yield number
 
-    for fn, expected in ((unknown_type, "thing"), (bad_default, "default"), (two, "one Context"), (generator, "generator")):
+    for fn, expected in (
+        (unknown_type, "thing"),
+        (bad_default, "default"),
+        (two, "one Context"),
+        (generator, "generator"),
+    ):
         with pytest.raises(InvalidTask, match=expected):
             app.task(fn, name="t")
     with pytest.raises(InvalidTask, match="return"):
@@ -204,11 +249,14 @@ async def test_tasks_that_cannot_be(app: Elihu):
 
 
 async def test_unknown_names(app: Elihu, t: Task[..., Any]):
-    with pytest.raises(UnknownTask, match=r"expected the name of a task that this app knows, got 'tt' \(did you mean 't'\?\)"):
+    with pytest.raises(
+        UnknownTask,
+        match=r"expected the name of a task that this app knows, got 'tt' \(did you mean 't'\?\)",
+    ):
         app.task_named("tt")
 
 
-async def test_jobs_that_are_no_jobs(app: Elihu, seen: Seen, t: Task[..., Any]):
+async def test_jobs_that_are_no_jobs(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
     wrong: list[Any] = [1, None, "t", t, {"task": "t"}]
     for job in wrong:
         with pytest.raises(InvalidOption, match=r"expected .*build"):
@@ -262,9 +310,15 @@ async def test_a_server_that_is_not_there(t: Any):
 
 
 async def test_a_folder_that_is_not_there_and_a_file_that_is_no_database(tmp_path: Path):
-    (tmp_path / "notes.txt").write_text("not a database, but long enough to be read as one" * 100, "utf-8")
+    (tmp_path / "notes.txt").write_text(
+        "not a database, but long enough to be read as one" * 100, "utf-8"
+    )
     (tmp_path / "folder").mkdir()
-    for name, got in {"absent/jobs.db": "absent", "notes.txt": "another kind of file", "folder": "folder"}.items():
+    for name, got in {
+        "absent/jobs.db": "absent",
+        "notes.txt": "another kind of file",
+        "folder": "folder",
+    }.items():
         app = Elihu(f"sqlite:///{tmp_path}/{name}", **QUICK)
         with pytest.raises(ConfigError, match="database_url: expected") as caught:
             await app.jobs.count()
@@ -306,7 +360,9 @@ VERBS: dict[str, Callable[[Elihu], Any]] = {
 
 
 @pytest.mark.parametrize("which", ["newer", "older"])
-async def test_tables_of_another_version(database_url: str, monkeypatch: pytest.MonkeyPatch, which: str):
+async def test_tables_of_another_version(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, which: str
+):
     made = Elihu(database_url, **QUICK)
     version = (await made.migrate())[-1]
     await made.aclose()
@@ -364,10 +420,14 @@ async def set_version(url: str, version: int) -> None:
         import sqlite3
 
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
-            connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),))
+            connection.execute(
+                "UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),)
+            )
     else:
         import asyncpg
 
         connection = await asyncpg.connect(url)
-        await connection.execute("UPDATE elihu.meta SET value = $1 WHERE key = 'schema_version'", str(version))
+        await connection.execute(
+            "UPDATE elihu.meta SET value = $1 WHERE key = 'schema_version'", str(version)
+        )
         await connection.close()

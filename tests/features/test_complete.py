@@ -11,10 +11,20 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from elihu import ClaimLost, Context, Elihu, InvalidOption, JobState, NotCommitted, ResultTooLarge, RunResult, WrongDatabase
+from elihu import (
+    ClaimLost,
+    Context,
+    Elihu,
+    InvalidOption,
+    JobState,
+    NotCommitted,
+    ResultTooLarge,
+    RunOutcome,
+    WrongDatabase,
+)
 from elihu.telemetry.events import AcknowledgementRefused, EngineCalled, JobRaised
 from tests.features.callers import with_driver
-from tests.support import BUSY_MACHINE, Seen
+from tests.support import BUSY_MACHINE, EventRecorder
 
 
 @pytest.fixture
@@ -26,7 +36,9 @@ def app(app: Elihu) -> Elihu:
 @pytest.fixture
 async def made(database_url: str) -> AsyncIterator[AsyncEngine]:
     """An engine of the task's own, with a table of its own."""
-    made = create_async_engine(with_driver(database_url, "aiosqlite" if database_url.startswith("sqlite") else "asyncpg"))
+    made = create_async_engine(
+        with_driver(database_url, "aiosqlite" if database_url.startswith("sqlite") else "asyncpg")
+    )
     async with made.begin() as connection:
         await connection.exec_driver_sql("CREATE TABLE effect (job integer)")
     yield made
@@ -42,7 +54,9 @@ async def work(session: Any, ctx: Context) -> None:
     await (await session.connection()).exec_driver_sql(f"INSERT INTO effect VALUES ({ctx.job.id})")
 
 
-async def test_the_effect_and_the_end_are_committed_together(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_the_effect_and_the_end_are_committed_together(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     between: list[JobState] = []
 
     @app.task(name="t", record=True)
@@ -60,9 +74,9 @@ async def test_the_effect_and_the_end_are_committed_together(app: Elihu, seen: S
     assert between == [JobState.EXECUTING]
     stored = await app.jobs.get(job.id)
     assert (stored.state, stored.result, stored.attempt) == (JobState.COMPLETED, {"rows": 1}, 1)
-    assert (stopped.result, stopped.state) == (RunResult.COMPLETED, JobState.COMPLETED)
+    assert (stopped.outcome, stopped.state) == (RunOutcome.COMPLETED, JobState.COMPLETED)
     (run,) = await app.jobs.runs(job.id)
-    assert run.result is RunResult.COMPLETED
+    assert run.outcome is RunOutcome.COMPLETED
     assert run.log is not None
     assert "written" in run.log
     assert await effects(made) == 1
@@ -70,7 +84,9 @@ async def test_the_effect_and_the_end_are_committed_together(app: Elihu, seen: S
     assert not seen.of(JobRaised)
 
 
-async def test_a_plain_one_leaves_no_run(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_a_plain_one_leaves_no_run(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     @app.task(name="t")
     async def t(*, ctx: Context = Context()) -> int:
         async with AsyncSession(made) as session, session.begin():
@@ -87,7 +103,9 @@ async def test_a_plain_one_leaves_no_run(app: Elihu, seen: Seen, made: AsyncEngi
     assert await app.jobs.count(state="completed") == 20
 
 
-async def test_what_happens_after_the_commit_changes_nothing(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_what_happens_after_the_commit_changes_nothing(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     @app.task(name="t")
     async def t(*, ctx: Context = Context()) -> None:
         async with AsyncSession(made) as session, session.begin():
@@ -97,12 +115,14 @@ async def test_what_happens_after_the_commit_changes_nothing(app: Elihu, seen: S
     async with app.running():
         job = await t.aenqueue()
         stopped = await seen.ended(job.id)
-    assert stopped.result is RunResult.COMPLETED
+    assert stopped.outcome is RunOutcome.COMPLETED
     assert (await app.jobs.get(job.id)).state is JobState.COMPLETED
     assert not seen.of(JobRaised)
 
 
-async def test_a_return_without_a_commit_is_a_failed_attempt(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_a_return_without_a_commit_is_a_failed_attempt(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     @app.task(name="t", backoff=0)
     async def t(*, ctx: Context = Context()) -> None:
         async with AsyncSession(made) as session:
@@ -116,15 +136,17 @@ async def test_a_return_without_a_commit_is_a_failed_attempt(app: Elihu, seen: S
         await seen.ended(job.id, 2)
     (raised,) = seen.of(JobRaised)
     assert isinstance(raised.error, NotCommitted)
-    assert (raised.result, raised.attempt) == (RunResult.FAILED, 1)
+    assert (raised.outcome, raised.attempt) == (RunOutcome.FAILED, 1)
     first, second = await app.jobs.runs(job.id)
     assert first.error is not None
     assert "NotCommitted" in first.error
-    assert second.result is RunResult.COMPLETED
+    assert second.outcome is RunOutcome.COMPLETED
     assert await effects(made) == 1
 
 
-async def test_an_error_before_the_commit_is_that_error(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_an_error_before_the_commit_is_that_error(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     @app.task(name="t", max_attempts=1)
     async def t(*, ctx: Context = Context()) -> None:
         async with AsyncSession(made) as session, session.begin():
@@ -141,7 +163,9 @@ async def test_an_error_before_the_commit_is_that_error(app: Elihu, seen: Seen, 
     assert await effects(made) == 0
 
 
-async def test_an_open_transaction_is_waited_for(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_an_open_transaction_is_waited_for(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     """The task returns, and somebody else commits."""
     if made.dialect.name == "sqlite":
         app.override(call_timeout=0.3)
@@ -154,16 +178,22 @@ async def test_an_open_transaction_is_waited_for(app: Elihu, seen: Seen, made: A
 
     async with app.running():
         job = await t.aenqueue()
-        await seen.until(lambda: any(event.verb == "verdicts" or event.error for event in seen.of(EngineCalled)))
+        await seen.until(
+            lambda: any(
+                event.verb == "ack_statuses" or event.error for event in seen.of(EngineCalled)
+            )
+        )
         assert (await app.jobs.get(job.id)).state is JobState.EXECUTING
         await session.commit()
         await session.close()
         stopped = await seen.ended(job.id)
-    assert stopped.result is RunResult.COMPLETED
+    assert stopped.outcome is RunOutcome.COMPLETED
     assert await effects(made) == 1
 
 
-async def test_a_lost_claim_is_an_error_and_the_transaction_goes_on(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_a_lost_claim_is_an_error_and_the_transaction_goes_on(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     lost: list[ClaimLost] = []
 
     @app.task(name="t")
@@ -184,7 +214,7 @@ async def test_a_lost_claim_is_an_error_and_the_transaction_goes_on(app: Elihu, 
     assert await effects(made) == 1
 
 
-async def test_completing_twice(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_completing_twice(app: Elihu, seen: EventRecorder, made: AsyncEngine) -> None:
     @app.task(name="t")
     async def t(*, ctx: Context = Context()) -> None:
         async with AsyncSession(made) as session, session.begin():
@@ -195,10 +225,12 @@ async def test_completing_twice(app: Elihu, seen: Seen, made: AsyncEngine) -> No
     async with app.running():
         job = await t.aenqueue()
         stopped = await seen.ended(job.id)
-    assert stopped.result is RunResult.COMPLETED
+    assert stopped.outcome is RunOutcome.COMPLETED
 
 
-async def test_another_database(app: Elihu, seen: Seen, made: AsyncEngine, tmp_path: Any) -> None:
+async def test_another_database(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine, tmp_path: Any
+) -> None:
     refusals: list[str] = []
     elsewhere = tmp_path / "elsewhere.db"
     other = Elihu(f"sqlite:///{elsewhere}")
@@ -215,7 +247,10 @@ async def test_another_database(app: Elihu, seen: Seen, made: AsyncEngine, tmp_p
             refusals.append(str(caught.value))
             conn.close()
         async with AsyncSession(made) as session:
-            for call in (lambda: ctx.complete_sync(conn=session), lambda: ctx.complete(conn=object())):
+            for call in (
+                lambda: ctx.complete_sync(conn=session),
+                lambda: ctx.complete(conn=object()),
+            ):
                 with pytest.raises(InvalidOption) as wrong:
                     await (call() or asyncio.sleep(0))
                 refusals.append(str(wrong.value))
@@ -225,7 +260,7 @@ async def test_another_database(app: Elihu, seen: Seen, made: AsyncEngine, tmp_p
     async with app.running():
         job = await t.aenqueue()
         stopped = await seen.ended(job.id)
-    assert stopped.result is RunResult.COMPLETED
+    assert stopped.outcome is RunOutcome.COMPLETED
     if made.dialect.name == "sqlite":
         assert "another installation of Elihu" in refusals[0]
         assert "without its tables" in refusals[1]
@@ -234,30 +269,42 @@ async def test_another_database(app: Elihu, seen: Seen, made: AsyncEngine, tmp_p
     assert "write await ctx.complete" in refusals[2]
 
 
-async def test_another_installation_behind_the_same_name(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_another_installation_behind_the_same_name(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     meta = "meta" if made.dialect.name == "sqlite" else "elihu.meta"
 
     @app.task(name="t")
     async def t(*, ctx: Context = Context()) -> None:
         async with AsyncSession(made) as session, session.begin():
             await work(session, ctx)
-            await (await session.connection()).exec_driver_sql(f"UPDATE {meta} SET value = 'other' WHERE key = 'installation_id'")
-            with pytest.raises(WrongDatabase, match=r"another installation of Elihu \(other, not .{36}\)"):
+            await (await session.connection()).exec_driver_sql(
+                f"UPDATE {meta} SET value = 'other' WHERE key = 'installation_id'"
+            )
+            with pytest.raises(
+                WrongDatabase, match=r"another installation of Elihu \(other, not .{36}\)"
+            ):
                 await ctx.complete(conn=session)
 
     async with app.running():
         job = await t.aenqueue()
         stopped = await seen.ended(job.id)
-    assert stopped.result is RunResult.COMPLETED
+    assert stopped.outcome is RunOutcome.COMPLETED
     assert await effects(made) == 1
 
 
-async def test_a_thread_completes_with_a_synchronous_connection(app: Elihu, seen: Seen, made: AsyncEngine, database_url: str) -> None:
+async def test_a_thread_completes_with_a_synchronous_connection(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine, database_url: str
+) -> None:
     on_postgres = made.dialect.name == "postgresql"
 
     @app.task(name="t", record=True)
     def t(*, ctx: Context = Context()) -> int:
-        conn: Any = psycopg.connect(database_url) if on_postgres else sqlite3.connect(database_url.removeprefix("sqlite:///"))
+        conn: Any = (
+            psycopg.connect(database_url)
+            if on_postgres
+            else sqlite3.connect(database_url.removeprefix("sqlite:///"))
+        )
         with contextlib.closing(conn):
             conn.execute(f"INSERT INTO effect VALUES ({ctx.job.id})")
             ctx.complete_sync(7, conn=conn)
@@ -267,7 +314,7 @@ async def test_a_thread_completes_with_a_synchronous_connection(app: Elihu, seen
     async with app.running():
         job = await t.aenqueue()
         stopped = await seen.ended(job.id)
-    assert stopped.result is RunResult.COMPLETED
+    assert stopped.outcome is RunOutcome.COMPLETED
     assert (await app.jobs.get(job.id)).result == 7
     assert await effects(made) == 1
 
@@ -299,7 +346,9 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_node_killed_before_and_after_the_commit(app: Elihu, seen: Seen, made: AsyncEngine, database_url: str, moment: str) -> None:
+async def test_a_node_killed_before_and_after_the_commit(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine, database_url: str, moment: str
+) -> None:
     app.override(call_timeout=3.0, dead_after=4.0, lease=4.0)
     attempts: list[int] = []
 
@@ -312,7 +361,9 @@ async def test_a_node_killed_before_and_after_the_commit(app: Elihu, seen: Seen,
 
     job = await t.aenqueue()
     mine = made.url.render_as_string(hide_password=False)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, database_url, mine, moment)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, database_url, mine, moment
+    )
     assert await process.wait() == -9
     async with app.running():
         stored = await seen.stored(job.id, {JobState.COMPLETED})
@@ -320,7 +371,9 @@ async def test_a_node_killed_before_and_after_the_commit(app: Elihu, seen: Seen,
     assert await effects(made) == 1
 
 
-async def test_who_waits_is_told_with_the_commit(app: Elihu, seen: Seen, made: AsyncEngine) -> None:
+async def test_who_waits_is_told_with_the_commit(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine
+) -> None:
     app.override(poll=60, poll_fallback=60)
 
     @app.task(name="t")
@@ -335,7 +388,9 @@ async def test_who_waits_is_told_with_the_commit(app: Elihu, seen: Seen, made: A
 
 
 @pytest.mark.parametrize("too_large", [False, True])
-async def test_who_began_to_wait_while_it_ran_gets_its_value(app: Elihu, seen: Seen, made: AsyncEngine, too_large: bool) -> None:
+async def test_who_began_to_wait_while_it_ran_gets_its_value(
+    app: Elihu, seen: EventRecorder, made: AsyncEngine, too_large: bool
+) -> None:
     app.override(**BUSY_MACHINE, max_result=100)
     began, gate = asyncio.Semaphore(0), asyncio.Event()
 

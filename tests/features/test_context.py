@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from elihu import Cancel, Context, Elihu, InvalidOption, JobState, RunResult, Snooze, Task
+from elihu import Cancel, Context, Elihu, InvalidOption, JobState, RunOutcome, Snooze, Task
 from elihu.telemetry.events import JobStarted, JobStopped, TickFailed
-from tests.support import QUICK, Seen
+from tests.support import QUICK, EventRecorder
 
 
-async def test_a_task_sees_its_job_and_attempt(app: Elihu, seen: Seen):
+async def test_a_task_sees_its_job_and_attempt(app: Elihu, seen: EventRecorder):
     views: list[Any] = []
 
     @app.task(name="loop", max_attempts=2, backoff=0)
@@ -37,9 +37,19 @@ async def test_a_task_sees_its_job_and_attempt(app: Elihu, seen: Seen):
             node_id = node.id
         assert [view[:3] for view in views] == [(1, False, False), (2, True, False)]
         for attempt, _, _, seen_job in views:
-            assert (seen_job.id, seen_job.state, seen_job.attempt, seen_job.node) == (job.id, JobState.EXECUTING, attempt, node_id)
+            assert (seen_job.id, seen_job.state, seen_job.attempt, seen_job.node) == (
+                job.id,
+                JobState.EXECUTING,
+                attempt,
+                node_id,
+            )
             assert (seen_job.args, seen_job.tags, seen_job.meta) == (job.args, job.tags, job.meta)
-            assert (seen_job.priority, seen_job.max_attempts, seen_job.queue, seen_job.task) == (2, 2, "default", task.name)
+            assert (seen_job.priority, seen_job.max_attempts, seen_job.queue, seen_job.task) == (
+                2,
+                2,
+                "default",
+                task.name,
+            )
             assert seen_job.inserted_at == job.inserted_at
             assert seen_job.started_at is not None
             assert seen_job.unique_key is None
@@ -67,7 +77,7 @@ async def test_a_direct_call_needs_no_database(sqlite_url: str):
     assert said == [(1, True, False, None)]
 
 
-async def test_progress_is_stored_and_the_last_report_is_not_lost(app: Elihu, seen: Seen):
+async def test_progress_is_stored_and_the_last_report_is_not_lost(app: Elihu, seen: EventRecorder):
     go_on = asyncio.Event()
     thread_goes_on = threading.Event()
 
@@ -96,7 +106,10 @@ async def test_progress_is_stored_and_the_last_report_is_not_lost(app: Elihu, se
         thread_goes_on.set()
         for job in jobs:
             await seen.ended(job.id)
-    assert early == [{"done": 1, "total": 10, "message": "begun"}, {"done": 0.5, "total": None, "message": None}]
+    assert early == [
+        {"done": 1, "total": 10, "message": "begun"},
+        {"done": 0.5, "total": None, "message": None},
+    ]
     late = [(await app.jobs.get(job.id)).progress for job in jobs]
     assert late[0] == {"done": 10, "total": 10, "message": None}
     assert late[1] is not None
@@ -105,7 +118,7 @@ async def test_progress_is_stored_and_the_last_report_is_not_lost(app: Elihu, se
     assert late[1]["message"].endswith(" 499")
 
 
-async def test_progress_is_throttled(app: Elihu, seen: Seen):
+async def test_progress_is_throttled(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t(*, ctx: Context = Context()):
         for number in range(1_000):
@@ -119,7 +132,9 @@ async def test_progress_is_throttled(app: Elihu, seen: Seen):
     assert (await app.jobs.get(job.id)).progress == {"done": 999, "total": None, "message": None}
 
 
-async def test_a_bad_report_is_the_task_s_own_error_and_nobody_else_s(app: Elihu, seen: Seen):
+async def test_a_bad_report_is_the_task_s_own_error_and_nobody_else_s(
+    app: Elihu, seen: EventRecorder
+):
     bad: list[tuple[Any, ...]] = [
         (float("nan"),),
         (1, float("inf")),
@@ -157,7 +172,12 @@ async def test_a_bad_report_is_the_task_s_own_error_and_nobody_else_s(app: Elihu
     assert seen.of(TickFailed) == []
 
 
-async def test_log_lines_are_kept_with_the_run(app: Elihu, seen: Seen, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+async def test_log_lines_are_kept_with_the_run(
+    app: Elihu,
+    seen: EventRecorder,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
     caplog.set_level(logging.INFO)
 
     @app.task(name="loop")
@@ -188,11 +208,14 @@ async def test_log_lines_are_kept_with_the_run(app: Elihu, seen: Seen, caplog: p
         for job in jobs:
             await seen.ended(job.id)
     runs = [(await app.jobs.runs(job.id))[0] for job in jobs]
-    completed, failed = RunResult.COMPLETED, RunResult.FAILED
-    assert [run.result for run in runs] == [completed, failed, completed, completed]
+    completed, failed = RunOutcome.COMPLETED, RunOutcome.FAILED
+    assert [run.outcome for run in runs] == [completed, failed, completed, completed]
     first, second, third, fourth = (run.log for run in runs)
     assert first is not None
-    assert [line.partition(" ")[2].partition(" ")[2] for line in first.splitlines()] == ["DEBUG fine detail 1", "DEBUG nul ␀ lone ? å"]
+    assert [line.partition(" ")[2].partition(" ")[2] for line in first.splitlines()] == [
+        "DEBUG fine detail 1",
+        "DEBUG nul ␀ lone ? å",
+    ]
     assert second is not None
     assert "INFO before" in second
     assert "KeyError: 'inner'" in second
@@ -202,7 +225,7 @@ async def test_log_lines_are_kept_with_the_run(app: Elihu, seen: Seen, caplog: p
     assert "before" in [record.msg for record in caplog.records]
 
 
-async def test_the_log_is_bounded_and_keeps_both_ends(app: Elihu, seen: Seen):
+async def test_the_log_is_bounded_and_keeps_both_ends(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t(*, ctx: Context = Context()):
         for number in range(5_000):
@@ -230,7 +253,7 @@ async def test_the_log_is_bounded_and_keeps_both_ends(app: Elihu, seen: Seen):
     assert of_long.log.endswith("the end")
 
 
-async def test_cancelling_reaches_the_attempt(app: Elihu, seen: Seen):
+async def test_cancelling_reaches_the_attempt(app: Elihu, seen: EventRecorder):
     told: list[Any] = []
     began = threading.Semaphore(0)
 
@@ -262,10 +285,12 @@ async def test_cancelling_reaches_the_attempt(app: Elihu, seen: Seen):
     stored = [await app.jobs.get(job.id) for job in jobs]
     for job in stored:
         assert (job.state, job.reason) == (JobState.CANCELLED, "cancelled")
-        assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.CANCELLED]
+        assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.CANCELLED]
 
 
-async def test_a_thread_that_does_not_look_completes_in_spite_of_a_wish_to_cancel(app: Elihu, seen: Seen):
+async def test_a_thread_that_does_not_look_completes_in_spite_of_a_wish_to_cancel(
+    app: Elihu, seen: EventRecorder
+):
     began, told = threading.Semaphore(0), threading.Event()
     contexts: list[Context] = []
 
@@ -306,7 +331,7 @@ async def test_a_lifespan_surrounds_the_jobs_of_each_node(database_url: str):
             state.events.append("leave")
 
     app = Elihu(database_url, lifespan=lifespan, **QUICK)
-    seen = Seen(app)
+    seen = EventRecorder(app)
     await app.migrate()
     release = asyncio.Event()
 
@@ -358,7 +383,7 @@ async def test_a_lifespan_that_fails_starts_no_node(database_url: str):
     await app.aclose()
 
 
-async def test_middleware_wraps_in_the_order_of_registration(app: Elihu, seen: Seen):
+async def test_middleware_wraps_in_the_order_of_registration(app: Elihu, seen: EventRecorder):
     events: list[Any] = []
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -392,11 +417,17 @@ async def test_middleware_wraps_in_the_order_of_registration(app: Elihu, seen: S
         job = await task.aenqueue(4)
         async with app.running():
             await seen.ended(job.id)
-        assert events == [("outer", fn.__name__), "inner", "set by outer", "inner ends", ("outer got", 5)]
+        assert events == [
+            ("outer", fn.__name__),
+            "inner",
+            "set by outer",
+            "inner ends",
+            ("outer got", 5),
+        ]
         assert (await app.jobs.get(job.id)).result == 50
 
 
-async def test_middleware_changes_outcomes(app: Elihu, seen: Seen):
+async def test_middleware_changes_outcomes(app: Elihu, seen: EventRecorder):
     calls: list[str] = []
 
     @app.middleware
@@ -458,7 +489,7 @@ async def test_a_middleware_that_is_no_coroutine_function_is_refused(app: Elihu)
             return call_next(ctx)
 
 
-async def test_a_queue_s_limit_holds(app: Elihu, seen: Seen):
+async def test_a_queue_s_limit_holds(app: Elihu, seen: EventRecorder):
     running = most = 0
     lock = threading.Lock()
     barrier = threading.Barrier(3)

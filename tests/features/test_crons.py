@@ -21,13 +21,20 @@ from elihu import (
     UnknownTask,
 )
 from elihu.telemetry.events import JobStopped
-from tests.support import QUICK, Seen
+from tests.support import QUICK, EventRecorder
 
 
 async def nightly(app: Elihu) -> Task[..., Any]:
     """An entry of the code, with the row that a node would write."""
 
-    @app.cron("0 3 * * *", tz="Europe/Oslo", name="nightly", args={"day": date(2026, 1, 1)}, queue="slow", tags=["Night"])
+    @app.cron(
+        "0 3 * * *",
+        tz="Europe/Oslo",
+        name="nightly",
+        args={"day": date(2026, 1, 1)},
+        queue="slow",
+        tags=["Night"],
+    )
     @app.task(name="report", priority=2, unique=Unique())
     def report(day: date, full: bool = False) -> None: ...
 
@@ -36,7 +43,7 @@ async def nightly(app: Elihu) -> Task[..., Any]:
     return report
 
 
-async def test_a_function_becomes_a_task_and_an_entry(app: Elihu, seen: Seen):
+async def test_a_function_becomes_a_task_and_an_entry(app: Elihu, seen: EventRecorder):
     ran: list[str] = []
 
     @app.task(name="t")
@@ -53,7 +60,12 @@ async def test_a_function_becomes_a_task_and_an_entry(app: Elihu, seen: Seen):
         await seen.count(JobStopped, 1)
     assert ran == ["yes"]
     (entry,) = await app.crons.list()
-    assert (entry.name, entry.task, entry.cron, entry.max_attempts) == (task.name, task.name, "@reboot", 3)
+    assert (entry.name, entry.task, entry.cron, entry.max_attempts) == (
+        task.name,
+        task.name,
+        "@reboot",
+        3,
+    )
     assert entry.fired_at is not None
     assert (await app.jobs.get(entry.job_id or 0)).scheduled_at == entry.fired_at
 
@@ -61,9 +73,26 @@ async def test_a_function_becomes_a_task_and_an_entry(app: Elihu, seen: Seen):
 async def test_an_entry_of_the_code(app: Elihu):
     await nightly(app)
     (entry,) = await app.crons.list()
-    assert (entry.name, entry.cron, entry.tz, entry.catch_up, entry.task) == ("nightly", "0 3 * * *", "Europe/Oslo", "last", "report")
-    assert (entry.args, entry.queue, entry.priority, entry.max_attempts) == ({"day": "2026-01-01", "full": False}, "slow", 2, 20)
-    assert (entry.tags, entry.meta, entry.source, entry.paused, entry.changed) == (("night",), {}, "code", False, ())
+    assert (entry.name, entry.cron, entry.tz, entry.catch_up, entry.task) == (
+        "nightly",
+        "0 3 * * *",
+        "Europe/Oslo",
+        "last",
+        "report",
+    )
+    assert (entry.args, entry.queue, entry.priority, entry.max_attempts) == (
+        {"day": "2026-01-01", "full": False},
+        "slow",
+        2,
+        20,
+    )
+    assert (entry.tags, entry.meta, entry.source, entry.paused, entry.changed) == (
+        ("night",),
+        {},
+        "code",
+        False,
+        (),
+    )
     assert not entry.fires  # no node lives
     assert entry.next_at is not None
     assert datetime.now(UTC) < entry.next_at <= datetime.now(UTC) + timedelta(hours=25)
@@ -71,11 +100,18 @@ async def test_an_entry_of_the_code(app: Elihu):
     assert entry == await app.crons.get("nightly")
 
 
-async def test_a_change_at_run_time_survives_restarts_and_new_code_until_it_is_reset(app: Elihu, database_url: str):
+async def test_a_change_at_run_time_survives_restarts_and_new_code_until_it_is_reset(
+    app: Elihu, database_url: str
+):
     await nightly(app)
     changed = await app.crons.update("nightly", cron="*/5 * * * *", priority=0, tags=[])
     await app.crons.pause("nightly")
-    assert (changed.cron, changed.priority, changed.tags, changed.changed) == ("*/5 * * * *", 0, (), ("cron", "priority", "tags"))
+    assert (changed.cron, changed.priority, changed.tags, changed.changed) == (
+        "*/5 * * * *",
+        0,
+        (),
+        ("cron", "priority", "tags"),
+    )
 
     newer = Elihu(database_url, **QUICK)
 
@@ -85,10 +121,22 @@ async def test_a_change_at_run_time_survives_restarts_and_new_code_until_it_is_r
 
     async with newer, newer.running():
         entry = await newer.crons.get("nightly")
-        assert (entry.cron, entry.priority, entry.queue, entry.tz, entry.paused) == ("*/5 * * * *", 0, "fast", "UTC", True)
+        assert (entry.cron, entry.priority, entry.queue, entry.tz, entry.paused) == (
+            "*/5 * * * *",
+            0,
+            "fast",
+            "UTC",
+            True,
+        )
         assert not entry.fires
         entry = await newer.crons.reset("nightly")
-        assert (entry.cron, entry.priority, entry.queue, entry.paused, entry.changed) == ("0 4 * * *", 9, "fast", False, ())
+        assert (entry.cron, entry.priority, entry.queue, entry.paused, entry.changed) == (
+            "0 4 * * *",
+            9,
+            "fast",
+            False,
+            (),
+        )
         assert entry.fires
 
 
@@ -96,20 +144,52 @@ async def test_entries_made_at_run_time(app: Elihu):
     @app.task(name="t", queue="q", tags=["a"])
     async def t(number: int, text: str = "") -> None: ...
 
-    entry = await app.crons.create("mine", "@daily", t, tz="Europe/Oslo", catch_up="all", args={"number": 7}, tags=["b"], meta={"k": 1})
-    assert (entry.task, entry.args, entry.queue, entry.tags, entry.meta) == ("t", {"number": 7, "text": ""}, "q", ("a", "b"), {"k": 1})
+    entry = await app.crons.create(
+        "mine",
+        "@daily",
+        t,
+        tz="Europe/Oslo",
+        catch_up="all",
+        args={"number": 7},
+        tags=["b"],
+        meta={"k": 1},
+    )
+    assert (entry.task, entry.args, entry.queue, entry.tags, entry.meta) == (
+        "t",
+        {"number": 7, "text": ""},
+        "q",
+        ("a", "b"),
+        {"k": 1},
+    )
     assert (entry.source, entry.fires, entry.catch_up) == ("runtime", True, "all")
-    entry = await app.crons.update("mine", args={"number": "8"}, queue="other", catch_up="none", max_attempts=1)
-    assert (entry.args["number"], entry.queue, entry.catch_up, entry.max_attempts, entry.changed) == (8, "other", "none", 1, ())
-    assert (await app.crons.create("sleeper", "@daily", "t", args={"number": 1}, paused=True)).paused
+    entry = await app.crons.update(
+        "mine", args={"number": "8"}, queue="other", catch_up="none", max_attempts=1
+    )
+    assert (
+        entry.args["number"],
+        entry.queue,
+        entry.catch_up,
+        entry.max_attempts,
+        entry.changed,
+    ) == (8, "other", "none", 1, ())
+    assert (
+        await app.crons.create("sleeper", "@daily", "t", args={"number": 1}, paused=True)
+    ).paused
     assert [each.name for each in await app.crons.list()] == ["mine", "sleeper"]
     await app.crons.delete("mine")
     assert [each.name for each in await app.crons.list()] == ["sleeper"]
 
 
 async def test_an_app_without_tasks_takes_any_task(app: Elihu):
-    entry = await app.crons.create("free", "@daily", "elsewhere.task", args={"anything": [1]}, queue="q", priority=3, meta={})
-    assert (entry.task, entry.args, entry.queue, entry.priority) == ("elsewhere.task", {"anything": [1]}, "q", 3)
+    entry = await app.crons.create(
+        "free", "@daily", "elsewhere.task", args={"anything": [1]}, queue="q", priority=3, meta={}
+    )
+    assert (entry.task, entry.args, entry.queue, entry.priority) == (
+        "elsewhere.task",
+        {"anything": [1]},
+        "q",
+        3,
+    )
     entry = await app.crons.update("free", args={"other": 1})
     assert entry.args == {"other": 1}
 
@@ -118,7 +198,12 @@ async def test_run_now_stores_the_job_and_leaves_the_ticks(app: Elihu):
     await nightly(app)
     before = await app.crons.pause("nightly")
     job = await app.crons.run_now("nightly")
-    assert (job.task, job.queue, job.args, job.state) == ("report", "slow", {"day": "2026-01-01", "full": False}, "available")
+    assert (job.task, job.queue, job.args, job.state) == (
+        "report",
+        "slow",
+        {"day": "2026-01-01", "full": False},
+        "available",
+    )
     assert await app.crons.get("nightly") == before
     assert (await app.crons.run_now("nightly")).conflict  # the task is unique
 
@@ -130,11 +215,13 @@ async def test_a_change_of_arguments_changes_what_is_unique(app: Elihu, database
     second = await app.crons.run_now("nightly")
     assert not second.conflict
     assert second.id != job.id
-    twin = await report.aenqueue(date(2026, 1, 2))
-    assert (twin.conflict, twin.id) == (True, second.id)
+    holder = await report.aenqueue(date(2026, 1, 2))
+    assert (holder.conflict, holder.id) == (True, second.id)
     assert (await app.crons.get("nightly")).changed == ("args",)
     async with Elihu(database_url, **QUICK) as bare:
-        with pytest.raises(UnknownTask, match="expected an app that knows the task 'report', whose jobs are unique"):
+        with pytest.raises(
+            UnknownTask, match="expected an app that knows the task 'report', whose jobs are unique"
+        ):
             await bare.crons.update("nightly", args={"day": "2026-01-03"})
         assert (await bare.crons.update("nightly", priority=5)).priority == 5
 
@@ -145,7 +232,9 @@ async def test_pause_and_resume_may_be_said_twice(app: Elihu):
     assert [(await app.crons.resume("nightly")).paused for _ in range(2)] == [False, False]
 
 
-async def test_an_entry_that_the_code_declares_no_more_can_be_removed(app: Elihu, database_url: str):
+async def test_an_entry_that_the_code_declares_no_more_can_be_removed(
+    app: Elihu, database_url: str
+):
     await nightly(app)
     async with Elihu(database_url, **QUICK) as other:
         with pytest.raises(CronError, match="'nightly', which the code declares: pause it"):
@@ -167,7 +256,8 @@ class TestRefused:
         app.cron("@daily", name="one")(t)
         app.cron("@hourly", name="two")(t)
         with pytest.raises(
-            DuplicateCron, match="cron of task 't': expected name= for each of several entries on one task, got one without"
+            DuplicateCron,
+            match="cron of task 't': expected name= for each of several entries on one task, got one without",
         ):
             app.cron("@weekly")(t)
 
@@ -185,17 +275,55 @@ class TestRefused:
         [
             ("61 * * * *", {}, InvalidCron, "minute: expected a whole number from 0 to 59, got 61"),
             ("@daily", {"tz": "Mars/Olympus"}, InvalidCron, "tz: expected the name of a time zone"),
-            ("@daily", {"catch_up": "some"}, InvalidOption, "cron of task 't': catch_up: expected one of none, last, all, got 'some'"),
+            (
+                "@daily",
+                {"catch_up": "some"},
+                InvalidOption,
+                "cron of task 't': catch_up: expected one of none, last, all, got 'some'",
+            ),
             ("@daily", {"args": {"nmber": 1}}, InvalidArguments, "nmber: expected one of number"),
-            ("@daily", {"args": {"number": "x"}}, InvalidArguments, "number: expected a valid integer"),
-            ("@daily", {"args": [1]}, InvalidOption, "args: expected a dictionary of the task's arguments by name"),
-            ("@daily", {"name": ""}, InvalidOption, "cron of task 't': name: expected a text of 1 to 200 characters"),
-            ("@daily", {"delay": 5}, InvalidOption, "expected options that each of its jobs can have, got delay"),
-            ("@daily", {"priority": 10}, InvalidOption, "priority: expected a whole number from 0 to 9, got 10"),
+            (
+                "@daily",
+                {"args": {"number": "x"}},
+                InvalidArguments,
+                "number: expected a valid integer",
+            ),
+            (
+                "@daily",
+                {"args": [1]},
+                InvalidOption,
+                "args: expected a dictionary of the task's arguments by name",
+            ),
+            (
+                "@daily",
+                {"name": ""},
+                InvalidOption,
+                "cron of task 't': name: expected a text of 1 to 200 characters",
+            ),
+            (
+                "@daily",
+                {"delay": 5},
+                InvalidOption,
+                "expected options that each of its jobs can have, got delay",
+            ),
+            (
+                "@daily",
+                {"priority": 10},
+                InvalidOption,
+                "priority: expected a whole number from 0 to 9, got 10",
+            ),
             ("@daily", {"run_in": "thread"}, InvalidOption, "expected an option out of"),
         ],
     )
-    def test_declarations(self, app: Elihu, t: Task[..., Any], text: str, options: dict[str, Any], error: type[ElihuError], expected: str):
+    def test_declarations(
+        self,
+        app: Elihu,
+        t: Task[..., Any],
+        text: str,
+        options: dict[str, Any],
+        error: type[ElihuError],
+        expected: str,
+    ):
         with pytest.raises(error) as caught:
             app.cron(text, **options)(t)
         assert expected in str(caught.value)
@@ -221,7 +349,14 @@ class TestRefused:
             ({"meta": {"a": object()}}, InvalidOption, "meta"),
         ],
     )
-    async def test_create_and_update(self, app: Elihu, t: Task[..., Any], options: dict[str, Any], error: type[ElihuError], expected: str):
+    async def test_create_and_update(
+        self,
+        app: Elihu,
+        t: Task[..., Any],
+        options: dict[str, Any],
+        error: type[ElihuError],
+        expected: str,
+    ):
         with pytest.raises(error) as caught:
             await app.crons.create("e", **{"cron": "@daily", "task": "t", **options})
         assert expected in str(caught.value)
@@ -236,20 +371,30 @@ class TestRefused:
         with pytest.raises(UnknownTask, match="did you mean 't'"):
             await app.crons.create("e", "@daily", "tt")
         await app.crons.create("e", "@daily", "t")
-        with pytest.raises(DuplicateCron, match="cron 'e': expected a new name, got that of another entry"):
+        with pytest.raises(
+            DuplicateCron, match="cron 'e': expected a new name, got that of another entry"
+        ):
             await app.crons.create("e", "@hourly", "t")
         for verb in ("get", "pause", "resume", "reset", "delete", "run_now", "update"):
-            with pytest.raises(CronNotFound, match="expected the name of a cron entry, got 'nobody'"):
+            with pytest.raises(
+                CronNotFound, match="expected the name of a cron entry, got 'nobody'"
+            ):
                 await getattr(app.crons, verb)("nobody")
             with pytest.raises(InvalidOption, match="name: expected a text"):
                 await getattr(app.crons, verb)("a\0b")
 
     async def test_delete_of_the_codes_and_reset_of_ones_own(self, app: Elihu):
         await nightly(app)
-        with pytest.raises(CronError, match="delete: expected an entry made at run time, got 'nightly', which the code declares: pause it"):
+        with pytest.raises(
+            CronError,
+            match="delete: expected an entry made at run time, got 'nightly', which the code declares: pause it",
+        ):
             await app.crons.delete("nightly")
         await app.crons.create("mine", "@daily", "report", args={"day": "2026-01-01"})
-        with pytest.raises(CronError, match="reset: expected an entry of the code, got 'mine', which was made at run time"):
+        with pytest.raises(
+            CronError,
+            match="reset: expected an entry of the code, got 'mine', which was made at run time",
+        ):
             await app.crons.reset("mine")
 
 

@@ -1,4 +1,6 @@
-"""From a call to a row: single, coalesced and in bulk, unique, from everywhere a program may enqueue."""
+"""From a call to a row: single, coalesced and in bulk, unique, from everywhere a
+program may enqueue.
+"""
 
 import asyncio
 import os
@@ -26,7 +28,7 @@ from elihu import (
 )
 from elihu.options import UniqueStates
 from elihu.telemetry.events import EngineCalled, JobStopped
-from tests.support import BUSY_MACHINE, QUICK, Seen
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
 
 @pytest.fixture
@@ -38,23 +40,53 @@ def add(app: Elihu) -> Task[[int], Any]:
 
 
 async def test_what_enqueue_returns_is_what_is_stored(app: Elihu):
-    @app.task(name="t", queue="mail", priority=3, max_attempts=7, tags=[" VIP "], meta={"a": 1, "b": [None]})
+    @app.task(
+        name="t",
+        queue="mail",
+        priority=3,
+        max_attempts=7,
+        tags=[" VIP "],
+        meta={"a": 1, "b": [None]},
+    )
     async def t(number: int, text: str = "å\u2028\U0001f600"): ...
 
     for job in [
         await t.aenqueue(1),
-        await t.using(delay=60, priority=9, queue="other", max_attempts=2, tags=["new"], meta={"b": 2}).aenqueue(2, text="x"),
+        await t.using(
+            delay=60, priority=9, queue="other", max_attempts=2, tags=["new"], meta={"b": 2}
+        ).aenqueue(2, text="x"),
         await t.using(hold=True).aenqueue(3),
         await t.using(unique=Unique()).aenqueue(4),
         await t.using(unique=Unique(period="1h"), delay=5).aenqueue(4),
     ]:
         assert await app.jobs.get(job.id) == job
     first, second, third, fourth, fifth = reversed((await app.jobs.list()).items)
-    assert (first.state, first.queue, first.priority, first.max_attempts, first.attempt) == (JobState.AVAILABLE, "mail", 3, 7, 0)
-    assert (first.args, first.tags, first.meta) == ({"number": 1, "text": "å\u2028\U0001f600"}, ("vip",), {"a": 1, "b": [None]})
+    assert (first.state, first.queue, first.priority, first.max_attempts, first.attempt) == (
+        JobState.AVAILABLE,
+        "mail",
+        3,
+        7,
+        0,
+    )
+    assert (first.args, first.tags, first.meta) == (
+        {"number": 1, "text": "å\u2028\U0001f600"},
+        ("vip",),
+        {"a": 1, "b": [None]},
+    )
     assert first.scheduled_at == first.inserted_at
-    assert (first.started_at, first.finished_at, first.node, first.unique_key, first.conflict) == (None, None, None, None, False)
-    assert (second.state, second.queue, second.priority, second.max_attempts) == (JobState.SCHEDULED, "other", 9, 2)
+    assert (first.started_at, first.finished_at, first.node, first.unique_key, first.conflict) == (
+        None,
+        None,
+        None,
+        None,
+        False,
+    )
+    assert (second.state, second.queue, second.priority, second.max_attempts) == (
+        JobState.SCHEDULED,
+        "other",
+        9,
+        2,
+    )
     assert (second.tags, second.meta) == (("vip", "new"), {"a": 1, "b": 2})
     assert second.scheduled_at - second.inserted_at == timedelta(seconds=60)
     assert third.state is JobState.SUSPENDED
@@ -72,10 +104,16 @@ async def test_when(app: Elihu, add: Task[[int], Any]):
             {"delay": "1h30m"},
             {"run_at": datetime(9998, 1, 1, tzinfo=UTC)},
         ],
-        JobState.AVAILABLE: [{"run_at": now - timedelta(days=30)}, {"delay": 0}, {"delay": None, "run_at": None}],
+        JobState.AVAILABLE: [
+            {"run_at": now - timedelta(days=30)},
+            {"delay": 0},
+            {"delay": None, "run_at": None},
+        ],
         JobState.SUSPENDED: [{"run_at": far, "hold": True}, {"hold": True}],
     }
-    cases[JobState.AVAILABLE].append({"run_at": datetime(1971, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30)))})
+    cases[JobState.AVAILABLE].append(
+        {"run_at": datetime(1971, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30)))}
+    )
     for state, options in cases.items():
         for given in options:
             job = await add.using(**given).aenqueue(1)
@@ -87,7 +125,12 @@ async def test_when(app: Elihu, add: Task[[int], Any]):
 
 async def test_synchronous_code_enqueues(app: Elihu, add: Task[[int], Any]):
     def work() -> list[Job]:
-        return [add.enqueue(1), add.using(hold=True).enqueue(2), app.run(add.aenqueue(3)), app.run(app.jobs.get(1))]
+        return [
+            add.enqueue(1),
+            add.using(hold=True).enqueue(2),
+            app.run(add.aenqueue(3)),
+            app.run(app.jobs.get(1)),
+        ]
 
     first, second, third, fourth = await asyncio.to_thread(work)
     assert [job.args["number"] for job in (first, second, third)] == [1, 2, 3]
@@ -113,7 +156,7 @@ async def test_the_wrong_verb_names_the_right_one(app: Elihu, add: Task[[int], A
     assert await app.jobs.count() == 0
 
 
-async def test_a_running_task_enqueues(app: Elihu, seen: Seen, add: Task[[int], Any]):
+async def test_a_running_task_enqueues(app: Elihu, seen: EventRecorder, add: Task[[int], Any]):
     @app.task(name="in thread")
     def in_thread():
         return add.enqueue(1).id
@@ -126,14 +169,24 @@ async def test_a_running_task_enqueues(app: Elihu, seen: Seen, add: Task[[int], 
     async def wrong():
         add.enqueue(3)
 
-    jobs = [await in_thread.aenqueue(), await in_loop.aenqueue(), await wrong.using(max_attempts=1).aenqueue()]
+    jobs = [
+        await in_thread.aenqueue(),
+        await in_loop.aenqueue(),
+        await wrong.using(max_attempts=1).aenqueue(),
+    ]
     async with app.running():
         await seen.count(JobStopped, 5)
-    assert [(await app.jobs.get(job.id)).state for job in jobs] == [JobState.COMPLETED, JobState.COMPLETED, JobState.DISCARDED]
+    assert [(await app.jobs.get(job.id)).state for job in jobs] == [
+        JobState.COMPLETED,
+        JobState.COMPLETED,
+        JobState.DISCARDED,
+    ]
     assert {job.args["number"] for job in (await app.jobs.list(task="add")).items} == {1, 2}
 
 
-async def test_callers_at_the_same_moment_share_statements(app: Elihu, seen: Seen, add: Task[[int], Any]):
+async def test_callers_at_the_same_moment_share_statements(
+    app: Elihu, seen: EventRecorder, add: Task[[int], Any]
+):
     await add.aenqueue(0)
     before = seen.calls("insert")
     jobs = await asyncio.gather(*(add.aenqueue(number) for number in range(2_500)))
@@ -157,10 +210,14 @@ async def test_a_bad_row_fails_alone(app: Elihu, add: Task[[int], Any]):
     failed = {number for number, answer in enumerate(answers) if isinstance(answer, BaseException)}
     assert failed == {7, 8, 31}
     assert all(isinstance(answers[number], DataRefused) for number in failed)
-    assert sorted(job.args["number"] for job in (await app.jobs.list()).items) == sorted(set(range(40)) - failed)
+    assert sorted(job.args["number"] for job in (await app.jobs.list()).items) == sorted(
+        set(range(40)) - failed
+    )
 
 
-async def test_a_caller_that_is_cancelled_before_its_batch_is_sent_stores_nothing(app: Elihu, add: Task[[int], Any]):
+async def test_a_caller_that_is_cancelled_before_its_batch_is_sent_stores_nothing(
+    app: Elihu, add: Task[[int], Any]
+):
     await app.jobs.count()
     first = asyncio.create_task(add.aenqueue(1))
     await asyncio.sleep(0)
@@ -196,7 +253,7 @@ async def test_enqueue_many_takes_any_iterable(app: Elihu, add: Task[[int], Any]
 async def test_enqueue_many_streams_in_chunks(database_url: str):
     app = Elihu(database_url, **QUICK | BUSY_MACHINE)
     await app.migrate()
-    seen = Seen(app)
+    seen = EventRecorder(app)
 
     @app.task(name="add")
     async def add(number: int): ...
@@ -221,7 +278,7 @@ async def test_enqueue_many_streams_in_chunks(database_url: str):
     await app.aclose()
 
 
-async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, seen: Seen):
+async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t(text: str): ...
 
@@ -233,7 +290,7 @@ async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, seen: Seen):
     assert seen.calls("insert") == 4
 
 
-async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, seen: Seen):
+async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, seen: EventRecorder):
     @app.task(name="t", unique=Unique())
     async def t(number: int, note: str = ""): ...
 
@@ -245,7 +302,9 @@ async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, seen: Seen):
     assert again.unique_key == first.unique_key
     assert (await app.jobs.get(first.id)) == first
 
-    done = await app.enqueue_many([t.build(1), t.build(3), t.build(3), t.build(2), t.build(4)], ids=True)
+    done = await app.enqueue_many(
+        [t.build(1), t.build(3), t.build(3), t.build(2), t.build(4)], ids=True
+    )
     assert (done.inserted, done.conflicts) == (2, 3)
     assert done.ids is not None
     assert done.ids[0] == first.id
@@ -286,7 +345,7 @@ async def test_keys_and_fields_of_uniqueness(app: Elihu):
     assert not (await t.using(unique=by_meta, meta={"x": 1}).aenqueue(1)).conflict
 
 
-async def test_states_of_uniqueness(app: Elihu, seen: Seen):
+async def test_states_of_uniqueness(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t(kind: str, scope: str):
         if kind == "fails":
@@ -296,13 +355,19 @@ async def test_states_of_uniqueness(app: Elihu, seen: Seen):
 
     async def meets(kind: str) -> dict[str, bool]:
         return {
-            scope: (await t.using(unique=Unique(states=scope), max_attempts=1, hold=True).aenqueue(kind, scope)).conflict
+            scope: (
+                await t.using(unique=Unique(states=scope), max_attempts=1, hold=True).aenqueue(
+                    kind, scope
+                )
+            ).conflict
             for scope in scopes
         }
 
     for kind in ("works", "fails"):
         for scope in scopes:
-            await t.using(unique=Unique(states=scope), max_attempts=1, hold=True).aenqueue(kind, scope)
+            await t.using(unique=Unique(states=scope), max_attempts=1, hold=True).aenqueue(
+                kind, scope
+            )
     assert await meets("works") == {"incomplete": True, "successful": True, "all": True}
     await app.jobs.release(state="suspended")
     async with app.running():
@@ -311,7 +376,7 @@ async def test_states_of_uniqueness(app: Elihu, seen: Seen):
     assert await meets("fails") == {"incomplete": False, "successful": False, "all": True}
 
 
-async def test_a_period_ends(app: Elihu, seen: Seen):
+async def test_a_period_ends(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t(): ...
 
@@ -358,19 +423,26 @@ async def close_here(app: Elihu) -> None:
         await client.close()
 
 
-async def test_bulk_unique_inserts_in_opposite_orders_do_not_deadlock(app: Elihu, seen: Seen):
+async def test_bulk_unique_inserts_in_opposite_orders_do_not_deadlock(
+    app: Elihu, seen: EventRecorder
+):
     @app.task(name="t", unique=Unique())
     async def t(number: int): ...
 
     done = await asyncio.gather(
-        *(app.enqueue_many([t.build(n) for n in (range(300) if turn % 2 else reversed(range(300)))], ids=True) for turn in range(4))
+        *(
+            app.enqueue_many(
+                [t.build(n) for n in (range(300) if turn % 2 else reversed(range(300)))], ids=True
+            )
+            for turn in range(4)
+        )
     )
     assert await app.jobs.count() == 300
     assert sum(each.inserted for each in done) == 300
     assert sum(each.conflicts for each in done) == 900
 
 
-async def test_order_of_fetch(app: Elihu, seen: Seen):
+async def test_order_of_fetch(app: Elihu, seen: EventRecorder):
     ran: list[str] = []
 
     @app.task(name="t")
@@ -390,7 +462,7 @@ async def test_order_of_fetch(app: Elihu, seen: Seen):
     assert ran == ["two hours ago", "an hour ago", "now 1", "now 2", "of priority 1", "last"]
 
 
-async def test_aliases_keep_old_names_running(app: Elihu, seen: Seen):
+async def test_aliases_keep_old_names_running(app: Elihu, seen: EventRecorder):
     ran: list[int] = []
 
     @app.task(name="new", aliases=["old", "older"])
@@ -409,7 +481,7 @@ async def test_aliases_keep_old_names_running(app: Elihu, seen: Seen):
         async def other(): ...
 
 
-async def test_a_group_of_tasks_is_included(app: Elihu, seen: Seen):
+async def test_a_group_of_tasks_is_included(app: Elihu, seen: EventRecorder):
     group = Tasks(prefix="mail.")
     ran: list[str] = []
 
@@ -471,8 +543,12 @@ async def test_loops_that_come_and_go(database_url: str):
     await app.aclose()
 
 
-async def test_a_wrong_argument_stores_nothing(app: Elihu, seen: Seen, add: Task[[int], Any]):
-    with pytest.raises(InvalidArguments, match=r"add: number: expected a valid integer.*'many'") as caught:
+async def test_a_wrong_argument_stores_nothing(
+    app: Elihu, seen: EventRecorder, add: Task[[int], Any]
+):
+    with pytest.raises(
+        InvalidArguments, match=r"add: number: expected a valid integer.*'many'"
+    ) as caught:
         await add.aenqueue("many")  # type: ignore[arg-type]
     assert caught.value.field == "number"
     with pytest.raises(InvalidArguments, match="number"):
@@ -513,10 +589,15 @@ def test_a_forked_child_enqueues_and_its_parent_goes_on(database_url: str):
     app.run(app.aclose())
 
 
-async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announced(app: Elihu, seen: Seen) -> None:
+async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announced(
+    app: Elihu, seen: EventRecorder
+) -> None:
     ran: list[int] = []
 
-    @app.task(name="latest", unique=Unique(by=("task",), on_conflict={"replace": ["args", "scheduled_at", "tags"]}))
+    @app.task(
+        name="latest",
+        unique=Unique(by=("task",), on_conflict={"replace": ["args", "scheduled_at", "tags"]}),
+    )
     async def latest(number: int) -> None:
         ran.append(number)
 
@@ -525,7 +606,9 @@ async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announce
         second = await latest.using(delay="2h", tags=["late"]).aenqueue(2)
         assert (second.id, second.conflict, second.state) == (first.id, True, "scheduled")
         assert (second.args, second.tags) == ({"number": 2}, ("late",))
-        done = await app.enqueue_many([latest.using(delay="3h").build(3), latest.using(delay="3h").build(4)])
+        done = await app.enqueue_many(
+            [latest.using(delay="3h").build(3), latest.using(delay="3h").build(4)]
+        )
         assert (done.inserted, done.conflicts) == (0, 2)
         last = await latest.aenqueue(5)
         assert (last.id, last.conflict, last.args) == (first.id, True, {"number": 5})

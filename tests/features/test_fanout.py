@@ -1,4 +1,6 @@
-"""The example examples/fanout, on both engines: the endpoint here, the nodes in processes of their own."""
+"""The example examples/fanout, on both engines: the endpoint here, the nodes in
+processes of their own.
+"""
 
 import argparse
 import asyncio
@@ -21,21 +23,36 @@ BOUND = 40.0
 
 
 @pytest.fixture
-async def web(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+async def web(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.AsyncClient]:
     """The web process, with the example's app on this test's database."""
     monkeypatch.setenv("ELIHU_DATABASE_URL", database_url)
     app.override(database_url=database_url)
     async with app:
         await app.migrate()
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://web") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(api), base_url="http://web"
+        ) as client:
             yield client
 
 
 async def start_node() -> asyncio.subprocess.Process:
     """`elihu start` in the example's folder, when it runs."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_") or name == "ELIHU_DATABASE_URL"}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ELIHU_") or name == "ELIHU_DATABASE_URL"
+    }
     node = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "elihu", "start", cwd=EXAMPLE, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-m",
+        "elihu",
+        "start",
+        cwd=EXAMPLE,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     assert node.stdout
     async with asyncio.timeout(BOUND):
@@ -61,7 +78,9 @@ async def test_the_parts_are_counted_in_other_processes(web: httpx.AsyncClient):
 
 
 async def test_it_answers_in_time_with_what_is_there(web: httpx.AsyncClient):
-    answer: dict[str, Any] = (await web.get("/words/this", params={"parts": 4, "within": 0.2})).json()
+    answer: dict[str, Any] = (
+        await web.get("/words/this", params={"parts": 4, "within": 0.2})
+    ).json()
     assert (answer["parts"], answer["counted"], answer["words"]) == (4, 0, {})
     assert all("within 0.2 s, got none" in reason for reason in answer["missing"].values())
     assert await app.jobs.count(state="available") == 4

@@ -1,4 +1,6 @@
-"""The example examples/filescan, on both engines: every kind of file, the totals, runs that repeat, and `elihu up` as users start it."""
+"""The example examples/filescan, on both engines: every kind of file, the totals, runs
+that repeat, and `elihu up` as users start it.
+"""
 
 import asyncio
 import hashlib
@@ -118,10 +120,14 @@ async def stored(database_url: str, number: int) -> dict[str, Row]:
 
 def expected_rows(folder: Path) -> dict[str, Row]:
     rows = {
-        write_path(f"{folder}/{os.fsdecode(name)}"): Row(len(content), hashlib.sha256(content).hexdigest(), lines, None)
+        write_path(f"{folder}/{os.fsdecode(name)}"): Row(
+            len(content), hashlib.sha256(content).hexdigest(), lines, None
+        )
         for name, (content, lines) in CONTENTS.items()
     }
-    rows[write_path(f"{folder}/{os.fsdecode(UNREADABLE)}")] = Row(None, None, None, "PermissionError: Permission denied")
+    rows[write_path(f"{folder}/{os.fsdecode(UNREADABLE)}")] = Row(
+        None, None, None, "PermissionError: Permission denied"
+    )
     return rows
 
 
@@ -190,8 +196,9 @@ async def test_what_is_no_folder_is_discarded(scanner: Elihu, tmp_path: Path) ->
         job = await scan.aenqueue(str(tmp_path / "nowhere"))
         await ended
     assert (
-        await scanner.jobs.get(job.id)
-    ).reason == f"expected a folder, got '{tmp_path}/nowhere': FileNotFoundError: No such file or directory"
+        (await scanner.jobs.get(job.id)).reason
+        == f"expected a folder, got '{tmp_path}/nowhere': FileNotFoundError: No such file or directory"
+    )
 
 
 async def test_jobs_that_end_unfinished_are_failures(
@@ -210,7 +217,9 @@ async def test_jobs_that_end_unfinished_are_failures(
     assert "2 jobs were discarded or cancelled" in text
 
 
-async def test_nodes_that_start_together_scan_once(scanner: Elihu, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nodes_that_start_together_scan_once(
+    scanner: Elihu, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FILESCAN_FOLDER", str(folder))
     report = asyncio.create_task(wait_for_end(scanner, "filescan.report", "completed"))
     async with scanner.running(), scanner.running():
@@ -227,7 +236,9 @@ class Served:
     process: subprocess.Popen[str]
 
     def wait_for(self, text: str) -> str:
-        """Read until a line that contains the text; everything read. The watchdog of `serving` bounds it."""
+        """Read until a line that contains the text; everything read. The watchdog of
+        `serving` bounds it.
+        """
         assert self.process.stdout is not None
         read = ""
         for line in self.process.stdout:
@@ -246,7 +257,11 @@ class Served:
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
     """A copy of the example, so that its database is elsewhere."""
-    return Path(shutil.copytree(EXAMPLE, tmp_path / "example", ignore=shutil.ignore_patterns("*.db*", "__pycache__")))
+    return Path(
+        shutil.copytree(
+            EXAMPLE, tmp_path / "example", ignore=shutil.ignore_patterns("*.db*", "__pycache__")
+        )
+    )
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -279,12 +294,30 @@ def test_up_scans_once_and_again_when_asked(folder: Path, example: Path, databas
         variables["ELIHU_DATABASE_URL"] = database_url
     with serving(example, **variables) as served:
         report = read_report(served.wait_for("duration"))
-        assert (report["files"], report["lines"]) == (("12", "100,014 in 10 text files") if os.geteuid() == 0 else ("11", TOTALS["lines"]))
+        assert (report["files"], report["lines"]) == (
+            ("12", "100,014 in 10 text files") if os.geteuid() == 0 else ("11", TOTALS["lines"])
+        )
         assert served.interrupt() == 0
     with serving(example, **variables) as served:
         assert f"scan 1 of {folder} is completed" in served.wait_for("FILESCAN_AGAIN")
-        enqueue = [sys.executable, "-m", "elihu", "enqueue", "filescan.scan", "--args", json.dumps([str(folder)])]
-        done = subprocess.run(enqueue, cwd=example, env=environment(**variables), capture_output=True, text=True, timeout=BOUND, check=True)
+        enqueue = [
+            sys.executable,
+            "-m",
+            "elihu",
+            "enqueue",
+            "filescan.scan",
+            "--args",
+            json.dumps([str(folder)]),
+        ]
+        done = subprocess.run(
+            enqueue,
+            cwd=example,
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=BOUND,
+            check=True,
+        )
         text = served.wait_for("duration")
         assert f"scan {done.stdout.strip()} of {folder} has ended" in text
         assert read_report(text)["files"] == report["files"]

@@ -1,4 +1,6 @@
-"""Jobs in the caller's own transaction: they exist if and only if it commits, on every kind of connection."""
+"""Jobs in the caller's own transaction: they exist if and only if it commits, on every
+kind of connection.
+"""
 
 import asyncio
 import contextlib
@@ -20,19 +22,32 @@ import pytest
 import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from elihu import DataRefused, Elihu, IdentifierTaken, InvalidOption, JobState, RunResult, SchemaOutdated, Unique
+from elihu import (
+    DataRefused,
+    Elihu,
+    IdentifierTaken,
+    InvalidOption,
+    JobState,
+    RunOutcome,
+    SchemaOutdated,
+    Unique,
+)
 from elihu.engines.postgres.channel import signal_of
-from elihu.engines.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.testing.postgres import PostgresServer
 from tests.features.callers import KINDS, Caller, SyncCaller, use_django, with_driver
-from tests.support import Seen
+from tests.support import EventRecorder
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def databases(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """One database of each engine, with tables, for all tests here; the queue tells one test's jobs from another's."""
+def databases(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """One database of each engine, with tables, for all tests here; the queue tells one
+    test's jobs from another's.
+    """
     urls = {
         "sqlite": f"sqlite:///{tmp_path_factory.mktemp('callers') / 'jobs.db'}",
         "postgres": postgres_server.create_database("callers"),
@@ -45,7 +60,7 @@ def databases(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPath
     postgres_server.drop_database("callers")
 
 
-class Desk:
+class NodeHarness:
     """An app, a queue of the test's own, and a caller."""
 
     def __init__(self, app: Elihu, caller: Caller) -> None:
@@ -67,49 +82,63 @@ class Desk:
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
-async def desk(request: pytest.FixtureRequest, databases: dict[str, str]) -> AsyncIterator[Desk]:
+async def harness(
+    request: pytest.FixtureRequest, databases: dict[str, str]
+) -> AsyncIterator[NodeHarness]:
     caller: Caller = request.param()
     url = databases[caller.engine]
     app = Elihu(url)
     await caller.open(url)
-    yield Desk(app, caller)
+    yield NodeHarness(app, caller)
     await caller.close()
     await app.aclose()
 
 
-async def test_the_job_exists_if_and_only_if_the_transaction_commits(desk: Desk) -> None:
-    caller, add = desk.caller, desk.add
+async def test_the_job_exists_if_and_only_if_the_transaction_commits(harness: NodeHarness) -> None:
+    caller, add = harness.caller, harness.add
     await caller.enqueue(add, 1)
-    assert await desk.stored() == 0
+    assert await harness.stored() == 0
     await caller.rollback()
-    assert await desk.stored() == 0
+    assert await harness.stored() == 0
 
     first = await caller.enqueue(add, 2)
     await caller.execute("SAVEPOINT mine")
     await caller.enqueue(add, 3)
     await caller.execute("ROLLBACK TO SAVEPOINT mine")
     second = await caller.enqueue(
-        add, 4, priority=3, expires=30, timeout=5, tags=["x"], meta={"y": [None, "\u2028"]}, delay=60, max_attempts=4
+        add,
+        4,
+        priority=3,
+        expires=30,
+        timeout=5,
+        tags=["x"],
+        meta={"y": [None, "\u2028"]},
+        delay=60,
+        max_attempts=4,
     )
     third = await caller.enqueue(add, 5, hold=True)
     await caller.commit()
 
-    assert await desk.stored() == 3
+    assert await harness.stored() == 3
     for job in (first, second, third):
-        assert await desk.app.jobs.get(job.id) == job
-    assert [job.state for job in (first, second, third)] == [JobState.AVAILABLE, JobState.SCHEDULED, JobState.SUSPENDED]
+        assert await harness.app.jobs.get(job.id) == job
+    assert [job.state for job in (first, second, third)] == [
+        JobState.AVAILABLE,
+        JobState.SCHEDULED,
+        JobState.SUSPENDED,
+    ]
     assert second.scheduled_at - second.inserted_at == timedelta(seconds=60)
     await add.aenqueue(6)  # the caller's connection keeps no lock
     assert first.args["text"] == "å $1 ? %s :x \\ \U0001f600"
 
 
-async def test_twins(desk: Desk) -> None:
-    caller, one = desk.caller, desk.one
+async def test_twins(harness: NodeHarness) -> None:
+    caller, one = harness.caller, harness.one
     there = await one.using(expires=60, delay=5).aenqueue(1)
     met = await caller.enqueue(one, 1)
     assert met.conflict
     assert met.id == there.id
-    assert met == replace(await desk.app.jobs.get(there.id), conflict=True)
+    assert met == replace(await harness.app.jobs.get(there.id), conflict=True)
     fresh = await caller.enqueue(one, 2)
     again = await caller.enqueue(one, 2)
     assert (fresh.conflict, again.conflict, again.id) == (False, True, fresh.id)
@@ -118,67 +147,102 @@ async def test_twins(desk: Desk) -> None:
     assert not windowed.conflict
     assert (await caller.enqueue(one, 3, unique=daily)).id == windowed.id
 
-    new = [one.build(1), desk.add.build(7), one.build(4), one.build(4), desk.add.build(8)]
-    done = await caller.enqueue_many(desk.app, new, ids=True)
+    new = [one.build(1), harness.add.build(7), one.build(4), one.build(4), harness.add.build(8)]
+    done = await caller.enqueue_many(harness.app, new, ids=True)
     assert (done.inserted, done.conflicts) == (3, 2)
     assert done.ids is not None
     assert done.ids[0] == there.id
     assert done.ids[2] == done.ids[3]
     assert len(set(done.ids)) == 4
     await caller.commit()
-    assert await desk.stored() == 6
+    assert await harness.stored() == 6
     for id_, job in zip(done.ids, new, strict=True):
-        assert (await desk.app.jobs.get(id_)).task == job.task
+        assert (await harness.app.jobs.get(id_)).task == job.task
 
 
-async def test_a_twin_that_waits_is_changed(desk: Desk) -> None:
-    caller, one = desk.caller, desk.one
-    changing = Unique(by=("task", "queue"), on_conflict={"replace": ["args", "priority", "scheduled_at", "meta", "tags", "max_attempts"]})
+async def test_a_twin_that_waits_is_changed(harness: NodeHarness) -> None:
+    caller, one = harness.caller, harness.one
+    changing = Unique(
+        by=("task", "queue"),
+        on_conflict={
+            "replace": ["args", "priority", "scheduled_at", "meta", "tags", "max_attempts"]
+        },
+    )
     there = await one.using(unique=changing, delay=60).aenqueue(1)
-    changed = await caller.enqueue(one, 2, unique=changing, priority=4, tags=["new"], meta={"m": 1}, max_attempts=3, expires=60)
-    assert (changed.id, changed.conflict, changed.state, changed.args) == (there.id, True, JobState.AVAILABLE, {"number": 2})
-    assert (changed.priority, changed.tags, changed.meta, changed.max_attempts) == (4, ("new",), {"m": 1}, 3)
+    changed = await caller.enqueue(
+        one, 2, unique=changing, priority=4, tags=["new"], meta={"m": 1}, max_attempts=3, expires=60
+    )
+    assert (changed.id, changed.conflict, changed.state, changed.args) == (
+        there.id,
+        True,
+        JobState.AVAILABLE,
+        {"number": 2},
+    )
+    assert (changed.priority, changed.tags, changed.meta, changed.max_attempts) == (
+        4,
+        ("new",),
+        {"m": 1},
+        3,
+    )
     assert changed.expires_at == changed.scheduled_at + timedelta(seconds=60)
     later = await caller.enqueue(one, 3, unique=changing, delay="1h")
-    assert (later.id, later.state, later.args, later.expires_at) == (there.id, JobState.SCHEDULED, {"number": 3}, None)
-    assert await desk.app.jobs.get(there.id) == there
+    assert (later.id, later.state, later.args, later.expires_at) == (
+        there.id,
+        JobState.SCHEDULED,
+        {"number": 3},
+        None,
+    )
+    assert await harness.app.jobs.get(there.id) == there
     await caller.commit()
-    assert replace(await desk.app.jobs.get(there.id), conflict=True) == later
+    assert replace(await harness.app.jobs.get(there.id), conflict=True) == later
 
 
-async def test_a_caller_goes_on_after_every_refusal(desk: Desk) -> None:
-    caller, add = desk.caller, desk.add
+async def test_a_caller_goes_on_after_every_refusal(harness: NodeHarness) -> None:
+    caller, add = harness.caller, harness.add
     await caller.execute("SELECT 1")
     await caller.enqueue(add, 1)
-    taken = replace(add.build(2), identifier=desk.queue)
-    there = await caller.enqueue_many(desk.app, [taken], ids=True)
+    taken = replace(add.build(2), identifier=harness.queue)
+    there = await caller.enqueue_many(harness.app, [taken], ids=True)
     with pytest.raises(IdentifierTaken) as caught:
-        await caller.enqueue_many(desk.app, [add.build(3), taken])
+        await caller.enqueue_many(harness.app, [add.build(3), taken])
     assert [caught.value.holder] == there.ids
     with pytest.raises(InvalidOption, match="twice in one call"):
-        await caller.enqueue_many(desk.app, [replace(add.build(3), identifier="again")] * 2)
+        await caller.enqueue_many(harness.app, [replace(add.build(3), identifier="again")] * 2)
     with pytest.raises(DataRefused, match=r"conn: .* refuses a value"):
-        await caller.enqueue_many(desk.app, [add.build(3), replace(add.build(3), args="no JSON")])
+        await caller.enqueue_many(
+            harness.app, [add.build(3), replace(add.build(3), args="no JSON")]
+        )
     if caller.engine == "postgres":
         await caller.execute("ALTER TABLE elihu.job RENAME TO hidden")
-        with pytest.raises(SchemaOutdated, match=r'conn: expected the tables of Elihu in schema "elihu", got .*: run "elihu migrate"'):
+        with pytest.raises(
+            SchemaOutdated,
+            match=r'conn: expected the tables of Elihu in schema "elihu", got .*: run "elihu migrate"',
+        ):
             await caller.enqueue(add, 4)
         await caller.execute("ALTER TABLE elihu.hidden RENAME TO job")
     await caller.enqueue(add, 5)
     await caller.commit()
-    assert sorted(job.args["number"] for job in (await desk.app.jobs.list(queue=desk.queue)).items) == [1, 2, 5]
+    assert sorted(
+        job.args["number"] for job in (await harness.app.jobs.list(queue=harness.queue)).items
+    ) == [1, 2, 5]
 
 
-async def test_the_wrong_mixture_names_the_right_call(desk: Desk) -> None:
-    prepared = desk.add.using(conn=desk.caller.conn)
-    if isinstance(desk.caller, SyncCaller):
-        with pytest.raises(InvalidOption, match=r"conn: expected an asynchronous .*: write task\.using\(conn=…\)\.enqueue\(…\)"):
+async def test_the_wrong_mixture_names_the_right_call(harness: NodeHarness) -> None:
+    prepared = harness.add.using(conn=harness.caller.conn)
+    if isinstance(harness.caller, SyncCaller):
+        with pytest.raises(
+            InvalidOption,
+            match=r"conn: expected an asynchronous .*: write task\.using\(conn=…\)\.enqueue\(…\)",
+        ):
             await prepared.aenqueue(1)
     else:
-        with pytest.raises(InvalidOption, match=r"conn: expected a synchronous .*: write await task\.using\(conn=…\)\.aenqueue\(…\)"):
+        with pytest.raises(
+            InvalidOption,
+            match=r"conn: expected a synchronous .*: write await task\.using\(conn=…\)\.aenqueue\(…\)",
+        ):
             prepared.enqueue(1)
-    await desk.caller.commit()
-    assert await desk.stored() == 0
+    await harness.caller.commit()
+    assert await harness.stored() == 0
 
 
 def sqlite3_alone(url: str) -> Any:
@@ -187,7 +251,9 @@ def sqlite3_alone(url: str) -> Any:
 
 def engine_alone(driver: str) -> Callable[[str], Any]:
     def connect(url: str) -> Any:
-        return sqlalchemy.create_engine(with_driver(url, driver), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool).connect()
+        return sqlalchemy.create_engine(
+            with_driver(url, driver), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
+        ).connect()
 
     return connect
 
@@ -211,7 +277,9 @@ SYNC_ALONE = {
 
 
 @pytest.mark.parametrize("kind", SYNC_ALONE)
-def test_a_connection_that_would_commit_the_job_alone_is_refused(databases: dict[str, str], kind: str) -> None:
+def test_a_connection_that_would_commit_the_job_alone_is_refused(
+    databases: dict[str, str], kind: str
+) -> None:
     engine, connect = SYNC_ALONE[kind]
     app = Elihu(databases[engine])
     queue = f"queue-{next(_numbers)}"
@@ -221,22 +289,31 @@ def test_a_connection_that_would_commit_the_job_alone_is_refused(databases: dict
 
     conn = connect(databases[engine])
     for _ in range(2):
-        with pytest.raises(InvalidOption, match=r"conn: expected a connection inside a transaction, .* would be committed on its own"):
+        with pytest.raises(
+            InvalidOption,
+            match=r"conn: expected a connection inside a transaction, .* would be committed on its own",
+        ):
             task.using(conn=conn, queue=queue).enqueue()
     conn.close()
     assert app.run(app.jobs.count(queue=queue)) == 0
     app.run(app.aclose())
 
 
-async def test_asyncpg_under_a_session_that_has_not_begun_is_refused(databases: dict[str, str]) -> None:
-    """SQLAlchemy begins with its own first statement: the driver's connection below it is in no transaction."""
+async def test_asyncpg_under_a_session_that_has_not_begun_is_refused(
+    databases: dict[str, str],
+) -> None:
+    """SQLAlchemy begins with its own first statement: the driver's connection below it
+    is in no transaction.
+    """
     app = Elihu(databases["postgres"])
     queue = f"queue-{next(_numbers)}"
 
     @app.task(name="t", queue=queue)
     async def task() -> None: ...
 
-    made = create_async_engine(with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool)
+    made = create_async_engine(
+        with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool
+    )
     async with AsyncSession(made) as session:
         raw = (await (await session.connection()).get_raw_connection()).driver_connection
         with pytest.raises(InvalidOption, match="inside a transaction"):
@@ -258,7 +335,9 @@ async def test_a_synchronous_session_inside_an_asynchronous_one(databases: dict[
     @app.task(name="t", queue=queue)
     async def task(number: int) -> None: ...
 
-    made = create_async_engine(with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool)
+    made = create_async_engine(
+        with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool
+    )
     async with AsyncSession(made) as session:
         job = await session.run_sync(lambda session: task.using(conn=session).enqueue(1))
         await session.commit()
@@ -274,9 +353,18 @@ async def test_what_is_no_connection_is_refused(databases: dict[str, str]) -> No
     async def task() -> None: ...
 
     made = sqlalchemy.create_engine(databases["sqlite"])
-    for thing, name in [(made, "sqlalchemy.engine.base.Engine"), (object(), "builtins.object"), (psycopg2.extensions, "builtins.module")]:
-        for call in (task.using(conn=thing).enqueue, partial(app.enqueue_many, [task.build()], conn=thing)):
-            with pytest.raises(InvalidOption, match=f"conn: expected an SQLAlchemy Session, .*, got a {name}"):
+    for thing, name in [
+        (made, "sqlalchemy.engine.base.Engine"),
+        (object(), "builtins.object"),
+        (psycopg2.extensions, "builtins.module"),
+    ]:
+        for call in (
+            task.using(conn=thing).enqueue,
+            partial(app.enqueue_many, [task.build()], conn=thing),
+        ):
+            with pytest.raises(
+                InvalidOption, match=f"conn: expected an SQLAlchemy Session, .*, got a {name}"
+            ):
                 call()
         with pytest.raises(InvalidOption, match=name):
             await task.using(conn=thing).aenqueue()
@@ -301,7 +389,9 @@ async def nothing() -> AsyncIterator[Any]:
 async def test_closed_connections_are_refused(databases: dict[str, str]) -> None:
     apps = {engine: Elihu(url) for engine, url in databases.items()}
     tasks: dict[str, Any] = {engine: app.task(name="t")(empty_task) for engine, app in apps.items()}
-    made = create_async_engine(with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool)
+    made = create_async_engine(
+        with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool
+    )
     alchemy = await made.connect()
     async with asyncpg.create_pool(databases["postgres"], min_size=1, max_size=1) as pool:
         async with pool.acquire() as released:
@@ -332,14 +422,21 @@ def empty_task() -> None: ...
 async def test_a_connection_to_the_other_engine_is_refused(databases: dict[str, str]) -> None:
     app = Elihu(databases["postgres"])
     task = app.task(name="t")(empty_task)
-    with contextlib.closing(sqlite3.connect(databases["sqlite"].removeprefix("sqlite:///"))) as conn:
+    with contextlib.closing(
+        sqlite3.connect(databases["sqlite"].removeprefix("sqlite:///"))
+    ) as conn:
         with pytest.raises(
-            InvalidOption, match="conn: expected a connection to PostgreSQL, where the jobs of this app are, got one to SQLite"
+            InvalidOption,
+            match="conn: expected a connection to PostgreSQL, where the jobs of this app are, got one to SQLite",
         ):
             task.using(conn=conn).enqueue()
         assert not conn.in_transaction
     here = Elihu(databases["sqlite"]).task(name="t")(empty_task)
-    async with AsyncSession(create_async_engine(with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool)) as session:
+    async with AsyncSession(
+        create_async_engine(
+            with_driver(databases["postgres"], "asyncpg"), poolclass=sqlalchemy.NullPool
+        )
+    ) as session:
         with pytest.raises(InvalidOption, match="expected a connection to SQLite"):
             await here.using(conn=session).aenqueue()
 
@@ -350,7 +447,10 @@ def test_absent_tables_of_sqlite(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as conn:
         conn.execute("CREATE TABLE mine (a)")
         conn.execute("INSERT INTO mine VALUES (1)")
-        with pytest.raises(SchemaOutdated, match='conn: expected the tables of Elihu, got "no such table: job": run "elihu migrate"'):
+        with pytest.raises(
+            SchemaOutdated,
+            match='conn: expected the tables of Elihu, got "no such table: job": run "elihu migrate"',
+        ):
             task.using(conn=conn).enqueue()
         conn.execute("CREATE TABLE job (id, unique_key)")
         with pytest.raises(SchemaOutdated, match="no column named"):
@@ -362,12 +462,17 @@ def test_absent_tables_of_sqlite(tmp_path: Path) -> None:
 # announcements
 
 
-async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(databases: dict[str, str]) -> None:
+async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(
+    databases: dict[str, str],
+) -> None:
     app = Elihu(databases["postgres"])
     names = [f"queue {next(_numbers)} å" for _ in range(3)]
     task: Any = app.task(name="t")(empty_task)
     heard: asyncio.Queue[str] = asyncio.Queue()
-    listener, caller = await asyncpg.connect(databases["postgres"]), await asyncpg.connect(databases["postgres"])
+    listener, caller = (
+        await asyncpg.connect(databases["postgres"]),
+        await asyncpg.connect(databases["postgres"]),
+    )
     await listener.add_listener("elihu_elihu_signal", lambda *args: heard.put_nowait(args[-1]))
 
     async with caller.transaction():
@@ -377,7 +482,9 @@ async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(datab
         await task.using(conn=caller, queue=names[1], hold=True).aenqueue()
         await task.using(conn=caller, queue=names[1], notify=False).aenqueue()
         await app.enqueue_many([task.using(queue=names[1]).build()], conn=caller, notify=False)
-        await app.enqueue_many([replace(task.using(queue=names[1]).build(), notify=False)], conn=caller)
+        await app.enqueue_many(
+            [replace(task.using(queue=names[1]).build(), notify=False)], conn=caller
+        )
         await app.enqueue_many([task.using(queue=names[2]).build()] * 3, conn=caller)
         await listener.execute("SELECT 1")
         assert heard.empty()
@@ -389,7 +496,9 @@ async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(datab
     await app.aclose()
 
 
-async def test_a_node_starts_the_job_after_the_commit(app: Elihu, seen: Seen, database_url: str) -> None:
+async def test_a_node_starts_the_job_after_the_commit(
+    app: Elihu, seen: EventRecorder, database_url: str
+) -> None:
     app.override(poll=60, poll_fallback=60)
 
     @app.task(name="t")
@@ -401,7 +510,7 @@ async def test_a_node_starts_the_job_after_the_commit(app: Elihu, seen: Seen, da
         job = await task.using(conn=session).aenqueue()
         await session.commit()
         stopped = await seen.ended(job.id)
-    assert stopped.result is RunResult.COMPLETED
+    assert stopped.outcome is RunOutcome.COMPLETED
     await made.dispose()
 
 
@@ -415,14 +524,20 @@ async def test_a_twin_in_another_transaction_is_waited_for(databases: dict[str, 
     @app.task(name="one", queue=queue, unique=Unique(by=("task", "args", "queue")))
     async def one(number: int) -> None: ...
 
-    mine, other = await asyncpg.connect(databases["postgres"]), await asyncpg.connect(databases["postgres"])
+    mine, other = (
+        await asyncpg.connect(databases["postgres"]),
+        await asyncpg.connect(databases["postgres"]),
+    )
     for committed in (False, True):
         theirs = other.transaction()
         await theirs.start()
         there = await one.using(conn=other).aenqueue(1)
         async with mine.transaction():
             waiting = asyncio.create_task(one.using(conn=mine).aenqueue(1))
-            while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1", mine.get_server_pid()):
+            while not await other.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1",
+                mine.get_server_pid(),
+            ):
                 assert not waiting.done()
                 await asyncio.sleep(0)
             await (theirs.commit() if committed else theirs.rollback())
@@ -436,7 +551,9 @@ async def test_a_twin_in_another_transaction_is_waited_for(databases: dict[str, 
 
 
 @pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
-async def test_a_twin_that_a_stricter_transaction_cannot_see_is_the_drivers_error(databases: dict[str, str], isolation: str) -> None:
+async def test_a_twin_that_a_stricter_transaction_cannot_see_is_the_drivers_error(
+    databases: dict[str, str], isolation: str
+) -> None:
     app = Elihu(databases["postgres"])
     queue = f"queue-{next(_numbers)}"
 
@@ -491,10 +608,14 @@ on_sqlite() if url.startswith("sqlite") else asyncio.run(on_postgres())
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
-async def test_a_process_killed_before_and_after_its_commit(databases: dict[str, str], engine: str) -> None:
+async def test_a_process_killed_before_and_after_its_commit(
+    databases: dict[str, str], engine: str
+) -> None:
     app = Elihu(databases[engine])
     for moment, number in (("before", 0), ("after", 1)):
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, databases[engine], moment)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROGRAM, databases[engine], moment
+        )
         assert await process.wait() == -9
         assert await app.jobs.count(queue=f"killed {moment}") == number
     await app.aclose()
@@ -513,7 +634,12 @@ app.run(app.enqueue_many([task.build()], conn=conn))
 conn.commit()
 print(sorted({"asyncpg", "sqlalchemy", "django", "psycopg", "psycopg2", "aiosqlite", "greenlet"} & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", program, databases["sqlite"]], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, databases["sqlite"]],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -528,5 +654,10 @@ with psycopg.connect(sys.argv[1]) as conn:
     task.using(conn=conn).enqueue()
 print(sorted({"asyncpg", "sqlalchemy", "django", "psycopg2"} & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", program, databases["postgres"]], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, databases["postgres"]],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "[]"

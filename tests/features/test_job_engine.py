@@ -1,4 +1,6 @@
-"""The job engine with templates, killer and expiry that is re-created here, feature by feature: each test has the name of one of its."""
+"""The job engine with templates, killer and expiry that is re-created here, feature by
+feature: each test has the name of one of its.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,13 +9,28 @@ from uuid import uuid4
 
 import pytest
 
-from elihu import Context, Elihu, IdentifierTaken, InvalidContext, JobNotFound, JobState, RunResult, SchemaOutdated, UnknownTask
+from elihu import (
+    Context,
+    Elihu,
+    IdentifierTaken,
+    InvalidContext,
+    JobNotFound,
+    JobState,
+    RunOutcome,
+    SchemaOutdated,
+    UnknownTask,
+)
 from elihu.engines.select import engine_for
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import AcknowledgementRefused, JobStarted
-from tests.support import QUICK, Seen
+from tests.support import QUICK, EventRecorder
 
-SCHEMA = {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"], "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"number": {"type": "integer"}},
+    "required": ["number"],
+    "additionalProperties": False,
+}
 
 
 class Shop:
@@ -41,15 +58,19 @@ class Shop:
                 await self.gate.wait()
             self.ran.append(number)
 
-    async def put(self, code: str, number: int = 1, identifier: str | None = None, **options: Any) -> int:
+    async def put(
+        self, code: str, number: int = 1, identifier: str | None = None, **options: Any
+    ) -> int:
         """Enqueue a job and return its id."""
-        return (await self.app.templates.enqueue(code, {"number": number}, identifier, **options)).id
+        return (
+            await self.app.templates.enqueue(code, {"number": number}, identifier, **options)
+        ).id
 
     async def state(self, job_id: int) -> JobState:
         return (await self.app.jobs.get(job_id)).state
 
-    async def results(self, job_id: int) -> list[RunResult | None]:
-        return [run.result for run in await self.app.jobs.runs(job_id)]
+    async def results(self, job_id: int) -> list[RunOutcome | None]:
+        return [run.outcome for run in await self.app.jobs.runs(job_id)]
 
 
 @pytest.fixture
@@ -63,22 +84,29 @@ async def shop(database_url: str) -> AsyncIterator[Shop]:
 
 
 @pytest.fixture
-async def seen(shop: Shop) -> Seen:
-    return Seen(shop.app)
+async def seen(shop: Shop) -> EventRecorder:
+    return EventRecorder(shop.app)
 
 
 async def test_enqueue_job(shop: Shop) -> None:
-    job = await shop.app.templates.enqueue("work", {"number": 7}, "order-7", priority=4, timeout="2m", max_attempts=5)
+    job = await shop.app.templates.enqueue(
+        "work", {"number": 7}, "order-7", priority=4, timeout="2m", max_attempts=5
+    )
     stored = await shop.app.jobs.get(identifier="order-7")
     assert stored == job
-    assert (stored.template, stored.task, stored.queue, stored.args) == ("work", "work", "work", {"number": 7})
+    assert (stored.template, stored.task, stored.queue, stored.args) == (
+        "work",
+        "work",
+        "work",
+        {"number": 7},
+    )
     assert (stored.priority, stored.max_attempts, stored.state) == (4, 5, JobState.AVAILABLE)
     with pytest.raises(IdentifierTaken):
         await shop.put("work", 8, "order-7")
     assert await shop.app.jobs.count() == 1
 
 
-async def test_enqueue_job_and_trigger_engine(shop: Shop, seen: Seen) -> None:
+async def test_enqueue_job_and_trigger_engine(shop: Shop, seen: EventRecorder) -> None:
     """The order of priorities is kept, and a node starts at once."""
     ids = [await shop.put("work", number, priority=9 - number) for number in (1, 2)]
     async with shop.app.running({"work": 1}):
@@ -103,24 +131,28 @@ async def test_json_schema_validates_the_context_before_the_run(shop: Shop) -> N
         await shop.app.templates.enqueue("work", {"number": "x"})
     assert refused.value.problems == (("/number", "expected integer, got 'x'"),)
     job_id = await shop.put("work", 7)
-    await shop.app.templates.update("work", schema=SCHEMA | {"properties": {"number": {"maximum": 5}}})
+    await shop.app.templates.update(
+        "work", schema=SCHEMA | {"properties": {"number": {"maximum": 5}}}
+    )
     assert (await shop.app.tick()).start.error == 1
     (run,) = await shop.app.jobs.runs(job_id)
-    assert (run.result, await shop.state(job_id)) == (RunResult.FAILED, JobState.DISCARDED)
+    assert (run.outcome, await shop.state(job_id)) == (RunOutcome.FAILED, JobState.DISCARDED)
     assert run.error is not None
     assert "/number: expected a number of at most 5, got 7" in run.error
     assert shop.ran == []
 
 
 async def test_run_job_engine(shop: Shop) -> None:
-    """Expire what is dead, start what is due, return counts of what went well and what failed."""
+    """Expire what is dead, start what is due, return counts of what went well and what
+    failed.
+    """
     lost = await orphan(shop)
     for code in ("work", "work", "fail"):
         await shop.put(code)
     counts = await shop.app.tick()
     assert (counts.expire.ok, counts.expire.error) == (1, 0)
     assert (counts.start.ok, counts.start.error) == (3, 1)
-    assert await shop.results(lost) == [RunResult.ORPHANED, RunResult.COMPLETED]
+    assert await shop.results(lost) == [RunOutcome.ORPHANED, RunOutcome.COMPLETED]
 
 
 async def orphan(shop: Shop) -> int:
@@ -129,9 +161,9 @@ async def orphan(shop: Shop) -> int:
     engine = engine_for(shop.app.config, Bus())
     await engine.open()
     node = str(uuid4())
-    await engine.enlist(node, "dead", {})
+    await engine.register_node(node, "dead", {})
     assert [claim.id for claim in (await engine.exchange(node, "work", 10, [])).claims] == [job_id]
-    await engine.retire(node)
+    await engine.deregister_node(node)
     await engine.close()
     return job_id
 
@@ -149,9 +181,9 @@ async def test_job_runs(shop: Shop) -> None:
     for _ in range(2):
         await shop.app.tick()
     first, second = await shop.app.jobs.runs(job_id)
-    assert [(run.id, run.attempt, run.result) for run in (first, second)] == [
-        (f"{job_id}.1", 1, RunResult.FAILED),
-        (f"{job_id}.2", 2, RunResult.FAILED),
+    assert [(run.id, run.attempt, run.outcome) for run in (first, second)] == [
+        (f"{job_id}.1", 1, RunOutcome.FAILED),
+        (f"{job_id}.2", 2, RunOutcome.FAILED),
     ]
     assert first.node != second.node
     assert first.ended_at is not None
@@ -164,10 +196,12 @@ async def test_job_runs(shop: Shop) -> None:
     done = await shop.put("work")
     await shop.app.tick()
     (run,) = await shop.app.jobs.runs(done)
-    assert (run.result, run.error, run.traceback) == (RunResult.COMPLETED, None, None)
+    assert (run.outcome, run.error, run.traceback) == (RunOutcome.COMPLETED, None, None)
 
 
-async def test_kill_a_job_on_the_node_that_runs_it_and_nothing_elsewhere(shop: Shop, seen: Seen, database_url: str) -> None:
+async def test_kill_a_job_on_the_node_that_runs_it_and_nothing_elsewhere(
+    shop: Shop, seen: EventRecorder, database_url: str
+) -> None:
     job_id = await shop.put("wait", max_attempts=1)
     async with Elihu(database_url, **QUICK) as elsewhere:
         assert await elsewhere.jobs.kill(job_id) == 0
@@ -176,14 +210,14 @@ async def test_kill_a_job_on_the_node_that_runs_it_and_nothing_elsewhere(shop: S
             assert await elsewhere.jobs.kill(job_id) == 1
             stored = await seen.stored(job_id, {JobState.DISCARDED})
     assert stored.reason == "killed"
-    assert await shop.results(job_id) == [RunResult.KILLED]
+    assert await shop.results(job_id) == [RunOutcome.KILLED]
     assert await shop.app.jobs.kill(job_id) == 0
 
 
 async def test_a_killer_ends_what_ran_past_its_timeout(shop: Shop) -> None:
     job_id = await shop.put("wait", timeout=0.05)
     assert (await shop.app.tick()).start.error == 1
-    assert await shop.results(job_id) == [RunResult.TIMEOUT]
+    assert await shop.results(job_id) == [RunOutcome.TIMED_OUT]
     assert await shop.state(job_id) is JobState.RETRYABLE
     await shop.app.templates.update("wait", default_timeout=0.05, default_max_attempts=1)
     shop.contexts.clear()
@@ -193,8 +227,10 @@ async def test_a_killer_ends_what_ran_past_its_timeout(shop: Shop) -> None:
     assert shop.ran == []
 
 
-async def test_expire_a_job_that_runs_on_no_node(shop: Shop, seen: Seen) -> None:
-    """By the death of its node, never by its age; and by its deadline, where it has not started."""
+async def test_expire_a_job_that_runs_on_no_node(shop: Shop, seen: EventRecorder) -> None:
+    """By the death of its node, never by its age; and by its deadline, where it has not
+    started.
+    """
     lost = await orphan(shop)
     long_job = await shop.put("wait", timeout="1h")
     async with shop.app.running({"work": 2}):
@@ -213,18 +249,27 @@ async def test_expire_a_job_that_runs_on_no_node(shop: Shop, seen: Seen) -> None
 
 
 async def test_fail_a_job_and_complete_a_job(shop: Shop) -> None:
-    """Attempts until there are none left, then it is out of the queue and its history stays."""
+    """Attempts until there are none left, then it is out of the queue and its history
+    stays.
+    """
     failing, good = await shop.put("fail"), await shop.put("work")
     await shop.app.tick()
-    assert (await shop.state(failing), await shop.state(good)) == (JobState.RETRYABLE, JobState.COMPLETED)
+    assert (await shop.state(failing), await shop.state(good)) == (
+        JobState.RETRYABLE,
+        JobState.COMPLETED,
+    )
     await shop.app.tick()
     stored = await shop.app.jobs.get(failing)
-    assert (stored.state, stored.attempt, stored.reason) == (JobState.DISCARDED, 2, "ValueError: no 1")
+    assert (stored.state, stored.attempt, stored.reason) == (
+        JobState.DISCARDED,
+        2,
+        "ValueError: no 1",
+    )
     assert (await shop.app.tick()).start.error == 0
     assert len(await shop.app.jobs.runs(failing)) == 2
 
 
-async def test_stop_job_in_queue(shop: Shop, seen: Seen) -> None:
+async def test_stop_job_in_queue(shop: Shop, seen: EventRecorder) -> None:
     """The record changes at once; what still runs can no longer end the job."""
     job_id = await shop.put("wait", 5)
     async with shop.app.running({"work": 2}):
@@ -236,7 +281,7 @@ async def test_stop_job_in_queue(shop: Shop, seen: Seen) -> None:
             await shop.contexts[0].wait_cancelled()
         shop.gate.set()
         await seen.count(AcknowledgementRefused, 1)
-    assert await shop.results(job_id) == [RunResult.STOPPED, RunResult.COMPLETED]
+    assert await shop.results(job_id) == [RunOutcome.STOPPED, RunOutcome.COMPLETED]
 
 
 async def test_remove_job_from_queue(shop: Shop) -> None:
@@ -263,10 +308,19 @@ async def test_retry_count_counts_and_position_of_an_identifier(shop: Shop) -> N
 
 
 async def test_templates(shop: Shop) -> None:
-    """Name, unique code, active, display order, module, default timeout, default attempts, schema; active, inactive or all, in pages."""
-    new = await shop.app.templates.create("mine", "My own", "work", SCHEMA, 90, 2, active=False, display_order=-1)
+    """Name, unique code, active, display order, module, default timeout, default
+    attempts, schema; active, inactive or all, in pages.
+    """
+    new = await shop.app.templates.create(
+        "mine", "My own", "work", SCHEMA, 90, 2, active=False, display_order=-1
+    )
     assert (new.code, new.name, new.task, new.schema) == ("mine", "My own", "work", SCHEMA)
-    assert (new.default_timeout, new.default_max_attempts, new.active, new.display_order) == (90, 2, False, -1)
+    assert (new.default_timeout, new.default_max_attempts, new.active, new.display_order) == (
+        90,
+        2,
+        False,
+        -1,
+    )
     with pytest.raises(UnknownTask):
         await shop.app.templates.create("bad", "Bad", "nothing", {})
 

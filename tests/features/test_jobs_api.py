@@ -19,14 +19,14 @@ from elihu import (
     Job,
     JobNotFound,
     JobState,
-    RunResult,
+    RunOutcome,
     Snooze,
     Task,
     Unique,
     UniqueConflict,
 )
 from elihu.telemetry.events import JobStarted
-from tests.support import BUSY_MACHINE, QUICK, Seen, Stopwatch
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder, Stopwatch
 
 SUSPENDED, SCHEDULED, AVAILABLE, EXECUTING, RETRYABLE, COMPLETED, DISCARDED, CANCELLED = JobState
 
@@ -51,7 +51,7 @@ class Everywhere:
 
 
 @pytest.fixture
-async def everywhere(app: Elihu, seen: Seen) -> AsyncIterator[Everywhere]:
+async def everywhere(app: Elihu, seen: EventRecorder) -> AsyncIterator[Everywhere]:
     let_go = asyncio.Event()
 
     @app.task(name="work", max_attempts=2)
@@ -88,23 +88,33 @@ async def states(app: Elihu, everywhere: Everywhere) -> dict[JobState, JobState]
     return {before: after for before, after in now.items() if before is not after}
 
 
-async def test_cancel_from_every_state(app: Elihu, seen: Seen, everywhere: Everywhere):
+async def test_cancel_from_every_state(app: Elihu, seen: EventRecorder, everywhere: Everywhere):
     assert await app.jobs.cancel(*(job.id for job in everywhere.jobs.values())) == 5
     await seen.stored(everywhere[EXECUTING], {CANCELLED})
-    assert await states(app, everywhere) == dict.fromkeys((SUSPENDED, SCHEDULED, AVAILABLE, EXECUTING, RETRYABLE), CANCELLED)
+    assert await states(app, everywhere) == dict.fromkeys(
+        (SUSPENDED, SCHEDULED, AVAILABLE, EXECUTING, RETRYABLE), CANCELLED
+    )
     for state in (SUSPENDED, SCHEDULED, AVAILABLE, EXECUTING, RETRYABLE):
         job = await app.jobs.get(everywhere[state])
         assert (job.reason, job.finished_at is not None) == ("cancelled", True), state
     assert await app.jobs.cancel(*(job.id for job in everywhere.jobs.values())) == 0
-    assert [run.result for run in await app.jobs.runs(everywhere[EXECUTING])] == [RunResult.CANCELLED]
+    assert [run.outcome for run in await app.jobs.runs(everywhere[EXECUTING])] == [
+        RunOutcome.CANCELLED
+    ]
     assert await app.jobs.runs(everywhere[AVAILABLE]) == []
-    assert [run.result for run in await app.jobs.runs(everywhere[RETRYABLE])] == [RunResult.FAILED]
+    assert [run.outcome for run in await app.jobs.runs(everywhere[RETRYABLE])] == [
+        RunOutcome.FAILED
+    ]
 
 
-async def test_hold_and_release_from_every_state(app: Elihu, seen: Seen, everywhere: Everywhere):
+async def test_hold_and_release_from_every_state(
+    app: Elihu, seen: EventRecorder, everywhere: Everywhere
+):
     ids = [job.id for job in everywhere.jobs.values()]
     assert await app.jobs.hold(*ids) == 3
-    assert await states(app, everywhere) == dict.fromkeys((SCHEDULED, AVAILABLE, RETRYABLE), SUSPENDED)
+    assert await states(app, everywhere) == dict.fromkeys(
+        (SCHEDULED, AVAILABLE, RETRYABLE), SUSPENDED
+    )
     assert await app.jobs.hold(*ids) == 0
     assert await app.jobs.release(*ids) == 4
     changed = await states(app, everywhere)
@@ -114,23 +124,33 @@ async def test_hold_and_release_from_every_state(app: Elihu, seen: Seen, everywh
     assert await app.jobs.release(*ids) == 0
 
 
-async def test_retry_from_every_state(app: Elihu, seen: Seen, everywhere: Everywhere):
+async def test_retry_from_every_state(app: Elihu, seen: EventRecorder, everywhere: Everywhere):
     ids = [job.id for job in everywhere.jobs.values()]
     await app.jobs.update(everywhere[SUSPENDED], queue="unserved")
     before = {job_id: await app.jobs.get(job_id) for job_id in ids}
     assert await app.jobs.retry(*ids) == 6
-    ran = {SCHEDULED: COMPLETED, RETRYABLE: DISCARDED, DISCARDED: DISCARDED, CANCELLED: CANCELLED, COMPLETED: COMPLETED}
+    ran = {
+        SCHEDULED: COMPLETED,
+        RETRYABLE: DISCARDED,
+        DISCARDED: DISCARDED,
+        CANCELLED: CANCELLED,
+        COMPLETED: COMPLETED,
+    }
     attempts = {SCHEDULED: 1, RETRYABLE: 2, DISCARDED: 2, CANCELLED: 2, COMPLETED: 2}
     for state, end in ran.items():
         async with asyncio.timeout(20):
-            while (job := await app.jobs.get(everywhere[state])).attempt != attempts[state] or job.state is not end:
+            while (job := await app.jobs.get(everywhere[state])).attempt != attempts[
+                state
+            ] or job.state is not end:
                 await seen.more()
         assert job.max_attempts == max(before[job.id].max_attempts, attempts[state]), state
         assert len(await app.jobs.runs(job.id)) == attempts[state]
     suspended = await app.jobs.get(everywhere[SUSPENDED])
     assert (suspended.state, suspended.attempt) == (AVAILABLE, 0)
     assert (await app.jobs.get(everywhere[EXECUTING])).state is EXECUTING
-    assert [run.result for run in await app.jobs.runs(everywhere[COMPLETED])] == [RunResult.COMPLETED] * 2
+    assert [run.outcome for run in await app.jobs.runs(everywhere[COMPLETED])] == [
+        RunOutcome.COMPLETED
+    ] * 2
 
 
 async def test_delete_from_every_state(app: Elihu, everywhere: Everywhere):
@@ -154,7 +174,10 @@ async def test_update_and_position_from_every_state(app: Elihu, everywhere: Ever
             assert (changed.priority, changed.state) == (5, state)
             assert await app.jobs.get(job.id) == changed
         else:
-            with pytest.raises(InvalidTransition, match=f"update: expected a.* job .*, got job {job.id}, which is {state}"):
+            with pytest.raises(
+                InvalidTransition,
+                match=f"update: expected a.* job .*, got job {job.id}, which is {state}",
+            ):
                 await app.jobs.update(job.id, priority=5)
             assert (await app.jobs.get(job.id)).priority == 0
 
@@ -162,7 +185,9 @@ async def test_update_and_position_from_every_state(app: Elihu, everywhere: Ever
 async def test_an_unknown_id(app: Elihu, t: Task[..., Any]):
     for job_id in (77, 2**62, 2**63 - 1):
         for verb in (app.jobs.get, app.jobs.runs, app.jobs.position, app.jobs.update):
-            with pytest.raises(JobNotFound, match=f"expected the id of a stored job, got {job_id}") as caught:
+            with pytest.raises(
+                JobNotFound, match=f"expected the id of a stored job, got {job_id}"
+            ) as caught:
                 await verb(job_id)
             assert caught.value.job_id == job_id
         with pytest.raises(JobNotFound):
@@ -175,7 +200,13 @@ async def test_an_unknown_id(app: Elihu, t: Task[..., Any]):
 async def test_wrong_ids_and_filters(app: Elihu, t: Task[..., Any]):
     job = await t.aenqueue()
     for wrong in ("1", 1.0, True, None, 0, -1, 2**63, [1], float("nan")):
-        for verb in (app.jobs.get, app.jobs.runs, app.jobs.position, app.jobs.update, *bulk_verbs(app)):
+        for verb in (
+            app.jobs.get,
+            app.jobs.runs,
+            app.jobs.position,
+            app.jobs.update,
+            *bulk_verbs(app),
+        ):
             with pytest.raises(InvalidOption, match="expected"):
                 await verb(wrong)  # type: ignore[operator]
     filters: list[tuple[dict[str, Any], str]] = [
@@ -211,10 +242,19 @@ async def test_wrong_ids_and_filters(app: Elihu, t: Task[..., Any]):
 
 
 def bulk_verbs(app: Elihu) -> list[Callable[..., Awaitable[int]]]:
-    return [app.jobs.cancel, app.jobs.kill, app.jobs.retry, app.jobs.delete, app.jobs.hold, app.jobs.release]
+    return [
+        app.jobs.cancel,
+        app.jobs.kill,
+        app.jobs.retry,
+        app.jobs.delete,
+        app.jobs.hold,
+        app.jobs.release,
+    ]
 
 
-async def test_text_that_no_database_holds_matches_nothing_or_is_refused(app: Elihu, t: Task[..., Any]):
+async def test_text_that_no_database_holds_matches_nothing_or_is_refused(
+    app: Elihu, t: Task[..., Any]
+):
     await t.aenqueue()
     for text in ("a\0b", "\ud800", "x" * 100_000, "", "'; DROP TABLE job; --"):
         for name in ("queue", "task", "tags", "node"):
@@ -263,14 +303,19 @@ async def test_filters(app: Elihu, t: Task[..., Any]):
     assert await found(ids=b.id, state="available") == []
     assert await found(node="nobody") == []
     assert await found(node="d9a2f6b0-0000-0000-0000-000000000000") == []
-    assert await app.jobs.counts() == {"mail": {"available": 2}, "default": {"suspended": 1, "scheduled": 1}}
+    assert await app.jobs.counts() == {
+        "mail": {"available": 2},
+        "default": {"suspended": 1, "scheduled": 1},
+    }
     assert await app.jobs.cancel(tags="red", queue="mail") == 2
     assert await app.jobs.delete(a.id, state="available") == 0
     assert await app.jobs.delete(a.id, b.id, state="cancelled") == 1
 
 
 async def test_pages(app: Elihu, t: Task[..., Any]):
-    done = await app.enqueue_many((t.using(tags=["odd"] if n % 2 else ["even"]).build(n) for n in range(25)), ids=True)
+    done = await app.enqueue_many(
+        (t.using(tags=["odd"] if n % 2 else ["even"]).build(n) for n in range(25)), ids=True
+    )
     assert done.ids is not None
     newest_first = done.ids[::-1]
     for size in (1, 7, 24, 25, 26):
@@ -283,7 +328,13 @@ async def test_pages(app: Elihu, t: Task[..., Any]):
             await t.aenqueue(-1)
         assert list(itertools.chain(*pages)) == newest_first, size
         assert all(len(ids) == size for ids in pages[:-1])
-        await app.jobs.delete(ids=[job.id for job in (await app.jobs.list(limit=1_000)).items if job.id > newest_first[0]])
+        await app.jobs.delete(
+            ids=[
+                job.id
+                for job in (await app.jobs.list(limit=1_000)).items
+                if job.id > newest_first[0]
+            ]
+        )
     odd = await app.jobs.list(tags="odd", limit=5)
     assert [job.args["number"] for job in odd.items] == [23, 21, 19, 17, 15]
     assert odd.next == odd.items[-1].id
@@ -326,16 +377,35 @@ async def test_position_follows_the_order_of_fetch(app: Elihu, t: Task[..., Any]
     assert [await app.jobs.position(job.id) for job in jobs] == [1, 3, 4, 2, 1, None]
 
 
-async def test_update(app: Elihu, seen: Seen, t: Task[..., Any]):
+async def test_update(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
     far = datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
     job = await t.using(tags=["a"], meta={"a": 1}).aenqueue(1, "x")
     changed = await app.jobs.update(
-        job.id, args={"number": "5"}, queue="mail", priority=9, run_at=far, max_attempts=3, tags=[" B "], meta={"b": []}
+        job.id,
+        args={"number": "5"},
+        queue="mail",
+        priority=9,
+        run_at=far,
+        max_attempts=3,
+        tags=[" B "],
+        meta={"b": []},
     )
     assert await app.jobs.get(job.id) == changed
-    assert (changed.args, changed.queue, changed.priority, changed.max_attempts) == ({"number": 5, "text": ""}, "mail", 9, 3)
-    assert (changed.tags, changed.meta, changed.scheduled_at, changed.state) == (("b",), {"b": []}, far, SCHEDULED)
-    changed = await app.jobs.update(job.id, run_at=datetime.now(UTC) - timedelta(seconds=1), tags=[], meta={}, args={})
+    assert (changed.args, changed.queue, changed.priority, changed.max_attempts) == (
+        {"number": 5, "text": ""},
+        "mail",
+        9,
+        3,
+    )
+    assert (changed.tags, changed.meta, changed.scheduled_at, changed.state) == (
+        ("b",),
+        {"b": []},
+        far,
+        SCHEDULED,
+    )
+    changed = await app.jobs.update(
+        job.id, run_at=datetime.now(UTC) - timedelta(seconds=1), tags=[], meta={}, args={}
+    )
     assert (changed.state, changed.tags, changed.meta, changed.args, changed.queue) == (
         AVAILABLE,
         (),
@@ -356,12 +426,20 @@ async def test_update_refuses_what_enqueue_refuses(app: Elihu, t: Task[..., Any]
         ({"args": {"number": "many"}}, InvalidArguments, "t: number: expected a valid integer"),
         ({"args": {"nmber": 1}}, InvalidArguments, "nmber"),
         ({"args": {"text": "a\0"}}, InvalidArguments, "args: text: expected text without NUL"),
-        ({"args": {"text": float("nan")}}, InvalidArguments, "args: text: expected a finite number"),
+        (
+            {"args": {"text": float("nan")}},
+            InvalidArguments,
+            "args: text: expected a finite number",
+        ),
         ({"args": [1]}, InvalidArguments, "args: expected a dictionary"),
         ({"args": "x"}, InvalidArguments, "args: expected a dictionary"),
         ({"queue": ""}, InvalidOption, "queue: expected"),
         ({"priority": 10}, InvalidOption, "priority: expected"),
-        ({"run_at": datetime(2030, 1, 1)}, InvalidOption, "run_at: expected a datetime with a time zone"),  # noqa: DTZ001
+        (
+            {"run_at": datetime(2030, 1, 1)},  # noqa: DTZ001
+            InvalidOption,
+            "run_at: expected a datetime with a time zone",
+        ),
         ({"max_attempts": 0}, InvalidOption, "max_attempts: expected"),
         ({"tags": "vip"}, InvalidOption, "tags: expected"),
         ({"meta": {"a": float("nan")}}, InvalidOption, "meta: a: expected a finite number"),
@@ -374,7 +452,7 @@ async def test_update_refuses_what_enqueue_refuses(app: Elihu, t: Task[..., Any]
     assert await app.jobs.get(job.id) == job
 
 
-async def test_updated_arguments_are_those_that_run(app: Elihu, seen: Seen):
+async def test_updated_arguments_are_those_that_run(app: Elihu, seen: EventRecorder):
     got: list[Any] = []
 
     @app.task(name="rest")
@@ -399,8 +477,12 @@ async def test_a_retry_meets_a_newer_twin(app: Elihu, t: Task[..., Any]):
     assert not new.conflict
     with pytest.raises(UniqueConflict, match=f"{old.id}.*{new.id}") as caught:
         await app.jobs.retry(old.id, other.id)
-    assert (caught.value.job_id, caught.value.twin) == (old.id, new.id)
-    assert [(await app.jobs.get(job.id)).state for job in (old, new, other)] == [CANCELLED, AVAILABLE, SUSPENDED]
+    assert (caught.value.job_id, caught.value.holder) == (old.id, new.id)
+    assert [(await app.jobs.get(job.id)).state for job in (old, new, other)] == [
+        CANCELLED,
+        AVAILABLE,
+        SUSPENDED,
+    ]
     await app.jobs.cancel(new.id)
     assert await app.jobs.retry(old.id) == 1
     with pytest.raises(UniqueConflict):
@@ -418,7 +500,7 @@ async def test_two_twins_are_not_retried_together(app: Elihu, t: Task[..., Any])
     assert await app.jobs.count(state="cancelled") == 2
 
 
-async def test_a_retry_starts_afresh(app: Elihu, seen: Seen):
+async def test_a_retry_starts_afresh(app: Elihu, seen: EventRecorder):
     attempts: list[int] = []
 
     @app.task(name="t", max_attempts=1, record=True)
@@ -434,21 +516,26 @@ async def test_a_retry_starts_afresh(app: Elihu, seen: Seen):
         assert discarded.reason == "ValueError: x"
         assert await app.jobs.retry(job.id) == 1
         completed = await seen.stored(job.id, {COMPLETED})
-        assert (completed.attempt, completed.max_attempts, completed.reason, completed.result) == (2, 2, None, "well")
+        assert (completed.attempt, completed.max_attempts, completed.reason, completed.result) == (
+            2,
+            2,
+            None,
+            "well",
+        )
         await app.jobs.retry(job.id)
         again = await seen.stored(job.id, {DISCARDED})
     assert (again.attempt, again.max_attempts, again.result) == (3, 3, None)
     assert attempts == [1, 2, 3]
     runs = await app.jobs.runs(job.id)
-    assert [(run.claim, run.attempt, run.result) for run in runs] == [
-        (1, 1, RunResult.FAILED),
-        (2, 2, RunResult.COMPLETED),
-        (3, 3, RunResult.FAILED),
+    assert [(run.claim, run.attempt, run.outcome) for run in runs] == [
+        (1, 1, RunOutcome.FAILED),
+        (2, 2, RunOutcome.COMPLETED),
+        (3, 3, RunOutcome.FAILED),
     ]
     assert all(run.ended_at and run.started_at <= run.ended_at for run in runs)
 
 
-async def test_a_running_attempt_is_among_the_runs(app: Elihu, seen: Seen):
+async def test_a_running_attempt_is_among_the_runs(app: Elihu, seen: EventRecorder):
     let_go = asyncio.Event()
 
     @app.task(name="t")
@@ -459,23 +546,31 @@ async def test_a_running_attempt_is_among_the_runs(app: Elihu, seen: Seen):
     async with app.running() as node:
         await seen.count(JobStarted, 1)
         (run,) = await app.jobs.runs(job.id)
-        assert (run.id, run.attempt, run.result, run.ended_at, run.node) == (f"{job.id}.1", 1, None, None, node.id)
+        assert (run.id, run.attempt, run.outcome, run.ended_at, run.node) == (
+            f"{job.id}.1",
+            1,
+            None,
+            None,
+            node.id,
+        )
         assert [each.id for each in (await app.jobs.list(node=node.id)).items] == [job.id]
         (row,) = await app.nodes.list()
         assert (row.id, row.running, row.leader) == (node.id, 1, True)
         let_go.set()
 
 
-async def test_a_wish_to_cancel_outlives_a_failure_and_a_snooze(app: Elihu, seen: Seen):
-    """The wish is stored while the attempt is about to end by itself: whatever comes first, the job is not tried again."""
+async def test_a_wish_to_cancel_outlives_a_failure_and_a_snooze(app: Elihu, seen: EventRecorder):
+    """The wish is stored while the attempt is about to end by itself: whatever comes
+    first, the job is not tried again.
+    """
     ends = {"fails": ValueError("x"), "snoozes": Snooze(0)}
-    wished = threading.Event()
+    intended = threading.Event()
     began = threading.Semaphore(0)
 
     @app.task(name="t", backoff=0)
     def t(what: str):
         began.release()
-        wished.wait(20)
+        intended.wait(20)
         raise ends[what]
 
     jobs = [await t.aenqueue(what) for what in ends]
@@ -483,14 +578,14 @@ async def test_a_wish_to_cancel_outlives_a_failure_and_a_snooze(app: Elihu, seen
         for _ in jobs:
             assert await asyncio.to_thread(began.acquire, timeout=20)
         assert await app.jobs.cancel(*(job.id for job in jobs)) == 2
-        wished.set()
+        intended.set()
         stored = [await seen.stored(job.id, {CANCELLED}) for job in jobs]
     assert [job.attempt for job in stored] in ([1, 1], [1, 0])
     assert all(job.finished_at for job in stored)
     assert [len(await app.jobs.runs(job.id)) for job in jobs] == [1, 1]
 
 
-async def test_cancel_racing_a_failure(app: Elihu, seen: Seen):
+async def test_cancel_racing_a_failure(app: Elihu, seen: EventRecorder):
     for turn in range(5):
         gate = asyncio.Event()
 
@@ -512,7 +607,7 @@ async def test_cancel_racing_a_failure(app: Elihu, seen: Seen):
                 assert stored.finished_at
 
 
-async def test_an_async_task_may_end_in_its_own_way_when_cancelled(app: Elihu, seen: Seen):
+async def test_an_async_task_may_end_in_its_own_way_when_cancelled(app: Elihu, seen: EventRecorder):
     cleaned: list[str] = []
 
     @app.task(name="t")
@@ -545,7 +640,10 @@ async def test_an_async_task_may_end_in_its_own_way_when_cancelled(app: Elihu, s
 async def patient(database_url: str) -> AsyncIterator[Elihu]:
     """An app whose nodes find work by announcements or not at all."""
     app = Elihu(
-        database_url, **QUICK | BUSY_MACHINE | {"poll": 60.0, "poll_fallback": 60.0, "heartbeat": 1.0, "stager": {"interval": 60.0}}
+        database_url,
+        **QUICK
+        | BUSY_MACHINE
+        | {"poll": 60.0, "poll_fallback": 60.0, "heartbeat": 1.0, "stager": {"interval": 60.0}},
     )
     await app.migrate()
     yield app
@@ -553,7 +651,7 @@ async def patient(database_url: str) -> AsyncIterator[Elihu]:
 
 
 async def test_what_becomes_available_starts_at_once_on_an_idle_node(patient: Elihu):
-    app, seen = patient, Seen(patient)
+    app, seen = patient, EventRecorder(patient)
 
     @app.task(name="t", max_attempts=1)
     async def t(fails: bool = False):
@@ -572,7 +670,13 @@ async def test_what_becomes_available_starts_at_once_on_an_idle_node(patient: El
             (t.aenqueue, None, COMPLETED),
             (lambda: app.jobs.release(held.id), held, COMPLETED),
             (lambda: app.jobs.retry(scheduled.id), scheduled, COMPLETED),
-            (lambda: app.jobs.update(updated.id, run_at=datetime.now(UTC) - timedelta(seconds=1)), updated, COMPLETED),
+            (
+                lambda: app.jobs.update(
+                    updated.id, run_at=datetime.now(UTC) - timedelta(seconds=1)
+                ),
+                updated,
+                COMPLETED,
+            ),
             (lambda: app.jobs.update(moved.id, queue="default"), moved, COMPLETED),
         ):
             done = await act()
@@ -587,7 +691,7 @@ async def test_what_becomes_available_starts_at_once_on_an_idle_node(patient: El
 
 
 async def test_what_another_app_makes_available_starts_at_once(patient: Elihu, database_url: str):
-    seen = Seen(patient)
+    seen = EventRecorder(patient)
 
     async def fn(): ...
 
@@ -609,7 +713,7 @@ async def test_what_another_app_makes_available_starts_at_once(patient: Elihu, d
 
 
 async def test_a_cancel_by_another_app_is_heard_at_once(patient: Elihu, database_url: str):
-    seen = Seen(patient)
+    seen = EventRecorder(patient)
 
     @patient.task(name="t")
     async def t():

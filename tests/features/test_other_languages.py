@@ -1,4 +1,6 @@
-"""Jobs enqueued without Python: a function in SQL on PostgreSQL, a plain INSERT on both engines, from the databases' own shells."""
+"""Jobs enqueued without Python: a function in SQL on PostgreSQL, a plain INSERT on both
+engines, from the databases' own shells.
+"""
 
 import asyncio
 import shutil
@@ -10,9 +12,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from elihu import Elihu, InvalidArguments, JobState, RunResult
+from elihu import Elihu, InvalidArguments, JobState, RunOutcome
 from elihu.testing.postgres import wheel_bin_dir
-from tests.support import QUICK, Seen
+from tests.support import QUICK, EventRecorder
 
 
 async def shell(url: str, sql: str) -> str:
@@ -21,9 +23,24 @@ async def shell(url: str, sql: str) -> str:
         path = url.removeprefix("sqlite:///")
         command = [shutil.which("sqlite3") or "", "-cmd", ".timeout 10000", path, sql]
         if not command[0]:
-            command = [sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])", path, sql]
+            command = [
+                sys.executable,
+                "-c",
+                "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])",
+                path,
+                sql,
+            ]
     else:
-        command = [str(wheel_bin_dir(18) / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", sql, url]
+        command = [
+            str(wheel_bin_dir(18) / "psql"),
+            "--no-psqlrc",
+            "--quiet",
+            "--tuples-only",
+            "--no-align",
+            "--command",
+            sql,
+            url,
+        ]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     assert process.returncode == 0
@@ -41,15 +58,23 @@ async def greeted(app: Elihu) -> list[str]:
     return greeted
 
 
-async def test_a_plain_insert_from_the_databases_shell(app: Elihu, seen: Seen, greeted: list[str], database_url: str) -> None:
+async def test_a_plain_insert_from_the_databases_shell(
+    app: Elihu, seen: EventRecorder, greeted: list[str], database_url: str
+) -> None:
     table = "job" if database_url.startswith("sqlite") else "elihu.job"
     async with app.running({"default": 1, "mail": 1}):
-        await shell(database_url, f"""INSERT INTO {table} (task, queue, args) VALUES ('greet', 'mail', '{{"name": "Åda"}}')""")
-        await shell(database_url, f"""INSERT INTO {table} (task, args) VALUES ('greet', '{{"nom": "Ada"}}')""")
+        await shell(
+            database_url,
+            f"""INSERT INTO {table} (task, queue, args) VALUES ('greet', 'mail', '{{"name": "Åda"}}')""",
+        )
+        await shell(
+            database_url,
+            f"""INSERT INTO {table} (task, args) VALUES ('greet', '{{"nom": "Ada"}}')""",
+        )
         good, bad = await seen.ended(1), await seen.ended(2)
     assert greeted == ["Åda"]
-    assert (good.result, good.queue) == (RunResult.COMPLETED, "mail")
-    assert bad.result is RunResult.FAILED
+    assert (good.outcome, good.queue) == (RunOutcome.COMPLETED, "mail")
+    assert bad.outcome is RunOutcome.FAILED
     (run,) = await app.jobs.runs(2)
     assert run.error is not None
     assert InvalidArguments.__name__ in run.error
@@ -70,32 +95,61 @@ async def on_postgres(postgres_url: str) -> AsyncIterator[tuple[Elihu, asyncpg.C
 
 async def test_the_function_from_psql(postgres_url: str, on_postgres: tuple[Elihu, Any]) -> None:
     app, _ = on_postgres
-    printed = await shell(postgres_url, """SELECT elihu.enqueue('greet', '{"name": "Ada"}', queue => 'mail')""")
+    printed = await shell(
+        postgres_url, """SELECT elihu.enqueue('greet', '{"name": "Ada"}', queue => 'mail')"""
+    )
     job = await app.jobs.get(int(printed))
-    assert (job.task, job.queue, job.args, job.state) == ("greet", "mail", {"name": "Ada"}, JobState.AVAILABLE)
+    assert (job.task, job.queue, job.args, job.state) == (
+        "greet",
+        "mail",
+        {"name": "Ada"},
+        JobState.AVAILABLE,
+    )
 
 
-async def test_what_the_function_stores_is_what_enqueue_stores(on_postgres: tuple[Elihu, Any]) -> None:
+async def test_what_the_function_stores_is_what_enqueue_stores(
+    on_postgres: tuple[Elihu, Any],
+) -> None:
     app, connection = on_postgres
 
     @app.task(name="t")
     async def t(a: int, b: str = "x") -> None: ...
 
-    plain = await app.jobs.get(await connection.fetchval("""SELECT elihu.enqueue('t', '{"a": 1, "b": "x"}')"""))
-    twin = await t.aenqueue(1)
-    names = ("state", "queue", "task", "args", "meta", "tags", "priority", "attempt", "max_attempts", "unique_key")
-    assert [getattr(plain, name) for name in names] == [getattr(twin, name) for name in names]
+    plain = await app.jobs.get(
+        await connection.fetchval("""SELECT elihu.enqueue('t', '{"a": 1, "b": "x"}')""")
+    )
+    holder = await t.aenqueue(1)
+    names = (
+        "state",
+        "queue",
+        "task",
+        "args",
+        "meta",
+        "tags",
+        "priority",
+        "attempt",
+        "max_attempts",
+        "unique_key",
+    )
+    assert [getattr(plain, name) for name in names] == [getattr(holder, name) for name in names]
     assert plain.scheduled_at == plain.inserted_at
 
     full = await app.jobs.get(
         await connection.fetchval("""SELECT elihu.enqueue(task => 't', args => '{}', queue => 'q', priority => 9, max_attempts => 3,
           delay => '90 seconds', tags => ARRAY[' VIP ', 'b', 'vip', E'\\ta'], meta => '{"k": [1]}')""")
     )
-    assert (full.queue, full.priority, full.max_attempts, full.state) == ("q", 9, 3, JobState.SCHEDULED)
+    assert (full.queue, full.priority, full.max_attempts, full.state) == (
+        "q",
+        9,
+        3,
+        JobState.SCHEDULED,
+    )
     assert (full.tags, full.meta) == (("vip", "b", "a"), {"k": [1]})
     assert full.scheduled_at - full.inserted_at == timedelta(seconds=90)
     when = datetime(2100, 1, 1, tzinfo=UTC)
-    dated = await app.jobs.get(await connection.fetchval("SELECT elihu.enqueue('t', run_at => $1)", when))
+    dated = await app.jobs.get(
+        await connection.fetchval("SELECT elihu.enqueue('t', run_at => $1)", when)
+    )
     assert (dated.scheduled_at, dated.state, dated.args) == (when, JobState.SCHEDULED, {})
 
 
@@ -114,7 +168,10 @@ REFUSALS = [
     ("'t', run_at => 'infinity'", "run_at: expected a time, got infinity"),
     ("'t', tags => ARRAY[' ']", "tags: expected texts of 1 to 200"),
     ("'t', tags => ARRAY[NULL::text]", "tags: expected texts of 1 to 200"),
-    ("'t', tags => ARRAY(SELECT n::text FROM generate_series(1, 101) n)", "tags: expected at most 100 tags, got 101"),
+    (
+        "'t', tags => ARRAY(SELECT n::text FROM generate_series(1, 101) n)",
+        "tags: expected at most 100 tags, got 101",
+    ),
     ("'t', meta => '[]'", "meta: expected an object, got array"),
 ]
 
@@ -128,7 +185,9 @@ async def test_what_the_function_refuses(on_postgres: tuple[Elihu, Any]) -> None
 
 
 @pytest.mark.parametrize("schema", ["elihu", "other_1"])
-async def test_the_function_announces_in_its_transaction_and_schema(postgres_url: str, schema: str) -> None:
+async def test_the_function_announces_in_its_transaction_and_schema(
+    postgres_url: str, schema: str
+) -> None:
     app = Elihu(postgres_url, schema=schema)
     await app.migrate()
     heard: asyncio.Queue[str] = asyncio.Queue()
@@ -136,7 +195,10 @@ async def test_the_function_announces_in_its_transaction_and_schema(postgres_url
     channel = f"elihu_{schema}_signal"
     await listener.add_listener(channel, lambda *args: heard.put_nowait(args[-1]))
     async with caller.transaction():
-        await caller.fetch(f"SELECT {schema}.enqueue('t', json_build_object('n', n), queue => 'mail') FROM generate_series(1, 3) n")
+        await caller.fetch(
+            f"SELECT {schema}.enqueue('t', json_build_object('n', n), queue => 'mail') FROM "
+            "generate_series(1, 3) n"
+        )
         await caller.fetchval(f"SELECT {schema}.enqueue('t', queue => 'later', delay => '1h')")
     async with caller.transaction():
         await caller.fetchval(f"SELECT {schema}.enqueue('t')")

@@ -7,17 +7,44 @@ from typing import Any
 
 import pydantic
 
-from elihu import Cancel, Discard, Elihu, Job, JobState, NewJob, Retry, Run, RunResult, Snooze, Task
+from elihu import (
+    Cancel,
+    Discard,
+    Elihu,
+    Job,
+    JobState,
+    NewJob,
+    Retry,
+    Run,
+    RunOutcome,
+    Snooze,
+    Task,
+)
 from elihu.telemetry.events import JobRaised
-from tests.support import Seen
+from tests.support import EventRecorder
 
-ENDS: dict[str, tuple[Callable[[], Exception], JobState, RunResult, str | None]] = {
-    "cancel": (lambda: Cancel("not needed"), JobState.CANCELLED, RunResult.CANCELLED, "not needed"),
-    "cancel without a reason": (Cancel, JobState.CANCELLED, RunResult.CANCELLED, None),
-    "discard": (lambda: Discard("hopeless"), JobState.DISCARDED, RunResult.FAILED, "hopeless"),
-    "snooze": (lambda: Snooze(600), JobState.SCHEDULED, RunResult.SNOOZED, None),
-    "retry": (lambda: Retry("not ready", in_=600), JobState.RETRYABLE, RunResult.FAILED, "not ready"),
-    "retry after the backoff": (lambda: Retry("not ready"), JobState.RETRYABLE, RunResult.FAILED, "not ready"),
+ENDS: dict[str, tuple[Callable[[], Exception], JobState, RunOutcome, str | None]] = {
+    "cancel": (
+        lambda: Cancel("not needed"),
+        JobState.CANCELLED,
+        RunOutcome.CANCELLED,
+        "not needed",
+    ),
+    "cancel without a reason": (Cancel, JobState.CANCELLED, RunOutcome.CANCELLED, None),
+    "discard": (lambda: Discard("hopeless"), JobState.DISCARDED, RunOutcome.FAILED, "hopeless"),
+    "snooze": (lambda: Snooze(600), JobState.SCHEDULED, RunOutcome.SNOOZED, None),
+    "retry": (
+        lambda: Retry("not ready", delay=600),
+        JobState.RETRYABLE,
+        RunOutcome.FAILED,
+        "not ready",
+    ),
+    "retry after the backoff": (
+        lambda: Retry("not ready"),
+        JobState.RETRYABLE,
+        RunOutcome.FAILED,
+        "not ready",
+    ),
 }
 
 
@@ -29,7 +56,7 @@ class Bang(Boom):
     pass
 
 
-async def end_of(app: Elihu, seen: Seen, job: Job, ends: int = 1) -> tuple[Job, list[Run]]:
+async def end_of(app: Elihu, seen: EventRecorder, job: Job, ends: int = 1) -> tuple[Job, list[Run]]:
     """The job and its runs once a node has ended ``ends`` attempts of it."""
     async with app.running():
         await seen.ended(job.id, ends)
@@ -42,7 +69,7 @@ def wait_of(job: Job, run: Run) -> float:
     return (job.scheduled_at - run.ended_at).total_seconds()
 
 
-async def test_an_outcome_is_returned_or_raised(app: Elihu, seen: Seen):
+async def test_an_outcome_is_returned_or_raised(app: Elihu, seen: EventRecorder):
     def give(name: str, how: str) -> Exception:
         outcome = ENDS[name][0]()
         if how == "raise":
@@ -58,16 +85,32 @@ async def test_an_outcome_is_returned_or_raised(app: Elihu, seen: Seen):
         return give(name, how)
 
     tasks: tuple[Task[..., Any], ...] = (in_loop, in_thread)
-    jobs = [(name, await task.aenqueue(name, how)) for name in ENDS for how in ("return", "raise") for task in tasks]
+    jobs = [
+        (name, await task.aenqueue(name, how))
+        for name in ENDS
+        for how in ("return", "raise")
+        for task in tasks
+    ]
     async with app.running():
         for _, job in jobs:
             await seen.ended(job.id)
     for name, job in jobs:
         _, state, result, reason = ENDS[name]
         stored, (run,) = await app.jobs.get(job.id), await app.jobs.runs(job.id)
-        assert (stored.state, stored.attempt, stored.reason) == (state, 0 if name == "snooze" else 1, reason), name
-        assert (run.result, run.attempt, run.reason, run.id) == (result, 1, reason, f"{job.id}.1"), name
-        assert (stored.finished_at is None) == (state in {JobState.SCHEDULED, JobState.RETRYABLE}), name
+        assert (stored.state, stored.attempt, stored.reason) == (
+            state,
+            0 if name == "snooze" else 1,
+            reason,
+        ), name
+        assert (run.outcome, run.attempt, run.reason, run.id) == (
+            result,
+            1,
+            reason,
+            f"{job.id}.1",
+        ), name
+        assert (stored.finished_at is None) == (
+            state in {JobState.SCHEDULED, JobState.RETRYABLE}
+        ), name
         assert run.ended_at is not None
         assert run.node is not None
         if name in {"snooze", "retry"}:
@@ -76,19 +119,25 @@ async def test_an_outcome_is_returned_or_raised(app: Elihu, seen: Seen):
             assert 17 <= wait_of(stored, run) < 18.8
 
 
-async def test_a_plain_return_completes_and_stores_no_run(app: Elihu, seen: Seen):
+async def test_a_plain_return_completes_and_stores_no_run(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t(): ...
 
     job, (run,) = await end_of(app, seen, await t.aenqueue())
     assert (job.state, job.attempt, job.result, job.reason) == (JobState.COMPLETED, 1, None, None)
-    assert (run.id, run.result, run.attempt, run.error, run.log) == (f"{job.id}.1", RunResult.COMPLETED, 1, None, None)
+    assert (run.id, run.outcome, run.attempt, run.error, run.log) == (
+        f"{job.id}.1",
+        RunOutcome.COMPLETED,
+        1,
+        None,
+        None,
+    )
     assert job.started_at
     assert job.finished_at
     assert job.inserted_at <= job.started_at <= job.finished_at
 
 
-async def test_an_exception_is_retried_and_at_last_discarded(app: Elihu, seen: Seen):
+async def test_an_exception_is_retried_and_at_last_discarded(app: Elihu, seen: EventRecorder):
     @app.task(name="t", max_attempts=3, backoff=0)
     def t():
         raise Boom("it broke")
@@ -96,8 +145,8 @@ async def test_an_exception_is_retried_and_at_last_discarded(app: Elihu, seen: S
     job, runs = await end_of(app, seen, await t.aenqueue(), 3)
     assert (job.state, job.attempt, job.reason) == (JobState.DISCARDED, 3, "Boom: it broke")
     assert job.finished_at
-    assert [(run.attempt, run.claim, run.result, run.error) for run in runs] == [
-        (n, n, RunResult.FAILED, "Boom: it broke") for n in (1, 2, 3)
+    assert [(run.attempt, run.claim, run.outcome, run.error) for run in runs] == [
+        (n, n, RunOutcome.FAILED, "Boom: it broke") for n in (1, 2, 3)
     ]
     for run in runs:
         assert run.traceback is not None
@@ -106,25 +155,25 @@ async def test_an_exception_is_retried_and_at_last_discarded(app: Elihu, seen: S
     assert [type(event.error) for event in seen.of(JobRaised)] == [Boom] * 3
 
 
-async def test_one_attempt_is_the_last(app: Elihu, seen: Seen):
+async def test_one_attempt_is_the_last(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t():
         raise Boom("x")
 
     job, (run,) = await end_of(app, seen, await t.using(max_attempts=1).aenqueue())
-    assert (job.state, job.max_attempts, run.result) == (JobState.DISCARDED, 1, RunResult.FAILED)
+    assert (job.state, job.max_attempts, run.outcome) == (JobState.DISCARDED, 1, RunOutcome.FAILED)
 
 
-async def test_a_retry_on_the_last_attempt_discards(app: Elihu, seen: Seen):
+async def test_a_retry_on_the_last_attempt_discards(app: Elihu, seen: EventRecorder):
     @app.task(name="t", max_attempts=1)
     async def t():
-        return Retry("again", in_=5)
+        return Retry("again", delay=5)
 
     job, (run,) = await end_of(app, seen, await t.aenqueue())
-    assert (job.state, job.reason, run.result) == (JobState.DISCARDED, "again", RunResult.FAILED)
+    assert (job.state, job.reason, run.outcome) == (JobState.DISCARDED, "again", RunOutcome.FAILED)
 
 
-async def test_backoff_grows_and_a_snooze_uses_up_no_attempt(app: Elihu, seen: Seen):
+async def test_backoff_grows_and_a_snooze_uses_up_no_attempt(app: Elihu, seen: EventRecorder):
     plan = iter([Snooze(0), Snooze("0s"), Boom("1"), Snooze(timedelta(0)), Boom("2")])
 
     @app.task(name="t", backoff=lambda job, error: 0 if str(error) == "1" else 1000 * job.attempt)
@@ -133,22 +182,26 @@ async def test_backoff_grows_and_a_snooze_uses_up_no_attempt(app: Elihu, seen: S
 
     job, runs = await end_of(app, seen, await t.aenqueue(), 5)
     assert (job.state, job.attempt) == (JobState.RETRYABLE, 2)
-    snoozed, failed = RunResult.SNOOZED, RunResult.FAILED
-    assert [(run.claim, run.attempt, run.result) for run in runs] == [
+    snoozed, failed = RunOutcome.SNOOZED, RunOutcome.FAILED
+    assert [(run.claim, run.attempt, run.outcome) for run in runs] == [
         (1, 1, snoozed), (2, 1, snoozed), (3, 1, failed), (4, 2, snoozed), (5, 2, failed),
     ]  # fmt: skip
     assert 1999 < wait_of(job, runs[-1]) < 2001
 
 
-async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, seen: Seen):
+async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, seen: EventRecorder):
     def raises(error: BaseException) -> Callable[..., Any]:
         def backoff(job: Job, error_of_job: BaseException) -> Any:
             raise error
 
         return backoff
 
-    broken: list[Callable[..., Any]] = [raises(error) for error in (ValueError("b"), SystemExit(3), KeyboardInterrupt(), Boom("b"))]
-    broken += [lambda job, error, answer=answer: answer for answer in (-1, None, "soon", float("nan"))]
+    broken: list[Callable[..., Any]] = [
+        raises(error) for error in (ValueError("b"), SystemExit(3), KeyboardInterrupt(), Boom("b"))
+    ]
+    broken += [
+        lambda job, error, answer=answer: answer for answer in (-1, None, "soon", float("nan"))
+    ]
     broken += [lambda: 1]
     jobs = []
     for number, backoff in enumerate(broken):
@@ -170,7 +223,7 @@ async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, seen: See
         assert run.error.endswith("\nBoom: x")
 
 
-async def test_a_backoff_given_with_the_job_wins(app: Elihu, seen: Seen):
+async def test_a_backoff_given_with_the_job_wins(app: Elihu, seen: EventRecorder):
     @app.task(name="t", backoff=lambda job, error: 5)
     async def t():
         raise Boom("x")
@@ -179,10 +232,16 @@ async def test_a_backoff_given_with_the_job_wins(app: Elihu, seen: Seen):
     assert 119.9 < wait_of(job, run) < 120.1
 
 
-async def test_retry_on_and_discard_on(app: Elihu, seen: Seen):
+async def test_retry_on_and_discard_on(app: Elihu, seen: EventRecorder):
     @app.task(name="t", retry_on=(Boom, LookupError), discard_on=Bang)
     def t(kind: str):
-        raise {"boom": Boom, "bang": Bang, "key": KeyError, "value": ValueError, "exit": SystemExit}[kind]("x")
+        raise {
+            "boom": Boom,
+            "bang": Bang,
+            "key": KeyError,
+            "value": ValueError,
+            "exit": SystemExit,
+        }[kind]("x")
 
     jobs = {kind: await t.aenqueue(kind) for kind in ("boom", "bang", "key", "value", "exit")}
     async with app.running():
@@ -190,19 +249,25 @@ async def test_retry_on_and_discard_on(app: Elihu, seen: Seen):
             await seen.ended(job.id)
     states = {kind: (await app.jobs.get(job.id)).state for kind, job in jobs.items()}
     retryable, discarded = JobState.RETRYABLE, JobState.DISCARDED
-    assert states == {"boom": retryable, "bang": discarded, "key": retryable, "value": discarded, "exit": discarded}
+    assert states == {
+        "boom": retryable,
+        "bang": discarded,
+        "key": retryable,
+        "value": discarded,
+        "exit": discarded,
+    }
 
 
-async def test_a_retry_asked_for_is_none_of_retry_on_s_business(app: Elihu, seen: Seen):
+async def test_a_retry_asked_for_is_none_of_retry_on_s_business(app: Elihu, seen: EventRecorder):
     @app.task(name="t", retry_on=Boom, discard_on=RuntimeError)
     async def t():
-        raise Retry("later", in_=60)
+        raise Retry("later", delay=60)
 
     job, (run,) = await end_of(app, seen, await t.aenqueue())
-    assert (job.state, run.result, run.reason) == (JobState.RETRYABLE, RunResult.FAILED, "later")
+    assert (job.state, run.outcome, run.reason) == (JobState.RETRYABLE, RunOutcome.FAILED, "later")
 
 
-async def test_no_exception_of_a_task_ends_the_node(app: Elihu, seen: Seen):
+async def test_no_exception_of_a_task_ends_the_node(app: Elihu, seen: EventRecorder):
     errors = [
         SystemExit(1),
         KeyboardInterrupt(),
@@ -225,7 +290,11 @@ async def test_no_exception_of_a_task_ends_the_node(app: Elihu, seen: Seen):
     async def after(): ...
 
     async with app.running():
-        jobs = [(error, await task.aenqueue(number)) for number, error in enumerate(errors) for task in (in_loop, in_thread)]
+        jobs = [
+            (error, await task.aenqueue(number))
+            for number, error in enumerate(errors)
+            for task in (in_loop, in_thread)
+        ]
         for _, job in jobs:
             await seen.ended(job.id)
         later = await after.aenqueue()
@@ -233,7 +302,7 @@ async def test_no_exception_of_a_task_ends_the_node(app: Elihu, seen: Seen):
     for error, job in jobs:
         (run,) = await app.jobs.runs(job.id)
         assert (await app.jobs.get(job.id)).state is JobState.RETRYABLE, error
-        assert run.result is RunResult.FAILED
+        assert run.outcome is RunOutcome.FAILED
         assert run.error is not None
         assert type(error).__name__ in run.error
     assert (await app.jobs.get(later.id)).state is JobState.COMPLETED
@@ -264,9 +333,20 @@ class Picky(pydantic.BaseModel):
         raise KeyError(number) if number else SystemExit(1)
 
 
-async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(app: Elihu, seen: Seen):
+async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(
+    app: Elihu, seen: EventRecorder
+):
     app.override(max_result=64)
-    values = [float("nan"), "a\0b", "\ud800", object(), {1: 2}, "x" * 70, Sly(number=1), Slyer(number=1)]
+    values = [
+        float("nan"),
+        "a\0b",
+        "\ud800",
+        object(),
+        {1: 2},
+        "x" * 70,
+        Sly(number=1),
+        Slyer(number=1),
+    ]
     values += [Picky.model_construct(number=1), Picky.model_construct(number=0)]
     jobs = []
     for number, value in enumerate(values):
@@ -282,7 +362,11 @@ async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(app:
             await seen.ended(job.id)
     for value, job in zip(values, jobs, strict=True):
         stored, (run,) = await app.jobs.get(job.id), await app.jobs.runs(job.id)
-        assert (stored.state, stored.result, run.result) == (JobState.COMPLETED, None, RunResult.COMPLETED), value
+        assert (stored.state, stored.result, run.outcome) == (
+            JobState.COMPLETED,
+            None,
+            RunOutcome.COMPLETED,
+        ), value
         assert stored.reason is not None
         assert run.reason == stored.reason
         if value == "x" * 70:
@@ -290,7 +374,7 @@ async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(app:
             assert "got 72" in stored.reason
 
 
-async def test_results_are_kept_where_asked_for(app: Elihu, seen: Seen):
+async def test_results_are_kept_where_asked_for(app: Elihu, seen: EventRecorder):
     @app.task(name="kept", record=True)
     async def kept(number: int) -> dict[str, Any]:
         return {"twice": 2 * number, "text": "å\u2028"}
@@ -308,17 +392,30 @@ async def test_results_are_kept_where_asked_for(app: Elihu, seen: Seen):
     async with app.running():
         for job in jobs:
             await seen.ended(job.id)
-    assert [(await app.jobs.get(job.id)).result for job in jobs] == [{"twice": 8, "text": "å\u2028"}, None, None, 4]
+    assert [(await app.jobs.get(job.id)).result for job in jobs] == [
+        {"twice": 8, "text": "å\u2028"},
+        None,
+        None,
+        4,
+    ]
 
 
-async def test_arguments_that_no_longer_fit_are_a_failed_attempt(app: Elihu, seen: Seen):
+async def test_arguments_that_no_longer_fit_are_a_failed_attempt(app: Elihu, seen: EventRecorder):
     calls: list[Any] = []
 
     @app.task(name="t", max_attempts=1)
     async def t(number: int):
         calls.append(number)
 
-    stale = {'{"number": "many"}': "number", "{}": "number", '{"number": 1, "old": 2}': "old", "[]": "", "1": "", "null": "", '"x"': ""}
+    stale = {
+        '{"number": "many"}': "number",
+        "{}": "number",
+        '{"number": 1, "old": 2}': "old",
+        "[]": "",
+        "1": "",
+        "null": "",
+        '"x"': "",
+    }
     jobs = [await app.aenqueue(NewJob(task="t", args=args, max_attempts=1)) for args in stale]
     async with app.running():
         for job in jobs:
@@ -334,7 +431,7 @@ async def test_arguments_that_no_longer_fit_are_a_failed_attempt(app: Elihu, see
         assert run.reason == run.error == stored.reason
 
 
-async def test_text_is_cleaned_and_bounded(app: Elihu, seen: Seen):
+async def test_text_is_cleaned_and_bounded(app: Elihu, seen: EventRecorder):
     @app.task(name="t", max_attempts=1)
     async def t():
         raise Boom("nul \0 lone \ud800 " + "x" * 1_000_000)
@@ -361,7 +458,9 @@ async def test_text_is_cleaned_and_bounded(app: Elihu, seen: Seen):
     assert (await app.jobs.runs(cancelled.id))[0].reason == cancelled.reason
 
 
-async def test_an_error_that_cannot_be_told_is_told_as_well_as_can_be(app: Elihu, seen: Seen):
+async def test_an_error_that_cannot_be_told_is_told_as_well_as_can_be(
+    app: Elihu, seen: EventRecorder
+):
     class Mute(Exception):
         def __str__(self) -> str:
             raise ValueError("no text")
@@ -376,7 +475,7 @@ async def test_an_error_that_cannot_be_told_is_told_as_well_as_can_be(app: Elihu
     assert "Mute" in run.error
 
 
-async def test_an_error_of_this_package_keeps_its_traceback(app: Elihu, seen: Seen):
+async def test_an_error_of_this_package_keeps_its_traceback(app: Elihu, seen: EventRecorder):
     @app.task(name="inner")
     async def inner(number: int): ...
 
@@ -391,7 +490,7 @@ async def test_an_error_of_this_package_keeps_its_traceback(app: Elihu, seen: Se
     assert "await inner.aenqueue" in run.traceback
 
 
-async def test_a_group_of_exceptions_keeps_its_members(app: Elihu, seen: Seen):
+async def test_a_group_of_exceptions_keeps_its_members(app: Elihu, seen: EventRecorder):
     @app.task(name="t", max_attempts=1)
     async def t():
         async with asyncio.TaskGroup() as group:
@@ -407,7 +506,7 @@ async def test_a_group_of_exceptions_keeps_its_members(app: Elihu, seen: Seen):
     assert "Boom: two" in run.traceback
 
 
-async def test_a_wrong_delay_in_an_outcome_is_a_failed_attempt(app: Elihu, seen: Seen):
+async def test_a_wrong_delay_in_an_outcome_is_a_failed_attempt(app: Elihu, seen: EventRecorder):
     wrong: list[Any] = [-1, float("nan"), "soon", None]
 
     @app.task(name="t", max_attempts=1)
@@ -420,6 +519,6 @@ async def test_a_wrong_delay_in_an_outcome_is_a_failed_attempt(app: Elihu, seen:
             await seen.ended(job.id)
     for job in jobs:
         (run,) = await app.jobs.runs(job.id)
-        assert run.result is RunResult.FAILED
+        assert run.outcome is RunOutcome.FAILED
         assert run.error is not None
         assert "Snooze: expected a duration" in run.error

@@ -38,7 +38,14 @@ async def main(*jobs):
 def run(folder: Path, url: str, body: str) -> list[str]:
     """The lines that the program prints."""
     (folder / "shop.py").write_text(HEAD + textwrap.dedent(body), "utf-8")
-    done = subprocess.run([sys.executable, "shop.py", url], cwd=folder, check=True, stdout=subprocess.PIPE, text=True, timeout=50)
+    done = subprocess.run(
+        [sys.executable, "shop.py", url],
+        cwd=folder,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=50,
+    )
     return done.stdout.splitlines()
 
 
@@ -54,9 +61,14 @@ def test_a_program_is_imported_under_the_name_of_its_file(tmp_path: Path, sqlite
     assert lines == ["shop.double completed 8 None", "shop.fails discarded None Boom: on purpose"]
 
 
-def test_a_program_that_runs_when_it_is_imported_is_refused_in_the_child(tmp_path: Path, sqlite_url: str):
+def test_a_program_that_runs_when_it_is_imported_is_refused_in_the_child(
+    tmp_path: Path, sqlite_url: str
+):
     (line,) = run(tmp_path, sqlite_url, "asyncio.run(main(double.build(4)))")
-    assert line.startswith("shop.double retryable None NotImportable: expected a module 'shop' that a fresh interpreter can import, got")
+    assert line.startswith(
+        "shop.double retryable None NotImportable: expected a module 'shop' that a fresh "
+        "interpreter can import, got"
+    )
     assert "ProcessError" in line
     assert 'if __name__ == "__main__"' in line
 
@@ -65,7 +77,9 @@ def test_a_program_that_runs_when_it_is_imported_is_refused_in_the_child(tmp_pat
 def test_what_no_import_reaches_is_refused_when_declared(how: str):
     program = "from elihu import Elihu\napp = Elihu()\n@app.task(run_in='process')\ndef t(): ..."
     command = [sys.executable, how, program] if how == "-c" else [sys.executable, how]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50, input=program)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=50, input=program
+    )
     assert done.returncode == 1
     *_, last = done.stderr.splitlines()
     assert last.startswith("elihu.errors.InvalidTask: task ")

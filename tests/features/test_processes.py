@@ -11,11 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from elihu import Cancel, Context, Elihu, Job, JobState, ProcessDied, Run, RunResult
+from elihu import Cancel, Context, Elihu, Job, JobState, ProcessDied, Run, RunOutcome
 from elihu.telemetry.events import AcknowledgementRefused, AttemptAbandoned, JobRaised
 from tests.features import process_app
 from tests.features import process_tasks as p
-from tests.support import BUSY_MACHINE, QUICK, Seen
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
 
 @pytest.fixture
@@ -27,17 +27,26 @@ def app(app: Elihu) -> Elihu:
 
 def children() -> list[psutil.Process]:
     """The child processes of this one that run tasks."""
-    return [each for each in psutil.Process().children() if "elihu.runtime.children" in each.cmdline()]
+    return [
+        each
+        for each in psutil.Process().children()
+        if "elihu.runtime.attempts.processes" in each.cmdline()
+    ]
 
 
-async def all_of(app: Elihu, seen: Seen, jobs: dict[str, Job], slots: int = 3) -> dict[str, tuple[Job, Run]]:
+async def all_of(
+    app: Elihu, seen: EventRecorder, jobs: dict[str, Job], slots: int = 3
+) -> dict[str, tuple[Job, Run]]:
     """Each job and its last run once a node has ended it."""
     async with app.running({"default": slots}):
         for job in jobs.values():
             await seen.ended(job.id)
         assert 1 <= len(children()) <= slots
     assert children() == []
-    return {name: (await app.jobs.get(job.id), (await app.jobs.runs(job.id))[-1]) for name, job in jobs.items()}
+    return {
+        name: (await app.jobs.get(job.id), (await app.jobs.runs(job.id))[-1])
+        for name, job in jobs.items()
+    }
 
 
 def names(folder: Path, text: str) -> set[str]:
@@ -51,7 +60,7 @@ async def until(found: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_values_outcomes_and_errors(app: Elihu, seen: Seen):
+async def test_values_outcomes_and_errors(app: Elihu, seen: EventRecorder):
     jobs = {
         "total": await p.total.aenqueue([p.Line("tea", Decimal("2.50"))], date(2030, 1, 31), 4, 5),
         "later": await p.later.aenqueue(date(2030, 1, 31)),
@@ -60,25 +69,45 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: Seen):
         "looks": await p.looks.using(priority=2, tags=["a"], meta={"m": 1}).aenqueue(7),
     }
     outcomes = ("snooze", "cancel", "discard", "retry")
-    jobs |= {f"{how} {name}": await p.give.aenqueue(name, how) for name in outcomes for how in ("return", "raise")}
-    jobs |= {kind: await p.fails.aenqueue(kind) for kind in ("boom", "bang", "exit", "stop", "cancelled", "key")}
-    jobs |= {f"chooses {kind}": await p.chooses.aenqueue(kind) for kind in ("boom", "bang", "value")}
+    jobs |= {
+        f"{how} {name}": await p.give.aenqueue(name, how)
+        for name in outcomes
+        for how in ("return", "raise")
+    }
+    jobs |= {
+        kind: await p.fails.aenqueue(kind)
+        for kind in ("boom", "bang", "exit", "stop", "cancelled", "key")
+    }
+    jobs |= {
+        f"chooses {kind}": await p.chooses.aenqueue(kind) for kind in ("boom", "bang", "value")
+    }
     ends = await all_of(app, seen, jobs)
 
-    assert ends["total"][0].result == {"sum": "3.750", "next": "2030-02-01", "more": [4, 5], "in": "MainThread"}
+    assert ends["total"][0].result == {
+        "sum": "3.750",
+        "next": "2030-02-01",
+        "more": [4, 5],
+        "in": "MainThread",
+    }
     assert ends["later"][0].result == "2030-02-01"
     assert ends["dropped"][0].result is None
     refusal = 'InvalidOption: ctx.complete: expected a task that runs in its node, got one declared with run_in="process"'
     assert (ends["completes"][0].state, ends["completes"][1].error) == (JobState.DISCARDED, refusal)
     for how in ("return", "raise"):
-        found = {name: (job.state, run.result, job.reason) for name, (job, run) in ends.items() if name.startswith(how)}
-        assert found == {
-            f"{how} snooze": (JobState.SCHEDULED, RunResult.SNOOZED, None),
-            f"{how} cancel": (JobState.CANCELLED, RunResult.CANCELLED, "not needed"),
-            f"{how} discard": (JobState.DISCARDED, RunResult.FAILED, "hopeless"),
-            f"{how} retry": (JobState.RETRYABLE, RunResult.FAILED, "later"),
+        found = {
+            name: (job.state, run.outcome, job.reason)
+            for name, (job, run) in ends.items()
+            if name.startswith(how)
         }
-    errors = {kind: ends[kind][1].error for kind in ("boom", "bang", "exit", "stop", "cancelled", "key")}
+        assert found == {
+            f"{how} snooze": (JobState.SCHEDULED, RunOutcome.SNOOZED, None),
+            f"{how} cancel": (JobState.CANCELLED, RunOutcome.CANCELLED, "not needed"),
+            f"{how} discard": (JobState.DISCARDED, RunOutcome.FAILED, "hopeless"),
+            f"{how} retry": (JobState.RETRYABLE, RunOutcome.FAILED, "later"),
+        }
+    errors = {
+        kind: ends[kind][1].error for kind in ("boom", "bang", "exit", "stop", "cancelled", "key")
+    }
     assert errors == {
         "boom": "Boom: it broke", "bang": "Bang: 7 since", "exit": "SystemExit: 3", "stop": "StopIteration: 1",
         "cancelled": "CancelledError", "key": "KeyError: 'nul \\x00 lone \\ud800'",
@@ -93,7 +122,11 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: Seen):
     assert type(raised[jobs["bang"].id]) is p.Bang
     assert vars(raised[jobs["bang"].id])["why"] == "since"
     states = {name: ends[f"chooses {name}"][0].state for name in ("boom", "bang", "value")}
-    assert states == {"boom": JobState.RETRYABLE, "bang": JobState.DISCARDED, "value": JobState.DISCARDED}
+    assert states == {
+        "boom": JobState.RETRYABLE,
+        "bang": JobState.DISCARDED,
+        "value": JobState.DISCARDED,
+    }
 
     job, run = ends["looks"]
     assert job.result["job"] == [
@@ -107,7 +140,9 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: Seen):
     assert "KeyError: 'inner'" in run.log
 
 
-async def test_a_child_that_dies_harms_its_own_job_alone(app: Elihu, seen: Seen, caplog: pytest.LogCaptureFixture):
+async def test_a_child_that_dies_harms_its_own_job_alone(
+    app: Elihu, seen: EventRecorder, caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.INFO, "elihu.job")
     jobs = {how: await p.dies.aenqueue(how) for how in ("abort", "exit", "kill")}
     jobs["other"] = await p.later.aenqueue(date(2030, 1, 31))
@@ -120,14 +155,18 @@ async def test_a_child_that_dies_harms_its_own_job_alone(app: Elihu, seen: Seen,
     }
     for how in ("abort", "exit", "kill"):
         job, run = ends[how]
-        assert (job.state, run.result) == (JobState.DISCARDED, RunResult.FAILED)
+        assert (job.state, run.outcome) == (JobState.DISCARDED, RunOutcome.FAILED)
         assert run.log is not None
         assert run.log.endswith("INFO last words")
     assert {type(event.error) for event in seen.of(JobRaised)} == {ProcessDied}
-    assert "last words" in [record.getMessage() for record in caplog.records if record.name == "elihu.job"]
+    assert "last words" in [
+        record.getMessage() for record in caplog.records if record.name == "elihu.job"
+    ]
 
 
-async def test_killing_and_cancelling_reach_functions_of_both_kinds(app: Elihu, seen: Seen, tmp_path: Path):
+async def test_killing_and_cancelling_reach_functions_of_both_kinds(
+    app: Elihu, seen: EventRecorder, tmp_path: Path
+):
     folder = str(tmp_path)
     app.override(kill_grace=1)
     jobs = [await task.aenqueue(folder) for task in (p.sync_until_told, p.async_until_told, p.deaf)]
@@ -141,15 +180,20 @@ async def test_killing_and_cancelling_reach_functions_of_both_kinds(app: Elihu, 
         assert children() == []
     assert names(tmp_path, " ended") == {"sync ended", "async ended True"}
     (run,) = await app.jobs.runs(killed.id)
-    assert (run.result, (await app.jobs.get(killed.id)).state) == (RunResult.KILLED, JobState.RETRYABLE)
+    assert (run.outcome, (await app.jobs.get(killed.id)).state) == (
+        RunOutcome.KILLED,
+        JobState.RETRYABLE,
+    )
     assert run.traceback is not None
     assert "in sync_until_told\n    time.sleep(60)" in run.traceback
     for job in cancelled:
         assert (await app.jobs.get(job.id)).state is JobState.CANCELLED
-        assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.CANCELLED]
+        assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.CANCELLED]
 
 
-async def test_kill_timeout_and_stop_reach_the_child(app: Elihu, seen: Seen, tmp_path: Path):
+async def test_kill_timeout_and_stop_reach_the_child(
+    app: Elihu, seen: EventRecorder, tmp_path: Path
+):
     folder = str(tmp_path)
     app.override(kill_grace=0.5)
     killed = await p.sync_until_told.using(max_attempts=1).aenqueue(folder)
@@ -164,15 +208,22 @@ async def test_kill_timeout_and_stop_reach_the_child(app: Elihu, seen: Seen, tmp
         for job in (killed, late):
             await seen.stored(job.id, {JobState.DISCARDED})
     runs = {job.id: (await app.jobs.runs(job.id))[0] for job in (killed, late, stopped)}
-    assert [run.result for run in runs.values()] == [RunResult.KILLED, RunResult.TIMEOUT, RunResult.STOPPED]
+    assert [run.outcome for run in runs.values()] == [
+        RunOutcome.KILLED,
+        RunOutcome.TIMED_OUT,
+        RunOutcome.STOPPED,
+    ]
     assert "sync_until_told" in (runs[killed.id].traceback or "")
-    assert [(await app.jobs.get(job.id)).reason for job in (killed, late)] == ["killed", "timeout: ran longer than 2 s"]
+    assert [(await app.jobs.get(job.id)).reason for job in (killed, late)] == [
+        "killed",
+        "timeout: ran longer than 2 s",
+    ]
     assert not seen.of(AttemptAbandoned)
     assert [event.job_id for event in seen.of(AcknowledgementRefused)] == [stopped.id]
     assert children() == []
 
 
-async def test_middlewares_work_around_the_child(app: Elihu, seen: Seen):
+async def test_middlewares_work_around_the_child(app: Elihu, seen: EventRecorder):
     values: list[Any] = []
 
     @app.middleware
@@ -185,8 +236,14 @@ async def test_middlewares_work_around_the_child(app: Elihu, seen: Seen):
         values.append(value)
         return value + timedelta(days=1) if isinstance(value, date) else value
 
-    jobs = {"later": await p.later.aenqueue(date(2030, 1, 31)), "raised": await p.give.aenqueue("cancel", "raise")}
-    jobs |= {"returned": await p.give.aenqueue("cancel", "return"), "fails": await p.fails.aenqueue("boom")}
+    jobs = {
+        "later": await p.later.aenqueue(date(2030, 1, 31)),
+        "raised": await p.give.aenqueue("cancel", "raise"),
+    }
+    jobs |= {
+        "returned": await p.give.aenqueue("cancel", "return"),
+        "fails": await p.fails.aenqueue("boom"),
+    }
     ends = await all_of(app, seen, jobs, slots=1)
     assert [type(value) for value in values] == [date, Cancel, Cancel, p.Boom]
     assert values[0] == date(2030, 2, 1)
@@ -199,7 +256,7 @@ async def test_middlewares_work_around_the_child(app: Elihu, seen: Seen):
 async def test_each_child_has_a_lifespan_of_its_own_and_may_enqueue(database_url: str):
     app = process_app.app
     app.override(database_url=database_url, **QUICK | BUSY_MACHINE)
-    seen = Seen(app)
+    seen = EventRecorder(app)
     await app.migrate()
     job = await process_app.looks.aenqueue()
     async with app.running({"default": 1}):
@@ -210,7 +267,9 @@ async def test_each_child_has_a_lifespan_of_its_own_and_may_enqueue(database_url
     await app.aclose()
 
 
-async def test_a_node_that_stops_gives_back_what_its_children_do(app: Elihu, seen: Seen, tmp_path: Path):
+async def test_a_node_that_stops_gives_back_what_its_children_do(
+    app: Elihu, seen: EventRecorder, tmp_path: Path
+):
     jobs = [await task.aenqueue(str(tmp_path)) for task in (p.sync_until_told, p.deaf)]
     async with app.running() as node:
         await until(lambda: len(names(tmp_path, " began")) == 2)
@@ -220,4 +279,4 @@ async def test_a_node_that_stops_gives_back_what_its_children_do(app: Elihu, see
     for job in jobs:
         stored = await app.jobs.get(job.id)
         assert (stored.state, stored.attempt) == (JobState.AVAILABLE, 0)
-        assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.RELEASED]
+        assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.RETURNED]

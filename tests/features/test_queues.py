@@ -10,10 +10,19 @@ import pytest
 from elihu import Elihu, InvalidOption, Queue, QueueOnNode, UnknownNode, UnknownQueue
 from elihu.engines.select import engine_for
 from elihu.runtime.node import Node
-from elihu.runtime.queues import Setting
+from elihu.runtime.queue.manager import Setting
 from elihu.telemetry.bus import Bus
-from elihu.telemetry.events import JobStarted, JobStopped, QueueEvent, QueuePaused, QueueResumed, QueueScaled, QueueShutdown, QueueStarted
-from tests.support import Seen
+from elihu.telemetry.events import (
+    JobStarted,
+    JobStopped,
+    QueueEvent,
+    QueuePaused,
+    QueueResumed,
+    QueueScaled,
+    QueueShutdown,
+    QueueStarted,
+)
+from tests.support import EventRecorder
 
 GHOST = "00000000-0000-0000-0000-000000000000"
 
@@ -39,7 +48,7 @@ async def named(app: Elihu, name: str) -> Queue:
     return next(queue for queue in await app.queues.list() if queue.name == name)
 
 
-async def test_what_is_listed(app: Elihu, seen: Seen, gate: asyncio.Event):
+async def test_what_is_listed(app: Elihu, seen: EventRecorder, gate: asyncio.Event):
     @app.task(name="other", queue="elsewhere")
     async def other() -> None: ...
 
@@ -62,16 +71,20 @@ async def test_what_is_listed(app: Elihu, seen: Seen, gate: asyncio.Event):
     assert (listed[2].available, listed[2].executing, listed[2].nodes) == (2, 0, ())
 
 
-async def test_a_paused_queue_stays_paused_after_a_restart(app: Elihu, seen: Seen, gate: asyncio.Event):
+async def test_a_paused_queue_stays_paused_after_a_restart(
+    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+):
     gate.set()
     async with app.running() as node:
-        await node.producers[0].settled()  # a fetch that is on its way when the queue is paused may still find the job
+        await node.producers[
+            0
+        ].wait_idle()  # a fetch that is on its way when the queue is paused may still find the job
         await app.queues.pause("default")
         await seen.count(QueuePaused, 1)
         await put(app, 1)
     async with app.running() as node:
         (producer,) = node.producers
-        await producer.settled()
+        await producer.wait_idle()
         assert node.queues.served == {"default": Setting(10, True)}
         assert (await app.nodes.list())[0].info["paused"] == ["default"]
         assert (await named(app, "default")).paused
@@ -90,8 +103,12 @@ async def test_a_stored_limit_wins_over_the_configuration(app: Elihu, gate: asyn
         assert (queue.limit, sorted(each.limit for each in queue.nodes)) == (3, [3, 3])
 
 
-async def test_a_change_reaches_running_nodes_at_once(app: Elihu, seen: Seen, gate: asyncio.Event):
-    """Both directions, on announcement: the heartbeat of this app is too slow to be the cause."""
+async def test_a_change_reaches_running_nodes_at_once(
+    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+):
+    """Both directions, on announcement: the heartbeat of this app is too slow to be the
+    cause.
+    """
     app.override(heartbeat=60, dead_after=600)
     await put(app, 6)
     async with app.running(queues={"default": 2}) as node:
@@ -103,27 +120,41 @@ async def test_a_change_reaches_running_nodes_at_once(app: Elihu, seen: Seen, ga
         gate.set()
         await seen.count(JobStopped, 6)
         assert node.queues.served == {"default": Setting(1)}
-    assert {event.result for event in seen.of(JobStopped)} == {"completed"}
+    assert {event.outcome for event in seen.of(JobStopped)} == {"completed"}
 
 
-async def test_with_a_node_only_that_one_changes_and_only_while_it_lives(app: Elihu, seen: Seen, gate: asyncio.Event):
+async def test_with_a_node_only_that_one_changes_and_only_while_it_lives(
+    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+):
     async with app.running() as one, app.running() as two:
         await app.queues.pause("default", node=one.id)
         await app.queues.scale("default", 4, node=two.id[:13])
         await app.queues.start("extra", 2, node=two.id)
-        await seen.until(lambda: two.queues.served.keys() == {"default", "extra"} and one.queues.served["default"].paused)
+        await seen.until(
+            lambda: (
+                two.queues.served.keys() == {"default", "extra"}
+                and one.queues.served["default"].paused
+            )
+        )
         assert one.queues.served == {"default": Setting(10, True)}
         assert two.queues.served == {"default": Setting(4), "extra": Setting(2)}
         await app.queues.resume("default")
         await app.queues.scale("default", 6)
-        await seen.until(lambda: one.queues.served == {"default": Setting(6)} and two.queues.served["default"] == Setting(6))
+        await seen.until(
+            lambda: (
+                one.queues.served == {"default": Setting(6)}
+                and two.queues.served["default"] == Setting(6)
+            )
+        )
     await app.queues.scale("default", 10)
     async with app.running() as later:
         assert later.queues.served == {"default": Setting(10)}
         assert all(queue.name != "extra" for queue in await app.queues.list())
 
 
-async def test_a_started_queue_is_served_by_all_but_split_nodes(app: Elihu, seen: Seen, gate: asyncio.Event):
+async def test_a_started_queue_is_served_by_all_but_split_nodes(
+    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+):
     gate.set()
     async with app.running() as plain, app.running(queues={"mail": 1}) as split:
         await put(app, 1, "new")
@@ -140,7 +171,9 @@ async def test_a_started_queue_is_served_by_all_but_split_nodes(app: Elihu, seen
         await seen.until(lambda: later.queues.served.get("new") == Setting(3))
 
 
-async def test_what_was_stopped_everywhere_is_served_again_as_configured(app: Elihu, seen: Seen, gate: asyncio.Event):
+async def test_what_was_stopped_everywhere_is_served_again_as_configured(
+    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+):
     async with app.running() as node:
         await app.queues.stop("default")
         await seen.count(QueueShutdown, 1)
@@ -149,7 +182,9 @@ async def test_what_was_stopped_everywhere_is_served_again_as_configured(app: El
         await seen.until(lambda: node.queues.served == {"default": Setting(10)})
 
 
-async def test_a_stop_with_a_queue_that_is_still_finishing(app: Elihu, seen: Seen, gate: asyncio.Event):
+async def test_a_stop_with_a_queue_that_is_still_finishing(
+    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+):
     """The node's own stop gives it ``grace`` seconds, like any other."""
     app.override(grace=0.1)
     await put(app, 1)
@@ -162,7 +197,7 @@ async def test_a_stop_with_a_queue_that_is_still_finishing(app: Elihu, seen: See
     assert (await app.jobs.counts()) == {"default": {"available": 1}}
 
 
-async def test_what_happens_is_told(app: Elihu, seen: Seen, gate: asyncio.Event):
+async def test_what_happens_is_told(app: Elihu, seen: EventRecorder, gate: asyncio.Event):
     async with app.running():
         for change, kind in (
             (app.queues.pause("default"), QueuePaused),
@@ -185,7 +220,11 @@ async def test_what_happens_is_told(app: Elihu, seen: Seen, gate: asyncio.Event)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda queues: queues.pause("typo"), UnknownQueue, r"queue: expected a known queue \(default, mail\), got 'typo'"),
+        (
+            lambda queues: queues.pause("typo"),
+            UnknownQueue,
+            r"queue: expected a known queue \(default, mail\), got 'typo'",
+        ),
         (lambda queues: queues.resume("typo"), UnknownQueue, "got 'typo'"),
         (lambda queues: queues.scale("typo", 1), UnknownQueue, "got 'typo'"),
         (lambda queues: queues.stop("typo"), UnknownQueue, "got 'typo'"),
@@ -194,7 +233,11 @@ async def test_what_happens_is_told(app: Elihu, seen: Seen, gate: asyncio.Event)
             InvalidOption,
             r"limit: expected .* 10,000 for a new queue, got None \(known are default, mail\)",
         ),
-        (lambda queues: queues.scale("default", 0), InvalidOption, "limit: expected a whole number from 1 to 10,000, got 0"),
+        (
+            lambda queues: queues.scale("default", 0),
+            InvalidOption,
+            "limit: expected a whole number from 1 to 10,000, got 0",
+        ),
         (lambda queues: queues.scale("default", 10_001), InvalidOption, "limit: .* got 10001"),
         (lambda queues: queues.scale("default", True), InvalidOption, "limit: .* got True"),
         (lambda queues: queues.start("new", -1), InvalidOption, "limit: .* got -1"),
@@ -202,13 +245,23 @@ async def test_what_happens_is_told(app: Elihu, seen: Seen, gate: asyncio.Event)
         (lambda queues: queues.start("", 1), InvalidOption, "queue: expected a text"),
         (lambda queues: queues.start("a\0", 1), InvalidOption, "queue: expected a text"),
         (lambda queues: queues.pause(7), InvalidOption, "queue: expected a text"),
-        (lambda queues: queues.pause("default", node=GHOST), UnknownNode, r"node: expected the id of a node \(none runs\), got '0000"),
+        (
+            lambda queues: queues.pause("default", node=GHOST),
+            UnknownNode,
+            r"node: expected the id of a node \(none runs\), got '0000",
+        ),
         (lambda queues: queues.start("new", 1, node=GHOST), UnknownNode, "none runs"),
-        (lambda queues: queues.pause("default", node=""), InvalidOption, "node: expected the id of a node"),
+        (
+            lambda queues: queues.pause("default", node=""),
+            InvalidOption,
+            "node: expected the id of a node",
+        ),
         (lambda queues: queues.pause("default", node=7), InvalidOption, "node: .* got 7"),
     ],
 )
-async def test_bad_input_changes_nothing(app: Elihu, call: Callable[[Any], Any], error: type[Exception], message: str):
+async def test_bad_input_changes_nothing(
+    app: Elihu, call: Callable[[Any], Any], error: type[Exception], message: str
+):
     @app.task(name="m", queue="mail")
     async def m() -> None: ...
 
@@ -220,11 +273,16 @@ async def test_bad_input_changes_nothing(app: Elihu, call: Callable[[Any], Any],
 
 async def test_a_node_must_serve_the_queue_and_be_one(app: Elihu):
     async with app.running(queues={"mail": 1}) as one, app.running() as two:
-        with pytest.raises(UnknownQueue, match=rf"expected a queue that node {one.id} serves \(mail\), got 'default'"):
+        with pytest.raises(
+            UnknownQueue,
+            match=rf"expected a queue that node {one.id} serves \(mail\), got 'default'",
+        ):
             await app.queues.pause("default", node=one.id)
         with pytest.raises(InvalidOption, match=r"limit: expected .* for a new queue"):
             await app.queues.start("default", node=one.id)
-        with pytest.raises(UnknownNode, match=rf"expected the id of a node \(.*{two.id}.*\), got 'x'"):
+        with pytest.raises(
+            UnknownNode, match=rf"expected the id of a node \(.*{two.id}.*\), got 'x'"
+        ):
             await app.queues.pause("default", node="x")
 
 
@@ -232,11 +290,14 @@ async def test_the_beginning_of_an_id_must_be_of_one_node(app: Elihu, database_u
     engine = engine_for(app.config, Bus())
     await engine.open()
     for number in (1, 2):
-        await engine.enlist(f"{GHOST[:-1]}{number}", "twin", {"queues": {"default": 1}})
-    with pytest.raises(UnknownNode, match=rf"expected the id of one node \({GHOST[:-1]}1, {GHOST[:-1]}2\), got '0000'"):
+        await engine.register_node(f"{GHOST[:-1]}{number}", "twin", {"queues": {"default": 1}})
+    with pytest.raises(
+        UnknownNode,
+        match=rf"expected the id of one node \({GHOST[:-1]}1, {GHOST[:-1]}2\), got '0000'",
+    ):
         await app.queues.pause("default", node="0000")
     await app.queues.pause("default", node=f"{GHOST[:-1]}2")
-    assert [rule.node for rule in await engine.queue_rules()] == [f"{GHOST[:-1]}2"]
+    assert [rule.node for rule in await engine.queue_overrides()] == [f"{GHOST[:-1]}2"]
     await engine.close()
 
 
@@ -246,7 +307,9 @@ async def test_a_queue_that_only_holds_jobs_is_known(app: Elihu, gate: asyncio.E
     assert (await named(app, "waiting")).paused
 
 
-async def test_a_queue_started_for_all_is_no_reason_to_warn(app: Elihu, caplog: pytest.LogCaptureFixture):
+async def test_a_queue_started_for_all_is_no_reason_to_warn(
+    app: Elihu, caplog: pytest.LogCaptureFixture
+):
     @app.task(name="m", queue="mail")
     async def m() -> None: ...
 
@@ -260,7 +323,9 @@ async def test_a_queue_started_for_all_is_no_reason_to_warn(app: Elihu, caplog: 
     assert "not served" not in caplog.text
 
 
-async def test_a_queue_stopped_for_all_is_no_reason_to_warn(app: Elihu, caplog: pytest.LogCaptureFixture):
+async def test_a_queue_stopped_for_all_is_no_reason_to_warn(
+    app: Elihu, caplog: pytest.LogCaptureFixture
+):
     @app.task(name="m")
     async def m() -> None: ...
 

@@ -32,10 +32,10 @@ from elihu import (
     Task,
     Unique,
 )
-from elihu.remote import rebuilt
-from elihu.runtime.waits import Waiter
+from elihu.remote_errors import rebuilt
+from elihu.results.pending import Waiter
 from elihu.telemetry.events import Ticked
-from tests.support import BUSY_MACHINE, QUICK, Seen, Stopwatch
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder, Stopwatch
 
 HOUR = 3_600.0
 HEARS: dict[str, Any] = {**QUICK, "poll": HOUR, "poll_fallback": HOUR}
@@ -72,7 +72,9 @@ class Report:
 
 @pytest.fixture
 async def elsewhere(app: Elihu, database_url: str) -> AsyncIterator[Elihu]:
-    """An app as another process has it: its own connections, no tasks, and no way to the first but the database."""
+    """An app as another process has it: its own connections, no tasks, and no way to
+    the first but the database.
+    """
     other = Elihu(database_url, **HEARS)
     yield other
     await other.aclose()
@@ -95,7 +97,11 @@ async def test_submit_stores_a_job_and_returns_a_handle(app: Elihu, double: Task
     assert isinstance(relay, Relay)
     assert relay.ref == relay.job.id
     assert (await app.jobs.get(relay.ref)).args == {"n": 4}
-    assert (relay.job.task, relay.job.state, repr(relay)) == ("double", JobState.AVAILABLE, f"<Relay of job {relay.ref}>")
+    assert (relay.job.task, relay.job.state, repr(relay)) == (
+        "double",
+        JobState.AVAILABLE,
+        f"<Relay of job {relay.ref}>",
+    )
     other = await app.submit(double.using(queue="mail").build(5))
     assert (other.job.queue, other.job.args) == ("mail", {"n": 5})
 
@@ -140,11 +146,16 @@ async def test_the_value_comes_back_in_its_type(app: Elihu):
         return {"a": [1, None, "x"]}
 
     async with app.running():
-        assert await (await report.asubmit(date(2026, 2, 3))).aresult() == Report(date(2026, 2, 3), ["a", "ß\n"])
+        assert await (await report.asubmit(date(2026, 2, 3))).aresult() == Report(
+            date(2026, 2, 3), ["a", "ß\n"]
+        )
         assert await (await nothing.asubmit()).aresult() is None  # type: ignore[func-returns-value]
         relay = await untyped.asubmit()
         assert await relay.aresult("10s") == {"a": [1, None, "x"]}
-        assert await asyncio.gather(*(relay.aresult() for _ in range(3))) == [{"a": [1, None, "x"]}] * 3
+        assert (
+            await asyncio.gather(*(relay.aresult() for _ in range(3)))
+            == [{"a": [1, None, "x"]}] * 3
+        )
 
 
 async def test_no_limit_of_a_notification_applies_to_a_result(app: Elihu, elsewhere: Elihu):
@@ -158,15 +169,19 @@ async def test_no_limit_of_a_notification_applies_to_a_result(app: Elihu, elsewh
     assert [len(value) for value in values] == [10, 10_000, 1_000_000]
 
 
-async def test_results_that_do_not_fit_into_one_answer_come_one_after_the_other(app: Elihu, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("elihu.runtime.lookout.LOOK_BYTES", 1)
+async def test_results_that_do_not_fit_into_one_answer_come_one_after_the_other(
+    app: Elihu, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("elihu.results.poller.LOOK_BYTES", 1)
 
     @app.task(name="t")
     async def t(n: int) -> str:
         return str(n) * 100
 
     async with app.running():
-        assert await elihu.agather([t.asubmit(n) for n in range(5)], 20) == [str(n) * 100 for n in range(5)]
+        assert await elihu.agather([t.asubmit(n) for n in range(5)], 20) == [
+            str(n) * 100 for n in range(5)
+        ]
 
 
 # errors
@@ -196,21 +211,32 @@ async def test_each_end_has_its_error(app: Elihu):
 
     async with app.running():
         discarded = await error("discard")
-        assert (type(discarded), discarded.reason, str(discarded).split()[-1]) == (JobDiscarded, "hopeless", "hopeless")
+        assert (type(discarded), discarded.reason, str(discarded).split()[-1]) == (
+            JobDiscarded,
+            "hopeless",
+            "hopeless",
+        )
         assert (await error("discard without a reason")).reason is None
         cancelled = await error("cancel")
         assert (type(cancelled), cancelled.reason) == (JobCancelled, "not needed")
         assert type(await error("snooze")) is JobSnoozed
         retried = await error("retry")
         assert (type(retried), retried.reason) == (JobFailed, "RuntimeError: not ready")
-        for how, kind, said in (("built in", ValueError, "no such value"), ("key", KeyError, "'name'"), ("known", Boom, "it broke")):
+        for how, kind, said in (
+            ("built in", ValueError, "no such value"),
+            ("key", KeyError, "'name'"),
+            ("known", Boom, "it broke"),
+        ):
             own = await error(how)
             assert (type(own), str(own)) == (kind, said)
             assert any("in t\n" in note for note in own.__notes__)
         assert (await error("key")).args == ("name",)
         assert str(await error("silent")) == ""
         missing = await error("os")
-        assert (type(missing), str(missing)) == (FileNotFoundError, "[Errno 2] No such file: '/nowhere'")
+        assert (type(missing), str(missing)) == (
+            FileNotFoundError,
+            "[Errno 2] No such file: '/nowhere'",
+        )
         exited = await error("exit")
         assert (type(exited), exited.reason) == (JobFailed, "SystemExit: 3")
 
@@ -224,7 +250,10 @@ async def test_a_killed_a_late_and_an_expired_job_say_so(app: Elihu):
         began.release()
         await asyncio.Event().wait()
 
-    killed, expired = await endless.asubmit(), await endless.using(expires=0.01, delay=0.01, queue="unserved").asubmit()
+    killed, expired = (
+        await endless.asubmit(),
+        await endless.using(expires=0.01, delay=0.01, queue="unserved").asubmit(),
+    )
     late = await endless.using(timeout=0.05).asubmit()
     async with app.running():
         await began.acquire()
@@ -261,7 +290,9 @@ async def test_an_exception_is_built_without_its_constructor_or_not_at_all(app: 
     assert caught.value.reason == "Mute: there"
 
 
-async def test_an_exception_that_is_not_imported_here_is_not_imported_for_it(app: Elihu, elsewhere: Elihu):
+async def test_an_exception_that_is_not_imported_here_is_not_imported_for_it(
+    app: Elihu, elsewhere: Elihu
+):
     @app.task(name="t", max_attempts=1)
     async def t() -> None:
         class Local(Exception):
@@ -290,7 +321,9 @@ async def test_an_exception_that_is_not_imported_here_is_not_imported_for_it(app
     assert "this" not in sys.modules
 
 
-async def test_a_result_that_is_not_there_says_why(app: Elihu, seen: Seen, database_url: str):
+async def test_a_result_that_is_not_there_says_why(
+    app: Elihu, seen: EventRecorder, database_url: str
+):
     small = Elihu(database_url, **QUICK, max_result=100)
 
     @small.task(name="big")
@@ -314,7 +347,7 @@ async def test_a_result_that_is_not_there_says_why(app: Elihu, seen: Seen, datab
         assert type(caught.value) is ResultNotRecorded
         assert (await app.jobs.get(relay.ref)).state is JobState.COMPLETED
         (run,) = await app.jobs.runs(relay.ref)
-        assert run.result == "completed"
+        assert run.outcome == "completed"
         job = await plain.aenqueue()
         with pytest.raises(ResultNotRecorded, match="record=True"):
             await until_ended(small, job.id)
@@ -324,15 +357,17 @@ async def test_a_result_that_is_not_there_says_why(app: Elihu, seen: Seen, datab
 
 async def until_ended(app: Elihu, job_id: int) -> Any:
     """The result of a job, waited for only after its end."""
-    seen = Seen(app)
+    seen = EventRecorder(app)
     await seen.stored(job_id, {JobState.COMPLETED})
     return await app.relay(job_id).aresult()
 
 
-async def test_a_job_that_is_not_there_or_vanishes(app: Elihu, elsewhere: Elihu, double: Task[..., Any]):
+async def test_a_job_that_is_not_there_or_vanishes(
+    app: Elihu, elsewhere: Elihu, double: Task[..., Any]
+):
     with pytest.raises(JobNotFound):
         await app.relay(99).aresult()
-    relay, seen = await double.asubmit(1), Seen(elsewhere)
+    relay, seen = await double.asubmit(1), EventRecorder(elsewhere)
     waiting = asyncio.create_task(elsewhere.relay(relay.ref).aresult(20))
     await looked(seen)
     await app.jobs.delete(relay.ref)
@@ -341,18 +376,27 @@ async def test_a_job_that_is_not_there_or_vanishes(app: Elihu, elsewhere: Elihu,
     assert caught.value.job_id == relay.ref
 
 
-async def test_a_job_that_is_cancelled_while_it_waits_wakes_who_waits(app: Elihu, elsewhere: Elihu, double: Task[..., Any]):
+async def test_a_job_that_is_cancelled_while_it_waits_wakes_who_waits(
+    app: Elihu, elsewhere: Elihu, double: Task[..., Any]
+):
     relays = [await double.using(delay=600).asubmit(n) for n in range(3)]
-    here, there = Seen(app), Seen(elsewhere)
-    waits = [asyncio.create_task(elihu.agather(relays, 20)), asyncio.create_task(elihu.agather(map(elsewhere.relay, refs(relays)), 20))]
+    here, there = EventRecorder(app), EventRecorder(elsewhere)
+    waits = [
+        asyncio.create_task(elihu.agather(relays, 20)),
+        asyncio.create_task(elihu.agather(map(elsewhere.relay, refs(relays)), 20)),
+    ]
     await looked(here, 3)
     await looked(there, 3)
     assert await app.jobs.cancel(queue="default") == 3
     for errors in await asyncio.gather(*waits):
-        assert [(type(error), error.reason) for error in errors] == [(JobCancelled, "cancelled")] * 3
+        assert [(type(error), error.reason) for error in errors] == [
+            (JobCancelled, "cancelled")
+        ] * 3
 
 
-async def test_who_waits_for_a_running_job_learns_that_it_was_cancelled(app: Elihu, elsewhere: Elihu):
+async def test_who_waits_for_a_running_job_learns_that_it_was_cancelled(
+    app: Elihu, elsewhere: Elihu
+):
     began = asyncio.Event()
 
     @app.task(name="endless")
@@ -364,7 +408,7 @@ async def test_who_waits_for_a_running_job_learns_that_it_was_cancelled(app: Eli
         relay = await endless.asubmit()
         await began.wait()
         waiting = asyncio.create_task(elsewhere.relay(relay.ref).aresult(20))
-        await looked(Seen(elsewhere))
+        await looked(EventRecorder(elsewhere))
         await app.jobs.cancel(relay.ref)
         with pytest.raises(JobCancelled):
             await waiting
@@ -404,7 +448,7 @@ async def test_a_failed_attempt_ends_the_waiting_unless_it_waits_for_retries(app
 
 
 async def until_third(app: Elihu, job_id: int) -> None:
-    seen = Seen(app)
+    seen = EventRecorder(app)
     while (await app.jobs.get(job_id)).attempt < 3:
         await seen.more()
 
@@ -426,7 +470,9 @@ async def test_a_wait_that_begins_after_a_failure_does_not_count_it(app: Elihu, 
             await relay.aresult()
 
 
-async def test_a_failure_that_is_told_while_the_next_attempt_runs_does_not_hide_that_ones(app: Elihu):
+async def test_a_failure_that_is_told_while_the_next_attempt_runs_does_not_hide_that_ones(
+    app: Elihu,
+):
     began, gate = asyncio.Semaphore(0), asyncio.Event()
 
     @app.task(name="t", backoff=lambda job, error: 600 if job.attempt == 2 else 0)
@@ -467,7 +513,7 @@ async def test_waits_of_one_relay_do_not_hide_ends_from_each_other(app: Elihu):
 async def test_a_snooze_ends_the_waiting_unless_it_waits_for_retries(app: Elihu):
     @app.task(name="t")
     async def t(*, ctx: elihu.Context = elihu.Context()) -> str:
-        if (await app.jobs.runs(ctx.job.id))[0].result is None:
+        if (await app.jobs.runs(ctx.job.id))[0].outcome is None:
             raise Snooze(0)
         await told.wait()
         return "late"
@@ -533,7 +579,7 @@ async def test_the_job_goes_on_after_the_waiter_timed_out(app: Elihu):
 async def test_no_limit_of_time(app: Elihu, double: Task[..., Any]):
     relay = await double.asubmit(3)
     waiting = asyncio.create_task(relay.aresult(None))
-    await looked(Seen(app))
+    await looked(EventRecorder(app))
     async with app.running():
         assert await waiting == 6
 
@@ -553,7 +599,14 @@ async def test_many_are_awaited_in_order_and_in_part(app: Elihu, double: Task[..
         return n
 
     async with app.running():
-        relays: list[Any] = [await t.asubmit(0), t.asubmit(1), await t.asubmit(2), t.asubmit(3), double.asubmit("x"), double.asubmit(4)]
+        relays: list[Any] = [
+            await t.asubmit(0),
+            t.asubmit(1),
+            await t.asubmit(2),
+            t.asubmit(3),
+            double.asubmit("x"),
+            double.asubmit(4),
+        ]
         zero, boom, late, three, bad, eight = await elihu.agather(relays, 2)
         assert (zero, three, eight) == (0, 3, 8)
         assert [type(each) for each in (boom, late, bad)] == [Boom, RelayTimeout, InvalidArguments]
@@ -572,7 +625,9 @@ async def test_awaitables_are_awaited_before_the_time_begins(app: Elihu, double:
         assert await elihu.agather([slowly()], 0.5) == [42]
 
 
-async def test_relays_of_several_apps_are_gathered_together(app: Elihu, elsewhere: Elihu, double: Task[..., Any]):
+async def test_relays_of_several_apps_are_gathered_together(
+    app: Elihu, elsewhere: Elihu, double: Task[..., Any]
+):
     async with app.running():
         relays = [await double.asubmit(n) for n in range(4)]
         mixed = [relay if n % 2 else elsewhere.relay(relay.ref) for n, relay in enumerate(relays)]
@@ -582,10 +637,12 @@ async def test_relays_of_several_apps_are_gathered_together(app: Elihu, elsewher
 # any number of nodes, through the database
 
 
-async def test_it_works_from_a_process_that_runs_no_node(app: Elihu, elsewhere: Elihu, double: Task[..., Any]):
+async def test_it_works_from_a_process_that_runs_no_node(
+    app: Elihu, elsewhere: Elihu, double: Task[..., Any]
+):
     relay = await double.asubmit(21)
     attached = elsewhere.relay(relay.ref)
-    waiting, seen = asyncio.create_task(attached.aresult(20)), Seen(elsewhere)
+    waiting, seen = asyncio.create_task(attached.aresult(20)), EventRecorder(elsewhere)
     await looked(seen)
     async with app.running():
         assert await waiting == 42
@@ -593,28 +650,35 @@ async def test_it_works_from_a_process_that_runs_no_node(app: Elihu, elsewhere: 
     assert (attached.job.task, attached.job.args) == ("double", {"n": 21})
 
 
-async def test_nothing_is_lost_when_an_announcement_is(app: Elihu, double: Task[..., Any], monkeypatch: pytest.MonkeyPatch):
+async def test_nothing_is_lost_when_an_announcement_is(
+    app: Elihu, double: Task[..., Any], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("elihu.runtime.announcer.Announcer.ended", lambda self, ids: None)
-    relay, seen = await double.asubmit(21), Seen(app)
+    relay, seen = await double.asubmit(21), EventRecorder(app)
     waiting = asyncio.create_task(relay.aresult(20))
     await looked(seen)
     async with app.running():
         assert await waiting == 42
 
 
-async def test_a_submitted_job_is_told_and_kept_whatever_its_task_says(app: Elihu, elsewhere: Elihu, double: Task[..., Any]):
-    keep_nothing = {"retention": {"completed": 0, "discarded": 0, "cancelled": 0}, "pruner": {"interval": 0.05}}
+async def test_a_submitted_job_is_told_and_kept_whatever_its_task_says(
+    app: Elihu, elsewhere: Elihu, double: Task[..., Any]
+):
+    keep_nothing = {
+        "retention": {"completed": 0, "discarded": 0, "cancelled": 0},
+        "pruner": {"interval": 0.05},
+    }
     app.override(**keep_nothing)
     async with app.running():
         relay = await double.using(record=False).asubmit(1)
-        seen = Seen(app)
+        seen = EventRecorder(app)
         assert await relay.aresult() == 2
         plain = await double.aenqueue(1)
         await until_gone(app, seen, plain.id)
         assert await relay.aresult() == 2
 
 
-async def until_gone(app: Elihu, seen: Seen, job_id: int) -> None:
+async def until_gone(app: Elihu, seen: EventRecorder, job_id: int) -> None:
     while await app.jobs.count(ids=job_id):
         pruned = seen.calls("prune")
         await seen.until(lambda: seen.calls("prune") > pruned)  # noqa: B023 (called before the next round)
@@ -627,9 +691,13 @@ async def test_who_attaches_while_the_job_runs_gets_its_value(app: Elihu, elsewh
     async def t(value: Any) -> Any:
         began.release()
         await gate.wait()
-        return {"odd": float("nan"), "big": "x" * 200}.get(value, value) if isinstance(value, str) else value
+        return (
+            {"odd": float("nan"), "big": "x" * 200}.get(value, value)
+            if isinstance(value, str)
+            else value
+        )
 
-    seen = Seen(elsewhere)
+    seen = EventRecorder(elsewhere)
     app.override(**QUICK, max_result=100)
     async with app.running():
         jobs = [await t.aenqueue(value) for value in ([1, "a"], None, "odd", "big")]
@@ -645,7 +713,7 @@ async def test_who_attaches_while_the_job_runs_gets_its_value(app: Elihu, elsewh
     assert type(big) is ResultTooLarge
 
 
-async def test_a_unique_job_that_was_there_is_attached_to(app: Elihu, seen: Seen):
+async def test_a_unique_job_that_was_there_is_attached_to(app: Elihu, seen: EventRecorder):
     @app.task(name="t", unique=Unique())
     async def t() -> int:
         return 1
@@ -667,7 +735,7 @@ async def test_thousands_share_one_listener_and_one_query(database_url: str):
     jobs = 1_000
     async with Elihu(database_url, **QUICK | BUSY_MACHINE) as app:
         await app.migrate()
-        seen = Seen(app)
+        seen = EventRecorder(app)
 
         @app.task(name="double")
         async def double(n: int) -> int:
@@ -682,10 +750,12 @@ async def test_thousands_share_one_listener_and_one_query(database_url: str):
     assert seen.calls("attach") == 0
 
 
-async def test_no_wait_leaves_anything_behind(app: Elihu, elsewhere: Elihu, double: Task[..., Any], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("elihu.runtime.waiters.Waiters.__init__.__kwdefaults__", {"linger": 0.0})
+async def test_no_wait_leaves_anything_behind(
+    app: Elihu, elsewhere: Elihu, double: Task[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("elihu.results.waiters.Waiters.__init__.__kwdefaults__", {"linger": 0.0})
     before = asyncio.all_tasks()
-    relay, seen = await double.asubmit(1), Seen(elsewhere)
+    relay, seen = await double.asubmit(1), EventRecorder(elsewhere)
     with pytest.raises(RelayTimeout):
         await elsewhere.relay(relay.ref).aresult(0.01)
     waiting = [asyncio.create_task(elsewhere.relay(relay.ref).aresult(20)) for _ in range(5)]
@@ -705,9 +775,11 @@ async def quiet(before: set[asyncio.Task[Any]]) -> None:
             await asyncio.wait(left, timeout=0.05)
 
 
-async def test_closing_the_app_wakes_who_waits(app: Elihu, elsewhere: Elihu, double: Task[..., Any]):
+async def test_closing_the_app_wakes_who_waits(
+    app: Elihu, elsewhere: Elihu, double: Task[..., Any]
+):
     before = asyncio.all_tasks()
-    relay, seen = await double.asubmit(1), Seen(elsewhere)
+    relay, seen = await double.asubmit(1), EventRecorder(elsewhere)
     relays = [elsewhere.relay(relay.ref), elsewhere.relay(relay.ref)]
     waiting = asyncio.create_task(relays[0].aresult(None))
     many = asyncio.create_task(elihu.agather(relays, None))
@@ -732,13 +804,20 @@ async def test_the_synchronous_twins(app: Elihu, double: Task[..., Any]):
             double.using(delay=600).submit(1).result(timeout=0.05)
         with pytest.raises(InvalidOption, match="gather: expected relays"):
             elihu.gather([relay, double.asubmit(1)])  # type: ignore[list-item]
-        return relay.result(), app.relay(relay.ref).result(timeout=20), elihu.gather(relays, timeout=20), elihu.gather([])
+        return (
+            relay.result(),
+            app.relay(relay.ref).result(timeout=20),
+            elihu.gather(relays, timeout=20),
+            elihu.gather([]),
+        )
 
     async with app.running():
         assert await asyncio.to_thread(work) == (8, 8, [0, 2, 4], [])
 
 
-async def test_a_synchronous_twin_in_a_loop_names_the_right_verb(app: Elihu, double: Task[..., Any]):
+async def test_a_synchronous_twin_in_a_loop_names_the_right_verb(
+    app: Elihu, double: Task[..., Any]
+):
     relay = await double.asubmit(1)
     for call, verb in (
         (lambda: double.submit(1), r"await task\.asubmit"),
@@ -755,6 +834,11 @@ def refs(relays: list[Relay[Any]]) -> list[int]:
     return [relay.ref for relay in relays]
 
 
-async def looked(seen: Seen, jobs: int = 1) -> None:
+async def looked(seen: EventRecorder, jobs: int = 1) -> None:
     """Return when so many jobs were looked up and are waited for."""
-    await seen.until(lambda: any(event.service == "relay" and event.data["waiting_count"] >= jobs for event in seen.of(Ticked)))
+    await seen.until(
+        lambda: any(
+            event.service == "relay" and event.data["waiting_count"] >= jobs
+            for event in seen.of(Ticked)
+        )
+    )

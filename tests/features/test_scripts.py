@@ -34,7 +34,9 @@ class Scripts:
         path = self._folder / f"script_{len(self._started)}.py"
         path.write_text(HEAD + textwrap.dedent(body), "utf-8")
         command = [sys.executable, str(path), self._url, *arguments]
-        process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         self._started.append(process)
         return process
 
@@ -132,7 +134,9 @@ def test_an_app_closed_from_another_loop_leaves_nothing_behind(scripts: tuple[Sc
     assert numbers(app) == [1, 2, 3]
 
 
-def test_a_coroutine_that_exits_does_so_in_its_caller_and_the_app_goes_on(scripts: tuple[Scripts, Elihu]):
+def test_a_coroutine_that_exits_does_so_in_its_caller_and_the_app_goes_on(
+    scripts: tuple[Scripts, Elihu],
+):
     started, app = scripts
     output = started.run(
         """

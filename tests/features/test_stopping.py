@@ -7,9 +7,20 @@ from typing import Any
 
 import pytest
 
-from elihu import Context, Elihu, InvalidOption, InvalidTransition, JobCancelled, JobFailed, JobNotFound, JobState, RunResult, Task
+from elihu import (
+    Context,
+    Elihu,
+    InvalidOption,
+    InvalidTransition,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    JobState,
+    RunOutcome,
+    Task,
+)
 from elihu.telemetry.events import AcknowledgementRefused, JobExpired, JobStarted
-from tests.support import QUICK, Seen
+from tests.support import QUICK, EventRecorder
 
 
 @pytest.fixture
@@ -39,17 +50,17 @@ def endless(app: Elihu) -> Task[..., Any]:
 
 
 async def test_from_another_process_a_job_is_killed_tried_again_and_killed_for_good(
-    app: Elihu, seen: Seen, elsewhere: Elihu, endless: Task[..., Any]
+    app: Elihu, seen: EventRecorder, elsewhere: Elihu, endless: Task[..., Any]
 ):
     job = await endless.using(max_attempts=2, backoff=0).aenqueue()
     async with app.running():
         for attempt in (1, 2):
             await seen.count(JobStarted, attempt)
             assert await elsewhere.jobs.kill(task="endless") == 1
-            assert (await seen.ended(job.id, attempt)).result == RunResult.KILLED
+            assert (await seen.ended(job.id, attempt)).outcome == RunOutcome.KILLED
         stored = await seen.stored(job.id, {JobState.DISCARDED})
     assert (stored.reason, stored.attempt) == ("killed", 2)
-    assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.KILLED] * 2
+    assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.KILLED] * 2
     assert await elsewhere.jobs.kill(job.id) == 0
 
 
@@ -57,7 +68,10 @@ async def test_what_does_not_run_is_neither_killed_nor_stopped(app: Elihu, endle
     jobs = [await endless.using(**how).aenqueue() for how in ({}, {"delay": 60}, {"hold": True})]
     assert await app.jobs.kill(*(job.id for job in jobs)) == 0
     for job in jobs:
-        with pytest.raises(InvalidTransition, match=f"stop: expected a job that is executing, got job {job.id}, which is {job.state}"):
+        with pytest.raises(
+            InvalidTransition,
+            match=f"stop: expected a job that is executing, got job {job.id}, which is {job.state}",
+        ):
             await app.jobs.stop(job.id)
         assert await app.jobs.get(job.id) == job
     with pytest.raises(JobNotFound):
@@ -67,7 +81,9 @@ async def test_what_does_not_run_is_neither_killed_nor_stopped(app: Elihu, endle
             await app.jobs.stop(wrong)  # type: ignore[arg-type]
 
 
-async def test_a_job_that_is_given_back_runs_beside_its_old_attempt(app: Elihu, seen: Seen, elsewhere: Elihu):
+async def test_a_job_that_is_given_back_runs_beside_its_old_attempt(
+    app: Elihu, seen: EventRecorder, elsewhere: Elihu
+):
     gate = asyncio.Event()
     begun: list[Context] = []
 
@@ -89,10 +105,15 @@ async def test_a_job_that_is_given_back_runs_beside_its_old_attempt(app: Elihu, 
         gate.set()
         await seen.count(AcknowledgementRefused, 1)
     assert (await app.jobs.get(job.id)).result == 2
-    assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.STOPPED, RunResult.COMPLETED]
+    assert [run.outcome for run in await app.jobs.runs(job.id)] == [
+        RunOutcome.STOPPED,
+        RunOutcome.COMPLETED,
+    ]
 
 
-async def test_whoever_waits_learns_of_a_kill_a_timeout_and_an_expiry(app: Elihu, seen: Seen, endless: Task[..., Any]):
+async def test_whoever_waits_learns_of_a_kill_a_timeout_and_an_expiry(
+    app: Elihu, seen: EventRecorder, endless: Task[..., Any]
+):
     async with app.running({"default": 5}):
         killed = await endless.asubmit()
         await seen.count(JobStarted, 1)
@@ -107,7 +128,9 @@ async def test_whoever_waits_learns_of_a_kill_a_timeout_and_an_expiry(app: Elihu
     assert [event.job_id for event in seen.of(JobExpired)] == [late.ref]
 
 
-async def test_a_cancel_among_kills_timeouts_and_ends_is_the_jobs_end(app: Elihu, seen: Seen, elsewhere: Elihu):
+async def test_a_cancel_among_kills_timeouts_and_ends_is_the_jobs_end(
+    app: Elihu, seen: EventRecorder, elsewhere: Elihu
+):
     chance = random.Random(7)
 
     @app.task(name="t", backoff=0, timeout=0.2)
@@ -129,4 +152,9 @@ async def test_a_cancel_among_kills_timeouts_and_ends_is_the_jobs_end(app: Elihu
         stored, runs = await app.jobs.get(job.id), await app.jobs.runs(job.id)
         assert stored.state in {JobState.CANCELLED, JobState.COMPLETED}
         assert stored.attempt == len(runs)
-        assert {run.result for run in runs} <= {RunResult.KILLED, RunResult.TIMEOUT, RunResult.CANCELLED, RunResult.COMPLETED}
+        assert {run.outcome for run in runs} <= {
+            RunOutcome.KILLED,
+            RunOutcome.TIMED_OUT,
+            RunOutcome.CANCELLED,
+            RunOutcome.COMPLETED,
+        }

@@ -1,4 +1,6 @@
-"""Job kinds in the database: made, changed, listed, synchronised, and jobs enqueued from them."""
+"""Job kinds in the database: made, changed, listed, synchronised, and jobs enqueued
+from them.
+"""
 
 import asyncio
 import json
@@ -29,17 +31,20 @@ from elihu import (
     UnknownTask,
     UnknownTemplate,
 )
-from elihu.client import Client
+from elihu.api.templates import Templates
+from elihu.clients.client import Client
 from elihu.engines.select import engine_for
 from elihu.runtime.announcer import Hub
 from elihu.task import Registry
 from elihu.telemetry.bus import Bus
-from elihu.templates import Templates
-from tests.support import Seen
+from tests.support import EventRecorder
 
 SCHEMA = {
     "type": "object",
-    "properties": {"number": {"type": "integer", "minimum": 1}, "lines": {"type": "array", "items": {"type": "string"}}},
+    "properties": {
+        "number": {"type": "integer", "minimum": 1},
+        "lines": {"type": "array", "items": {"type": "string"}},
+    },
     "required": ["number"],
     "additionalProperties": False,
 }
@@ -74,16 +79,37 @@ async def create(app: Elihu, code: str = "invoice", **fields: Any) -> Template:
 async def test_a_template_is_created_read_changed_and_deleted(app: Elihu) -> None:
     declare(app)
     template = await create(app)
-    assert (template.code, template.task, template.queue, template.schema) == ("invoice", "billing.invoice", "mail", SCHEMA)
-    assert (template.default_timeout, template.default_max_attempts, template.active, template.display_order) == (3600, 4, True, 0)
+    assert (template.code, template.task, template.queue, template.schema) == (
+        "invoice",
+        "billing.invoice",
+        "mail",
+        SCHEMA,
+    )
+    assert (
+        template.default_timeout,
+        template.default_max_attempts,
+        template.active,
+        template.display_order,
+    ) == (3600, 4, True, 0)
     assert await app.templates.get("invoice") == template
-    changed = await app.templates.update("invoice", name="New", default_timeout="2m", default_max_attempts=1, active=False, display_order=7)
+    changed = await app.templates.update(
+        "invoice",
+        name="New",
+        default_timeout="2m",
+        default_max_attempts=1,
+        active=False,
+        display_order=7,
+    )
     assert (changed.name, changed.default_timeout, changed.default_max_attempts) == ("New", 120, 1)
     assert (changed.active, changed.display_order, changed.schema) == (False, 7, SCHEMA)
     assert changed.revision != template.revision
     assert (await app.templates.update("invoice", schema={})).schema == {}
     await app.templates.delete("invoice")
-    for gone in (app.templates.get("invoice"), app.templates.update("invoice", name="x"), app.templates.delete("invoice")):
+    for gone in (
+        app.templates.get("invoice"),
+        app.templates.update("invoice", name="x"),
+        app.templates.delete("invoice"),
+    ):
         with pytest.raises(UnknownTemplate, match="'invoice'"):
             await gone
 
@@ -96,7 +122,9 @@ async def test_a_new_task_brings_its_queue(app: Elihu) -> None:
 
     await create(app)
     assert (await app.templates.update("invoice", task="other")).queue == "slow"
-    assert (await app.templates.update("invoice", task="billing.invoice", queue="mine")).queue == "mine"
+    assert (
+        await app.templates.update("invoice", task="billing.invoice", queue="mine")
+    ).queue == "mine"
     assert (await create(app, "second", queue="mine")).queue == "mine"
 
 
@@ -125,12 +153,22 @@ async def test_an_app_without_tasks_knows_no_unknown_task(app: Elihu) -> None:
         ({"schema": {"type": "strin"}}, InvalidSchema, "schema/type: expected"),
         ({"schema": []}, InvalidSchema, "schema: expected"),
         ({"schema": {"const": float("nan")}}, InvalidSchema, "schema: const"),
-        ({"schema": {"$ref": "http://127.0.0.1:9/x"}}, InvalidSchema, "nothing is read from elsewhere"),
-        ({"schema": {"$ref": "file:///etc/passwd"}}, InvalidSchema, "nothing is read from elsewhere"),
+        (
+            {"schema": {"$ref": "http://127.0.0.1:9/x"}},
+            InvalidSchema,
+            "nothing is read from elsewhere",
+        ),
+        (
+            {"schema": {"$ref": "file:///etc/passwd"}},
+            InvalidSchema,
+            "nothing is read from elsewhere",
+        ),
         ({"schema": {"description": "x" * 70_000}}, InvalidSchema, "expected at most 65,536 bytes"),
     ],
 )
-async def test_what_no_template_can_be(app: Elihu, fields: dict[str, Any], error: type[ElihuError], words: str) -> None:
+async def test_what_no_template_can_be(
+    app: Elihu, fields: dict[str, Any], error: type[ElihuError], words: str
+) -> None:
     with pytest.raises(error) as refused:
         await create(app, **fields)
     assert words in str(refused.value)
@@ -186,22 +224,40 @@ async def test_concurrent_changes_are_all_kept(app: Elihu) -> None:
         app.templates.update("invoice", default_timeout=None),
     )
     found = await app.templates.get("invoice")
-    assert (found.name, found.display_order, found.active, found.default_timeout) == ("New", 3, False, None)
+    assert (found.name, found.display_order, found.active, found.default_timeout) == (
+        "New",
+        3,
+        False,
+        None,
+    )
 
 
-async def test_a_job_of_a_template_runs_with_its_context(app: Elihu, seen: Seen) -> None:
+async def test_a_job_of_a_template_runs_with_its_context(app: Elihu, seen: EventRecorder) -> None:
     called = declare(app)
     await create(app)
     job = await app.templates.enqueue("invoice", {"number": 7}, "order-7", run="wake")
-    assert (job.template, job.identifier, job.args, job.task, job.queue) == ("invoice", "order-7", {"number": 7}, "billing.invoice", "mail")
-    assert (job.priority, job.max_attempts, job.tags, job.state) == (2, 4, ("billing",), "available")
+    assert (job.template, job.identifier, job.args, job.task, job.queue) == (
+        "invoice",
+        "order-7",
+        {"number": 7},
+        "billing.invoice",
+        "mail",
+    )
+    assert (job.priority, job.max_attempts, job.tags, job.state) == (
+        2,
+        4,
+        ("billing",),
+        "available",
+    )
     assert job == await app.jobs.get(job.id) == await app.jobs.get(identifier="order-7")
     async with app.running(queues={"mail": 2}):
         await seen.stored(job.id, [JobState.COMPLETED])
     assert called == [(7, None)]
 
 
-async def test_options_of_a_job_come_from_the_template_or_the_call(app: Elihu, database_url: str) -> None:
+async def test_options_of_a_job_come_from_the_template_or_the_call(
+    app: Elihu, database_url: str
+) -> None:
     """The same where the app knows the task and where it does not."""
     declare(app)
     await create(app, default_timeout="90s", default_max_attempts=3)
@@ -209,7 +265,9 @@ async def test_options_of_a_job_come_from_the_template_or_the_call(app: Elihu, d
     async with Elihu(database_url) as bare:
         for each in (app, bare):
             plain = await each.templates.enqueue("invoice", {"number": 1})
-            given = await each.templates.enqueue("invoice", {"number": 2}, priority=9, timeout="2m", max_attempts=1)
+            given = await each.templates.enqueue(
+                "invoice", {"number": 2}, priority=9, timeout="2m", max_attempts=1
+            )
             endless = await each.templates.enqueue("endless", {"number": 3})
             assert [job.max_attempts for job in (plain, given, endless)] == [3, 1, 4]
             assert (plain.priority, given.priority) == (2 if each is app else 0, 9)
@@ -218,11 +276,13 @@ async def test_options_of_a_job_come_from_the_template_or_the_call(app: Elihu, d
 
 
 async def timeouts(app: Elihu, queue: str) -> list[float | None]:
-    """The time limits stored with the jobs of a queue, as a node that fetches them reads them."""
+    """The time limits stored with the jobs of a queue, as a node that fetches them
+    reads them.
+    """
     engine = engine_for(app.config, Bus())
     await engine.open()
     node = str(uuid4())
-    await engine.enlist(node, "test", {})
+    await engine.register_node(node, "test", {})
     claims = (await engine.exchange(node, queue, 100, [])).claims
     await engine.close()
     return [json.loads(claim.options or "{}").get("timeout") for claim in sorted(claims)]
@@ -243,14 +303,18 @@ async def timeouts(app: Elihu, queue: str) -> list[float | None]:
         ),
     ],
 )
-async def test_a_context_that_does_not_fit(app: Elihu, context: Any, problems: list[tuple[str, str]]) -> None:
+async def test_a_context_that_does_not_fit(
+    app: Elihu, context: Any, problems: list[tuple[str, str]]
+) -> None:
     declare(app)
     await create(app)
     with pytest.raises(InvalidContext) as refused:
         await app.templates.enqueue("invoice", context, "order-1", run="now")
     assert list(refused.value.problems) == problems
     for place, problem in problems:
-        assert f"{place}: {problem}" in str(refused.value) if place else problem in str(refused.value)
+        assert (
+            f"{place}: {problem}" in str(refused.value) if place else problem in str(refused.value)
+        )
     assert await app.jobs.count() == 0
 
 
@@ -272,7 +336,9 @@ async def test_a_context_that_does_not_fit(app: Elihu, context: Any, problems: l
     ],
 )
 @pytest.mark.parametrize("knows", [True, False])
-async def test_what_cannot_be_enqueued(app: Elihu, context: Any, options: dict[str, Any], error: type[ElihuError], knows: bool) -> None:
+async def test_what_cannot_be_enqueued(
+    app: Elihu, context: Any, options: dict[str, Any], error: type[ElihuError], knows: bool
+) -> None:
     await create(app)
     if knows:
         declare(app)
@@ -307,7 +373,11 @@ async def test_an_identifier_is_taken_once(app: Elihu) -> None:
     job = await app.templates.enqueue("invoice", {"number": 1}, "order-1")
     with pytest.raises(IdentifierTaken) as taken:
         await app.templates.enqueue("invoice", {"number": 2}, "order-1")
-    assert (taken.value.identifier, taken.value.holder, taken.value.state) == ("order-1", job.id, "available")
+    assert (taken.value.identifier, taken.value.holder, taken.value.state) == (
+        "order-1",
+        job.id,
+        "available",
+    )
     await app.jobs.cancel(job.id)
     with pytest.raises(IdentifierTaken, match=rf"job {job.id} has \(cancelled\)"):
         await app.templates.enqueue("invoice", {"number": 2}, "order-1")
@@ -319,7 +389,12 @@ async def test_an_identifier_is_taken_once(app: Elihu) -> None:
 async def test_a_refused_identifier_fails_no_other_caller(app: Elihu) -> None:
     await create(app)
     answers = await asyncio.gather(
-        *(app.templates.enqueue("invoice", {"number": number}, f"n{number % 5}" if number % 2 else None) for number in range(1, 41)),
+        *(
+            app.templates.enqueue(
+                "invoice", {"number": number}, f"n{number % 5}" if number % 2 else None
+            )
+            for number in range(1, 41)
+        ),
         return_exceptions=True,
     )
     refused = [answer for answer in answers if isinstance(answer, BaseException)]
@@ -331,7 +406,11 @@ async def test_jobs_by_identifier(app: Elihu) -> None:
     await create(app)
     for number in (1, 2, 3):
         await app.templates.enqueue("invoice", {"number": number}, f"order-{number}")
-    assert [await app.jobs.position(identifier=f"order-{number}") for number in (1, 2, 3)] == [1, 2, 3]
+    assert [await app.jobs.position(identifier=f"order-{number}") for number in (1, 2, 3)] == [
+        1,
+        2,
+        3,
+    ]
     assert await app.jobs.position(2) == 2
     for verb in (app.jobs.get, app.jobs.position):
         with pytest.raises(JobNotFound, match="identifier of a stored job, got 'order-9'"):
@@ -393,7 +472,10 @@ async def test_run_announces_or_not(app: Elihu) -> None:
 async def test_now_goes_to_the_front_and_wake_keeps_the_order(app: Elihu) -> None:
     declare(app)
     await create(app)
-    queued = [await app.templates.enqueue("invoice", {"number": 1}, priority=priority) for priority in (0, 0, 5)]
+    queued = [
+        await app.templates.enqueue("invoice", {"number": 1}, priority=priority)
+        for priority in (0, 0, 5)
+    ]
     woken = await app.templates.enqueue("invoice", {"number": 2}, run="wake", priority=3)
     now = await app.templates.enqueue("invoice", {"number": 3}, run="now")
     newer = await app.templates.enqueue("invoice", {"number": 4}, run="now")
@@ -401,7 +483,13 @@ async def test_now_goes_to_the_front_and_wake_keeps_the_order(app: Elihu) -> Non
     assert [await app.jobs.position(job.id) for job in order] == [1, 2, 3, 4, 5, 6]
     assert (now.priority, now.state) == (0, "available")
     first = await app.jobs.get(queued[0].id)
-    assert newer.scheduled_at < now.scheduled_at < first.scheduled_at <= first.inserted_at < now.inserted_at
+    assert (
+        newer.scheduled_at
+        < now.scheduled_at
+        < first.scheduled_at
+        <= first.inserted_at
+        < now.inserted_at
+    )
 
 
 async def test_now_in_an_empty_queue_has_its_own_time(app: Elihu) -> None:
@@ -410,7 +498,7 @@ async def test_now_in_an_empty_queue_has_its_own_time(app: Elihu) -> None:
     assert abs((job.inserted_at - job.scheduled_at).total_seconds()) < 1
 
 
-async def test_now_waits_for_a_slot_like_any_other(app: Elihu, seen: Seen) -> None:
+async def test_now_waits_for_a_slot_like_any_other(app: Elihu, seen: EventRecorder) -> None:
     running: list[int] = []
     most = 0
     go = asyncio.Event()
@@ -445,7 +533,14 @@ async def test_now_waits_for_a_slot_like_any_other(app: Elihu, seen: Seen) -> No
 
 async def test_sync_makes_templates_of_signatures(app: Elihu) -> None:
     @app.task(template="report", name="report", queue="slow", max_attempts=7)
-    def report(month: date, ids: list[UUID], share: Decimal = Decimal(1), note: str | None = None, *, extra: Any = None) -> None:
+    def report(
+        month: date,
+        ids: list[UUID],
+        share: Decimal = Decimal(1),
+        note: str | None = None,
+        *,
+        extra: Any = None,
+    ) -> None:
         """Write the report of a month.
 
         All of it.
@@ -455,13 +550,27 @@ async def test_sync_makes_templates_of_signatures(app: Elihu) -> None:
     def plain() -> None: ...
 
     synced = await app.templates.sync()
-    assert (synced.created, synced.updated, synced.unchanged, synced.kept) == (["report"], [], [], [])
+    assert (synced.created, synced.updated, synced.unchanged, synced.kept) == (
+        ["report"],
+        [],
+        [],
+        [],
+    )
     template = await app.templates.get("report")
-    assert (template.name, template.task, template.queue) == ("Write the report of a month", "report", "slow")
+    assert (template.name, template.task, template.queue) == (
+        "Write the report of a month",
+        "report",
+        "slow",
+    )
     assert (template.default_max_attempts, template.active) == (7, True)
     assert sorted(template.schema["properties"]) == ["extra", "ids", "month", "note", "share"]
     assert sorted(template.schema["required"]) == ["ids", "month"]
-    good = {"month": "2030-01-31", "ids": ["c0a8012e-0000-4000-8000-000000000000"], "share": "0.5", "extra": {"a": [1]}}
+    good = {
+        "month": "2030-01-31",
+        "ids": ["c0a8012e-0000-4000-8000-000000000000"],
+        "share": "0.5",
+        "extra": {"a": [1]},
+    }
     assert (await app.templates.enqueue("report", good)).args == good
     with pytest.raises(InvalidContext) as refused:
         await app.templates.enqueue("report", {"month": "soon", "ids": ["x"], "colour": 1})
@@ -484,7 +593,9 @@ def generation(database_url: str, number: int) -> Elihu:
     return app
 
 
-async def test_sync_brings_its_own_up_to_date_and_leaves_a_persons_alone(app: Elihu, database_url: str) -> None:
+async def test_sync_brings_its_own_up_to_date_and_leaves_a_persons_alone(
+    app: Elihu, database_url: str
+) -> None:
     async with generation(database_url, 1) as old, generation(database_url, 2) as new:
         await old.templates.sync()
         assert (await old.templates.sync()).unchanged == ["a"]
@@ -501,7 +612,12 @@ async def test_sync_brings_its_own_up_to_date_and_leaves_a_persons_alone(app: El
         assert await app.templates.get("a") == mine
         assert (await new.templates.sync(force=True)).updated == ["a"]
         template = await app.templates.get("a")
-        assert (template.name, template.default_timeout, template.active, template.display_order) == ("a", None, False, 5)
+        assert (
+            template.name,
+            template.default_timeout,
+            template.active,
+            template.display_order,
+        ) == ("a", None, False, 5)
         assert (await new.templates.sync()).unchanged == ["a"]
 
 
@@ -547,5 +663,7 @@ async def test_arguments_that_no_schema_describes(app: Elihu) -> None:
     @app.task(template="a", name="a")
     def a(at: Anything) -> None: ...
 
-    with pytest.raises(InvalidTask, match="task a: expected arguments that a JSON Schema can describe"):
+    with pytest.raises(
+        InvalidTask, match="task a: expected arguments that a JSON Schema can describe"
+    ):
         await app.templates.sync()

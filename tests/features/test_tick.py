@@ -10,17 +10,34 @@ from elihu import DataRefused, Elihu, InvalidOption, JobState, NewJob, Snooze
 from elihu.engines.select import engine_for
 from elihu.runtime.node import Node
 from elihu.telemetry.bus import Bus
-from elihu.telemetry.events import JobRaised, JobStarted, LeaderElected, NodeBuried, NodeStarted, NodeStopped
+from elihu.telemetry.events import (
+    JobRaised,
+    JobStarted,
+    LeaderElected,
+    NodeRemoved,
+    NodeStarted,
+    NodeStopped,
+)
 from tests.engines.raw import raw_for
-from tests.support import Seen
+from tests.support import EventRecorder
 
-NOTHING = {"start": {"ok": 0, "error": 0}, "expire": {"ok": 0, "error": 0}, "staged": 0, "cron": 0, "pruned": 0}
+NOTHING = {
+    "start": {"ok": 0, "error": 0},
+    "expire": {"ok": 0, "error": 0},
+    "staged": 0,
+    "cron": 0,
+    "pruned": 0,
+}
 
 
-async def test_a_round_with_nothing_to_do(app: Elihu, seen: Seen):
+async def test_a_round_with_nothing_to_do(app: Elihu, seen: EventRecorder):
     assert asdict(await app.tick()) == NOTHING
     assert await app.nodes.list() == []
-    assert (len(seen.of(NodeStarted)), len(seen.of(NodeStopped)), seen.of(LeaderElected)) == (1, 1, [])
+    assert (len(seen.of(NodeStarted)), len(seen.of(NodeStopped)), seen.of(LeaderElected)) == (
+        1,
+        1,
+        [],
+    )
 
 
 async def test_what_ends_well_and_what_fails_is_counted(app: Elihu):
@@ -45,7 +62,7 @@ async def test_what_ends_well_and_what_fails_is_counted(app: Elihu):
     assert asdict(await app.tick()) == NOTHING
 
 
-async def test_the_limit_is_for_all_queues_together(app: Elihu, seen: Seen):
+async def test_the_limit_is_for_all_queues_together(app: Elihu, seen: EventRecorder):
     app.override(queues={"a": 2, "b": 10, "c": 1})
 
     @app.task(name="t")
@@ -60,7 +77,7 @@ async def test_the_limit_is_for_all_queues_together(app: Elihu, seen: Seen):
     assert (await app.tick(100)).start.ok == 0
 
 
-async def test_limits_and_pauses_of_queues_hold(app: Elihu, seen: Seen):
+async def test_limits_and_pauses_of_queues_hold(app: Elihu, seen: EventRecorder):
     running = most = 0
 
     @app.task(name="t")
@@ -74,7 +91,9 @@ async def test_limits_and_pauses_of_queues_hold(app: Elihu, seen: Seen):
     app.override(queues={"default": 10, "idle": 10})
     await app.queues.scale("default", 2)
     await app.queues.pause("idle")
-    await app.enqueue_many(t.using(queue=queue).build() for queue in ("default", "idle") for _ in range(5))
+    await app.enqueue_many(
+        t.using(queue=queue).build() for queue in ("default", "idle") for _ in range(5)
+    )
     assert (await app.tick()).start.ok == 5
     assert most == 2
     assert await app.jobs.counts() == {"default": {"completed": 5}, "idle": {"available": 5}}
@@ -109,7 +128,7 @@ async def test_what_did_not_start_in_time_is_expired(app: Elihu):
     assert asdict(await app.tick()) == {**NOTHING, "expire": {"ok": 1, "error": 0}}
 
 
-async def test_cron_is_fired_and_runs_and_a_round_is_no_reboot(app: Elihu, seen: Seen):
+async def test_cron_is_fired_and_runs_and_a_round_is_no_reboot(app: Elihu, seen: EventRecorder):
     ran: list[str] = []
 
     @app.cron("@reboot")
@@ -144,28 +163,39 @@ async def test_finished_jobs_are_pruned(app: Elihu):
     assert (sum(each.pruned for each in rounds), await app.jobs.counts()) == (1, {})
 
 
-async def test_what_a_dead_node_held_is_rescued_and_run(app: Elihu, seen: Seen):
+async def test_what_a_dead_node_held_is_rescued_and_run(app: Elihu, seen: EventRecorder):
     @app.task(name="t")
     async def t() -> None: ...
 
     engine = engine_for(app.config, Bus())
     await engine.open()
     dead = str(uuid4())
-    await engine.enlist(dead, "dead", {"queues": {"default": 1}})
+    await engine.register_node(dead, "dead", {"queues": {"default": 1}})
     job = await t.aenqueue()
     await engine.exchange(dead, "default", 1, [])
     await engine.close()
     if app.config.database_url.startswith("postgresql"):
         assert asdict(await app.tick()) == NOTHING
         raw = await raw_for(app.config.database_url, "elihu").open()
-        await raw.execute(f"UPDATE node SET beat_at = {raw.moment(app.config.dead_after)} WHERE id = '{dead}'")
+        await raw.execute(
+            f"UPDATE node SET beat_at = {raw.moment(app.config.dead_after)} WHERE id = '{dead}'"
+        )
         await raw.close()
-    assert asdict(await app.tick()) == {**NOTHING, "expire": {"ok": 1, "error": 0}, "start": {"ok": 1, "error": 0}}
-    assert [event.dead for event in seen.of(NodeBuried)] == [dead]
-    assert [run.result and run.result.value for run in await app.jobs.runs(job.id)] == ["orphaned", "completed"]
+    assert asdict(await app.tick()) == {
+        **NOTHING,
+        "expire": {"ok": 1, "error": 0},
+        "start": {"ok": 1, "error": 0},
+    }
+    assert [event.dead for event in seen.of(NodeRemoved)] == [dead]
+    assert [run.outcome and run.outcome.value for run in await app.jobs.runs(job.id)] == [
+        "orphaned",
+        "completed",
+    ]
 
 
-async def test_what_cannot_be_rescued_is_counted_and_stops_nothing(app: Elihu, monkeypatch: pytest.MonkeyPatch):
+async def test_what_cannot_be_rescued_is_counted_and_stops_nothing(
+    app: Elihu, monkeypatch: pytest.MonkeyPatch
+):
     @app.task(name="t")
     async def t() -> None: ...
 
@@ -180,10 +210,14 @@ async def test_what_cannot_be_rescued_is_counted_and_stops_nothing(app: Elihu, m
 
     monkeypatch.setattr(Node, "start", started)
     await t.aenqueue()
-    assert asdict(await app.tick()) == {**NOTHING, "expire": {"ok": 0, "error": 1}, "start": {"ok": 1, "error": 0}}
+    assert asdict(await app.tick()) == {
+        **NOTHING,
+        "expire": {"ok": 0, "error": 1},
+        "start": {"ok": 1, "error": 0},
+    }
 
 
-async def test_a_round_beside_a_node_that_leads(app: Elihu, seen: Seen):
+async def test_a_round_beside_a_node_that_leads(app: Elihu, seen: EventRecorder):
     gate = asyncio.Event()
 
     @app.task(name="t")
@@ -203,7 +237,7 @@ async def test_a_round_beside_a_node_that_leads(app: Elihu, seen: Seen):
     assert len(seen.of(LeaderElected)) == 1
 
 
-async def test_a_round_that_is_told_to_stop_gives_back(app: Elihu, seen: Seen):
+async def test_a_round_that_is_told_to_stop_gives_back(app: Elihu, seen: EventRecorder):
     app.override(grace=0.1)
 
     @app.task(name="t")
@@ -216,11 +250,14 @@ async def test_a_round_that_is_told_to_stop_gives_back(app: Elihu, seen: Seen):
     await seen.count(JobStarted, 1)
     stopping.set()
     assert asdict(await round_) == NOTHING
-    assert ((await app.jobs.get(job.id)).state, (await app.jobs.get(job.id)).attempt) == (JobState.AVAILABLE, 0)
+    assert ((await app.jobs.get(job.id)).state, (await app.jobs.get(job.id)).attempt) == (
+        JobState.AVAILABLE,
+        0,
+    )
     assert seen.of(JobRaised) == []
 
 
-async def test_a_round_that_is_cancelled_leaves_nothing_behind(app: Elihu, seen: Seen):
+async def test_a_round_that_is_cancelled_leaves_nothing_behind(app: Elihu, seen: EventRecorder):
     app.override(grace=0.1)
 
     @app.task(name="t")

@@ -25,4 +25,6 @@ async def processes(database_url: str, tmp_path: Path) -> AsyncIterator[Processe
     processes = Processes(database_url, tmp_path)
     yield processes
     await processes.close()
-    assert not [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
+    assert not [
+        process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)
+    ]

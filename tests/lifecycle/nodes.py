@@ -81,12 +81,20 @@ class Processes:
         self.all: list[Process] = []
         self._folder = folder
         self._printed = asyncio.Event()
-        self._environ = {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")}
-        self._environ |= {"ELIHU_DATABASE_URL": url, "ELIHU_APP": "workshop:app", "PYTHONPATH": str(PROGRAMS)}
+        self._environ = {
+            name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")
+        }
+        self._environ |= {
+            "ELIHU_DATABASE_URL": url,
+            "ELIHU_APP": "workshop:app",
+            "PYTHONPATH": str(PROGRAMS),
+        }
 
     async def run(self, *arguments: str, **settings: str) -> Process:
         """Start ``python -m elihu`` with these arguments and settings."""
-        environ = self._environ | {f"ELIHU_{name}": value for name, value in (SETTINGS | settings).items()}
+        environ = self._environ | {
+            f"ELIHU_{name}": value for name, value in (SETTINGS | settings).items()
+        }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "elihu", *arguments),
             cwd=self._folder,
@@ -104,7 +112,9 @@ class Processes:
         await self.printed(process, "event NodeStarted")
         return process
 
-    async def printed(self, process: Process, text: str, number: int = 1, *, within: float = BOUND) -> None:
+    async def printed(
+        self, process: Process, text: str, number: int = 1, *, within: float = BOUND
+    ) -> None:
         """Return when the process has printed ``number`` lines that hold ``text``."""
         await self.until(lambda: process.count(text) >= number, within=within)
 
@@ -120,8 +130,12 @@ class Processes:
 
         await self.until_found(look, within=within)
 
-    async def until_found(self, found: Callable[[], Awaitable[bool]], *, within: float = BOUND) -> None:
-        """The same, where looking takes a query. Every node prints a line with each heartbeat."""
+    async def until_found(
+        self, found: Callable[[], Awaitable[bool]], *, within: float = BOUND
+    ) -> None:
+        """The same, where looking takes a query. Every node prints a line with each
+        heartbeat.
+        """
         try:
             async with asyncio.timeout(within):
                 while True:
@@ -130,8 +144,12 @@ class Processes:
                         return
                     await self._printed.wait()
         except TimeoutError:
-            said = "\n\n".join("\n".join(process.lines[-15:] + process.errors[-15:]) for process in self.all)
-            raise AssertionError(f"expected more within {within:g} s; the processes say:\n{said}") from None
+            said = "\n\n".join(
+                "\n".join(process.lines[-15:] + process.errors[-15:]) for process in self.all
+            )
+            raise AssertionError(
+                f"expected more within {within:g} s; the processes say:\n{said}"
+            ) from None
 
     async def close(self) -> None:
         """Kill what still runs."""

@@ -7,21 +7,26 @@ from pathlib import Path
 import psutil
 import pytest
 
-from elihu import Elihu, JobState, RunResult
+from elihu import Elihu, JobState, RunOutcome
 from tests.lifecycle.nodes import Processes, job
 from tests.support import Stopwatch
 
 JOBS = 5_000
 
 
-async def test_a_node_killed_among_5000_jobs_loses_none_and_leadership_moves(app: Elihu, processes: Processes):
+async def test_a_node_killed_among_5000_jobs_loses_none_and_leadership_moves(
+    app: Elihu, processes: Processes
+):
     first = await processes.node()
     await processes.printed(first, "event LeaderElected")
     second = await processes.node()
     await app.enqueue_many(job("brief", args={"number": number}) for number in range(JOBS))
     await processes.printed(first, "began brief", 300)
     first.send(signal.SIGSTOP)
-    held = [held.id for held in (await app.jobs.list(state="executing", node=first.node, limit=500)).items]
+    held = [
+        held.id
+        for held in (await app.jobs.list(state="executing", node=first.node, limit=500)).items
+    ]
     first.send(signal.SIGKILL)
     assert await first.end() == -signal.SIGKILL
 
@@ -33,18 +38,22 @@ async def test_a_node_killed_among_5000_jobs_loses_none_and_leadership_moves(app
     await processes.until_found(drained, within=45)
     assert await app.jobs.counts() == {"default": {"completed": JOBS}}
     for job_id in held:
-        results = [run.result for run in await app.jobs.runs(job_id)]
-        assert results == [RunResult.ORPHANED, RunResult.COMPLETED], job_id
+        results = [run.outcome for run in await app.jobs.runs(job_id)]
+        assert results == [RunOutcome.ORPHANED, RunOutcome.COMPLETED], job_id
     assert second.count(f"buried {first.node}") == 1
     assert second.count("event JobRescued") >= len(held)
     assert [node.id for node in await app.nodes.list()] == [second.node]
 
 
-async def test_a_job_of_a_killed_node_starts_again_soon(app: Elihu, processes: Processes, tmp_path: Path):
+async def test_a_job_of_a_killed_node_starts_again_soon(
+    app: Elihu, processes: Processes, tmp_path: Path
+):
     door = tmp_path / "door"
     first, second = await processes.node(), await processes.node()
     stored = await app.aenqueue(job("until_file", args={"path": str(door)}))
-    await processes.until(lambda: bool(first.count("began until_file") + second.count("began until_file")))
+    await processes.until(
+        lambda: bool(first.count("began until_file") + second.count("began until_file"))
+    )
     holder, other = (first, second) if first.count("began until_file") else (second, first)
     watch = Stopwatch()
     holder.send(signal.SIGKILL)
@@ -52,10 +61,15 @@ async def test_a_job_of_a_killed_node_starts_again_soon(app: Elihu, processes: P
     assert watch.seconds < 10
     door.touch()
     await processes.until_found(lambda: completed(app, stored.id))
-    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.ORPHANED, RunResult.COMPLETED]
+    assert [run.outcome for run in await app.jobs.runs(stored.id)] == [
+        RunOutcome.ORPHANED,
+        RunOutcome.COMPLETED,
+    ]
 
 
-async def test_sigterm_lets_jobs_end_within_grace_and_gives_the_others_back(app: Elihu, processes: Processes):
+async def test_sigterm_lets_jobs_end_within_grace_and_gives_the_others_back(
+    app: Elihu, processes: Processes
+):
     node = await processes.node(GRACE="1")
     ends, lasts, thread = [
         await app.aenqueue(job("lasting", args={"seconds": 0.8})),
@@ -72,14 +86,16 @@ async def test_sigterm_lets_jobs_end_within_grace_and_gives_the_others_back(app:
     for given_back in (lasts, thread):
         stored = await app.jobs.get(given_back.id)
         assert (stored.state, stored.attempt) == (JobState.AVAILABLE, 0)
-        assert [run.result for run in await app.jobs.runs(given_back.id)] == [RunResult.RELEASED]
+        assert [run.outcome for run in await app.jobs.runs(given_back.id)] == [RunOutcome.RETURNED]
     assert (await app.jobs.get(waiting.id)).state is JobState.AVAILABLE
     assert await app.nodes.list() == []
     assert not node.count("Traceback")
     assert not [line for line in node.errors if "Traceback" in line or "ERROR" in line]
 
 
-async def test_jobs_given_back_by_a_stopping_node_start_at_once_on_another(app: Elihu, processes: Processes, tmp_path: Path):
+async def test_jobs_given_back_by_a_stopping_node_start_at_once_on_another(
+    app: Elihu, processes: Processes, tmp_path: Path
+):
     door = tmp_path / "door"
     node = await processes.node(GRACE="0")
     stored = await app.aenqueue(job("until_file", args={"path": str(door)}))
@@ -90,7 +106,10 @@ async def test_jobs_given_back_by_a_stopping_node_start_at_once_on_another(app: 
     assert await node.end() == 0
     door.touch()
     await processes.until_found(lambda: completed(app, stored.id))
-    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.RELEASED, RunResult.COMPLETED]
+    assert [run.outcome for run in await app.jobs.runs(stored.id)] == [
+        RunOutcome.RETURNED,
+        RunOutcome.COMPLETED,
+    ]
     assert (await app.jobs.get(stored.id)).attempt == 1
 
 
@@ -122,7 +141,9 @@ async def test_a_clean_stop_hands_leadership_over_at_once(app: Elihu, processes:
     assert await leader.end() == 0
 
 
-async def test_a_node_frozen_for_less_than_dead_after_is_not_buried(app: Elihu, processes: Processes):
+async def test_a_node_frozen_for_less_than_dead_after_is_not_buried(
+    app: Elihu, processes: Processes
+):
     frozen, watcher = await processes.node(DEAD_AFTER="6"), await processes.node(DEAD_AFTER="6")
     stored = await app.aenqueue(job("lasting", args={"seconds": 2}))
     await processes.until(lambda: bool(frozen.count("began") + watcher.count("began")))
@@ -135,11 +156,13 @@ async def test_a_node_frozen_for_less_than_dead_after_is_not_buried(app: Elihu, 
         assert not node.count("buried")
         assert not node.count("reborn")
     assert {node.id for node in await app.nodes.list()} == {frozen.node, watcher.node}
-    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.COMPLETED]
+    assert [run.outcome for run in await app.jobs.runs(stored.id)] == [RunOutcome.COMPLETED]
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_a_node_frozen_for_longer_is_buried_and_goes_on_under_a_new_identity(app: Elihu, processes: Processes, tmp_path: Path):
+async def test_a_node_frozen_for_longer_is_buried_and_goes_on_under_a_new_identity(
+    app: Elihu, processes: Processes, tmp_path: Path
+):
     door = tmp_path / "door"
     stored = await app.aenqueue(job("until_file", args={"path": str(door)}))
     frozen = await processes.node()
@@ -152,7 +175,10 @@ async def test_a_node_frozen_for_longer_is_buried_and_goes_on_under_a_new_identi
     await processes.printed(frozen, "reborn")
     door.touch()
     await processes.until_found(lambda: completed(app, stored.id))
-    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.ORPHANED, RunResult.COMPLETED]
+    assert [run.outcome for run in await app.jobs.runs(stored.id)] == [
+        RunOutcome.ORPHANED,
+        RunOutcome.COMPLETED,
+    ]
     assert len(await app.nodes.list()) == 2
     watcher.send(signal.SIGTERM)
     assert await watcher.end() == 0
@@ -171,7 +197,7 @@ async def test_on_sqlite_a_frozen_node_keeps_its_jobs(app: Elihu, processes: Pro
     assert not watcher.count("buried")
     frozen.send(signal.SIGCONT)
     await processes.until_found(lambda: completed(app, stored.id))
-    assert [run.result for run in await app.jobs.runs(stored.id)] == [RunResult.COMPLETED]
+    assert [run.outcome for run in await app.jobs.runs(stored.id)] == [RunOutcome.COMPLETED]
 
 
 async def test_a_cancelled_job_cleans_up_undisturbed(app: Elihu, processes: Processes):
@@ -192,7 +218,9 @@ async def completed(app: Elihu, job_id: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_no_child_process_outlives_its_node(app: Elihu, processes: Processes, tmp_path: Path, number: signal.Signals):
+async def test_no_child_process_outlives_its_node(
+    app: Elihu, processes: Processes, tmp_path: Path, number: signal.Signals
+):
     node = await processes.node(GRACE="0")
     began = tmp_path / "began"
     stored = await app.aenqueue(job("deaf_process", args={"path": str(began)}))

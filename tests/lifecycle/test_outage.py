@@ -11,13 +11,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from elihu import DatabaseUnavailable, Elihu, JobState, RunResult
+from elihu import DatabaseUnavailable, Elihu, JobState, RunOutcome
 from elihu.testing.postgres import PostgresServer
 from tests.lifecycle.nodes import Process, Processes, job
 from tests.support import Stopwatch
 
 ROUNDS = int(os.environ.get("ELIHU_TEST_OUTAGE_ROUNDS", "7"))
-"""How long the server is away, in failures of a service in a row: 7 take 5 s, each further one 2 s more."""
+"""How long the server is away, in failures of a service in a row: 7 take 5 s, each
+further one 2 s more.
+"""
 
 BOUND_OF_OUTAGE = 30.0 + 2 * ROUNDS
 
@@ -102,7 +104,7 @@ async def test_a_server_that_is_away_loses_nothing_and_buries_nobody(
     await processes.until_found(drained)
     assert await app.jobs.counts() == {"default": {"completed": 1_052}}
     assert await app.jobs.count(task="never") == 0
-    assert [run.result for run in await app.jobs.runs(long.id)] == [RunResult.COMPLETED]
+    assert [run.outcome for run in await app.jobs.runs(long.id)] == [RunOutcome.COMPLETED]
     for node in nodes:
         await processes.more(node, "mode listening", 2)
         quiet(node)
@@ -110,13 +112,17 @@ async def test_a_server_that_is_away_loses_nothing_and_buries_nobody(
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_connections_cut_again_and_again_lose_nothing(app: Elihu, processes: Processes, killer: asyncpg.Connection):
+async def test_connections_cut_again_and_again_lose_nothing(
+    app: Elihu, processes: Processes, killer: asyncpg.Connection
+):
     nodes = [await processes.node(**SETTINGS), await processes.node(**SETTINGS)]
     await app.enqueue_many(job("brief", args={"number": number}) for number in range(2_000))
     database = app.config.database_url.rsplit("/", 1)[1]
     for cut in range(1, 9):
         await processes.until(partial(has_begun, nodes, cut * 100))
-        await killer.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database)
+        await killer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database
+        )
 
     async def drained() -> bool:
         try:
@@ -132,12 +138,16 @@ async def test_connections_cut_again_and_again_lose_nothing(app: Elihu, processe
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_a_cut_listening_connection_is_replaced(app: Elihu, processes: Processes, killer: asyncpg.Connection):
+async def test_a_cut_listening_connection_is_replaced(
+    app: Elihu, processes: Processes, killer: asyncpg.Connection
+):
     node = await processes.node(POLL="1h", POLL_FALLBACK="1h")
     database = app.config.database_url.rsplit("/", 1)[1]
     await processes.printed(node, "mode listening", 2)
     assert await killer.fetchval(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'LISTEN%'", database
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1 AND "
+        "query LIKE 'LISTEN%'",
+        database,
     )
     await processes.more(node, "mode listening", 2)
     watch = Stopwatch()
@@ -148,7 +158,9 @@ async def test_a_cut_listening_connection_is_replaced(app: Elihu, processes: Pro
 
 
 @pytest.mark.parametrize("database_url", ["away"], indirect=True)
-async def test_a_node_told_to_end_while_the_server_is_away_ends(app: Elihu, processes: Processes, durable_server: PostgresServer):
+async def test_a_node_told_to_end_while_the_server_is_away_ends(
+    app: Elihu, processes: Processes, durable_server: PostgresServer
+):
     node = await processes.node(**SETTINGS, GRACE="0")
     await app.aenqueue(job("lasting", args={"seconds": 3_600}))
     await processes.printed(node, "began lasting")
@@ -165,7 +177,9 @@ async def test_a_node_told_to_end_while_the_server_is_away_ends(app: Elihu, proc
     await processes.printed(other, "began lasting")
 
 
-async def test_processes_that_migrate_at_once_make_the_tables_once(database_url: str, processes: Processes):
+async def test_processes_that_migrate_at_once_make_the_tables_once(
+    database_url: str, processes: Processes
+):
     migrating = [await processes.run("migrate", "--json") for _ in range(4)]
     assert [await process.end() for process in migrating] == [0] * 4
     applied = [json.loads("".join(process.lines))["applied"] for process in migrating]

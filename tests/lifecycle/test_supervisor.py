@@ -1,4 +1,6 @@
-"""Several node processes under one supervisor: replaced when they die, stopped with it, and none survives it."""
+"""Several node processes under one supervisor: replaced when they die, stopped with it,
+and none survives it.
+"""
 
 import asyncio
 import re
@@ -11,7 +13,9 @@ from elihu import Elihu, JobState
 from tests.lifecycle.nodes import Process, Processes, job
 
 
-async def supervised(processes: Processes, command: str = "start", number: int = 2, **settings: str) -> Process:
+async def supervised(
+    processes: Processes, command: str = "start", number: int = 2, **settings: str
+) -> Process:
     """A supervisor whose processes all run a node."""
     process = await processes.run(command, "--processes", str(number), **settings)
     await processes.printed(process, "event NodeStarted", number)
@@ -21,7 +25,11 @@ async def supervised(processes: Processes, command: str = "start", number: int =
 
 def pid_of(supervisor: Process, number: int) -> int:
     """The present process of a number."""
-    line = next(line for line in reversed(supervisor.lines) if re.match(rf"process +{number} started, pid", line))
+    line = next(
+        line
+        for line in reversed(supervisor.lines)
+        if re.match(rf"process +{number} started, pid", line)
+    )
     return int(line.split()[-1])
 
 
@@ -33,7 +41,9 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def test_one_that_is_killed_is_replaced_and_all_stop_together(app: Elihu, processes: Processes, tmp_path: Path) -> None:
+async def test_one_that_is_killed_is_replaced_and_all_stop_together(
+    app: Elihu, processes: Processes, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     supervisor = await supervised(processes, "up")
     assert [supervisor.count(f"{what}  ") for what in ("app", "tables", "queues")] == [1, 1, 1]
@@ -41,10 +51,16 @@ async def test_one_that_is_killed_is_replaced_and_all_stop_together(app: Elihu, 
     assert len(await app.nodes.list()) == 2
     (held,) = [await app.aenqueue(job("until_file", args={"path": str(gate)}))]
     await processes.printed(supervisor, f"began until_file {held.id}")
-    (holder,) = [node.info["pid"] for node in await app.nodes.list() if node.id == (await app.jobs.get(held.id)).node]
+    (holder,) = [
+        node.info["pid"]
+        for node in await app.nodes.list()
+        if node.id == (await app.jobs.get(held.id)).node
+    ]
     killed = next(number for number in (1, 2) if pid_of(supervisor, number) == holder)
     psutil.Process(pid_of(supervisor, killed)).kill()
-    await processes.printed(supervisor, f"{killed} (pid {holder}) was ended by SIGKILL; another is started in 0.5 s")
+    await processes.printed(
+        supervisor, f"{killed} (pid {holder}) was ended by SIGKILL; another is started in 0.5 s"
+    )
     await processes.printed(supervisor, "event NodeStarted", 3)
     gate.touch()
 
@@ -82,7 +98,9 @@ async def test_none_survives_a_supervisor_that_is_killed(app: Elihu, processes: 
     await processes.printed(supervisor, f"began blocking {held.id}")
     pids = [pid_of(supervisor, number) for number in (1, 2)]
     supervisor.send(signal.SIGKILL)
-    assert await supervisor.end() == -signal.SIGKILL  # its output ends with the last process that holds it
+    assert (
+        await supervisor.end() == -signal.SIGKILL
+    )  # its output ends with the last process that holds it
     assert not [pid for pid in pids if alive(pid)]
     assert await app.nodes.list() == []
 

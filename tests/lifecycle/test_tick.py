@@ -1,4 +1,6 @@
-"""Rounds in processes of their own: one that is killed in the middle leaves its jobs to the next."""
+"""Rounds in processes of their own: one that is killed in the middle leaves its jobs to
+the next.
+"""
 
 import json
 import signal
@@ -16,7 +18,9 @@ def began_or_ended(process: Process) -> bool:
     return began(process) or any('"expire"' in line for line in process.lines)
 
 
-async def test_a_round_that_is_killed_is_made_good_by_the_next(app: Elihu, processes: Processes) -> None:
+async def test_a_round_that_is_killed_is_made_good_by_the_next(
+    app: Elihu, processes: Processes
+) -> None:
     lasting = await app.aenqueue(job("lasting", args={"seconds": 600}))
     killed = await processes.run("tick")
     await processes.printed(killed, f"began lasting {lasting.id}")
@@ -32,6 +36,9 @@ async def test_a_round_that_is_killed_is_made_good_by_the_next(app: Elihu, proce
         assert await again.end() == 0
         expired = json.loads(again.lines[-1])["expire"]
     assert expired == {"ok": 1, "error": 0}
-    assert [run.result and run.result.value for run in await app.jobs.runs(lasting.id)] == ["orphaned", "released"]
+    assert [run.outcome and run.outcome.value for run in await app.jobs.runs(lasting.id)] == [
+        "orphaned",
+        "returned",
+    ]
     assert (await app.jobs.get(lasting.id)).state is JobState.AVAILABLE
     assert await app.nodes.list() == []

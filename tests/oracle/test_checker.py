@@ -1,11 +1,25 @@
-"""The checker finds each kind of broken promise in evidence made by hand, and nothing in evidence of a good run."""
+"""The checker finds each kind of broken promise in evidence made by hand, and nothing
+in evidence of a good run.
+"""
 
 from dataclasses import replace
 
 import pytest
 
 from oracle.checker import Findings, check, ends_after_wishes, first_runs_after
-from oracle.evidence import Answer, Attempt, Burial, Change, Evidence, Harm, Injury, Recovery, StoredJob, StoredRun, Wish
+from oracle.evidence import (
+    Answer,
+    Attempt,
+    Burial,
+    Change,
+    Evidence,
+    Harm,
+    Injury,
+    Recovery,
+    StoredJob,
+    StoredRun,
+    Wish,
+)
 
 A, B = "node-a", "node-b"
 PIDS = {A: 1, B: 2}
@@ -29,7 +43,9 @@ def good() -> Evidence:
 
 
 def twice(*injuries: Injury) -> Evidence:
-    """Node A dies in the first attempt after its effect, node B completes the job in the second."""
+    """Node A dies in the first attempt after its effect, node B completes the job in
+    the second.
+    """
     return Evidence(
         intended={"x"},
         acknowledged=[("x", 1)],
@@ -62,12 +78,16 @@ def test_a_good_run_has_no_findings():
 
 
 def test_a_job_acknowledged_and_not_there_is_lost():
-    assert check(replace(good(), jobs=[], changes=[], attempts=[], effects=[])).lost == ["job 1 (x) was acknowledged and is not there"]
+    assert check(replace(good(), jobs=[], changes=[], attempts=[], effects=[])).lost == [
+        "job 1 (x) was acknowledged and is not there"
+    ]
 
 
 @pytest.mark.parametrize("state", ["available", "executing", "retryable", "scheduled", "suspended"])
 def test_a_job_that_has_not_ended_is_lost(state: str):
-    assert check(replace(good(), jobs=[StoredJob(1, "x", state, 1, None)])).lost == [f"job 1 (x) is {state} in the end"]
+    assert check(replace(good(), jobs=[StoredJob(1, "x", state, 1, None)])).lost == [
+        f"job 1 (x) is {state} in the end"
+    ]
 
 
 @pytest.mark.parametrize("state", ["discarded", "cancelled"])
@@ -96,7 +116,9 @@ def test_what_was_not_acknowledged_may_be_missing():
 
 
 def test_what_nobody_intended_is_a_phantom():
-    assert check(replace(good(), intended=set(), acknowledged=[])).phantom == ["job 1 (x) was never intended"]
+    assert check(replace(good(), intended=set(), acknowledged=[])).phantom == [
+        "job 1 (x) was never intended"
+    ]
 
 
 def test_one_intent_stored_twice_is_a_phantom():
@@ -109,8 +131,12 @@ def test_one_intent_stored_twice_is_a_phantom():
 def test_a_job_and_the_row_of_its_transaction_exist_both_or_neither():
     bound = replace(good(), bound={"x", "y"}, beside={"x"})
     assert not kinds(bound)
-    assert check(replace(bound, beside=set())).phantom == ["job 1 (x) is stored, and what its transaction stored beside it is not"]
-    assert check(replace(bound, beside={"x", "y"})).lost == ["y is not stored, and what its transaction stored beside it is"]
+    assert check(replace(bound, beside=set())).phantom == [
+        "job 1 (x) is stored, and what its transaction stored beside it is not"
+    ]
+    assert check(replace(bound, beside={"x", "y"})).lost == [
+        "y is not stored, and what its transaction stored beside it is"
+    ]
 
 
 def test_an_attempt_of_a_job_that_is_not_stored_is_a_phantom():
@@ -192,7 +218,9 @@ def test_two_attempts_at_once_are_excused_where_the_older_was_frozen():
 
 def test_a_living_node_that_was_buried():
     assert "buried" in kinds(replace(good(), burials=[Burial(B, 20.0)]))
-    assert "buried" not in kinds(replace(good(), burials=[Burial(B, 20.0)], injuries=[Injury(Harm.KILL, 2, 5.0)]))
+    assert "buried" not in kinds(
+        replace(good(), burials=[Burial(B, 20.0)], injuries=[Injury(Harm.KILL, 2, 5.0)])
+    )
 
 
 def test_a_buried_node_that_never_said_who_it_was_is_one_that_was_killed_before_it_could():
@@ -207,8 +235,12 @@ def test_a_wait_comes_to_one_end_and_the_right_one():
     right = Answer("x", True, "7")
     assert not kinds(replace(good(), awaited={"x"}, answers=[right]))
     assert check(replace(good(), awaited={"x"})).wrong == ["the wait for x ended 0 times"]
-    assert check(replace(good(), awaited={"x"}, answers=[right, right])).wrong == ["the wait for x ended 2 times"]
-    assert check(replace(good(), awaited={"x"}, answers=[Answer("x", False, "8")])).wrong == ["the wait for x came to 8"]
+    assert check(replace(good(), awaited={"x"}, answers=[right, right])).wrong == [
+        "the wait for x ended 2 times"
+    ]
+    assert check(replace(good(), awaited={"x"}, answers=[Answer("x", False, "8")])).wrong == [
+        "the wait for x came to 8"
+    ]
 
 
 def test_a_tick_that_was_due_has_its_job():
@@ -217,7 +249,9 @@ def test_a_tick_that_was_due_has_its_job():
 
 
 def ended(result: str, *wishes: Wish) -> Evidence:
-    """The first attempt is ended with this result while it runs, and nothing was done to its node."""
+    """The first attempt is ended with this result while it runs, and nothing was done
+    to its node.
+    """
     evidence = twice()
     evidence.runs = [StoredRun(1, 1, result, A)]
     evidence.attempts[0] = evidence.attempts[0]._replace(end=19.9)
@@ -227,22 +261,24 @@ def ended(result: str, *wishes: Wish) -> Evidence:
 
 @pytest.mark.parametrize(("verb", "result"), [("kill", "killed"), ("stop", "stopped")])
 def test_an_attempt_ends_by_force_where_somebody_asked_for_that_alone(verb: str, result: str):
-    wish = Wish(1, verb, 15.0, 15.1, True)
-    assert not kinds(ended(result, wish))
+    intent = Wish(1, verb, 15.0, 15.1, True)
+    assert not kinds(ended(result, intent))
     assert check(ended(result)).wrong == [f"claim 1.1 ended {result}, which nobody asked for"]
-    assert kinds(ended(result, wish._replace(job_id=2))) == {"wrong"}
-    assert ends_after_wishes(ended(result, wish)) == [pytest.approx(4.9)]
+    assert kinds(ended(result, intent._replace(job_id=2))) == {"wrong"}
+    assert ends_after_wishes(ended(result, intent)) == [pytest.approx(4.9)]
 
 
 def test_an_attempt_that_was_ended_for_its_time_had_one():
-    assert not kinds(replace(ended("timeout"), timed={"x"}))
-    assert kinds(ended("timeout")) == {"wrong"}
+    assert not kinds(replace(ended("timed_out"), timed={"x"}))
+    assert kinds(ended("timed_out")) == {"wrong"}
 
 
 def test_an_attempt_does_not_outlast_its_time():
     evidence = replace(good(), timed={"x"})
     evidence.attempts = [Attempt(1, 1, "x", 1, A, 1.0, 12.9)]
-    assert check(evidence).wrong == ["attempt 1.1 was to be ended for its time, and completed after 11.9 s"]
+    assert check(evidence).wrong == [
+        "attempt 1.1 was to be ended for its time, and completed after 11.9 s"
+    ]
 
 
 def test_a_cancelled_job_was_to_be_and_is_never_claimed_again():
@@ -250,13 +286,15 @@ def test_a_cancelled_job_was_to_be_and_is_never_claimed_again():
     evidence.changes[-1] = evidence.changes[-1]._replace(after="cancelled")
     evidence.runs = [StoredRun(1, 1, "cancelled", A)]
     assert kinds(evidence) == {"lost", "wrong"}
-    wish = Wish(1, "cancel", 12.0, 12.1, True)
-    assert not kinds(replace(evidence, wishes=[wish]))
-    assert kinds(replace(twice(KILLED), wishes=[wish])) == {"wrong"}
+    intent = Wish(1, "cancel", 12.0, 12.1, True)
+    assert not kinds(replace(evidence, wishes=[intent]))
+    assert kinds(replace(twice(KILLED), wishes=[intent])) == {"wrong"}
 
 
 def test_what_took_too_long_is_late_and_the_slowest_is_told():
-    findings = check(replace(good(), recoveries=[Recovery("a job", 4.0, 5.0), Recovery("a leader", 13.0, 12.0)]))
+    findings = check(
+        replace(good(), recoveries=[Recovery("a job", 4.0, 5.0), Recovery("a leader", 13.0, 12.0)])
+    )
     assert findings.late == ["a leader: 13.0 s, bound 12 s"]
     assert findings.slowest == 13.0
 

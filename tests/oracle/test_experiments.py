@@ -1,4 +1,6 @@
-"""The quickest experiments: broken builds are found out, and on the true build nothing is found. ``script/faults`` runs all of them."""
+"""The quickest experiments: broken builds are found out, and on the true build nothing
+is found. ``script/faults`` runs all of them.
+"""
 
 import os
 import subprocess
@@ -7,7 +9,7 @@ import sys
 import pytest
 
 from elihu.testing.postgres import PostgresServer
-from oracle.arena import ROOT
+from oracle.experiment import ROOT
 from oracle.mutants import MUTANTS
 from oracle.scenario import Result, Scenario, Size, perform
 from oracle.scenarios import BY_NAME
@@ -21,8 +23,12 @@ def server(request: pytest.FixtureRequest, engine: str) -> PostgresServer | None
     return request.getfixturevalue("postgres_server") if engine == "postgres" else None
 
 
-async def quickly(scenario: Scenario, engine: str, server: PostgresServer | None, mutant: str | None = None) -> Result:
-    return await perform(scenario, engine, seed=SEED, size=Size(quick=True), server=server, mutant=mutant, keep=False)
+async def quickly(
+    scenario: Scenario, engine: str, server: PostgresServer | None, mutant: str | None = None
+) -> Result:
+    return await perform(
+        scenario, engine, seed=SEED, size=Size(quick=True), server=server, mutant=mutant, keep=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,7 +41,9 @@ async def quickly(scenario: Scenario, engine: str, server: PostgresServer | None
         ("guard without the claim", "postgres", "double"),
     ],
 )
-async def test_a_broken_build_is_found_out(mutant: str, engine: str, kind: str, server: PostgresServer | None):
+async def test_a_broken_build_is_found_out(
+    mutant: str, engine: str, kind: str, server: PostgresServer | None
+):
     result = await quickly(BY_MUTANT[mutant], engine, server, mutant)
     assert kind in result.findings.broken()
 
@@ -63,9 +71,7 @@ async def test_every_promise_is_kept(name: str, engine: str, server: PostgresSer
     assert result.findings.jobs
 
 
-BREAK = (
-    "import sys; from elihu.engines.postgres.queries import Queries; from oracle.mutants import apply; apply(sys.argv[1]); Queries('elihu')"
-)
+BREAK = "import sys; from elihu.engines.postgres.queries import Queries; from oracle.mutants import apply; apply(sys.argv[1]); Queries('elihu')"
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

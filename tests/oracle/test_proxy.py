@@ -20,7 +20,9 @@ async def proxy() -> AsyncIterator[Proxy]:
         writer.close()
 
     server = await asyncio.start_server(echo, HOST, 0)
-    async with Proxy(f"postgresql://user@{HOST}:{server.sockets[0].getsockname()[1]}/name") as proxy:
+    async with Proxy(
+        f"postgresql://user@{HOST}:{server.sockets[0].getsockname()[1]}/name"
+    ) as proxy:
         yield proxy
     server.close()
 

@@ -9,16 +9,18 @@ import pytest
 from elihu import Elihu
 from elihu.testing.postgres import PostgresServer
 from tests.engines.raw import Raw, raw_for
-from tests.runtime.desk import Desk, open_desk
-from tests.support import QUICK, Seen
+from tests.runtime.harness import NodeHarness, open_harness
+from tests.support import QUICK, EventRecorder
 
-Desks = Callable[..., Awaitable[Desk]]
+Desks = Callable[..., Awaitable[NodeHarness]]
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def shared_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """One PostgreSQL database for all tests here: a new schema takes a tenth of the time of a new database."""
+    """One PostgreSQL database for all tests here: a new schema takes a tenth of the
+    time of a new database.
+    """
     yield postgres_server.create_database("runtime")
     postgres_server.drop_database("runtime")
 
@@ -44,27 +46,27 @@ async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
 
 
 @pytest.fixture
-async def seen(app: Elihu) -> Seen:
-    return Seen(app)
+async def seen(app: Elihu) -> EventRecorder:
+    return EventRecorder(app)
 
 
 @pytest.fixture
-async def desks(database_url: str, schema: str) -> AsyncIterator[Desks]:
+async def harnesses(database_url: str, schema: str) -> AsyncIterator[Desks]:
     """Makes nodes without services, each with an engine of its own, on one database."""
-    opened: list[Desk] = []
+    opened: list[NodeHarness] = []
 
-    async def make(**settings: Any) -> Desk:
-        opened.append(await open_desk(database_url, schema=schema, **settings))
+    async def make(**settings: Any) -> NodeHarness:
+        opened.append(await open_harness(database_url, schema=schema, **settings))
         return opened[-1]
 
     yield make
-    for desk in opened:
-        await desk.close()
+    for harness in opened:
+        await harness.close()
 
 
 @pytest.fixture
-async def desk(desks: Desks) -> Desk:
-    return await desks()
+async def harness(harnesses: Desks) -> NodeHarness:
+    return await harnesses()
 
 
 @pytest.fixture

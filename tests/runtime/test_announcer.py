@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from elihu import DatabaseUnavailable, SchemaOutdated
-from elihu.engines.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.runtime.announcer import Hub
-from tests.runtime.desk import Desk
+from tests.runtime.harness import NodeHarness
 
 MAIL, PRINT = Signal(SignalKind.JOBS, "mail"), Signal(SignalKind.JOBS, "print")
 
@@ -17,12 +17,12 @@ MAIL, PRINT = Signal(SignalKind.JOBS, "mail"), Signal(SignalKind.JOBS, "print")
 class Line:
     """Stands for the database's notifications."""
 
-    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, harness: NodeHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[list[Signal]] = []
         self.failure: Exception | None = None
         self.open = asyncio.Event()
         self.open.set()
-        monkeypatch.setattr(desk.engine, "notify", self.notify)
+        monkeypatch.setattr(harness.engine, "notify", self.notify)
 
     async def notify(self, signals: Sequence[Signal]) -> None:
         self.sent.append(list(signals))
@@ -32,21 +32,21 @@ class Line:
 
 
 @pytest.fixture
-def line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Line:
-    return Line(desk, monkeypatch)
+def line(harness: NodeHarness, monkeypatch: pytest.MonkeyPatch) -> Line:
+    return Line(harness, monkeypatch)
 
 
-async def test_this_process_hears_at_once(desk: Desk, line: Line):
-    desk.scope.announcer.queues(["mail", "print"])
-    assert desk.signals == [MAIL, PRINT]
+async def test_this_process_hears_at_once(harness: NodeHarness, line: Line):
+    harness.scope.announcer.queues(["mail", "print"])
+    assert harness.signals == [MAIL, PRINT]
     assert line.sent == []
-    await desk.scope.announcer.close()
+    await harness.scope.announcer.close()
     assert line.sent == [[MAIL, PRINT]]
 
 
-async def test_announcements_of_a_moment_are_joined(desk: Desk, line: Line):
+async def test_announcements_of_a_moment_are_joined(harness: NodeHarness, line: Line):
     line.open.clear()
-    announcer = desk.scope.announcer
+    announcer = harness.scope.announcer
     announcer.queues(["mail"])
     await asyncio.sleep(0)
     assert line.sent == [[MAIL]]
@@ -57,11 +57,14 @@ async def test_announcements_of_a_moment_are_joined(desk: Desk, line: Line):
     assert line.sent == [[MAIL], [MAIL, PRINT]]
 
 
-@pytest.mark.parametrize("failure", [DatabaseUnavailable("gone"), SchemaOutdated("no tables"), RuntimeError("a surprise")])
+@pytest.mark.parametrize(
+    "failure",
+    [DatabaseUnavailable("gone"), SchemaOutdated("no tables"), RuntimeError("a surprise")],
+)
 async def test_a_failing_notification_harms_nobody_and_is_logged_once(
-    desk: Desk, line: Line, caplog: pytest.LogCaptureFixture, failure: Exception
+    harness: NodeHarness, line: Line, caplog: pytest.LogCaptureFixture, failure: Exception
 ):
-    announcer = desk.scope.announcer
+    announcer = harness.scope.announcer
     line.failure = failure
     for number in range(1, 4):
         announcer.queues(["mail"])
@@ -75,8 +78,8 @@ async def test_a_failing_notification_harms_nobody_and_is_logged_once(
     assert line.sent[-1] == [PRINT]
 
 
-async def test_close_sends_what_is_left(desk: Desk, line: Line):
-    announcer = desk.scope.announcer
+async def test_close_sends_what_is_left(harness: NodeHarness, line: Line):
+    announcer = harness.scope.announcer
     await announcer.close()
     assert line.sent == []
     announcer.queues(["mail"])

@@ -3,21 +3,21 @@
 import asyncio
 import threading
 
-from elihu import Context, Elihu, JobState, RunResult
+from elihu import Context, Elihu, JobState, RunOutcome
 from elihu.job import JobFilter
-from elihu.runtime.canceller import Canceller
-from elihu.runtime.execution import Cause
+from elihu.runtime.attempts.execution import Cause
+from elihu.runtime.queue.canceller import Canceller
 from elihu.telemetry.events import EngineCalled, JobStarted, JobStopped
 from tests.runtime.conftest import Desks
-from tests.runtime.desk import Desk
-from tests.support import Seen
+from tests.runtime.harness import NodeHarness
+from tests.support import EventRecorder
 
 
 def told(cancelled: int = 0, killed: int = 0, stopped: int = 0) -> dict[str, int]:
     return {"cancelled_count": cancelled, "killed_count": killed, "stopped_count": stopped}
 
 
-async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, seen: Seen):
+async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, seen: EventRecorder):
     cleaned: list[bool] = []
 
     @app.task(name="endless")
@@ -32,14 +32,14 @@ async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, see
         await seen.count(JobStarted, 1)
         assert await app.jobs.cancel(job.id) == 1
         ended = await seen.ended(job.id)
-        assert (ended.result, ended.state) == (RunResult.CANCELLED, JobState.CANCELLED)
+        assert (ended.outcome, ended.state) == (RunOutcome.CANCELLED, JobState.CANCELLED)
     assert cleaned == [True]
     stored = await app.jobs.get(job.id)
     assert (stored.state, stored.reason, stored.attempt) == (JobState.CANCELLED, "cancelled", 1)
-    assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.CANCELLED]
+    assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.CANCELLED]
 
 
-async def test_a_thread_is_told(app: Elihu, seen: Seen):
+async def test_a_thread_is_told(app: Elihu, seen: EventRecorder):
     began = threading.Event()
 
     @app.task(name="thread")
@@ -57,35 +57,35 @@ async def test_a_thread_is_told(app: Elihu, seen: Seen):
     assert (await app.jobs.get(job.id)).state is JobState.CANCELLED
 
 
-async def test_it_looks_with_each_heartbeat_where_no_announcement_comes(desk: Desk):
+async def test_it_looks_with_each_heartbeat_where_no_announcement_comes(harness: NodeHarness):
     began = asyncio.Event()
 
     async def t() -> None:
         began.set()
         await asyncio.Event().wait()
 
-    desk.task(t, name="t")
-    producer = desk.producer()
-    canceller = Canceller(desk.scope, lambda: [producer])
+    harness.task(t, name="t")
+    producer = harness.producer()
+    canceller = Canceller(harness.scope, lambda: [producer])
     await producer.start()
     await canceller.start()
-    job_id = await desk.put()
-    producer.look()
+    job_id = await harness.put()
+    producer.fetch_soon()
     await began.wait()
-    await desk.engine.cancel(JobFilter(ids=(job_id,)))
-    await desk.until(lambda: bool(desk.of(JobStopped)))
+    await harness.engine.cancel(JobFilter(ids=(job_id,)))
+    await harness.until(lambda: bool(harness.of(JobStopped)))
     await canceller.stop()
-    await desk.until(lambda: not producer.held)
-    assert await desk.state(job_id) is JobState.CANCELLED
+    await harness.until(lambda: not producer.held)
+    assert await harness.state(job_id) is JobState.CANCELLED
 
 
-async def test_it_asks_nothing_while_nothing_runs(desk: Desk):
-    canceller = Canceller(desk.scope, lambda: [desk.producer()])
-    assert await canceller.tick() == (desk.config.heartbeat, told(0))
-    assert not [event for event in desk.of(EngineCalled) if event.verb == "intents"]
+async def test_it_asks_nothing_while_nothing_runs(harness: NodeHarness):
+    canceller = Canceller(harness.scope, lambda: [harness.producer()])
+    assert await canceller.tick() == (harness.config.heartbeat, told(0))
+    assert not [event for event in harness.of(EngineCalled) if event.verb == "intents"]
 
 
-async def test_a_task_that_cleans_up_is_cancelled_once(desk: Desk):
+async def test_a_task_that_cleans_up_is_cancelled_once(harness: NodeHarness):
     began, cleaning, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
     cleaned: list[bool] = []
 
@@ -98,31 +98,31 @@ async def test_a_task_that_cleans_up_is_cancelled_once(desk: Desk):
             await gate.wait()
             cleaned.append(True)
 
-    desk.task(t, name="t")
-    producer = desk.producer()
-    canceller = Canceller(desk.scope, lambda: [producer])
-    job_id = await desk.put()
+    harness.task(t, name="t")
+    producer = harness.producer()
+    canceller = Canceller(harness.scope, lambda: [producer])
+    job_id = await harness.put()
     await producer.start()
     await began.wait()
-    await desk.engine.cancel(JobFilter(ids=(job_id,)))
+    await harness.engine.cancel(JobFilter(ids=(job_id,)))
     for _ in range(3):
         assert (await canceller.tick()).data == told(1)
         await cleaning.wait()
     gate.set()
-    await desk.until(lambda: not producer.held)
+    await harness.until(lambda: not producer.held)
     assert cleaned == [True]
-    assert await desk.state(job_id) is JobState.CANCELLED
+    assert await harness.state(job_id) is JobState.CANCELLED
 
 
-async def test_a_wish_that_comes_before_the_attempt_begins_is_heeded(desk: Desk):
+async def test_a_wish_that_comes_before_the_attempt_begins_is_heeded(harness: NodeHarness):
     ran: list[bool] = []
 
     async def t() -> None:
         ran.append(True)
 
-    desk.task(t, name="t")
-    producer = desk.producer()
-    job_id = await desk.put()
+    harness.task(t, name="t")
+    producer = harness.producer()
+    job_id = await harness.put()
     begin = producer._begin
 
     def begin_and_cancel(claim, node):
@@ -131,21 +131,21 @@ async def test_a_wish_that_comes_before_the_attempt_begins_is_heeded(desk: Desk)
 
     producer._begin = begin_and_cancel  # type: ignore[method-assign]
     await producer.start()
-    await desk.until(lambda: bool(desk.of(JobStopped)) and not producer.held)
+    await harness.until(lambda: bool(harness.of(JobStopped)) and not producer.held)
     assert ran == []
-    assert await desk.state(job_id) is JobState.CANCELLED
+    assert await harness.state(job_id) is JobState.CANCELLED
 
 
-async def test_only_the_claim_that_was_meant_is_cancelled(desk: Desk):
+async def test_only_the_claim_that_was_meant_is_cancelled(harness: NodeHarness):
     began = asyncio.Event()
 
     async def t() -> None:
         began.set()
         await asyncio.Event().wait()
 
-    desk.task(t, name="t")
-    producer = desk.producer()
-    job_id = await desk.put()
+    harness.task(t, name="t")
+    producer = harness.producer()
+    job_id = await harness.put()
     await producer.start()
     await began.wait()
     producer.end((job_id, 2), Cause.CANCEL)
@@ -156,25 +156,25 @@ async def test_only_the_claim_that_was_meant_is_cancelled(desk: Desk):
     assert execution.cause is Cause.CANCEL
 
 
-async def test_the_node_that_runs_it_cancels_and_no_other(desk: Desk, desks: Desks):
+async def test_the_node_that_runs_it_cancels_and_no_other(harness: NodeHarness, harnesses: Desks):
     began = asyncio.Event()
 
     async def t() -> None:
         began.set()
         await asyncio.Event().wait()
 
-    other = await desks()
-    desk.task(t, name="t")
-    producer = desk.producer()
-    job_id = await desk.put()
+    other = await harnesses()
+    harness.task(t, name="t")
+    producer = harness.producer()
+    job_id = await harness.put()
     await producer.start()
     await began.wait()
     await other.engine.cancel(JobFilter(ids=(job_id,)))
     assert await other.engine.intents(other.node) == []
-    assert (await Canceller(desk.scope, lambda: [producer]).tick()).data == told(1)
+    assert (await Canceller(harness.scope, lambda: [producer]).tick()).data == told(1)
 
 
-async def test_a_cancelled_job_that_fails_is_not_tried_again(app: Elihu, seen: Seen):
+async def test_a_cancelled_job_that_fails_is_not_tried_again(app: Elihu, seen: EventRecorder):
     @app.task(name="fails")
     async def fails() -> None:
         try:

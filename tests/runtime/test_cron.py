@@ -1,4 +1,6 @@
-"""Cron: what is due becomes jobs, on the leader only, each tick once, whatever happens to leaders."""
+"""Cron: what is due becomes jobs, on the leader only, each tick once, whatever happens
+to leaders.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,16 +8,16 @@ from typing import Any
 import pytest
 
 from elihu import CronEntry, Elihu
-from elihu.engines.crons import CronRow
+from elihu.engines.protocol.crons import CronRow
 from elihu.job import JobFilter, NewJob
-from elihu.runtime.cron import Cron, Rounds, declare
-from elihu.runtime.leader import Leader
+from elihu.runtime.leader.cron import Cron, Rounds, declare
+from elihu.runtime.leader.election import Leader
 from elihu.task import Tasks, Timetable
 from elihu.telemetry.events import CronFailed, CronFired, CronSkipped, JobStopped, Ticked
 from tests.engines.raw import Raw
 from tests.runtime.conftest import Desks
-from tests.runtime.desk import Desk
-from tests.support import Seen
+from tests.runtime.harness import NodeHarness
+from tests.support import EventRecorder
 
 HOUR = timedelta(hours=1)
 
@@ -37,182 +39,218 @@ def timetable_of(*groups: Tasks) -> Timetable:
     return timetable
 
 
-async def service(desk: Desk, *groups: Tasks) -> Cron:
+async def service(harness: NodeHarness, *groups: Tasks) -> Cron:
     """On a desk that leads."""
-    leader = Leader(desk.scope)
+    leader = Leader(harness.scope)
     await leader.tick()
     assert leader.is_leader
-    await declare(desk.engine, timetable_of(*groups))
-    return Cron(desk.scope, leader, timetable_of(*groups))
+    await declare(harness.engine, timetable_of(*groups))
+    return Cron(harness.scope, leader, timetable_of(*groups))
 
 
-async def settled_ago(desk: Desk, raw: Raw, ago: timedelta, name: str = "c") -> None:
+async def settled_ago(harness: NodeHarness, raw: Raw, ago: timedelta, name: str = "c") -> None:
     """Move what the entry is settled up to into the past: so long did nothing run."""
-    assert await raw.execute(f"UPDATE cron SET last_tick = {raw.moment(ago.total_seconds())} WHERE name = %s RETURNING 1", name)
+    assert await raw.execute(
+        f"UPDATE cron SET last_tick = {raw.moment(ago.total_seconds())} WHERE name = %s RETURNING "
+        "1",
+        name,
+    )
 
 
-async def row(desk: Desk, name: str = "c") -> CronRow:
-    (found,) = (await desk.engine.crons([name])).rows
+async def row(harness: NodeHarness, name: str = "c") -> CronRow:
+    (found,) = (await harness.engine.crons([name])).rows
     return found
 
 
-async def jobs(desk: Desk) -> int:
-    return await desk.engine.count(JobFilter())
+async def jobs(harness: NodeHarness) -> int:
+    return await harness.engine.count(JobFilter())
 
 
-async def test_an_entry_of_this_moment_has_missed_nothing(desk: Desk):
-    cron = await service(desk, declared("* * * * *"))
+async def test_an_entry_of_this_moment_has_missed_nothing(harness: NodeHarness):
+    cron = await service(harness, declared("* * * * *"))
     tick = await cron.tick()
     assert tick.data == {"fired_count": 0}
-    assert await jobs(desk) == 0
+    assert await jobs(harness) == 0
 
 
-async def test_a_tick_that_is_due_becomes_a_job_once(desk: Desk, raw: Raw):
-    cron = await service(desk, declared(queue="default"))
-    await settled_ago(desk, raw, HOUR)
+async def test_a_tick_that_is_due_becomes_a_job_once(harness: NodeHarness, raw: Raw):
+    cron = await service(harness, declared(queue="default"))
+    await settled_ago(harness, raw, HOUR)
     assert [(await cron.tick()).data["fired_count"] for _ in range(3)] == [1, 0, 0]
-    now = (await desk.engine.crons()).now
-    (job,) = await desk.engine.find(JobFilter(), None, 10)
+    now = (await harness.engine.crons()).now
+    (job,) = await harness.engine.find(JobFilter(), None, 10)
     assert (job.task, job.queue, job.state) == ("task of c", "default", "available")
     assert job.scheduled_at == now.replace(minute=0, second=0, microsecond=0)
-    assert desk.announced() == ["default"]
-    (event,) = desk.of(CronFired)
-    assert (event.node, event.cron, event.at, event.job_id, event.conflict) == (desk.node, "c", job.scheduled_at, job.id, False)
+    assert harness.announced() == ["default"]
+    (event,) = harness.of(CronFired)
+    assert (event.node, event.cron, event.at, event.job_id, event.conflict) == (
+        harness.node,
+        "c",
+        job.scheduled_at,
+        job.id,
+        False,
+    )
 
 
 @pytest.mark.parametrize(("catch_up", "number", "skipped"), [("last", 1, 1), ("all", 5, 0)])
-async def test_what_was_missed_is_made_up_for(desk: Desk, raw: Raw, catch_up: str, number: int, skipped: int):
-    cron = await service(desk, declared(catch_up=catch_up))
-    await settled_ago(desk, raw, 5 * HOUR)
+async def test_what_was_missed_is_made_up_for(
+    harness: NodeHarness, raw: Raw, catch_up: str, number: int, skipped: int
+):
+    cron = await service(harness, declared(catch_up=catch_up))
+    await settled_ago(harness, raw, 5 * HOUR)
     assert [(await cron.tick()).data["fired_count"] for _ in range(2)] == [number, 0]
-    assert len(desk.of(CronSkipped)) == skipped
-    assert len({event.at for event in desk.of(CronFired)}) == number
+    assert len(harness.of(CronSkipped)) == skipped
+    assert len({event.at for event in harness.of(CronFired)}) == number
 
 
-async def test_nothing_missed_is_made_up_for_with_none(desk: Desk, raw: Raw):
+async def test_nothing_missed_is_made_up_for_with_none(harness: NodeHarness, raw: Raw):
     at = (datetime.now(UTC) - timedelta(minutes=10)).replace(second=0, microsecond=0)
-    cron = await service(desk, declared(f"{at.minute} * * * *", catch_up="none"))
-    await settled_ago(desk, raw, 3 * HOUR)
+    cron = await service(harness, declared(f"{at.minute} * * * *", catch_up="none"))
+    await settled_ago(harness, raw, 3 * HOUR)
     assert (await cron.tick()).data == {"fired_count": 0}
-    assert [event.until for event in desk.of(CronSkipped)] == [at]
-    assert (await row(desk)).last_tick == at
+    assert [event.until for event in harness.of(CronSkipped)] == [at]
+    assert (await row(harness)).last_tick == at
 
 
-async def test_at_most_a_hundred_are_made_up_for(desk: Desk, raw: Raw):
-    cron = await service(desk, declared("* * * * *", catch_up="all"))
-    await settled_ago(desk, raw, 24 * HOUR)
+async def test_at_most_a_hundred_are_made_up_for(harness: NodeHarness, raw: Raw):
+    cron = await service(harness, declared("* * * * *", catch_up="all"))
+    await settled_ago(harness, raw, 24 * HOUR)
     assert (await cron.tick()).data == {"fired_count": 100}
     assert (await cron.tick()).data["fired_count"] <= 1
 
 
-async def test_sleeps_until_an_entry_is_due_and_no_longer_than_a_poll(desks: Desks, raw: Raw):
-    desk = await desks(poll="1h")
+async def test_sleeps_until_an_entry_is_due_and_no_longer_than_a_poll(harnesses: Desks, raw: Raw):
+    harness = await harnesses(poll="1h")
     soon, later = declared("* * * * *", name="soon"), declared("0 0 1 1 *", name="later")
-    cron = await service(desk, soon, later)
+    cron = await service(harness, soon, later)
     delay = (await cron.tick()).delay
     assert 0 < delay <= 60
-    assert 0 < (await (await service(desk)).tick()).delay <= 3_600
+    assert 0 < (await (await service(harness)).tick()).delay <= 3_600
 
 
-async def test_a_follower_fires_nothing_and_looks_again_soon(desks: Desks, raw: Raw):
-    desk, other = await desks(), await desks()
-    await service(desk, declared())
-    await settled_ago(desk, raw, HOUR)
+async def test_a_follower_fires_nothing_and_looks_again_soon(harnesses: Desks, raw: Raw):
+    harness, other = await harnesses(), await harnesses()
+    await service(harness, declared())
+    await settled_ago(harness, raw, HOUR)
     follower = Leader(other.scope)
     await follower.tick()
     tick = await Cron(other.scope, follower, timetable_of(declared())).tick()
     assert tick.data == {"fired_count": 0}
     assert tick.delay <= 1
-    assert await jobs(desk) == 0
+    assert await jobs(harness) == 0
 
 
-async def test_two_that_take_themselves_for_leaders_fire_a_tick_once(desks: Desks, raw: Raw):
-    desk, other = await desks(), await desks()
-    await service(desk, declared())
-    await settled_ago(desk, raw, HOUR)
-    rounds = [Rounds(each.engine, timetable_of(declared()), each.bus) for each in (desk, other)]
-    seen = await desk.engine.crons()
-    fired = [await each.fire(node) for each, node in zip(rounds, (desk.node, other.node), strict=True)]
+async def test_two_that_take_themselves_for_leaders_fire_a_tick_once(harnesses: Desks, raw: Raw):
+    harness, other = await harnesses(), await harnesses()
+    await service(harness, declared())
+    await settled_ago(harness, raw, HOUR)
+    rounds = [Rounds(each.engine, timetable_of(declared()), each.bus) for each in (harness, other)]
+    seen = await harness.engine.crons()
+    fired = [
+        await each.fire(node) for each, node in zip(rounds, (harness.node, other.node), strict=True)
+    ]
     assert [each.jobs for each in fired] == [1, 0]
     (stale,) = seen.rows
     until = stale.last_tick + HOUR
     assert await other.engine.fire_cron(stale, [(until, NewJob(task="t"))], until) is None
-    assert await jobs(desk) == 1
+    assert await jobs(harness) == 1
 
 
-async def test_a_leader_that_takes_over_goes_on_where_the_last_one_was(desks: Desks, raw: Raw):
-    desk, other = await desks(), await desks()
-    first = await service(desk, declared())
-    await settled_ago(desk, raw, HOUR)
+async def test_a_leader_that_takes_over_goes_on_where_the_last_one_was(harnesses: Desks, raw: Raw):
+    harness, other = await harnesses(), await harnesses()
+    first = await service(harness, declared())
+    await settled_ago(harness, raw, HOUR)
     await first.tick()
-    await desk.engine.resign(desk.node)
+    await harness.engine.resign(harness.node)
     second = await service(other, declared())
     assert (await second.tick()).data == {"fired_count": 0}
-    await settled_ago(desk, raw, HOUR)
+    await settled_ago(harness, raw, HOUR)
     await raw.execute("DELETE FROM cron_tick")
     assert (await second.tick()).data == {"fired_count": 1}
 
 
-async def test_fires_what_living_nodes_declare_and_what_was_made_at_run_time(desks: Desks, raw: Raw):
-    desk, other = await desks(), await desks()
-    cron = await service(desk)
-    await declare(desk.engine, timetable_of(declared(name="theirs"), declared(name="nobody's")))
-    await other.engine.describe(other.node, {"crons": ["theirs"]})
+async def test_fires_what_living_nodes_declare_and_what_was_made_at_run_time(
+    harnesses: Desks, raw: Raw
+):
+    harness, other = await harnesses(), await harnesses()
+    cron = await service(harness)
+    await declare(harness.engine, timetable_of(declared(name="theirs"), declared(name="nobody's")))
+    await other.engine.update_node_info(other.node, {"crons": ["theirs"]})
     values = '{"cron":"0 * * * *","tz":"UTC","catch_up":"last","task":"t"}'
-    await desk.engine.create_cron("made", values, False)
-    await desk.engine.create_cron("paused", values, True)
+    await harness.engine.create_cron("made", values, False)
+    await harness.engine.create_cron("paused", values, True)
     for name in ("theirs", "nobody's", "made", "paused"):
-        await settled_ago(desk, raw, HOUR, name)
+        await settled_ago(harness, raw, HOUR, name)
     assert (await cron.tick()).data == {"fired_count": 2}
-    assert {event.cron for event in desk.of(CronFired)} == {"theirs", "made"}
+    assert {event.cron for event in harness.of(CronFired)} == {"theirs", "made"}
 
 
-async def test_one_bad_entry_stops_nothing_and_is_told_of_once(desk: Desk, raw: Raw, caplog: pytest.LogCaptureFixture):
-    cron = await service(desk, declared())
-    await desk.engine.create_cron("a bad text", '{"cron":"nonsense","tz":"UTC","catch_up":"last","task":"t"}', False)
-    await desk.engine.create_cron("bad job", '{"cron":"0 * * * *","tz":"UTC","catch_up":"last","task":"t","priority":99}', False)
-    for name, more in {"bad key": '"unique_key":"zz"', "bad tags": '"tags":7', "bad options": '"queue":null'}.items():
-        await desk.engine.create_cron(name, f'{{"cron":"0 * * * *","tz":"UTC","catch_up":"last","task":"t",{more}}}', False)
-    await desk.engine.create_cron("bad values", '["cron"]', False)
-    await desk.engine.create_cron("by hand", "{}", False)
+async def test_one_bad_entry_stops_nothing_and_is_told_of_once(
+    harness: NodeHarness, raw: Raw, caplog: pytest.LogCaptureFixture
+):
+    cron = await service(harness, declared())
+    await harness.engine.create_cron(
+        "a bad text", '{"cron":"nonsense","tz":"UTC","catch_up":"last","task":"t"}', False
+    )
+    await harness.engine.create_cron(
+        "bad job",
+        '{"cron":"0 * * * *","tz":"UTC","catch_up":"last","task":"t","priority":99}',
+        False,
+    )
+    for name, more in {
+        "bad key": '"unique_key":"zz"',
+        "bad tags": '"tags":7',
+        "bad options": '"queue":null',
+    }.items():
+        await harness.engine.create_cron(
+            name, f'{{"cron":"0 * * * *","tz":"UTC","catch_up":"last","task":"t",{more}}}', False
+        )
+    await harness.engine.create_cron("bad values", '["cron"]', False)
+    await harness.engine.create_cron("by hand", "{}", False)
     bad = ["a bad text", "bad job", "bad key", "bad options", "bad tags", "bad values", "by hand"]
     for name in [*bad, "c"]:
-        await settled_ago(desk, raw, HOUR, name)
+        await settled_ago(harness, raw, HOUR, name)
     assert (await cron.tick()).data == {"fired_count": 1}
     await cron.tick()
-    assert [event.cron for event in desk.of(CronFailed)] == bad
+    assert [event.cron for event in harness.of(CronFailed)] == bad
     assert caplog.text.count("cannot be fired, others are") == len(bad)
-    await desk.engine.change_cron("a bad text", 0, '{"cron":"0 * * * *"}', paused=False, anew=False)
+    await harness.engine.change_cron(
+        "a bad text", 0, '{"cron":"0 * * * *"}', paused=False, anew=False
+    )
     assert (await cron.tick()).data == {"fired_count": 1}
 
 
-async def test_one_that_lost_the_lead_ends_its_round(desk: Desk, raw: Raw, monkeypatch: pytest.MonkeyPatch):
-    cron = await service(desk, declared(name="a"), declared(name="b"))
+async def test_one_that_lost_the_lead_ends_its_round(
+    harness: NodeHarness, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
+    cron = await service(harness, declared(name="a"), declared(name="b"))
     for name in "ab":
-        await settled_ago(desk, raw, HOUR, name)
-    fire = desk.engine.fire_cron
+        await settled_ago(harness, raw, HOUR, name)
+    fire = harness.engine.fire_cron
 
     async def slow(*arguments: Any) -> Any:
-        desk.clock.time += desk.config.lease
+        harness.clock.time += harness.config.lease
         return await fire(*arguments)
 
-    monkeypatch.setattr(desk.engine, "fire_cron", slow)
+    monkeypatch.setattr(harness.engine, "fire_cron", slow)
     assert (await cron.tick()).data == {"fired_count": 1}
 
 
-async def test_reboot_is_fired_once_for_each_first_node(desks: Desks, raw: Raw):
-    desk = await desks()
-    await desk.engine.retire(desk.node)
+async def test_reboot_is_fired_once_for_each_first_node(harnesses: Desks, raw: Raw):
+    harness = await harnesses()
+    await harness.engine.deregister_node(harness.node)
     tasks = declared("@reboot")
-    cron = await service(desk, tasks)
+    cron = await service(harness, tasks)
     assert (await cron.tick()).data == {"fired_count": 0}
-    await desk.engine.enlist(desk.node, "desk", {})
+    await harness.engine.register_node(harness.node, "desk", {})
     assert [(await cron.tick()).data["fired_count"] for _ in range(2)] == [1, 0]
-    await desks()
+    await harnesses()
     assert (await cron.tick()).data == {"fired_count": 0}
 
 
-async def test_an_entry_fires_on_a_running_node_and_a_signal_wakes_it(app: Elihu, seen: Seen, raw: Raw):
+async def test_an_entry_fires_on_a_running_node_and_a_signal_wakes_it(
+    app: Elihu, seen: EventRecorder, raw: Raw
+):
     @app.cron("0 0 1 1 *")
     @app.task(name="yearly")
     async def yearly() -> None: ...
@@ -225,9 +263,18 @@ async def test_an_entry_fires_on_a_running_node_and_a_signal_wakes_it(app: Elihu
     async with app.running() as node:
         await seen.until(lambda: [event.task for event in seen.of(JobStopped)] == ["first"])
         entries: list[CronEntry] = await app.crons.list()
-        assert [(entry.name, entry.fires, entry.source) for entry in entries] == [("first", True, "code"), ("yearly", True, "code")]
-        await seen.until(lambda: any(event.service == "cron" and event.data["fired_count"] for event in seen.of(Ticked)))
+        assert [(entry.name, entry.fires, entry.source) for entry in entries] == [
+            ("first", True, "code"),
+            ("yearly", True, "code"),
+        ]
+        await seen.until(
+            lambda: any(
+                event.service == "cron" and event.data["fired_count"] for event in seen.of(Ticked)
+            )
+        )
         looks = sum(event.service == "cron" for event in seen.of(Ticked))
         await app.crons.pause("yearly")
         await seen.until(lambda: sum(event.service == "cron" for event in seen.of(Ticked)) > looks)
-        assert [row.info["crons"] for row in await app.nodes.list() if row.id == node.id] == [["first", "yearly"]]
+        assert [row.info["crons"] for row in await app.nodes.list() if row.id == node.id] == [
+            ["first", "yearly"]
+        ]

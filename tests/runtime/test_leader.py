@@ -5,107 +5,117 @@ import asyncio
 import pytest
 
 from elihu import DatabaseUnavailable, Elihu
-from elihu.engines.signals import Signal, SignalKind
-from elihu.runtime.leader import LATEST_TRY, Leader
+from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.runtime.leader.election import LATEST_TRY, Leader
 from elihu.telemetry.events import EngineCalled, LeaderElected, LeaderLost
 from tests.runtime.conftest import Desks
-from tests.runtime.desk import Desk
-from tests.support import Seen
+from tests.runtime.harness import NodeHarness
+from tests.support import EventRecorder
 
 
 def leads(leader: Leader) -> bool:
     return leader.is_leader
 
 
-async def test_elected_once_and_renewed_at_half_the_lease(desk: Desk):
-    leader = Leader(desk.scope)
+async def test_elected_once_and_renewed_at_half_the_lease(harness: NodeHarness):
+    leader = Leader(harness.scope)
     assert not leads(leader)
     ticks = [await leader.tick() for _ in range(3)]
     assert leads(leader)
-    assert [(tick.delay, tick.data) for tick in ticks] == [(desk.config.lease / 2, {"leader": True})] * 3
-    assert [event.node for event in desk.of(LeaderElected)] == [desk.node]
+    assert [(tick.delay, tick.data) for tick in ticks] == [
+        (harness.config.lease / 2, {"leader": True})
+    ] * 3
+    assert [event.node for event in harness.of(LeaderElected)] == [harness.node]
 
 
-async def test_only_one_of_two_leads(desk: Desk, desks: Desks):
-    other = await desks()
-    first, second = Leader(desk.scope), Leader(other.scope)
+async def test_only_one_of_two_leads(harness: NodeHarness, harnesses: Desks):
+    other = await harnesses()
+    first, second = Leader(harness.scope), Leader(other.scope)
     await first.tick()
     tick = await second.tick()
     assert (leads(first), leads(second)) == (True, False)
-    assert desk.config.heartbeat <= tick.delay <= desk.config.heartbeat + LATEST_TRY
+    assert harness.config.heartbeat <= tick.delay <= harness.config.heartbeat + LATEST_TRY
 
 
-async def test_no_leader_once_the_lease_ran_out_by_the_monotonic_clock(desk: Desk):
-    leader = Leader(desk.scope)
+async def test_no_leader_once_the_lease_ran_out_by_the_monotonic_clock(harness: NodeHarness):
+    leader = Leader(harness.scope)
     await leader.tick()
-    desk.clock.time += desk.config.lease - 0.001
+    harness.clock.time += harness.config.lease - 0.001
     assert leads(leader)
-    desk.clock.time += 0.001
+    harness.clock.time += 0.001
     assert not leads(leader)
 
 
-async def test_the_lease_counts_from_the_moment_of_asking(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    lead = desk.engine.lead
+async def test_the_lease_counts_from_the_moment_of_asking(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    lead = harness.engine.lead
 
     async def slow(node: str, lease: float) -> bool:
-        desk.clock.time += 0.75 * lease
+        harness.clock.time += 0.75 * lease
         return await lead(node, lease)
 
-    monkeypatch.setattr(desk.engine, "lead", slow)
-    leader = Leader(desk.scope)
+    monkeypatch.setattr(harness.engine, "lead", slow)
+    leader = Leader(harness.scope)
     await leader.tick()
     assert leads(leader)
-    desk.clock.time += 0.25 * desk.config.lease
+    harness.clock.time += 0.25 * harness.config.lease
     assert not leads(leader)
 
 
-async def test_a_refused_renewal_ends_leadership_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    leader = Leader(desk.scope)
+async def test_a_refused_renewal_ends_leadership_at_once(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    leader = Leader(harness.scope)
     await leader.tick()
 
     async def refuse(node: str, lease: float) -> bool:
         return False
 
-    monkeypatch.setattr(desk.engine, "lead", refuse)
+    monkeypatch.setattr(harness.engine, "lead", refuse)
     await leader.tick()
     assert not leads(leader)
-    assert [event.node for event in desk.of(LeaderLost)] == [desk.node]
+    assert [event.node for event in harness.of(LeaderLost)] == [harness.node]
 
 
-async def test_a_failing_renewal_ends_leadership_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    leader = Leader(desk.scope)
+async def test_a_failing_renewal_ends_leadership_at_once(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    leader = Leader(harness.scope)
     await leader.tick()
 
     async def fail(node: str, lease: float) -> bool:
         raise DatabaseUnavailable("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(desk.engine, "lead", fail)
+        patched.setattr(harness.engine, "lead", fail)
         with pytest.raises(DatabaseUnavailable):
             await leader.tick()
     assert not leads(leader)
-    assert len(desk.of(LeaderLost)) == 1
+    assert len(harness.of(LeaderLost)) == 1
     await leader.tick()
     assert leads(leader)
-    assert len(desk.of(LeaderElected)) == 2
+    assert len(harness.of(LeaderElected)) == 2
 
 
-async def test_a_clean_stop_resigns_and_announces(desk: Desk, desks: Desks):
-    other = await desks()
-    leader = Leader(desk.scope)
+async def test_a_clean_stop_resigns_and_announces(harness: NodeHarness, harnesses: Desks):
+    other = await harnesses()
+    leader = Leader(harness.scope)
     await leader.start()
-    await desk.until(lambda: bool(desk.of(LeaderElected)))
+    await harness.until(lambda: bool(harness.of(LeaderElected)))
     await leader.stop()
     assert not leads(leader)
-    assert desk.signals == [Signal(SignalKind.LEADER)]
+    assert harness.signals == [Signal(SignalKind.LEADER)]
     follower = Leader(other.scope)
     await follower.tick()
     assert leads(follower)
 
 
-async def test_a_stop_during_a_renewal_resigns_too(desk: Desk, desks: Desks, monkeypatch: pytest.MonkeyPatch):
-    other = await desks()
-    lead, taken = desk.engine.lead, asyncio.Event()
+async def test_a_stop_during_a_renewal_resigns_too(
+    harness: NodeHarness, harnesses: Desks, monkeypatch: pytest.MonkeyPatch
+):
+    other = await harnesses()
+    lead, taken = harness.engine.lead, asyncio.Event()
 
     async def never_answers(node: str, lease: float) -> bool:
         await lead(node, lease)
@@ -113,8 +123,8 @@ async def test_a_stop_during_a_renewal_resigns_too(desk: Desk, desks: Desks, mon
         await asyncio.Event().wait()
         return True
 
-    monkeypatch.setattr(desk.engine, "lead", never_answers)
-    leader = Leader(desk.scope)
+    monkeypatch.setattr(harness.engine, "lead", never_answers)
+    leader = Leader(harness.scope)
     await leader.start()
     await taken.wait()
     await leader.stop()
@@ -124,24 +134,26 @@ async def test_a_stop_during_a_renewal_resigns_too(desk: Desk, desks: Desks, mon
 
 
 async def test_a_stop_while_the_database_is_away_ends_all_the_same(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     async def fail(node: str) -> bool:
         raise DatabaseUnavailable("gone")
 
-    leader = Leader(desk.scope)
+    leader = Leader(harness.scope)
     await leader.start()
-    await desk.until(lambda: bool(desk.of(LeaderElected)))
+    await harness.until(lambda: bool(harness.of(LeaderElected)))
     with monkeypatch.context() as patched:
-        patched.setattr(desk.engine, "resign", fail)
+        patched.setattr(harness.engine, "resign", fail)
         await leader.stop()
     assert not leads(leader)
     assert "could not resign" in caplog.text
 
 
-async def test_a_follower_tries_within_a_second_after_the_end_of_the_lease(desk: Desk, desks: Desks, monkeypatch: pytest.MonkeyPatch):
-    other = await desks(heartbeat=600, dead_after=3_600)
-    await Leader(desk.scope).tick()
+async def test_a_follower_tries_within_a_second_after_the_end_of_the_lease(
+    harness: NodeHarness, harnesses: Desks, monkeypatch: pytest.MonkeyPatch
+):
+    other = await harnesses(heartbeat=600, dead_after=3_600)
+    await Leader(harness.scope).tick()
     follower = Leader(other.scope)
     await follower.start()
     await other.until(lambda: any(event.verb == "lead" for event in other.of(EngineCalled)))
@@ -163,20 +175,20 @@ async def test_a_follower_tries_within_a_second_after_the_end_of_the_lease(desk:
     await follower.stop()
 
 
-async def test_the_trial_after_the_lease_is_made(desk: Desk, desks: Desks):
-    other = await desks(heartbeat=600, dead_after=3_600)
-    first = Leader(desk.scope)
+async def test_the_trial_after_the_lease_is_made(harness: NodeHarness, harnesses: Desks):
+    other = await harnesses(heartbeat=600, dead_after=3_600)
+    first = Leader(harness.scope)
     await first.tick()
     follower = Leader(other.scope)
     await follower.start()
     await other.until(lambda: any(event.verb == "lead" for event in other.of(EngineCalled)))
-    assert await desk.engine.resign(desk.node)
+    assert await harness.engine.resign(harness.node)
     follower.lease_ends_in(0.0)
     await other.until(lambda: bool(other.of(LeaderElected)), within=LATEST_TRY + 2)
     await follower.stop()
 
 
-async def test_nodes_in_one_process_hand_leadership_on(app: Elihu, seen: Seen):
+async def test_nodes_in_one_process_hand_leadership_on(app: Elihu, seen: EventRecorder):
     async with app.running():
         await seen.count(LeaderElected, 1)
         async with app.running() as second:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from elihu import DatabaseUnavailable, Elihu
-from elihu.engines.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.runtime.listener import Listener
 from elihu.telemetry.events import JobStopped, NotifierSwitched, TickFailed
 from tests.engines.raw import Raw
 from tests.runtime.conftest import Desks
-from tests.runtime.desk import Desk
-from tests.support import Seen
+from tests.runtime.harness import NodeHarness
+from tests.support import EventRecorder
 
 
 class Deaf:
@@ -34,64 +34,72 @@ class Deaf:
         return self.works
 
 
-async def test_the_mode_switches_with_an_event_and_a_line_of_log_each_way(desk: Desk, caplog: pytest.LogCaptureFixture):
+async def test_the_mode_switches_with_an_event_and_a_line_of_log_each_way(
+    harness: NodeHarness, caplog: pytest.LogCaptureFixture
+):
     notifier = Deaf()
-    listener = Listener(desk.scope, notifier, desk.hub)
+    listener = Listener(harness.scope, notifier, harness.hub)
     modes = []
     with caplog.at_level("INFO", "elihu"):
         for works in (True, False, False, True, True):
             notifier.works = works
             modes.append((await listener.tick()).data["mode"])
     assert modes == ["listening", "polling", "polling", "listening", "listening"]
-    assert [event.mode for event in desk.of(NotifierSwitched)] == ["polling", "listening"]
+    assert [event.mode for event in harness.of(NotifierSwitched)] == ["polling", "listening"]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert desk.signals == [Signal(SignalKind.CHANGED)] * 2
+    assert harness.signals == [Signal(SignalKind.CHANGED)] * 2
 
 
-async def test_a_probe_that_fails_means_polling(desk: Desk):
+async def test_a_probe_that_fails_means_polling(harness: NodeHarness):
     notifier = Deaf()
-    listener = Listener(desk.scope, notifier, desk.hub)
+    listener = Listener(harness.scope, notifier, harness.hub)
     notifier.works = DatabaseUnavailable("gone")
     with pytest.raises(DatabaseUnavailable):
         await listener.tick()
     assert not listener.works
 
 
-async def test_what_it_hears_reaches_the_hub(desk: Desk):
+async def test_what_it_hears_reaches_the_hub(harness: NodeHarness):
     notifier = Deaf()
-    listener = Listener(desk.scope, notifier, desk.hub)
+    listener = Listener(harness.scope, notifier, harness.hub)
     await listener.start()
     assert notifier.deliver is not None
     notifier.deliver(Signal(SignalKind.JOBS, "mail"))
-    assert desk.announced() == ["mail"]
+    assert harness.announced() == ["mail"]
     await listener.stop()
     assert notifier.deliver is None
 
 
-async def test_the_real_notifier_works(desk: Desk):
-    listener = Listener(desk.scope, desk.engine.notifier(), desk.hub)
+async def test_the_real_notifier_works(harness: NodeHarness):
+    listener = Listener(harness.scope, harness.engine.notifier(), harness.hub)
     await listener.start()
     assert (await listener.tick()).data == {"mode": "listening"}
     await listener.stop()
-    assert not desk.of(TickFailed)
+    assert not harness.of(TickFailed)
 
 
-async def test_another_process_is_heard(desk: Desk, desks: Desks):
-    other = await desks()
-    listener = Listener(desk.scope, desk.engine.notifier(), desk.hub)
+async def test_another_process_is_heard(harness: NodeHarness, harnesses: Desks):
+    other = await harnesses()
+    listener = Listener(harness.scope, harness.engine.notifier(), harness.hub)
     await listener.start()
     await listener.tick()
     heard: asyncio.Queue[Signal] = asyncio.Queue()
-    desk.hub.join(heard.put_nowait)
+    harness.hub.join(heard.put_nowait)
     await other.put(queue="mail")
     await other.engine.notify([Signal(SignalKind.JOBS, "mail")])
     async with asyncio.timeout(5):
         signal = await heard.get()
-    assert signal == (Signal(SignalKind.CHANGED) if desk.engine.name == "sqlite" else Signal(SignalKind.JOBS, "mail"))
+    assert signal == (
+        Signal(SignalKind.CHANGED)
+        if harness.engine.name == "sqlite"
+        else Signal(SignalKind.JOBS, "mail")
+    )
     await listener.stop()
 
 
-async def test_a_node_polls_quicker_while_it_is_deaf(app: Elihu, seen: Seen, raw: Raw, monkeypatch: pytest.MonkeyPatch):
+async def test_a_node_polls_quicker_while_it_is_deaf(
+    app: Elihu, seen: EventRecorder, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
     app.override(poll="1h", poll_fallback=0.1, stager={"interval": "1h"})
 
     @app.task(name="t")
@@ -109,14 +117,18 @@ async def test_a_node_polls_quicker_while_it_is_deaf(app: Elihu, seen: Seen, raw
         await seen.count(JobStopped, 1)
 
 
-async def test_the_poll_covers_a_lost_announcement(app: Elihu, seen: Seen, raw: Raw, monkeypatch: pytest.MonkeyPatch):
+async def test_the_poll_covers_a_lost_announcement(
+    app: Elihu, seen: EventRecorder, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
     app.override(poll=0.1, stager={"interval": "1h"})
 
     @app.task(name="t")
     async def t() -> None:
         pass
 
-    monkeypatch.setattr("elihu.engines.postgres.engine.PostgresEngine.notifier", lambda self: Deaf())
+    monkeypatch.setattr(
+        "elihu.engines.postgres.engine.PostgresEngine.notifier", lambda self: Deaf()
+    )
     monkeypatch.setattr("elihu.engines.sqlite.engine.SqliteEngine.notifier", lambda self: Deaf())
     async with app.running():
         await raw.execute("INSERT INTO job (task) VALUES ('t')")

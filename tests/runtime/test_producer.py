@@ -8,21 +8,27 @@ from typing import Any
 
 import pytest
 
-from elihu import Context, DatabaseUnavailable, DataRefused, JobState, RunResult, SchemaOutdated
-from elihu.engines.base import Ack, Exchange
-from elihu.engines.ends import Wait
-from elihu.engines.signals import Signal, SignalKind
-from elihu.runtime.acker import BATCH_BYTES, BATCH_ROWS, Outbox
-from elihu.runtime.producer import Producer
-from elihu.runtime.unknown import UNKNOWN_TASK_DELAY
-from elihu.telemetry.events import AcknowledgementRefused, JobStarted, JobStopped, QueueShutdown, TaskUnknown
+from elihu import Context, DatabaseUnavailable, DataRefused, JobState, RunOutcome, SchemaOutdated
+from elihu.engines.protocol import Ack, Exchange
+from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.engines.protocol.waits import Wait
+from elihu.runtime.attempts.ack import BATCH_BYTES, BATCH_ROWS, Outbox
+from elihu.runtime.queue.producer import Producer
+from elihu.runtime.queue.unknown_tasks import UNKNOWN_TASK_DELAY
+from elihu.telemetry.events import (
+    AcknowledgementRefused,
+    JobStarted,
+    JobStopped,
+    QueueShutdown,
+    TaskUnknown,
+)
 from tests.engines.raw import Raw
-from tests.runtime.desk import Desk
+from tests.runtime.harness import NodeHarness
 
 NEVER = 3_600.0
 
 
-def settled(producer: Producer) -> bool:
+def wait_idle(producer: Producer) -> bool:
     return not producer.held and not producer.running
 
 
@@ -30,7 +36,7 @@ async def stop(producer: Producer, grace: float = 10) -> None:
     await producer.stop(grace=grace, now=asyncio.Event())
 
 
-async def gated(desk: Desk) -> tuple[asyncio.Event, asyncio.Semaphore]:
+async def gated(harness: NodeHarness) -> tuple[asyncio.Event, asyncio.Semaphore]:
     """A task ``t`` that waits for the event, and tells of its start by the semaphore."""
     gate, began = asyncio.Event(), asyncio.Semaphore(0)
 
@@ -38,12 +44,14 @@ async def gated(desk: Desk) -> tuple[asyncio.Event, asyncio.Semaphore]:
         began.release()
         await gate.wait()
 
-    desk.task(t, name="t")
+    harness.task(t, name="t")
     return gate, began
 
 
-async def test_fetches_no_more_than_its_free_slots(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    exchange, most = desk.engine.exchange, 0
+async def test_fetches_no_more_than_its_free_slots(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    exchange, most = harness.engine.exchange, 0
     running = 0
 
     async def t() -> None:
@@ -55,82 +63,92 @@ async def test_fetches_no_more_than_its_free_slots(desk: Desk, monkeypatch: pyte
 
     asked: list[tuple[int, int]] = []
 
-    async def watched(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+    async def watched(
+        node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
+    ) -> Exchange:
         answer = await exchange(node, queue, free, acks, **more)
         asked.append((free, len(answer.claims)))
         assert len(answer.claims) <= free <= 3
         return answer
 
-    desk.task(t, name="t")
-    monkeypatch.setattr(desk.engine, "exchange", watched)
+    harness.task(t, name="t")
+    monkeypatch.setattr(harness.engine, "exchange", watched)
     for _ in range(40):
-        await desk.put()
-    producer = desk.producer(limit=3)
+        await harness.put()
+    producer = harness.producer(limit=3)
     await producer.start()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 40)
+    await harness.until(lambda: len(harness.of(JobStopped)) == 40)
     await stop(producer)
     assert most <= 3
     assert sum(claims for _, claims in asked) == 40
-    assert await desk.engine.counts() == {"default": {"completed": 40}}
+    assert await harness.engine.counts() == {"default": {"completed": 40}}
 
 
-async def test_highest_priority_first(desk: Desk):
+async def test_highest_priority_first(harness: NodeHarness):
     order: list[int] = []
 
     async def t(number: int) -> None:
         order.append(number)
 
-    desk.task(t, name="t")
+    harness.task(t, name="t")
     for number, priority in enumerate((5, 0, 9, 0)):
-        await desk.put(args=json.dumps({"number": number}), priority=priority)
-    producer = desk.producer(limit=1)
+        await harness.put(args=json.dumps({"number": number}), priority=priority)
+    producer = harness.producer(limit=1)
     await producer.start()
-    await desk.until(lambda: len(order) == 4)
+    await harness.until(lambda: len(order) == 4)
     await stop(producer)
     assert order == [1, 3, 0, 2]
 
 
-async def test_a_job_put_before_the_position_of_the_last_fetch_is_fetched_when_announced(desk: Desk):
-    gate, began = await gated(desk)
-    await desk.put(priority=5)
-    await desk.put(priority=5)
-    producer = desk.producer(limit=1)
+async def test_a_job_put_before_the_position_of_the_last_fetch_is_fetched_when_announced(
+    harness: NodeHarness,
+):
+    gate, began = await gated(harness)
+    await harness.put(priority=5)
+    await harness.put(priority=5)
+    producer = harness.producer(limit=1)
     await producer.start()
     await began.acquire()
-    front = await desk.put(priority=0)
-    producer.look()
+    front = await harness.put(priority=0)
+    producer.fetch_soon()
     gate.set()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 3)
+    await harness.until(lambda: len(harness.of(JobStopped)) == 3)
     await stop(producer)
-    assert [event.job_id for event in desk.of(JobStarted)][1] == front
+    assert [event.job_id for event in harness.of(JobStarted)][1] == front
 
 
-async def test_after_a_partial_batch_behind_a_position_it_starts_from_the_front_again(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    exchange = desk.engine.exchange
+async def test_after_a_partial_batch_behind_a_position_it_starts_from_the_front_again(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    exchange = harness.engine.exchange
     positions: list[bool] = []
 
-    async def watched(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+    async def watched(
+        node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
+    ) -> Exchange:
         positions.append(more["after"] is not None)
         if len(positions) == 2:
-            await desk.put(priority=0)
+            await harness.put(priority=0)
         return await exchange(node, queue, free, acks, **more)
 
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    monkeypatch.setattr(desk.engine, "exchange", watched)
-    await desk.put(priority=5)
-    producer = desk.producer(limit=1)
+    harness.task(t, name="t")
+    monkeypatch.setattr(harness.engine, "exchange", watched)
+    await harness.put(priority=5)
+    producer = harness.producer(limit=1)
     await producer.start()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 2)
+    await harness.until(lambda: len(harness.of(JobStopped)) == 2)
     await stop(producer)
     assert positions[:2] == [False, True]
     assert False in positions[2:]
 
 
-async def test_a_look_during_an_exchange_is_not_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    exchange = desk.engine.exchange
+async def test_a_look_during_an_exchange_is_not_lost(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    exchange = harness.engine.exchange
     answered, go_on = asyncio.Event(), asyncio.Event()
     calls = 0
 
@@ -146,74 +164,86 @@ async def test_a_look_during_an_exchange_is_not_lost(desk: Desk, monkeypatch: py
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    monkeypatch.setattr(desk.engine, "exchange", held_up)
-    producer = desk.producer()
+    harness.task(t, name="t")
+    monkeypatch.setattr(harness.engine, "exchange", held_up)
+    producer = harness.producer()
     await producer.start()
     await answered.wait()
-    await desk.put()
-    producer.look()
+    await harness.put()
+    producer.fetch_soon()
     go_on.set()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 1)
+    await harness.until(lambda: len(harness.of(JobStopped)) == 1)
     await stop(producer)
 
 
-async def test_the_poll_finds_a_job_of_which_nobody_told(desk: Desk):
+async def test_the_poll_finds_a_job_of_which_nobody_told(harness: NodeHarness):
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    producer = desk.producer(poll=0.05)
+    harness.task(t, name="t")
+    producer = harness.producer(poll=0.05)
     await producer.start()
-    await desk.put()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 1)
+    await harness.put()
+    await harness.until(lambda: len(harness.of(JobStopped)) == 1)
     await stop(producer)
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_an_end_that_meets_a_locked_row_is_sent_again(desk: Desk, raw: Raw):
-    gate, began = await gated(desk)
-    job_id = await desk.put()
-    producer = desk.producer()
+async def test_an_end_that_meets_a_locked_row_is_sent_again(harness: NodeHarness, raw: Raw):
+    gate, began = await gated(harness)
+    job_id = await harness.put()
+    producer = harness.producer()
     await producer.start()
     await began.acquire()
     await raw.execute("BEGIN")
     await raw.execute("SELECT FROM job WHERE id = %s FOR UPDATE", job_id)
     gate.set()
-    await desk.until(lambda: sum(getattr(event, "verb", "") == "verdicts" for event in desk.events) >= 2)
-    assert await desk.state(job_id) is JobState.EXECUTING
+    await harness.until(
+        lambda: sum(getattr(event, "verb", "") == "ack_statuses" for event in harness.events) >= 2
+    )
+    assert await harness.state(job_id) is JobState.EXECUTING
     assert producer.held
     await raw.execute("COMMIT")
-    await desk.until(lambda: not producer.held)
-    assert await desk.state(job_id) is JobState.COMPLETED
-    assert not desk.of(AcknowledgementRefused)
+    await harness.until(lambda: not producer.held)
+    assert await harness.state(job_id) is JobState.COMPLETED
+    assert not harness.of(AcknowledgementRefused)
     await stop(producer)
 
 
-async def test_a_refused_end_is_an_event_and_changes_nothing(desk: Desk, raw: Raw):
-    gate, began = await gated(desk)
-    job_id = await desk.put()
-    producer = desk.producer()
+async def test_a_refused_end_is_an_event_and_changes_nothing(harness: NodeHarness, raw: Raw):
+    gate, began = await gated(harness)
+    job_id = await harness.put()
+    producer = harness.producer()
     await producer.start()
     await began.acquire()
     await raw.execute("UPDATE job SET claim = claim + 1 WHERE id = %s", job_id)
     gate.set()
-    await desk.until(lambda: bool(desk.of(AcknowledgementRefused)))
-    (refused,) = desk.of(AcknowledgementRefused)
-    assert (refused.job_id, refused.claim, refused.node, refused.result) == (job_id, 1, desk.node, RunResult.COMPLETED)
-    assert await desk.state(job_id) is JobState.EXECUTING
+    await harness.until(lambda: bool(harness.of(AcknowledgementRefused)))
+    (refused,) = harness.of(AcknowledgementRefused)
+    assert (refused.job_id, refused.claim, refused.node, refused.outcome) == (
+        job_id,
+        1,
+        harness.node,
+        RunOutcome.COMPLETED,
+    )
+    assert await harness.state(job_id) is JobState.EXECUTING
     assert not producer.held
     await stop(producer)
 
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_an_end_whose_answer_was_lost_is_written_once_and_not_refused(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: bool
+    harness: NodeHarness,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fails: bool,
 ):
-    exchange = desk.engine.exchange
+    exchange = harness.engine.exchange
     lost = 0
 
-    async def lose_the_first_answer(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+    async def lose_the_first_answer(
+        node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
+    ) -> Exchange:
         nonlocal lost
         answer = await exchange(node, queue, free, acks, **more)
         if acks and not lost:
@@ -222,97 +252,119 @@ async def test_an_end_whose_answer_was_lost_is_written_once_and_not_refused(
         return answer
 
     async def t() -> int:
-        await desk.engine.attach([job_id])
+        await harness.engine.attach([job_id])
         if fails:
             raise ValueError("no")
         return 5
 
-    desk.task(t, name="t", max_attempts=1)
-    monkeypatch.setattr(desk.engine, "exchange", lose_the_first_answer)
-    job_id = await desk.put(max_attempts=1)
-    producer = desk.producer()
+    harness.task(t, name="t", max_attempts=1)
+    monkeypatch.setattr(harness.engine, "exchange", lose_the_first_answer)
+    job_id = await harness.put(max_attempts=1)
+    producer = harness.producer()
     await producer.start()
-    await desk.until(lambda: bool(lost) and not producer.held and len(desk.of(JobStopped)) == 1)
+    await harness.until(
+        lambda: bool(lost) and not producer.held and len(harness.of(JobStopped)) == 1
+    )
     assert lost == 1
-    assert not desk.of(AcknowledgementRefused)
-    assert await desk.results(job_id) == ["failed" if fails else "completed"]
-    assert Signal(SignalKind.ENDED, str(job_id)) in desk.signals, "whoever began to wait meanwhile is told"
-    (end,) = await desk.engine.ends([Wait(job_id, 0, False)], 1_000)
+    assert not harness.of(AcknowledgementRefused)
+    assert await harness.results(job_id) == ["failed" if fails else "completed"]
+    assert Signal(SignalKind.ENDED, str(job_id)) in harness.signals, (
+        "whoever began to wait meanwhile is told"
+    )
+    (end,) = await harness.engine.ends([Wait(job_id, 0, False)], 1_000)
     assert end.value == (None if fails else "5")
     await stop(producer)
 
 
 async def test_a_data_error_halves_the_batch_until_the_bad_row_stands_alone(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    gate, began = await gated(desk)
-    ids = [await desk.put() for _ in range(8)]
+    gate, began = await gated(harness)
+    ids = [await harness.put() for _ in range(8)]
     bad = ids[5]
-    exchange = desk.engine.exchange
+    exchange = harness.engine.exchange
     sizes: list[int] = []
 
-    async def refuse_bad(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+    async def refuse_bad(
+        node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
+    ) -> Exchange:
         sizes.append(len(acks))
         if any(ack.id == bad and ack.reason is None for ack in acks):
             raise DataRefused("not this one")
         return await exchange(node, queue, free, acks, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", refuse_bad)
-    producer = desk.producer(limit=8)
+    monkeypatch.setattr(harness.engine, "exchange", refuse_bad)
+    producer = harness.producer(limit=8)
     await producer.start()
     for _ in ids:
         await began.acquire()
     gate.set()
-    await desk.until(lambda: settled(producer))
+    await harness.until(lambda: wait_idle(producer))
     await stop(producer)
-    assert await desk.engine.counts() == {"default": {"completed": 8}}
-    assert (await desk.job(bad)).reason == "its end could not be stored: DataRefused"
+    assert await harness.engine.counts() == {"default": {"completed": 8}}
+    assert (await harness.job(bad)).reason == "its end could not be stored: DataRefused"
     assert [size for size in sizes if size] == [8, 4, 4, 2, 1, 1, 1, 2]
     assert caplog.text.count("its end cannot be stored as it is") == 1
 
 
-async def test_a_failure_while_halving_loses_no_end(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    gate, began = await gated(desk)
-    ids = [await desk.put() for _ in range(8)]
-    exchange = desk.engine.exchange
-    failures = iter([DataRefused("no"), DataRefused("no"), DatabaseUnavailable("gone"), DataRefused("no"), DatabaseUnavailable("gone")])
+async def test_a_failure_while_halving_loses_no_end(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    gate, began = await gated(harness)
+    ids = [await harness.put() for _ in range(8)]
+    exchange = harness.engine.exchange
+    failures = iter(
+        [
+            DataRefused("no"),
+            DataRefused("no"),
+            DatabaseUnavailable("gone"),
+            DataRefused("no"),
+            DatabaseUnavailable("gone"),
+        ]
+    )
 
     async def fail(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
         if acks and (failure := next(failures, None)):
             raise failure
         return await exchange(node, queue, free, acks, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", fail)
-    producer = desk.producer(limit=8)
+    monkeypatch.setattr(harness.engine, "exchange", fail)
+    producer = harness.producer(limit=8)
     await producer.start()
     for _ in ids:
         await began.acquire()
     gate.set()
-    await desk.until(lambda: settled(producer))
+    await harness.until(lambda: wait_idle(producer))
     await stop(producer)
-    assert await desk.engine.counts() == {"default": {"completed": 8}}
+    assert await harness.engine.counts() == {"default": {"completed": 8}}
 
 
-async def test_an_end_that_can_never_be_stored_holds_up_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+async def test_an_end_that_can_never_be_stored_holds_up_nobody(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    ids = [await desk.put() for _ in range(6)]
-    exchange = desk.engine.exchange
+    harness.task(t, name="t")
+    ids = [await harness.put() for _ in range(6)]
+    exchange = harness.engine.exchange
 
-    async def refuse(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+    async def refuse(
+        node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
+    ) -> Exchange:
         if any(ack.id == ids[2] for ack in acks):
             raise DataRefused("never")
         return await exchange(node, queue, free, acks, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", refuse)
-    producer = desk.producer(limit=2)
+    monkeypatch.setattr(harness.engine, "exchange", refuse)
+    producer = harness.producer(limit=2)
     await producer.start()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 6 and settled(producer))
+    await harness.until(lambda: len(harness.of(JobStopped)) == 6 and wait_idle(producer))
     await stop(producer)
-    assert await desk.engine.counts() == {"default": {"completed": 5, "executing": 1}}
-    assert await desk.engine.reconcile(desk.node, [], 0) == [(ids[2], "default", JobState.AVAILABLE, False)]
+    assert await harness.engine.counts() == {"default": {"completed": 5, "executing": 1}}
+    assert await harness.engine.reconcile(harness.node, [], 0) == [
+        (ids[2], "default", JobState.AVAILABLE, False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -324,13 +376,17 @@ async def test_an_end_that_can_never_be_stored_holds_up_nobody(desk: Desk, monke
     ],
 )
 async def test_a_failing_exchange_is_logged_once_and_tried_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, levels: list[str]
+    harness: NodeHarness,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    levels: list[str],
 ):
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    exchange = desk.engine.exchange
+    harness.task(t, name="t")
+    exchange = harness.engine.exchange
     calls = 0
 
     async def fail_thrice(*args: Any, **more: Any) -> Exchange:
@@ -340,22 +396,24 @@ async def test_a_failing_exchange_is_logged_once_and_tried_again(
             raise error
         return await exchange(*args, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", fail_thrice)
-    await desk.put()
-    producer = desk.producer()
+    monkeypatch.setattr(harness.engine, "exchange", fail_thrice)
+    await harness.put()
+    producer = harness.producer()
     with caplog.at_level("INFO", "elihu"):
         await producer.start()
-        await desk.until(lambda: len(desk.of(JobStopped)) == 1)
+        await harness.until(lambda: len(harness.of(JobStopped)) == 1)
         await stop(producer)
     assert [record.levelname for record in caplog.records] == levels
 
 
-async def test_a_look_ends_the_wait_after_a_failure(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+async def test_a_look_ends_the_wait_after_a_failure(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    exchange = desk.engine.exchange
+    harness.task(t, name="t")
+    exchange = harness.engine.exchange
     failed = asyncio.Event()
     away = True
 
@@ -365,64 +423,69 @@ async def test_a_look_ends_the_wait_after_a_failure(desk: Desk, monkeypatch: pyt
             raise DatabaseUnavailable("gone")
         return await exchange(*args, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", fail_while_away)
-    monkeypatch.setattr("elihu.runtime.producer.backoff_after", lambda failures: NEVER)
-    await desk.put()
-    producer = desk.producer()
+    monkeypatch.setattr(harness.engine, "exchange", fail_while_away)
+    monkeypatch.setattr("elihu.runtime.queue.producer.backoff_after", lambda failures: NEVER)
+    await harness.put()
+    producer = harness.producer()
     await producer.start()
     await failed.wait()
     away = False
     await asyncio.sleep(0)
-    producer.look()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 1)
+    producer.fetch_soon()
+    await harness.until(lambda: len(harness.of(JobStopped)) == 1)
     await stop(producer)
 
 
 async def test_a_job_of_an_unknown_task_is_given_back_reported_and_its_name_left_out(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    exchange = desk.engine.exchange
+    harness.task(t, name="t")
+    exchange = harness.engine.exchange
     excluded: list[tuple[str, ...]] = []
 
     async def watched(*args: Any, **more: Any) -> Exchange:
         excluded.append(tuple(more.get("exclude", ())))
         return await exchange(*args, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", watched)
-    strange = await desk.put("strange")
-    producer = desk.producer()
+    monkeypatch.setattr(harness.engine, "exchange", watched)
+    strange = await harness.put("strange")
+    producer = harness.producer()
     await producer.start()
-    await desk.until(lambda: bool(desk.of(TaskUnknown)) and settled(producer))
-    job = await desk.job(strange)
+    await harness.until(lambda: bool(harness.of(TaskUnknown)) and wait_idle(producer))
+    job = await harness.job(strange)
     assert (job.state, job.attempt, job.started_at) == (JobState.SCHEDULED, 0, None)
     assert 0 < (job.scheduled_at - job.inserted_at).total_seconds() - UNKNOWN_TASK_DELAY < 5
-    (run,) = await desk.engine.runs(strange)
-    assert run.result is RunResult.RELEASED
+    (run,) = await harness.engine.runs(strange)
+    assert run.outcome is RunOutcome.RETURNED
     assert run.reason is not None
     assert "'strange'" in run.reason
-    (event,) = desk.of(TaskUnknown)
-    assert (event.task, event.queue, event.job_id, event.node) == ("strange", "default", strange, desk.node)
+    (event,) = harness.of(TaskUnknown)
+    assert (event.task, event.queue, event.job_id, event.node) == (
+        "strange",
+        "default",
+        strange,
+        harness.node,
+    )
     assert "strange" in caplog.text
 
-    again = await desk.put("strange")
-    await desk.put()
-    producer.look()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 1)
+    again = await harness.put("strange")
+    await harness.put()
+    producer.fetch_soon()
+    await harness.until(lambda: len(harness.of(JobStopped)) == 1)
     assert excluded[-1] == ("strange",)
-    assert await desk.state(again) is JobState.AVAILABLE
-    desk.clock.time += UNKNOWN_TASK_DELAY
-    producer.look()
-    await desk.until(lambda: len(desk.of(TaskUnknown)) == 2)
+    assert await harness.state(again) is JobState.AVAILABLE
+    harness.clock.time += UNKNOWN_TASK_DELAY
+    producer.fetch_soon()
+    await harness.until(lambda: len(harness.of(TaskUnknown)) == 2)
     await stop(producer)
 
 
 async def test_a_batch_holds_a_job_once_and_is_bounded():
     def ack(job_id: int, claim: int = 1, value: str | None = None) -> Ack:
-        return Ack(job_id, claim, RunResult.COMPLETED, JobState.COMPLETED, value=value)
+        return Ack(job_id, claim, RunOutcome.COMPLETED, JobState.COMPLETED, value=value)
 
     outbox = Outbox()
     for each in (ack(1), ack(2), ack(1, 2), ack(3)):
@@ -437,8 +500,8 @@ async def test_a_batch_holds_a_job_once_and_is_bounded():
     assert [len(outbox.take()) for _ in range(2)] == [2, 2]
 
 
-async def test_a_graceful_stop_waits_and_gives_back_what_still_runs_uncounted(desk: Desk):
-    gate, began = await gated(desk)
+async def test_a_graceful_stop_waits_and_gives_back_what_still_runs_uncounted(harness: NodeHarness):
+    gate, began = await gated(harness)
     ended: list[str] = []
 
     async def endless() -> None:
@@ -448,30 +511,30 @@ async def test_a_graceful_stop_waits_and_gives_back_what_still_runs_uncounted(de
         finally:
             ended.append("endless")
 
-    desk.task(endless, name="endless")
-    quick, slow = await desk.put(), await desk.put("endless")
-    producer = desk.producer()
+    harness.task(endless, name="endless")
+    quick, slow = await harness.put(), await harness.put("endless")
+    producer = harness.producer()
     await producer.start()
     await began.acquire()
     await began.acquire()
-    waiting = await desk.put()
+    waiting = await harness.put()
     asyncio.get_running_loop().call_later(0.05, gate.set)
     await stop(producer, grace=0.3)
     assert ended == ["endless"]
-    assert await desk.state(quick) is JobState.COMPLETED
-    assert await desk.state(waiting) is JobState.AVAILABLE
-    given_back = await desk.job(slow)
+    assert await harness.state(quick) is JobState.COMPLETED
+    assert await harness.state(waiting) is JobState.AVAILABLE
+    given_back = await harness.job(slow)
     assert (given_back.state, given_back.attempt) == (JobState.AVAILABLE, 0)
-    assert await desk.results(slow) == ["released"]
-    (shutdown,) = desk.of(QueueShutdown)
+    assert await harness.results(slow) == ["returned"]
+    (shutdown,) = harness.of(QueueShutdown)
     assert (shutdown.queue, shutdown.released) == ("default", (slow,))
-    assert "default" in desk.announced()
+    assert "default" in harness.announced()
 
 
-async def test_hurry_ends_the_wait(desk: Desk):
-    _, began = await gated(desk)
-    job_id = await desk.put()
-    producer = desk.producer()
+async def test_hurry_ends_the_wait(harness: NodeHarness):
+    _, began = await gated(harness)
+    job_id = await harness.put()
+    producer = harness.producer()
     await producer.start()
     await began.acquire()
     now = asyncio.Event()
@@ -481,22 +544,22 @@ async def test_hurry_ends_the_wait(desk: Desk):
     now.set()
     async with asyncio.timeout(5):
         await stopping
-    assert await desk.results(job_id) == ["released"]
+    assert await harness.results(job_id) == ["returned"]
 
 
-async def test_an_immediate_stop_gives_everything_back(desk: Desk):
-    _, began = await gated(desk)
-    ids = [await desk.put(), await desk.put()]
-    producer = desk.producer()
+async def test_an_immediate_stop_gives_everything_back(harness: NodeHarness):
+    _, began = await gated(harness)
+    ids = [await harness.put(), await harness.put()]
+    producer = harness.producer()
     await producer.start()
     for _ in ids:
         await began.acquire()
     await stop(producer, grace=0)
-    assert [await desk.state(id_) for id_ in ids] == ["available", "available"]
-    assert [(await desk.job(id_)).attempt for id_ in ids] == [0, 0]
+    assert [await harness.state(id_) for id_ in ids] == ["available", "available"]
+    assert [(await harness.job(id_)).attempt for id_ in ids] == [0, 0]
 
 
-async def test_a_task_that_raises_while_it_is_stopped_is_given_back_uncounted(desk: Desk):
+async def test_a_task_that_raises_while_it_is_stopped_is_given_back_uncounted(harness: NodeHarness):
     began = asyncio.Event()
 
     async def t() -> None:
@@ -506,41 +569,43 @@ async def test_a_task_that_raises_while_it_is_stopped_is_given_back_uncounted(de
         except asyncio.CancelledError:
             raise ConnectionError("the driver made something else of it") from None
 
-    desk.task(t, name="t")
-    job_id = await desk.put()
-    producer = desk.producer()
+    harness.task(t, name="t")
+    job_id = await harness.put()
+    producer = harness.producer()
     await producer.start()
     await began.wait()
     await stop(producer, grace=0)
-    assert await desk.results(job_id) == ["released"]
-    assert (await desk.job(job_id)).attempt == 0
+    assert await harness.results(job_id) == ["returned"]
+    assert (await harness.job(job_id)).attempt == 0
 
 
-async def test_a_thread_that_does_not_end_is_given_back_and_its_later_end_unheard(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("elihu.runtime.producer.UNWIND", 0.05)
+async def test_a_thread_that_does_not_end_is_given_back_and_its_later_end_unheard(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("elihu.runtime.queue.producer.UNWIND", 0.05)
     began, gate = threading.Event(), threading.Event()
 
     def t() -> None:
         began.set()
         gate.wait()
 
-    desk.task(t, name="t")
-    job_id = await desk.put()
-    producer = desk.producer()
+    harness.task(t, name="t")
+    job_id = await harness.put()
+    producer = harness.producer()
     await producer.start()
     await asyncio.to_thread(began.wait)
     (execution,) = producer.running.values()
     await stop(producer, grace=0)
-    assert await desk.results(job_id) == ["released"]
+    assert await harness.results(job_id) == ["returned"]
     gate.set()
     assert execution.handle is not None
     await asyncio.wait([execution.handle], timeout=5)
-    assert await desk.results(job_id) == ["released"]
-    assert await desk.state(job_id) is JobState.AVAILABLE
+    assert await harness.results(job_id) == ["returned"]
+    assert await harness.state(job_id) is JobState.AVAILABLE
 
 
 @pytest.mark.parametrize("how", ["raises", "returns"])
-async def test_a_thread_sees_that_it_should_end(desk: Desk, how: str):
+async def test_a_thread_sees_that_it_should_end(harness: NodeHarness, how: str):
     began = threading.Event()
     saw: list[bool] = []
 
@@ -552,20 +617,20 @@ async def test_a_thread_sees_that_it_should_end(desk: Desk, how: str):
         if how == "raises":
             raise RuntimeError("stopped half-way")
 
-    desk.task(t, name="t")
-    job_id = await desk.put()
-    producer = desk.producer()
+    harness.task(t, name="t")
+    job_id = await harness.put()
+    producer = harness.producer()
     await producer.start()
     await asyncio.to_thread(began.wait)
     await stop(producer, grace=0)
     assert saw == [True]
-    assert await desk.results(job_id) == ["released"]
+    assert await harness.results(job_id) == ["returned"]
 
 
-async def test_ends_are_written_by_the_stop(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    gate, began = await gated(desk)
-    ids = [await desk.put() for _ in range(5)]
-    exchange = desk.engine.exchange
+async def test_ends_are_written_by_the_stop(harness: NodeHarness, monkeypatch: pytest.MonkeyPatch):
+    gate, began = await gated(harness)
+    ids = [await harness.put() for _ in range(5)]
+    exchange = harness.engine.exchange
     fails = False
 
     async def flaky(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
@@ -575,20 +640,22 @@ async def test_ends_are_written_by_the_stop(desk: Desk, monkeypatch: pytest.Monk
             raise DatabaseUnavailable("just now")
         return await exchange(node, queue, free, acks, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", flaky)
-    producer = desk.producer(limit=5)
+    monkeypatch.setattr(harness.engine, "exchange", flaky)
+    producer = harness.producer(limit=5)
     await producer.start()
     for _ in ids:
         await began.acquire()
     fails = True
     gate.set()
     await stop(producer)
-    assert await desk.engine.counts() == {"default": {"completed": 5}}
+    assert await harness.engine.counts() == {"default": {"completed": 5}}
     assert not producer.held
 
 
-async def test_claims_that_arrive_while_it_stops_are_given_back(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    exchange = desk.engine.exchange
+async def test_claims_that_arrive_while_it_stops_are_given_back(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    exchange = harness.engine.exchange
     claimed, go_on = asyncio.Event(), asyncio.Event()
 
     async def held_up(*args: Any, **more: Any) -> Exchange:
@@ -598,10 +665,10 @@ async def test_claims_that_arrive_while_it_stops_are_given_back(desk: Desk, monk
             await go_on.wait()
         return answer
 
-    await gated(desk)
-    job_id = await desk.put()
-    monkeypatch.setattr(desk.engine, "exchange", held_up)
-    producer = desk.producer()
+    await gated(harness)
+    job_id = await harness.put()
+    monkeypatch.setattr(harness.engine, "exchange", held_up)
+    producer = harness.producer()
     await producer.start()
     await claimed.wait()
     stopping = asyncio.create_task(stop(producer, grace=NEVER))
@@ -609,17 +676,17 @@ async def test_claims_that_arrive_while_it_stops_are_given_back(desk: Desk, monk
     go_on.set()
     async with asyncio.timeout(5):
         await stopping
-    assert not desk.of(JobStarted)
-    assert await desk.results(job_id) == ["released"]
-    assert desk.of(QueueShutdown)[0].released == (job_id,)
+    assert not harness.of(JobStarted)
+    assert await harness.results(job_id) == ["returned"]
+    assert harness.of(QueueShutdown)[0].released == (job_id,)
 
 
 async def test_a_stop_whose_ends_cannot_be_written_ends_all_the_same(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    gate, began = await gated(desk)
-    await desk.put()
-    producer = desk.producer()
+    gate, began = await gated(harness)
+    await harness.put()
+    producer = harness.producer()
     await producer.start()
     await began.acquire()
 
@@ -627,51 +694,55 @@ async def test_a_stop_whose_ends_cannot_be_written_ends_all_the_same(
         raise DatabaseUnavailable("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(desk.engine, "exchange", away)
+        patched.setattr(harness.engine, "exchange", away)
         gate.set()
         async with asyncio.timeout(5):
             await stop(producer)
     assert "the ends of 1 attempts could not be written in time" in caplog.text
 
 
-async def test_start_and_stop_are_safe_twice_and_stop_before_start(desk: Desk):
-    producer = desk.producer()
+async def test_start_and_stop_are_safe_twice_and_stop_before_start(harness: NodeHarness):
+    producer = harness.producer()
     await stop(producer)
     await producer.start()
     await producer.start()
     await stop(producer)
     await stop(producer)
-    assert len(desk.of(QueueShutdown)) == 1
+    assert len(harness.of(QueueShutdown)) == 1
 
 
-async def test_a_buried_node_drops_its_attempts_and_sends_nothing_of_them(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    _, began = await gated(desk)
-    ids = [await desk.put(), await desk.put()]
-    producer = desk.producer()
+async def test_a_buried_node_drops_its_attempts_and_sends_nothing_of_them(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    _, began = await gated(harness)
+    ids = [await harness.put(), await harness.put()]
+    producer = harness.producer()
     await producer.start()
     for _ in ids:
         await began.acquire()
-    exchange = desk.engine.exchange
+    exchange = harness.engine.exchange
     sent: list[Ack] = []
 
-    async def watched(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+    async def watched(
+        node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
+    ) -> Exchange:
         sent.extend(acks)
         return await exchange(node, queue, free, acks, **more)
 
-    monkeypatch.setattr(desk.engine, "exchange", watched)
+    monkeypatch.setattr(harness.engine, "exchange", watched)
     handles = [execution.handle for execution in producer.running.values()]
     producer.lose_all()
     await asyncio.wait([handle for handle in handles if handle], timeout=5)
-    assert settled(producer)
+    assert wait_idle(producer)
     await stop(producer)
     assert sent == []
-    assert [await desk.state(id_) for id_ in ids] == ["executing", "executing"]
+    assert [await harness.state(id_) for id_ in ids] == ["executing", "executing"]
 
 
-async def test_a_burial_ends_the_wait_of_a_stop(desk: Desk):
-    _, began = await gated(desk)
-    await desk.put()
-    producer = desk.producer()
+async def test_a_burial_ends_the_wait_of_a_stop(harness: NodeHarness):
+    _, began = await gated(harness)
+    await harness.put()
+    producer = harness.producer()
     await producer.start()
     await began.acquire()
     stopping = asyncio.create_task(stop(producer, grace=NEVER))
@@ -682,27 +753,32 @@ async def test_a_burial_ends_the_wait_of_a_stop(desk: Desk):
 
 
 @pytest.mark.parametrize("options", ["[1]", '"text"', '{"backoff": "never"}'])
-async def test_options_that_make_no_sense_end_the_attempt_and_not_the_slot(desk: Desk, options: str):
+async def test_options_that_make_no_sense_end_the_attempt_and_not_the_slot(
+    harness: NodeHarness, options: str
+):
     async def t() -> int:
         raise ValueError("no")
 
     async def well() -> int:
         return 1
 
-    desk.task(t, name="t")
-    desk.task(well, name="well")
-    await desk.put(options=options)
-    await desk.put("well", options=options)
-    producer = desk.producer(limit=1)
+    harness.task(t, name="t")
+    harness.task(well, name="well")
+    await harness.put(options=options)
+    await harness.put("well", options=options)
+    producer = harness.producer(limit=1)
     await producer.start()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 2 and settled(producer))
+    await harness.until(lambda: len(harness.of(JobStopped)) == 2 and wait_idle(producer))
     await stop(producer)
-    assert [event.result for event in desk.of(JobStopped)] == ["failed", "completed"]
+    assert [event.outcome for event in harness.of(JobStopped)] == ["failed", "completed"]
 
 
-@pytest.mark.parametrize("failure", [DatabaseUnavailable("gone"), SchemaOutdated("no tables"), RuntimeError("a surprise")])
+@pytest.mark.parametrize(
+    "failure",
+    [DatabaseUnavailable("gone"), SchemaOutdated("no tables"), RuntimeError("a surprise")],
+)
 async def test_a_last_report_that_cannot_be_written_ends_the_attempt_and_not_the_slot(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, failure: Exception
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ):
     async def t(ctx: Context):
         ctx.progress(1)
@@ -710,11 +786,11 @@ async def test_a_last_report_that_cannot_be_written_ends_the_attempt_and_not_the
     async def refuse(*_: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(desk.engine, "record_progress", refuse)
-    desk.task(t, name="t")
-    ids = [await desk.put(), await desk.put()]
-    producer = desk.producer(limit=1)
+    monkeypatch.setattr(harness.engine, "record_progress", refuse)
+    harness.task(t, name="t")
+    ids = [await harness.put(), await harness.put()]
+    producer = harness.producer(limit=1)
     await producer.start()
-    await desk.until(lambda: len(desk.of(JobStopped)) == 2 and settled(producer))
+    await harness.until(lambda: len(harness.of(JobStopped)) == 2 and wait_idle(producer))
     await stop(producer)
-    assert [await desk.state(id_) for id_ in ids] == ["completed", "completed"]
+    assert [await harness.state(id_) for id_ in ids] == ["completed", "completed"]

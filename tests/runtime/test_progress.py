@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from elihu.runtime.progress import Progress
-from tests.runtime.desk import Desk
+from elihu.runtime.attempts.progress import Progress
+from tests.runtime.harness import NodeHarness
 
 
-async def test_a_report_during_a_write_is_written_too(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    progress = Progress(desk.scope)
+async def test_a_report_during_a_write_is_written_too(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    progress = Progress(harness.scope)
     entered, swapped = threading.Event(), threading.Event()
     written: list[tuple[int, int, str]] = []
 
@@ -24,7 +26,7 @@ async def test_a_report_during_a_write_is_written_too(desk: Desk, monkeypatch: p
     async def record(_: str, reports: Sequence[tuple[int, int, str]]) -> None:
         written.extend(reports)
 
-    monkeypatch.setattr(desk.engine, "record_progress", record)
+    monkeypatch.setattr(harness.engine, "record_progress", record)
     progress._reports = Slow({(1, 1): "first"})
     reporting = asyncio.create_task(asyncio.to_thread(progress.report, (2, 1), "second"))
     await asyncio.to_thread(entered.wait, 5)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from elihu import JobState, RunResult
-from elihu.engines.base import Ack, PruneRule
-from elihu.runtime.leader import Leader
-from elihu.runtime.pruner import Pruner
+from elihu import JobState, RunOutcome
+from elihu.engines.protocol import Ack, PruneRule
+from elihu.runtime.leader.election import Leader
+from elihu.runtime.leader.pruner import Pruner
 from tests.engines.raw import Ago, Raw
 from tests.runtime.conftest import Desks
-from tests.runtime.desk import Desk
+from tests.runtime.harness import NodeHarness
 
 RETENTION = {
     "completed": 100,
@@ -19,77 +19,96 @@ RETENTION = {
 }
 
 
-async def pruner(desk: Desk) -> Pruner:
-    leader = Leader(desk.scope)
+async def pruner(harness: NodeHarness) -> Pruner:
+    leader = Leader(harness.scope)
     await leader.tick()
-    return Pruner(desk.scope, leader)
+    return Pruner(harness.scope, leader)
 
 
 async def finished(
-    desk: Desk, raw: Raw, state: JobState = JobState.COMPLETED, *, ago: float, task: str = "t", queue: str = "default"
+    harness: NodeHarness,
+    raw: Raw,
+    state: JobState = JobState.COMPLETED,
+    *,
+    ago: float,
+    task: str = "t",
+    queue: str = "default",
 ) -> int:
     """A job that ended ``ago`` seconds ago; its run has a line of log."""
-    job_id = await desk.put(task, queue=queue)
-    (claim,) = (await desk.engine.exchange(desk.node, queue, 1, [])).claims
-    result = {JobState.COMPLETED: RunResult.COMPLETED, JobState.CANCELLED: RunResult.CANCELLED}.get(state, RunResult.FAILED)
-    await desk.engine.exchange(desk.node, queue, 0, [Ack(claim.id, claim.claim, result, state, log="a line")])
+    job_id = await harness.put(task, queue=queue)
+    (claim,) = (await harness.engine.exchange(harness.node, queue, 1, [])).claims
+    result = {
+        JobState.COMPLETED: RunOutcome.COMPLETED,
+        JobState.CANCELLED: RunOutcome.CANCELLED,
+    }.get(state, RunOutcome.FAILED)
+    await harness.engine.exchange(
+        harness.node, queue, 0, [Ack(claim.id, claim.claim, result, state, log="a line")]
+    )
     await raw.put(job_id, finished_at=Ago(ago))
     return job_id
 
 
-async def test_jobs_leave_by_state_queue_and_task_with_their_runs(desks: Desks, raw: Raw):
-    desk = await desks(retention=RETENTION)
-    part = await pruner(desk)
+async def test_jobs_leave_by_state_queue_and_task_with_their_runs(harnesses: Desks, raw: Raw):
+    harness = await harnesses(retention=RETENTION)
+    part = await pruner(harness)
     kept = [
-        await finished(desk, raw, ago=90),
-        await finished(desk, raw, JobState.CANCELLED, ago=900),
-        await finished(desk, raw, JobState.DISCARDED, ago=900),
-        await finished(desk, raw, queue="mail", ago=5),
-        await finished(desk, raw, JobState.DISCARDED, queue="mail", ago=900),
-        await finished(desk, raw, task="keep", ago=4_000),
-        await finished(desk, raw, task="keep", queue="mail", ago=4_000),
-        await desk.put(delay=60.0),
+        await finished(harness, raw, ago=90),
+        await finished(harness, raw, JobState.CANCELLED, ago=900),
+        await finished(harness, raw, JobState.DISCARDED, ago=900),
+        await finished(harness, raw, queue="mail", ago=5),
+        await finished(harness, raw, JobState.DISCARDED, queue="mail", ago=900),
+        await finished(harness, raw, task="keep", ago=4_000),
+        await finished(harness, raw, task="keep", queue="mail", ago=4_000),
+        await harness.put(delay=60.0),
     ]
     gone = [
-        await finished(desk, raw, ago=110),
-        await finished(desk, raw, JobState.CANCELLED, ago=1_100),
-        await finished(desk, raw, JobState.DISCARDED, ago=1_100),
-        await finished(desk, raw, queue="mail", ago=15),
-        await finished(desk, raw, task="keep", ago=5_100),
+        await finished(harness, raw, ago=110),
+        await finished(harness, raw, JobState.CANCELLED, ago=1_100),
+        await finished(harness, raw, JobState.DISCARDED, ago=1_100),
+        await finished(harness, raw, queue="mail", ago=15),
+        await finished(harness, raw, task="keep", ago=5_100),
     ]
     tick = await part.tick()
-    assert tick == (desk.config.pruner.interval, {"pruned_count": len(gone)})
-    assert [await desk.engine.get(id_) for id_ in gone] == [None] * len(gone)
-    assert None not in [await desk.engine.get(id_) for id_ in kept]
-    assert await raw.number("SELECT count(*) FROM run WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = run.job_id)") == 0
+    assert tick == (harness.config.pruner.interval, {"pruned_count": len(gone)})
+    assert [await harness.engine.get(id_) for id_ in gone] == [None] * len(gone)
+    assert None not in [await harness.engine.get(id_) for id_ in kept]
+    assert (
+        await raw.number(
+            "SELECT count(*) FROM run WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = "
+            "run.job_id)"
+        )
+        == 0
+    )
     assert await raw.number("SELECT count(*) FROM run") == len(kept) - 1
 
 
-async def test_never_before_the_rows_keep_until(desks: Desks, raw: Raw):
-    desk = await desks(retention=RETENTION)
-    part = await pruner(desk)
-    job_id = await finished(desk, raw, ago=3_600)
+async def test_never_before_the_rows_keep_until(harnesses: Desks, raw: Raw):
+    harness = await harnesses(retention=RETENTION)
+    part = await pruner(harness)
+    job_id = await finished(harness, raw, ago=3_600)
     await raw.put(job_id, keep_until=Ago(-60))
     assert (await part.tick()).data == {"pruned_count": 0}
     await raw.put(job_id, keep_until=Ago(1))
     assert (await part.tick()).data == {"pruned_count": 1}
 
 
-async def test_a_follower_prunes_nothing(desks: Desks, raw: Raw):
-    desk, other = await desks(retention=RETENTION), await desks(retention=RETENTION)
-    await pruner(desk)
+async def test_a_follower_prunes_nothing(harnesses: Desks, raw: Raw):
+    harness, other = await harnesses(retention=RETENTION), await harnesses(retention=RETENTION)
+    await pruner(harness)
     follower = await pruner(other)
-    job_id = await finished(desk, raw, ago=3_600)
+    job_id = await finished(harness, raw, ago=3_600)
     assert (await follower.tick()).data == {"pruned_count": 0}
-    assert await desk.engine.get(job_id) is not None
+    assert await harness.engine.get(job_id) is not None
 
 
-async def test_works_in_batches_until_one_is_not_full(desks: Desks, raw: Raw, monkeypatch: pytest.MonkeyPatch):
-    desk = await desks(retention=RETENTION, pruner={"interval": 60, "limit": 2})
-    part = await pruner(desk)
+async def test_works_in_batches_until_one_is_not_full(
+    harnesses: Desks, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
+    harness = await harnesses(retention=RETENTION, pruner={"interval": 60, "limit": 2})
+    part = await pruner(harness)
     for _ in range(5):
-        await finished(desk, raw, ago=3_600)
-    prune = desk.engine.prune
+        await finished(harness, raw, ago=3_600)
+    prune = harness.engine.prune
     batches: list[int] = []
 
     async def watched(rule: PruneRule, limit: int) -> int:
@@ -98,22 +117,24 @@ async def test_works_in_batches_until_one_is_not_full(desks: Desks, raw: Raw, mo
         batches.append(gone)
         return gone
 
-    monkeypatch.setattr(desk.engine, "prune", watched)
+    monkeypatch.setattr(harness.engine, "prune", watched)
     assert (await part.tick()).data == {"pruned_count": 5}
     assert [size for size in batches if size] == [2, 2, 1]
 
 
-async def test_a_pruner_that_lost_the_lead_stops_between_two_batches(desks: Desks, raw: Raw, monkeypatch: pytest.MonkeyPatch):
-    desk = await desks(retention=RETENTION, pruner={"interval": 60, "limit": 1})
-    part = await pruner(desk)
+async def test_a_pruner_that_lost_the_lead_stops_between_two_batches(
+    harnesses: Desks, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
+    harness = await harnesses(retention=RETENTION, pruner={"interval": 60, "limit": 1})
+    part = await pruner(harness)
     for _ in range(3):
-        await finished(desk, raw, ago=3_600)
-    prune = desk.engine.prune
+        await finished(harness, raw, ago=3_600)
+    prune = harness.engine.prune
 
     async def slow(rule: PruneRule, limit: int) -> int:
-        desk.clock.time += desk.config.lease
+        harness.clock.time += harness.config.lease
         return await prune(rule, limit)
 
-    monkeypatch.setattr(desk.engine, "prune", slow)
+    monkeypatch.setattr(harness.engine, "prune", slow)
     assert (await part.tick()).data["pruned_count"] <= 1
     assert await raw.number("SELECT count(*) FROM job") == 2

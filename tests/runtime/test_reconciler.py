@@ -7,71 +7,83 @@ from typing import Any
 import pytest
 
 from elihu import DatabaseUnavailable, Elihu, JobState
-from elihu.engines.base import Ack, Exchange
-from elihu.engines.signals import SignalKind
+from elihu.engines.protocol import Ack, Exchange
+from elihu.engines.protocol.signals import SignalKind
 from elihu.job import JobFilter
-from elihu.runtime.reconciler import Reconciler
+from elihu.runtime.queue.reconciler import Reconciler
 from elihu.telemetry.events import JobStarted
 from tests.engines.raw import Ago, Raw
-from tests.runtime.desk import Desk
-from tests.support import Seen
+from tests.runtime.harness import NodeHarness
+from tests.support import EventRecorder
 
 
-async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(desk: Desk, raw: Raw, caplog: pytest.LogCaptureFixture):
+async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(
+    harness: NodeHarness, raw: Raw, caplog: pytest.LogCaptureFixture
+):
     began, gate = asyncio.Event(), asyncio.Event()
 
     async def t() -> None:
         began.set()
         await gate.wait()
 
-    desk.task(t, name="t")
-    held = await desk.put()
-    producer = desk.producer(limit=1)
+    harness.task(t, name="t")
+    held = await harness.put()
+    producer = harness.producer(limit=1)
     await producer.start()
     await began.wait()
-    lost, young = await desk.put(queue="mail"), await desk.put(queue="mail")
-    await desk.engine.exchange(desk.node, "mail", 2, [])
-    long_ago = 2 * desk.config.call_timeout + 0.5
+    lost, young = await harness.put(queue="mail"), await harness.put(queue="mail")
+    await harness.engine.exchange(harness.node, "mail", 2, [])
+    long_ago = 2 * harness.config.call_timeout + 0.5
     for job_id in (held, lost):
         await raw.put(job_id, started_at=Ago(long_ago))
-    reconciler = Reconciler(desk.scope, lambda: [producer])
+    reconciler = Reconciler(harness.scope, lambda: [producer])
     tick = await reconciler.tick()
-    assert tick == (desk.config.heartbeat, {"released_count": 1})
-    assert [await desk.state(id_) for id_ in (held, lost, young)] == ["executing", "available", "executing"]
-    job = await desk.job(lost)
+    assert tick == (harness.config.heartbeat, {"released_count": 1})
+    assert [await harness.state(id_) for id_ in (held, lost, young)] == [
+        "executing",
+        "available",
+        "executing",
+    ]
+    job = await harness.job(lost)
     assert job.attempt == 0
-    assert await desk.results(lost) == ["released"]
-    assert desk.announced() == ["mail"]
+    assert await harness.results(lost) == ["returned"]
+    assert harness.announced() == ["mail"]
     assert caplog.text.count("whose claim never arrived here") == 1
     assert (await reconciler.tick()).data == {"released_count": 0}
     gate.set()
 
 
-async def test_who_waits_for_a_job_that_was_to_be_cancelled_is_told(desk: Desk, raw: Raw):
-    job_id, other = await desk.put(awaited=True), await desk.put(awaited=True)
-    await desk.engine.exchange(desk.node, "default", 2, [])
-    await desk.engine.cancel(JobFilter(ids=(job_id,)))
+async def test_who_waits_for_a_job_that_was_to_be_cancelled_is_told(harness: NodeHarness, raw: Raw):
+    job_id, other = await harness.put(awaited=True), await harness.put(awaited=True)
+    await harness.engine.exchange(harness.node, "default", 2, [])
+    await harness.engine.cancel(JobFilter(ids=(job_id,)))
     for lost in (job_id, other):
-        await raw.put(lost, started_at=Ago(2 * desk.config.call_timeout + 0.5))
-    await Reconciler(desk.scope, list).tick()
-    assert [await desk.state(id_) for id_ in (job_id, other)] == ["cancelled", "available"]
-    assert [signal.payload for signal in desk.signals if signal.kind is SignalKind.ENDED] == [str(job_id)]
-    assert desk.announced() == ["default"]
+        await raw.put(lost, started_at=Ago(2 * harness.config.call_timeout + 0.5))
+    await Reconciler(harness.scope, list).tick()
+    assert [await harness.state(id_) for id_ in (job_id, other)] == ["cancelled", "available"]
+    assert [signal.payload for signal in harness.signals if signal.kind is SignalKind.ENDED] == [
+        str(job_id)
+    ]
+    assert harness.announced() == ["default"]
 
 
-async def test_jobs_of_other_nodes_are_none_of_its_business(desk: Desk, raw: Raw):
-    job_id = await desk.put()
-    await desk.engine.exchange(desk.node, "default", 1, [])
+async def test_jobs_of_other_nodes_are_none_of_its_business(harness: NodeHarness, raw: Raw):
+    job_id = await harness.put()
+    await harness.engine.exchange(harness.node, "default", 1, [])
     await raw.execute("UPDATE job SET node = '00000000-0000-0000-0000-000000000001'")
     await raw.put(job_id, started_at=Ago(3_600))
-    assert (await Reconciler(desk.scope, list).tick()).data == {"released_count": 0}
+    assert (await Reconciler(harness.scope, list).tick()).data == {"released_count": 0}
 
 
-async def test_an_end_that_waits_to_be_written_is_still_held(desk: Desk, raw: Raw, monkeypatch: pytest.MonkeyPatch):
-    exchange = desk.engine.exchange
+async def test_an_end_that_waits_to_be_written_is_still_held(
+    harness: NodeHarness, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
+    exchange = harness.engine.exchange
     away = asyncio.Event()
 
-    async def fail_to_write(node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any) -> Exchange:
+    async def fail_to_write(
+        node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
+    ) -> Exchange:
         if acks:
             away.set()
             raise DatabaseUnavailable("gone")
@@ -80,23 +92,27 @@ async def test_an_end_that_waits_to_be_written_is_still_held(desk: Desk, raw: Ra
     async def t() -> None:
         pass
 
-    desk.task(t, name="t")
-    job_id = await desk.put()
-    producer = desk.producer()
+    harness.task(t, name="t")
+    job_id = await harness.put()
+    producer = harness.producer()
     with monkeypatch.context() as patched:
-        patched.setattr(desk.engine, "exchange", fail_to_write)
+        patched.setattr(harness.engine, "exchange", fail_to_write)
         await producer.start()
         await away.wait()
         assert not producer.running
         await raw.put(job_id, started_at=Ago(3_600))
-        assert (await Reconciler(desk.scope, lambda: [producer]).tick()).data == {"released_count": 0}
-    producer.look()
-    await desk.until(lambda: not producer.held)
-    assert await desk.state(job_id) is JobState.COMPLETED
+        assert (await Reconciler(harness.scope, lambda: [producer]).tick()).data == {
+            "released_count": 0
+        }
+    producer.fetch_soon()
+    await harness.until(lambda: not producer.held)
+    assert await harness.state(job_id) is JobState.COMPLETED
 
 
-async def test_a_node_runs_again_a_job_whose_fetch_was_not_answered(app: Elihu, seen: Seen, desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    exchange = type(desk.engine).exchange
+async def test_a_node_runs_again_a_job_whose_fetch_was_not_answered(
+    app: Elihu, seen: EventRecorder, harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    exchange = type(harness.engine).exchange
     lost = 0
 
     @app.task(name="t")
@@ -111,11 +127,11 @@ async def test_a_node_runs_again_a_job_whose_fetch_was_not_answered(app: Elihu, 
             raise DatabaseUnavailable("the connection broke")
         return answer
 
-    monkeypatch.setattr(type(desk.engine), "exchange", lose_one)
+    monkeypatch.setattr(type(harness.engine), "exchange", lose_one)
     job = await t.aenqueue()
     async with app.running():
         await seen.ended(job.id)
     assert lost == 1
-    assert [run.result for run in await app.jobs.runs(job.id)] == ["released", "completed"]
+    assert [run.outcome for run in await app.jobs.runs(job.id)] == ["returned", "completed"]
     assert (await app.jobs.get(job.id)).attempt == 1
     assert len(seen.of(JobStarted)) == 1

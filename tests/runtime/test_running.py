@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from elihu import Elihu, JobState, RunResult
+from elihu import Elihu, JobState, RunOutcome
 from elihu.runtime import node as node_module
 from elihu.telemetry.events import JobStopped
-from tests.support import Seen
+from tests.support import EventRecorder
 
 
-async def test_async_and_thread_tasks_complete(app: Elihu, seen: Seen):
+async def test_async_and_thread_tasks_complete(app: Elihu, seen: EventRecorder):
     calls = []
 
     @app.task(name="a")
@@ -28,11 +28,17 @@ async def test_async_and_thread_tasks_complete(app: Elihu, seen: Seen):
     assert sorted(calls) == [("a", 1), ("t", 2)]
     for job in (first, second):
         stored = await app.jobs.get(job.id)
-        assert (stored.state, stored.attempt, stored.finished_at is not None) == (JobState.COMPLETED, 1, True)
-        assert [run.result for run in await app.jobs.runs(job.id)] == [RunResult.COMPLETED]
+        assert (stored.state, stored.attempt, stored.finished_at is not None) == (
+            JobState.COMPLETED,
+            1,
+            True,
+        )
+        assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.COMPLETED]
 
 
-async def test_a_hurried_stop_does_not_wait_for_a_silent_database(app: Elihu, monkeypatch: pytest.MonkeyPatch):
+async def test_a_hurried_stop_does_not_wait_for_a_silent_database(
+    app: Elihu, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(node_module, "HURRY", 0.1)
     resigning = asyncio.Event()
 

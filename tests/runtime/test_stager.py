@@ -6,56 +6,79 @@ import pytest
 
 from elihu import ConfigError, DatabaseUnavailable, Elihu, JobState
 from elihu.config import load_config
-from elihu.engines.base import QueueRule
-from elihu.runtime.leader import Leader
-from elihu.runtime.stager import ASK_AGAIN, Stager
-from elihu.telemetry.events import EngineCalled, JobStopped, QueueUnserved, ServiceStarted, ServiceStopped, Ticked, TickFailed
+from elihu.engines.protocol import QueueOverride
+from elihu.runtime.leader.election import Leader
+from elihu.runtime.leader.stager import ASK_AGAIN, Stager
+from elihu.telemetry.events import (
+    EngineCalled,
+    JobStopped,
+    QueueUnserved,
+    ServiceStarted,
+    ServiceStopped,
+    Ticked,
+    TickFailed,
+)
 from tests.engines.raw import Ago, Raw
 from tests.runtime.conftest import Desks
-from tests.runtime.desk import Desk
-from tests.support import Seen
+from tests.runtime.harness import NodeHarness
+from tests.support import EventRecorder
 
 
-async def leader_of(desk: Desk) -> Leader:
-    leader = Leader(desk.scope)
+async def leader_of(harness: NodeHarness) -> Leader:
+    leader = Leader(harness.scope)
     await leader.tick()
     assert leader.is_leader
     return leader
 
 
-async def leading(desk: Desk) -> Stager:
-    return Stager(desk.scope, await leader_of(desk))
+async def leading(harness: NodeHarness) -> Stager:
+    return Stager(harness.scope, await leader_of(harness))
 
 
-async def due(desk: Desk, raw: Raw, *, ago: float = 1.0, state: str = "scheduled", queue: str = "default") -> int:
+async def due(
+    harness: NodeHarness,
+    raw: Raw,
+    *,
+    ago: float = 1.0,
+    state: str = "scheduled",
+    queue: str = "default",
+) -> int:
     """A job whose time has come ``ago`` seconds ago."""
-    job_id = await desk.put(delay=3_600.0, queue=queue)
+    job_id = await harness.put(delay=3_600.0, queue=queue)
     await raw.put(job_id, state=state, scheduled_at=Ago(ago))
     return job_id
 
 
-async def test_moves_scheduled_and_retryable_jobs_whose_time_has_come(desk: Desk, raw: Raw):
-    stager = await leading(desk)
-    scheduled, retryable = await due(desk, raw), await due(desk, raw, state="retryable")
-    later = await desk.put(delay=3_600.0)
-    held = await desk.put(hold=True)
+async def test_moves_scheduled_and_retryable_jobs_whose_time_has_come(
+    harness: NodeHarness, raw: Raw
+):
+    stager = await leading(harness)
+    scheduled, retryable = await due(harness, raw), await due(harness, raw, state="retryable")
+    later = await harness.put(delay=3_600.0)
+    held = await harness.put(hold=True)
     tick = await stager.tick()
     assert tick.data == {"staged_count": 2, "queues": ("default",)}
-    assert [await desk.state(id_) for id_ in (scheduled, retryable, later, held)] == ["available", "available", "scheduled", "suspended"]
+    assert [await harness.state(id_) for id_ in (scheduled, retryable, later, held)] == [
+        "available",
+        "available",
+        "scheduled",
+        "suspended",
+    ]
 
 
-async def test_stages_in_one_transaction(desk: Desk, raw: Raw):
-    stager = await leading(desk)
+async def test_stages_in_one_transaction(harness: NodeHarness, raw: Raw):
+    stager = await leading(harness)
     for _ in range(3):
-        await due(desk, raw)
-    before = len(desk.of(EngineCalled))
+        await due(harness, raw)
+    before = len(harness.of(EngineCalled))
     await stager.tick()
-    assert [event.verb for event in desk.of(EngineCalled)[before:]].count("stage") == 1
+    assert [event.verb for event in harness.of(EngineCalled)[before:]].count("stage") == 1
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("interval", value) for value in (0, -1, "soon", True)] + [("limit", value) for value in (0, -1, 1.5, "many")],
+    [("interval", value) for value in (0, -1, "soon", True)]
+    + [("limit", value) for value in (0, -1, 1.5, "many")],
 )
 def test_interval_and_limit_are_validated(option: str, value: object):
     with pytest.raises(ConfigError) as caught:
@@ -74,96 +97,119 @@ def test_an_unknown_option_is_refused_by_name():
         load_config(keywords={"stager": {"intervall": 1}}, environ={}, read_files=False)
 
 
-async def test_runs_on_the_leader_only_and_a_follower_stages_0(desks: Desks, raw: Raw, desk: Desk):
-    await leading(desk)
-    other = await desks()
+async def test_runs_on_the_leader_only_and_a_follower_stages_0(
+    harnesses: Desks, raw: Raw, harness: NodeHarness
+):
+    await leading(harness)
+    other = await harnesses()
     follower = Leader(other.scope)
     await follower.tick()
     assert not follower.is_leader
-    job_id = await due(desk, raw)
+    job_id = await due(harness, raw)
     assert (await Stager(other.scope, follower).tick()).data["staged_count"] == 0
-    assert await desk.state(job_id) is JobState.SCHEDULED
+    assert await harness.state(job_id) is JobState.SCHEDULED
 
 
-async def test_ordered_by_due_time_then_id_and_bounded_by_limit(desks: Desks, raw: Raw):
-    desk = await desks(stager={"interval": 0.5, "limit": 2})
-    stager = await leading(desk)
-    young, old, twin = await due(desk, raw, ago=10), await due(desk, raw, ago=30), await due(desk, raw, ago=30)
+async def test_ordered_by_due_time_then_id_and_bounded_by_limit(harnesses: Desks, raw: Raw):
+    harness = await harnesses(stager={"interval": 0.5, "limit": 2})
+    stager = await leading(harness)
+    young, old, holder = (
+        await due(harness, raw, ago=10),
+        await due(harness, raw, ago=30),
+        await due(harness, raw, ago=30),
+    )
     moment = await raw.look(old, "scheduled_at")
-    await raw.execute(f"UPDATE job SET scheduled_at = (SELECT scheduled_at FROM job WHERE id = {old}) WHERE id = {twin}")
-    assert moment == await raw.look(twin, "scheduled_at")
+    await raw.execute(
+        f"UPDATE job SET scheduled_at = (SELECT scheduled_at FROM job WHERE id = {old}) WHERE id "
+        f"= {holder}"
+    )
+    assert moment == await raw.look(holder, "scheduled_at")
     tick = await stager.tick()
     assert tick.data["staged_count"] == 2
-    assert [await desk.state(id_) for id_ in (young, old, twin)] == ["scheduled", "available", "available"]
+    assert [await harness.state(id_) for id_ in (young, old, holder)] == [
+        "scheduled",
+        "available",
+        "available",
+    ]
 
 
-async def test_a_full_batch_is_followed_by_the_next_at_once(desks: Desks, raw: Raw):
-    desk = await desks(stager={"interval": 300, "limit": 2})
-    stager = await leading(desk)
+async def test_a_full_batch_is_followed_by_the_next_at_once(harnesses: Desks, raw: Raw):
+    harness = await harnesses(stager={"interval": 300, "limit": 2})
+    stager = await leading(harness)
     for _ in range(5):
-        await due(desk, raw)
-    assert [(tick.delay, tick.data["staged_count"]) for tick in [await stager.tick() for _ in range(3)]] == [(0, 2), (0, 2), (300, 1)]
+        await due(harness, raw)
+    assert [
+        (tick.delay, tick.data["staged_count"]) for tick in [await stager.tick() for _ in range(3)]
+    ] == [(0, 2), (0, 2), (300, 1)]
 
 
-async def test_a_backlog_drains_without_waiting_for_the_interval(desks: Desks, raw: Raw):
-    desk = await desks(stager={"interval": 300, "limit": 2})
-    stager = await leading(desk)
-    ids = [await due(desk, raw) for _ in range(7)]
+async def test_a_backlog_drains_without_waiting_for_the_interval(harnesses: Desks, raw: Raw):
+    harness = await harnesses(stager={"interval": 300, "limit": 2})
+    stager = await leading(harness)
+    ids = [await due(harness, raw) for _ in range(7)]
     await stager.start()
-    await desk.until(lambda: sum(event.data["staged_count"] for event in desk.of(Ticked)) == 7)
+    await harness.until(
+        lambda: sum(event.data["staged_count"] for event in harness.of(Ticked)) == 7
+    )
     await stager.stop()
-    assert {await desk.state(id_) for id_ in ids} == {JobState.AVAILABLE}
+    assert {await harness.state(id_) for id_ in ids} == {JobState.AVAILABLE}
 
 
-async def test_a_queue_that_nobody_serves_is_staged_and_reported(desk: Desk, raw: Raw, caplog: pytest.LogCaptureFixture):
-    leader = await leader_of(desk)
-    stager = Stager(desk.scope, leader)
-    job_id = await due(desk, raw, queue="nobody")
-    await due(desk, raw, queue="default")
+async def test_a_queue_that_nobody_serves_is_staged_and_reported(
+    harness: NodeHarness, raw: Raw, caplog: pytest.LogCaptureFixture
+):
+    leader = await leader_of(harness)
+    stager = Stager(harness.scope, leader)
+    job_id = await due(harness, raw, queue="nobody")
+    await due(harness, raw, queue="default")
     for _ in range(3):
         await stager.tick()
-    assert await desk.state(job_id) is JobState.AVAILABLE
-    assert [event.queue for event in desk.of(QueueUnserved)] == ["nobody"]
+    assert await harness.state(job_id) is JobState.AVAILABLE
+    assert [event.queue for event in harness.of(QueueUnserved)] == ["nobody"]
     assert caplog.text.count("'nobody', which no node serves") == 1
-    desk.clock.time += ASK_AGAIN
+    harness.clock.time += ASK_AGAIN
     await leader.tick()
     await stager.tick()
-    assert len(desk.of(QueueUnserved)) == 2
+    assert len(harness.of(QueueUnserved)) == 2
 
 
-async def test_a_queue_that_somebody_stopped_is_not_reported(desk: Desk, raw: Raw):
-    stager = await leading(desk)
-    await desk.engine.set_queue(QueueRule("stopped", served=False))
-    await desk.engine.set_queue(QueueRule("paused", paused=True))
+async def test_a_queue_that_somebody_stopped_is_not_reported(harness: NodeHarness, raw: Raw):
+    stager = await leading(harness)
+    await harness.engine.set_queue(QueueOverride("stopped", served=False))
+    await harness.engine.set_queue(QueueOverride("paused", paused=True))
     for queue in ("stopped", "paused"):
-        await due(desk, raw, queue=queue)
+        await due(harness, raw, queue=queue)
     await stager.tick()
-    assert [event.queue for event in desk.of(QueueUnserved)] == ["paused"]
+    assert [event.queue for event in harness.of(QueueUnserved)] == ["paused"]
 
 
-async def test_announces_the_distinct_queues_that_have_available_jobs_those_of_this_tick_included(desk: Desk, raw: Raw):
-    stager = await leading(desk)
+async def test_announces_the_distinct_queues_that_have_available_jobs_those_of_this_tick_included(
+    harness: NodeHarness, raw: Raw
+):
+    stager = await leading(harness)
     for queue in ("staged", "staged", "both"):
-        await due(desk, raw, queue=queue)
-    await desk.put(queue="both")
-    await desk.put(queue="ready")
-    await desk.put(queue="later", delay=60.0)
-    await desk.put(queue="held", hold=True)
+        await due(harness, raw, queue=queue)
+    await harness.put(queue="both")
+    await harness.put(queue="ready")
+    await harness.put(queue="later", delay=60.0)
+    await harness.put(queue="held", hold=True)
     await stager.tick()
-    assert sorted(desk.announced()) == ["both", "ready", "staged"]
+    assert sorted(harness.announced()) == ["both", "ready", "staged"]
 
 
-async def test_announces_nothing_where_nothing_is_available(desk: Desk):
-    stager = await leading(desk)
-    await desk.put(delay=60.0)
+async def test_announces_nothing_where_nothing_is_available(harness: NodeHarness):
+    stager = await leading(harness)
+    await harness.put(delay=60.0)
     assert (await stager.tick()).data == {"staged_count": 0, "queues": ()}
-    assert desk.signals == []
+    assert harness.signals == []
 
 
-async def test_events_of_start_tick_failure_and_stop_carry_the_count(desk: Desk, raw: Raw, monkeypatch: pytest.MonkeyPatch):
-    stager = await leading(desk)
-    await due(desk, raw)
-    stage = desk.engine.stage
+async def test_events_of_start_tick_failure_and_stop_carry_the_count(
+    harness: NodeHarness, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
+    stager = await leading(harness)
+    await due(harness, raw)
+    stage = harness.engine.stage
     calls = 0
 
     async def fail_first(limit: int) -> dict[str, int]:
@@ -173,29 +219,38 @@ async def test_events_of_start_tick_failure_and_stop_carry_the_count(desk: Desk,
             raise DatabaseUnavailable("gone")
         return await stage(limit)
 
-    monkeypatch.setattr(desk.engine, "stage", fail_first)
+    monkeypatch.setattr(harness.engine, "stage", fail_first)
     await stager.start()
-    await desk.until(lambda: bool(desk.of(Ticked)))
+    await harness.until(lambda: bool(harness.of(Ticked)))
     await stager.stop()
-    kinds = [type(event) for event in desk.events if not isinstance(event, EngineCalled | QueueUnserved)]
+    kinds = [
+        type(event)
+        for event in harness.events
+        if not isinstance(event, EngineCalled | QueueUnserved)
+    ]
     assert kinds[1:4] == [ServiceStarted, TickFailed, Ticked]
     assert kinds[-1] is ServiceStopped
-    (failed,) = desk.of(TickFailed)
+    (failed,) = harness.of(TickFailed)
     assert (failed.service, str(failed.error), failed.failures) == ("stager", "gone", 1)
-    assert desk.of(Ticked)[0].data["staged_count"] == 1
-    assert {event.node for event in (*desk.of(ServiceStarted), *desk.of(Ticked), *desk.of(ServiceStopped))} == {desk.node}
+    assert harness.of(Ticked)[0].data["staged_count"] == 1
+    assert {
+        event.node
+        for event in (*harness.of(ServiceStarted), *harness.of(Ticked), *harness.of(ServiceStopped))
+    } == {harness.node}
 
 
-async def test_its_timer_ends_with_it(desks: Desks):
-    desk = await desks(stager={"interval": 0.01})
-    stager = await leading(desk)
+async def test_its_timer_ends_with_it(harnesses: Desks):
+    harness = await harnesses(stager={"interval": 0.01})
+    stager = await leading(harness)
     await stager.start()
-    await desk.until(lambda: len(desk.of(Ticked)) >= 2)
+    await harness.until(lambda: len(harness.of(Ticked)) >= 2)
     await stager.stop()
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "elihu-stager"]
 
 
-async def test_a_job_of_a_running_node_becomes_available_at_most_one_interval_late(app: Elihu, seen: Seen):
+async def test_a_job_of_a_running_node_becomes_available_at_most_one_interval_late(
+    app: Elihu, seen: EventRecorder
+):
     @app.task(name="late")
     async def late() -> None:
         pass
@@ -208,7 +263,9 @@ async def test_a_job_of_a_running_node_becomes_available_at_most_one_interval_la
     assert 0 <= (stored.started_at - stored.scheduled_at).total_seconds() < 1
 
 
-async def test_a_plain_insert_is_announced_by_the_next_tick(app: Elihu, seen: Seen, raw: Raw):
+async def test_a_plain_insert_is_announced_by_the_next_tick(
+    app: Elihu, seen: EventRecorder, raw: Raw
+):
     @app.task(name="plain")
     async def plain(word: str) -> None:
         pass
@@ -216,5 +273,8 @@ async def test_a_plain_insert_is_announced_by_the_next_tick(app: Elihu, seen: Se
     app.override(poll="1h", poll_fallback="1h")
     async with app.running():
         await seen.until(lambda: any(event.service == "stager" for event in seen.of(Ticked)))
-        await raw.execute("INSERT INTO job (task, queue, args) VALUES ('plain', 'default', '{\"word\": \"hello\"}')")
+        await raw.execute(
+            "INSERT INTO job (task, queue, args) VALUES ('plain', 'default', '{\"word\": "
+            '"hello"}\')'
+        )
         await seen.count(JobStopped, 1)

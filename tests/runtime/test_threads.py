@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from elihu.runtime.threads import Threads
+from elihu.runtime.attempts.threads import Threads
 
 COLOUR: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
 
 NEVER_ENDS = """
 import asyncio, threading
-from elihu.runtime.threads import Threads
+from elihu.runtime.attempts.threads import Threads
 
 async def main():
     threads = Threads()
@@ -88,7 +88,9 @@ async def test_threads_are_reused_and_no_more_than_calls_at_once(threads: Thread
     assert names <= set(together)
 
 
-async def test_a_cancelled_caller_leaves_the_call_to_end_and_the_thread_to_serve_again(threads: Threads):
+async def test_a_cancelled_caller_leaves_the_call_to_end_and_the_thread_to_serve_again(
+    threads: Threads,
+):
     gate, began = threading.Event(), threading.Event()
 
     def wait() -> str:
@@ -106,7 +108,9 @@ async def test_a_cancelled_caller_leaves_the_call_to_end_and_the_thread_to_serve
     assert second == "elihu-task-2"
 
 
-async def test_a_thread_that_cannot_be_started_fails_that_call_alone(threads: Threads, monkeypatch: pytest.MonkeyPatch):
+async def test_a_thread_that_cannot_be_started_fails_that_call_alone(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+):
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -128,5 +132,7 @@ async def test_close_ends_idle_threads():
 
 
 def test_a_call_that_never_ends_does_not_keep_the_process():
-    done = subprocess.run([sys.executable, "-c", NEVER_ENDS], check=False, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        [sys.executable, "-c", NEVER_ENDS], check=False, capture_output=True, text=True, timeout=20
+    )
     assert (done.returncode, done.stderr) == (0, "")

@@ -21,7 +21,7 @@ def raised() -> JobRaised:
         queue="default",
         attempt=1,
         node="n",
-        result="failed",
+        outcome="failed",
         state="retryable",
         duration=0.1,
         error=ValueError(),
@@ -86,7 +86,9 @@ def test_handlers_come_in_the_order_of_subscription() -> None:
     assert seen == ["a", "b", "c"]
 
 
-def test_a_handler_that_raises_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_handler_that_raises_is_logged_and_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     bus = Bus()
     seen: list[Event] = []
 

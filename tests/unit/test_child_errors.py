@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 
-from elihu.runtime.children.errors import pack, unpack
-from elihu.runtime.children.wire import frame
-from elihu.runtime.failure import describe, traceback_of
+from elihu.runtime.attempts.error_text import describe, traceback_of
+from elihu.runtime.attempts.processes.errors import pack, unpack
+from elihu.runtime.attempts.processes.protocol import frame
 
 
 class Plain(Exception):
@@ -54,7 +54,16 @@ def raised(error: BaseException) -> BaseException:
 
 
 @pytest.mark.parametrize(
-    "error", [Plain("x"), Plain(), KeyError("x"), OSError(2, "no such"), Rich(7, why="the door"), SystemExit(3), UnicodeError()]
+    "error",
+    [
+        Plain("x"),
+        Plain(),
+        KeyError("x"),
+        OSError(2, "no such"),
+        Rich(7, why="the door"),
+        SystemExit(3),
+        UnicodeError(),
+    ],
 )
 def test_of_its_own_type(error: BaseException) -> None:
     back = raised(error)
@@ -71,7 +80,13 @@ def test_what_is_plain_comes_along() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Needy(object()), UnicodeDecodeError("utf-8", b"x", 0, 1, "why"), Mute(), ExceptionGroup("two", [Plain("a")])]
+    "error",
+    [
+        Needy(object()),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "why"),
+        Mute(),
+        ExceptionGroup("two", [Plain("a")]),
+    ],
 )
 def test_by_a_stand_in_of_its_type(error: BaseException) -> None:
     back = raised(error)

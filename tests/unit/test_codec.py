@@ -1,4 +1,6 @@
-"""Arguments and results ↔ JSON: how they are bound, stored and rebuilt, and what is refused with which words."""
+"""Arguments and results ↔ JSON: how they are bound, stored and rebuilt, and what is
+refused with which words.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +81,9 @@ def codec(fn: Callable[..., Any]) -> Codec:
     return Codec(read_signature(fn, "shop.order"))
 
 
-def round_trip(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def round_trip(
+    fn: Callable[..., Any], *args: Any, **kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     made = codec(fn)
     return made.decode(made.encode(args, kwargs, LIMIT))
 
@@ -102,7 +106,10 @@ class TestBinding:
     def test_positions_names_and_defaults_become_one_object(self) -> None:
         def task(user_id: int, locale: str = "en", *, loud: bool = False) -> None: ...
 
-        assert codec(task).encode((7,), {"loud": True}, LIMIT) == '{"user_id":7,"locale":"en","loud":true}'
+        assert (
+            codec(task).encode((7,), {"loud": True}, LIMIT)
+            == '{"user_id":7,"locale":"en","loud":true}'
+        )
 
     def test_order_of_keywords_does_not_matter(self) -> None:
         def task(a: int, b: int) -> None: ...
@@ -117,11 +124,19 @@ class TestBinding:
         assert "no arguments" in str(refused(task, x=1))
 
     def test_every_kind_of_parameter(self) -> None:
-        def task(a: int, b: int = 2, /, c: int = 3, *rest: date, d: int = 4, **more: UUID) -> None: ...
+        def task(
+            a: int, b: int = 2, /, c: int = 3, *rest: date, d: int = 4, **more: UUID
+        ) -> None: ...
 
         text = codec(task).encode((1, 2, 3, date(2026, 1, 2)), {"x": SOME_ID, "a": SOME_ID}, LIMIT)
-        assert text == f'{{"a":1,"b":2,"c":3,"rest":["2026-01-02"],"d":4,"more":{{"x":"{SOME_ID}","a":"{SOME_ID}"}}}}'
-        assert codec(task).decode(text) == ((1, 2, 3, date(2026, 1, 2)), {"d": 4, "x": SOME_ID, "a": SOME_ID})
+        assert (
+            text
+            == f'{{"a":1,"b":2,"c":3,"rest":["2026-01-02"],"d":4,"more":{{"x":"{SOME_ID}","a":"{SOME_ID}"}}}}'
+        )
+        assert codec(task).decode(text) == (
+            (1, 2, 3, date(2026, 1, 2)),
+            {"d": 4, "x": SOME_ID, "a": SOME_ID},
+        )
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -129,12 +144,19 @@ class TestBinding:
             ('{"a": 1}', ((1, 2), {})),
             ('{"a": 1, "c": 9}', ((1, 2), {"c": 9})),
             ('{"a": 1, "rest": [5]}', ((1, 2, 3, 5), {})),
-            ('{"a": 1, "c": 9, "rest": [5], "d": 6, "more": {"z": 7}}', ((1, 2, 9, 5), {"d": 6, "z": 7})),
+            (
+                '{"a": 1, "c": 9, "rest": [5], "d": 6, "more": {"z": 7}}',
+                ((1, 2, 9, 5), {"d": 6, "z": 7}),
+            ),
             ('{"d": 6, "b": "8", "a": 1}', ((1, 8), {"d": 6})),
         ],
     )
-    def test_json_of_other_languages_may_leave_out_defaults(self, text: str, expected: object) -> None:
-        def task(a: int, b: int = 2, /, c: int = 3, *rest: int, d: int = 4, **more: int) -> None: ...
+    def test_json_of_other_languages_may_leave_out_defaults(
+        self, text: str, expected: object
+    ) -> None:
+        def task(
+            a: int, b: int = 2, /, c: int = 3, *rest: int, d: int = 4, **more: int
+        ) -> None: ...
 
         assert codec(task).decode(text) == expected
 
@@ -154,7 +176,9 @@ class TestBinding:
             (("x",), {}, "a", "got 'x'"),
         ],
     )
-    def test_what_does_not_bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], field: str | None, words: str) -> None:
+    def test_what_does_not_bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], field: str | None, words: str
+    ) -> None:
         def task(a: int, b: int = 2) -> None: ...
 
         error = refused(task, *args, **kwargs)
@@ -184,7 +208,21 @@ class TestBinding:
 
         assert len(str(refused(task, "x" * 1_000_000))) < 300
 
-    @pytest.mark.parametrize("name", ["json", "copy", "schema", "dict", "validate", "model_config", "_private", "self_", "args", "limit"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "json",
+            "copy",
+            "schema",
+            "dict",
+            "validate",
+            "model_config",
+            "_private",
+            "self_",
+            "args",
+            "limit",
+        ],
+    )
     def test_any_name_will_do(self, name: str) -> None:
         namespace: dict[str, Any] = {}
         exec(f"def task({name}: int, other: int = 1): ...", namespace)
@@ -192,7 +230,10 @@ class TestBinding:
 
 
 class TestContext:
-    @pytest.mark.parametrize("annotation", [Context, Context | None, "Context", "Context | None", Annotated[Context, "x"]])
+    @pytest.mark.parametrize(
+        "annotation",
+        [Context, Context | None, "Context", "Context | None", Annotated[Context, "x"]],
+    )
     def test_is_left_out_and_its_name_kept(self, annotation: Any) -> None:
         def task(a: int, *, ctx: Any = None) -> None: ...
 
@@ -299,7 +340,12 @@ class TestTypes:
         def task(n: int, at: date, tags: set[str], item: Item) -> None: ...
 
         _, kwargs = round_trip(task, "5", "2026-01-02", ["a", "a"], {"sku": "x", "price": "1"})
-        assert kwargs == {"n": 5, "at": date(2026, 1, 2), "tags": {"a"}, "item": Item(sku="x", price=Decimal(1))}
+        assert kwargs == {
+            "n": 5,
+            "at": date(2026, 1, 2),
+            "tags": {"a"},
+            "item": Item(sku="x", price=Decimal(1)),
+        }
 
     def test_models_go_by_name_and_are_read_by_name_or_alias(self) -> None:
         def task(it: Strict) -> None: ...
@@ -321,7 +367,10 @@ class TestTypes:
     def test_path_inside(self) -> None:
         def task(items: list[Item]) -> None: ...
 
-        assert refused(task, [{"sku": "a", "price": 1}, {"sku": "b", "price": "much"}]).field == "items.1.price"
+        assert (
+            refused(task, [{"sku": "a", "price": 1}, {"sku": "b", "price": "much"}]).field
+            == "items.1.price"
+        )
 
     def test_fields_that_a_model_does_not_have(self) -> None:
         def task(it: Strict) -> None: ...
@@ -368,7 +417,10 @@ class TestTypes:
     def test_unpacked_keywords(self) -> None:
         def task(**more: typing_extensions.Unpack[Named]) -> None: ...
 
-        assert round_trip(task, name="a", at="2026-01-02") == ((), {"name": "a", "at": date(2026, 1, 2)})
+        assert round_trip(task, name="a", at="2026-01-02") == (
+            (),
+            {"name": "a", "at": date(2026, 1, 2)},
+        )
         assert refused(task, name="a").field == "more.at"
 
 
@@ -427,7 +479,9 @@ def nested(levels: int) -> list[Any]:
 
 class TestWhatNoDatabaseHolds:
     @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-    @pytest.mark.parametrize("annotation", [float, list[float], dict[str, Any], Point, Item, float | None, Decimal])
+    @pytest.mark.parametrize(
+        "annotation", [float, list[float], dict[str, Any], Point, Item, float | None, Decimal]
+    )
     def test_not_a_number_and_infinity(self, annotation: Any, number: float) -> None:
         def task(it: Any) -> None: ...
 
@@ -463,11 +517,16 @@ class TestWhatNoDatabaseHolds:
         assert error.field == field
         assert "NUL" in str(error)
 
-    @pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", "a\\u0000b", "NaN", "-Infinity", "\\ud800"])
+    @pytest.mark.parametrize(
+        "text", ["\\u0000", "\\\\u0000", "a\\u0000b", "NaN", "-Infinity", "\\ud800"]
+    )
     def test_texts_that_only_look_so_pass(self, text: str) -> None:
         def task(a: str, b: dict[str, Any], c) -> None: ...
 
-        assert round_trip(task, text, {text: text}, [text]) == ((), {"a": text, "b": {text: text}, "c": [text]})
+        assert round_trip(task, text, {text: text}, [text]) == (
+            (),
+            {"a": text, "b": {text: text}, "c": [text]},
+        )
 
     @pytest.mark.parametrize(
         ("annotation", "value", "field"),
@@ -497,7 +556,10 @@ class TestWhatNoDatabaseHolds:
 
         task.__annotations__["it"] = Loose
         assert refused(task, Loose(x=math.inf)).field == "it.x"
-        assert round_trip(task, Loose(x=1.0), "NaN \ufffd") == ((), {"it": Loose(x=1.0), "text": "NaN \ufffd"})
+        assert round_trip(task, Loose(x=1.0), "NaN \ufffd") == (
+            (),
+            {"it": Loose(x=1.0), "text": "NaN \ufffd"},
+        )
 
     def test_numbers_too_long_to_be_read(self) -> None:
         def task(a: int) -> None: ...
@@ -521,7 +583,10 @@ class TestSize:
     def test_twenty_megabytes(self) -> None:
         def task(a: str) -> None: ...
 
-        with pytest.raises(ArgumentsTooLarge, match=r"shop\.order: expected arguments of at most 1,048,576 bytes of JSON, got 20,000,008"):
+        with pytest.raises(
+            ArgumentsTooLarge,
+            match=r"shop\.order: expected arguments of at most 1,048,576 bytes of JSON, got 20,000,008",
+        ):
             codec(task).encode(("x" * 20_000_000,), {}, LIMIT)
 
 
@@ -552,7 +617,10 @@ class TestWhatWouldComeBackDifferent:
     def test_other_containers_of_the_same_are_fine(self) -> None:
         def task(a: Sequence[int], b: Mapping[str, int], c: dict[str, Any]) -> None: ...
 
-        assert round_trip(task, (1, 2), {"x": 1}, {"y": (3, [4])}) == ((), {"a": [1, 2], "b": {"x": 1}, "c": {"y": [3, [4]]}})
+        assert round_trip(task, (1, 2), {"x": 1}, {"y": (3, [4])}) == (
+            (),
+            {"a": [1, 2], "b": {"x": 1}, "c": {"y": [3, [4]]}},
+        )
 
     def test_circular_and_deep(self) -> None:
         def task(a: dict[str, Any]) -> None: ...
@@ -582,7 +650,9 @@ class TestDeclaration:
         def task(a: int, old: Old) -> None: ...
 
         task.__annotations__["old"] = Old
-        made = None if typing_extensions.TypedDict is typing.TypedDict else refused_declaration(task)
+        made = (
+            None if typing_extensions.TypedDict is typing.TypedDict else refused_declaration(task)
+        )
         assert made is None or ("parameter old" in made and "typing_extensions.TypedDict" in made)
 
     def test_names_that_are_not_there(self) -> None:

@@ -1,4 +1,6 @@
-"""Whatever fits a signature is either refused when it is encoded or comes back equal, in the same types."""
+"""Whatever fits a signature is either refused when it is encoded or comes back equal,
+in the same types.
+"""
 
 import json
 import math
@@ -43,7 +45,14 @@ class Order(BaseModel):
 def plain(value) -> None: ...
 def loose(value: dict[str, Any]) -> None: ...
 def ordered(order: Order) -> None: ...
-def containers(a: list[int], b: set[date], c: tuple[UUID, ...], d: dict[int, bytes], e: frozenset[str], f: list[float | None]) -> None: ...
+def containers(
+    a: list[int],
+    b: set[date],
+    c: tuple[UUID, ...],
+    d: dict[int, bytes],
+    e: frozenset[str],
+    f: list[float | None],
+) -> None: ...
 def scalars(
     a: date,
     b: datetime,
@@ -67,7 +76,9 @@ CONTAINERS = Codec(read_signature(containers, "containers"))
 SCALARS = Codec(read_signature(scalars, "scalars"))
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-any_texts = st.text(alphabet=st.characters(exclude_categories=[]) | st.sampled_from("\0\ud800\udfff\\u0N"))
+any_texts = st.text(
+    alphabet=st.characters(exclude_categories=[]) | st.sampled_from("\0\ud800\udfff\\u0N")
+)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 offsets = st.timedeltas(min_value=timedelta(hours=-23), max_value=timedelta(hours=23)).map(
     lambda d: timezone(timedelta(minutes=d // timedelta(minutes=1)))
@@ -78,8 +89,20 @@ json_values = st.recursive(
     max_leaves=20,
 )
 any_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | any_texts | st.dates() | st.uuids() | st.binary() | st.sampled_from(Mood),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_texts, inner, max_size=4) | st.tuples(inner, inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | any_texts
+    | st.dates()
+    | st.uuids()
+    | st.binary()
+    | st.sampled_from(Mood),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(any_texts, inner, max_size=4)
+        | st.tuples(inner, inner)
+    ),
     max_leaves=20,
 )
 
@@ -189,7 +212,13 @@ def test_containers_come_back_equal(values: tuple[Any, ...]) -> None:
         Order,
         id=st.uuids(),
         lines=st.lists(
-            st.builds(Line, sku=texts, price=st.decimals(allow_nan=False, allow_infinity=False), due=st.none() | st.dates()), max_size=3
+            st.builds(
+                Line,
+                sku=texts,
+                price=st.decimals(allow_nan=False, allow_infinity=False),
+                due=st.none() | st.dates(),
+            ),
+            max_size=3,
         ),
         moods=st.dictionaries(texts, st.sampled_from(Mood), max_size=3),
         weight=st.none() | floats,

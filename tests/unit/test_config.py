@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from elihu.config import Config, LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig, find_app, load_config
+from elihu.config import (
+    Config,
+    LifelineConfig,
+    PrunerConfig,
+    RetentionConfig,
+    StagerConfig,
+    find_app,
+    load_config,
+)
 from elihu.config.settings import known_keys
 from elihu.errors import ConfigError, ElihuError
 
@@ -18,8 +26,14 @@ DAY = 86_400.0
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Config]:
-    def call(environ: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None, **keywords: Any) -> Config:
-        return load_config(keywords=keywords, environ=environ or {}, flags=flags or {}, folder=tmp_path)
+    def call(
+        environ: Mapping[str, str] | None = None,
+        flags: Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> Config:
+        return load_config(
+            keywords=keywords, environ=environ or {}, flags=flags or {}, folder=tmp_path
+        )
 
     return call
 
@@ -76,8 +90,12 @@ AT_THE_TOP = {
     ("value", "seconds"),
     [(7, 7.0), (6.5, 6.5), (timedelta(seconds=8), 8.0), ("9s", 9.0), ("9.5s", 9.5)],
 )
-def test_a_duration_in_every_form(load: Callable[..., Config], key: str, value: object, seconds: float) -> None:
-    config = load(**nested(key, value), **({"heartbeat": 1, "call_timeout": 1} if key == "dead_after" else {}))
+def test_a_duration_in_every_form(
+    load: Callable[..., Config], key: str, value: object, seconds: float
+) -> None:
+    config = load(
+        **nested(key, value), **({"heartbeat": 1, "call_timeout": 1} if key == "dead_after" else {})
+    )
     assert read(config, key) == seconds
     assert isinstance(read(config, key), float)
 
@@ -90,7 +108,23 @@ def test_a_duration_at_its_bounds(load: Callable[..., Config], key: str) -> None
 
 
 @pytest.mark.parametrize("key", DURATIONS)
-@pytest.mark.parametrize("value", ["", "soon", "7", "1m1h", -1, True, [], float("nan"), float("inf"), timedelta(seconds=-1), 10**9, b"1s"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "soon",
+        "7",
+        "1m1h",
+        -1,
+        True,
+        [],
+        float("nan"),
+        float("inf"),
+        timedelta(seconds=-1),
+        10**9,
+        b"1s",
+    ],
+)
 def test_a_duration_refused(load: Callable[..., Config], key: str, value: object) -> None:
     message = refused(load, key, value)
     low, high = DURATIONS[key]
@@ -112,7 +146,9 @@ def test_a_whole_number(load: Callable[..., Config], key: str) -> None:
     for value in (low - 1, high + 1, -1, 1.0, "1", "1 ", "", None.__class__, True, [1]):
         assert f"expected a whole number from {low:,} to {high:,}" in refused(load, key, value)
     for text in ("0x10", "1.0", " 1", "-1", "", "ten", "9" * 5_000, "٣"):
-        assert f"expected a whole number from {low:,} to {high:,}" in refused_variable(load, key, text)
+        assert f"expected a whole number from {low:,} to {high:,}" in refused_variable(
+            load, key, text
+        )
 
 
 @pytest.mark.parametrize("key", SIZES)
@@ -129,12 +165,17 @@ def test_a_whole_number(load: Callable[..., Config], key: str) -> None:
         ("0.25GiB", 2**28),
     ],
 )
-def test_a_size_in_every_form(load: Callable[..., Config], key: str, value: object, size: int) -> None:
+def test_a_size_in_every_form(
+    load: Callable[..., Config], key: str, value: object, size: int
+) -> None:
     assert read(load(**nested(key, value)), key) == size
 
 
 @pytest.mark.parametrize("key", SIZES)
-@pytest.mark.parametrize("value", [63, 2**28 + 1, "1", "1M", "MiB", "1TiB", "1 000 B", "-1KiB", "", True, 1e6, None.__class__])
+@pytest.mark.parametrize(
+    "value",
+    [63, 2**28 + 1, "1", "1M", "MiB", "1TiB", "1 000 B", "-1KiB", "", True, 1e6, None.__class__],
+)
 def test_a_size_refused(load: Callable[..., Config], key: str, value: object) -> None:
     assert "expected a size from 64 to 268,435,456 bytes" in refused(load, key, value)
 
@@ -169,7 +210,9 @@ def test_a_schema(load: Callable[..., Config], value: str) -> None:
     assert load(schema=value).schema == value
 
 
-@pytest.mark.parametrize("value", ["", "2x", "Billing", "a-b", "a b", "a" * 42, 'a"b', "é", "a\n", "pg_x", 5, b"a"])
+@pytest.mark.parametrize(
+    "value", ["", "2x", "Billing", "a-b", "a b", "a" * 42, 'a"b', "é", "a\n", "pg_x", 5, b"a"]
+)
 def test_a_schema_refused(load: Callable[..., Config], value: object) -> None:
     assert "expected a name of at most 41 lower-case letters" in refused(load, "schema", value)
 
@@ -184,7 +227,21 @@ def test_an_app(load: Callable[..., Config], value: str) -> None:
     assert load(app=value).app == value
 
 
-@pytest.mark.parametrize("value", ["", "shop", "shop:", ":app", "shop.:app", "shop:app()", "shop:1", "shop/jobs.py:app", "a:b:c", 5])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "shop",
+        "shop:",
+        ":app",
+        "shop.:app",
+        "shop:app()",
+        "shop:1",
+        "shop/api/jobs.py:app",
+        "a:b:c",
+        5,
+    ],
+)
 def test_an_app_refused(load: Callable[..., Config], value: object) -> None:
     assert 'expected text such as "package.module:attribute"' in refused(load, "app", value)
 
@@ -214,10 +271,16 @@ def test_queues(load: Callable[..., Config], value: object, queues: dict[str, in
         ("default=ten", "queues.default: expected a whole number from 1 to 10,000, got 'ten'"),
         ("=3", "queues: expected as a name text of 1 to 200 characters"),
         ({"default": 0}, "queues.default: expected a whole number from 1 to 10,000, got 0"),
-        ({"default": 10_001}, "queues.default: expected a whole number from 1 to 10,000, got 10001"),
+        (
+            {"default": 10_001},
+            "queues.default: expected a whole number from 1 to 10,000, got 10001",
+        ),
         ({"default": "10"}, "queues.default: expected a whole number from 1 to 10,000, got '10'"),
         ({"default": True}, "queues.default: expected a whole number from 1 to 10,000, got True"),
-        ({"default": {"limit": 3}}, "queues.default: expected a whole number from 1 to 10,000, got {"),
+        (
+            {"default": {"limit": 3}},
+            "queues.default: expected a whole number from 1 to 10,000, got {",
+        ),
         ({"": 3}, "queues: expected as a name text"),
         ({"a\nb": 3}, "queues: expected as a name text"),
         ({7: 3}, "queues: expected as a name text"),
@@ -238,7 +301,11 @@ def test_retention(load: Callable[..., Config]) -> None:
             "tasks": {"shop.scan": {"cancelled": timedelta(days=1)}},
         }
     )
-    assert config.retention.states == {"completed": 3_600.0, "cancelled": 7 * DAY, "discarded": 7 * DAY}
+    assert config.retention.states == {
+        "completed": 3_600.0,
+        "cancelled": 7 * DAY,
+        "discarded": 7 * DAY,
+    }
     assert config.retention.queues == {"mail": {"completed": 0.0, "discarded": 2 * DAY}}
     assert config.retention.tasks == {"shop.scan": {"cancelled": DAY}}
 
@@ -246,13 +313,34 @@ def test_retention(load: Callable[..., Config]) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({"completed": "long"}, "retention.completed: expected a duration from 0 to 3,162,240,000 seconds"),
+        (
+            {"completed": "long"},
+            "retention.completed: expected a duration from 0 to 3,162,240,000 seconds",
+        ),
         ({"executing": 5}, "retention.executing: expected a known setting, got 'executing'"),
-        ({"queues": {"mail": "1d"}}, "retention.queues.mail: expected a table of settings (completed, cancelled, discarded), got '1d'"),
+        (
+            {"queues": {"mail": "1d"}},
+            (
+                "retention.queues.mail: expected a table of settings (completed, cancelled, "
+                "discarded), got '1d'"
+            ),
+        ),
         ({"queues": "mail=1"}, "retention.queues: expected a table of names, got 'mail=1'"),
-        ({"tasks": {"scan": {"complete": 1}}}, "retention.tasks.scan.complete: expected a known setting, got 'complete'"),
-        ({"tasks": {"scan": {"completed": -1}}}, "retention.tasks.scan.completed: expected a duration"),
-        ("1d", "retention: expected a table of settings (completed, cancelled, discarded, queues, tasks), got '1d'"),
+        (
+            {"tasks": {"scan": {"complete": 1}}},
+            "retention.tasks.scan.complete: expected a known setting, got 'complete'",
+        ),
+        (
+            {"tasks": {"scan": {"completed": -1}}},
+            "retention.tasks.scan.completed: expected a duration",
+        ),
+        (
+            "1d",
+            (
+                "retention: expected a table of settings (completed, cancelled, discarded, queues, "
+                "tasks), got '1d'"
+            ),
+        ),
     ],
 )
 def test_retention_refused(load: Callable[..., Config], value: object, expected: str) -> None:
@@ -261,13 +349,20 @@ def test_retention_refused(load: Callable[..., Config], value: object, expected:
 
 def test_parts_as_their_own_values(load: Callable[..., Config]) -> None:
     retention = RetentionConfig(states={"completed": 5.0}, queues={"mail": {"completed": 1.0}})
-    config = load(stager=StagerConfig(limit=3), lifeline=LifelineConfig(), pruner=PrunerConfig(interval=2), retention=retention)
+    config = load(
+        stager=StagerConfig(limit=3),
+        lifeline=LifelineConfig(),
+        pruner=PrunerConfig(interval=2),
+        retention=retention,
+    )
     assert config.stager == StagerConfig(limit=3)
     assert config.pruner == PrunerConfig(interval=2.0)
     assert config.retention.states["completed"] == 5.0
     assert config.retention.queues == {"mail": {"completed": 1.0}}
     assert "stager.limit: expected a whole number" in refused(load, "stager", StagerConfig(limit=0))
-    assert "stager: expected a table of settings (interval, limit), got Config" in refused(load, "stager", Config())
+    assert "stager: expected a table of settings (interval, limit), got Config" in refused(
+        load, "stager", Config()
+    )
 
 
 @pytest.mark.parametrize("key", ["stager", "lifeline", "pruner", "retention"])
@@ -279,16 +374,36 @@ def test_a_table_refused(load: Callable[..., Config], key: str, value: object) -
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"heartbeat": 10}, "dead_after: expected more than twice heartbeat (10 seconds, keyword heartbeat), got 20 seconds (default)"),
-        ({"dead_after": 10, "call_timeout": 1}, "dead_after: expected more than twice heartbeat (5 seconds, default), got 10 seconds"),
-        ({"call_timeout": 20}, "call_timeout: expected less than dead_after (20 seconds, default), got 20 seconds (keyword call_timeout)"),
+        (
+            {"heartbeat": 10},
+            (
+                "dead_after: expected more than twice heartbeat (10 seconds, keyword heartbeat), got "
+                "20 seconds (default)"
+            ),
+        ),
+        (
+            {"dead_after": 10, "call_timeout": 1},
+            "dead_after: expected more than twice heartbeat (5 seconds, default), got 10 seconds",
+        ),
+        (
+            {"call_timeout": 20},
+            (
+                "call_timeout: expected less than dead_after (20 seconds, default), got 20 seconds "
+                "(keyword call_timeout)"
+            ),
+        ),
         (
             {"listen_url": "postgresql://h/d"},
-            "listen_url: expected no listen_url where the database is SQLite, got one (keyword listen_url)",
+            (
+                "listen_url: expected no listen_url where the database is SQLite, got one (keyword "
+                "listen_url)"
+            ),
         ),
     ],
 )
-def test_settings_that_do_not_go_together(load: Callable[..., Config], keywords: dict[str, Any], message: str) -> None:
+def test_settings_that_do_not_go_together(
+    load: Callable[..., Config], keywords: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         load(**keywords)
     assert str(caught.value).startswith(message)
@@ -311,9 +426,14 @@ def test_settings_that_go_together(load: Callable[..., Config]) -> None:
         ("file", "known are database_url, "),
     ],
 )
-def test_an_unknown_key_is_named_with_the_nearest_known_one(load: Callable[..., Config], key: str, hint: str) -> None:
+def test_an_unknown_key_is_named_with_the_nearest_known_one(
+    load: Callable[..., Config], key: str, hint: str
+) -> None:
     message = refused(load, key, 1)
-    assert message.startswith(f"{key}: expected a known setting, got {key.rpartition('.')[2]!r} (keyword {key.partition('.')[0]}); ")
+    assert message.startswith(
+        f"{key}: expected a known setting, got {key.rpartition('.')[2]!r} (keyword "
+        f"{key.partition('.')[0]}); "
+    )
     assert hint in message
 
 
@@ -321,7 +441,10 @@ def test_every_key_is_a_field_of_the_model_and_the_other_way_round() -> None:
     states = {"completed", "cancelled", "discarded"}
     modelled = {each.name for each in dataclasses.fields(Config)} - {"file"}
     for part in (StagerConfig, LifelineConfig, PrunerConfig):
-        modelled |= {f"{part.__name__.removesuffix('Config').lower()}.{each.name}" for each in dataclasses.fields(part)}
+        modelled |= {
+            f"{part.__name__.removesuffix('Config').lower()}.{each.name}"
+            for each in dataclasses.fields(part)
+        }
     modelled |= {f"retention.{each}" for each in states | {"queues", "tasks"}}
     assert set(known_keys()) == modelled
 
@@ -360,8 +483,14 @@ def test_the_app_alone_can_be_found(tmp_path: Path) -> None:
     assert find_app(environ={}, folder=tmp_path) is None
     (tmp_path / "elihu.toml").write_text('app = "a:b"\npoll = "nonsense"\n')
     assert find_app(environ={}, folder=tmp_path) == ("a:b", f"file {tmp_path / 'elihu.toml'}")
-    assert find_app(environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == ("c:d", "environment variable ELIHU_APP")
-    assert find_app(flags={"app": "e:f"}, environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == ("e:f", "flag --app")
+    assert find_app(environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == (
+        "c:d",
+        "environment variable ELIHU_APP",
+    )
+    assert find_app(flags={"app": "e:f"}, environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == (
+        "e:f",
+        "flag --app",
+    )
     with pytest.raises(ConfigError, match=r"app: expected text such as .*, got 'x' \(flag --app\)"):
         find_app(flags={"app": "x"}, environ={}, folder=tmp_path)
 

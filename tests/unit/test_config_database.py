@@ -58,7 +58,9 @@ def test_sqlite(tmp_path: Path, given: str, path: str) -> None:
     ],
 )
 def test_sqlite_in_memory_is_refused(tmp_path: Path, given: str) -> None:
-    assert "got a database in memory, which no second connection or process can see" in refused(tmp_path, given)
+    assert "got a database in memory, which no second connection or process can see" in refused(
+        tmp_path, given
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,10 @@ def test_sqlite_refused(tmp_path: Path, given: str, expected: str) -> None:
 def test_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert load(tmp_path, database_url="sqlite:///link/jobs.db").database_url == f"sqlite:///{tmp_path}/real/jobs.db"
+    assert (
+        load(tmp_path, database_url="sqlite:///link/jobs.db").database_url
+        == f"sqlite:///{tmp_path}/real/jobs.db"
+    )
 
 
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
@@ -94,7 +99,10 @@ def test_the_folder_of_a_relative_path(tmp_path: Path) -> None:
     file.write_text("poll = 3\n")
     assert load(below).database_url == f"sqlite:///{tmp_path}/elihu.db"
     assert load(below, database_url="sqlite:///x.db").database_url == f"sqlite:///{below}/x.db"
-    assert load(below, {"ELIHU_DATABASE_URL": "sqlite:///x.db"}).database_url == f"sqlite:///{below}/x.db"
+    assert (
+        load(below, {"ELIHU_DATABASE_URL": "sqlite:///x.db"}).database_url
+        == f"sqlite:///{below}/x.db"
+    )
     file.write_text('database_url = "sqlite:///x.db"\n')
     assert load(below).database_url == f"sqlite:///{tmp_path}/x.db"
     file.unlink()
@@ -103,10 +111,17 @@ def test_the_folder_of_a_relative_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [("sqlite:///elihu.db", "elihu-billing.db"), ("sqlite:///a.b.db", "a.b-billing.db"), ("sqlite:///jobs", "jobs-billing")],
+    [
+        ("sqlite:///elihu.db", "elihu-billing.db"),
+        ("sqlite:///a.b.db", "a.b-billing.db"),
+        ("sqlite:///jobs", "jobs-billing"),
+    ],
 )
 def test_a_schema_is_a_file_of_its_own(tmp_path: Path, given: str, name: str) -> None:
-    assert load(tmp_path, database_url=given, schema="billing").database_url == f"sqlite:///{tmp_path}/{name}"
+    assert (
+        load(tmp_path, database_url=given, schema="billing").database_url
+        == f"sqlite:///{tmp_path}/{name}"
+    )
     assert load(tmp_path, schema="billing").database_url == f"sqlite:///{tmp_path}/elihu-billing.db"
 
 
@@ -143,7 +158,10 @@ def test_postgresql(tmp_path: Path, given: str, url: str) -> None:
 
 
 def test_postgresql_keeps_one_database_for_all_schemas(tmp_path: Path) -> None:
-    assert load(tmp_path, database_url="postgresql://h/d", schema="billing").database_url == "postgresql://h/d"
+    assert (
+        load(tmp_path, database_url="postgresql://h/d", schema="billing").database_url
+        == "postgresql://h/d"
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +177,10 @@ def test_postgresql_keeps_one_database_for_all_schemas(tmp_path: Path) -> None:
         (f"postgresql://u:{SECRET}/x@h/d", "write / as %2F in a password"),
         (f"postgresql://u:{SECRET}?x@h/d", "write ? as %3F in a password"),
         (f"postgresql://u:{SECRET}#x@h/d", "write %23 in a password"),
-        (f"postgresql://u:{SECRET}", "expected a port from 1 to 65535 after the host's colon, got something else"),
+        (
+            f"postgresql://u:{SECRET}",
+            "expected a port from 1 to 65535 after the host's colon, got something else",
+        ),
         (f"postgresql://u:{SECRET}@h:port/d", "expected a port from 1 to 65535"),
         (f"postgresql://u:{SECRET}@h:0/d", "expected a port from 1 to 65535"),
         (f"postgresql://u:{SECRET}@h1:5432,h2:65536/d", "expected a port from 1 to 65535"),
@@ -178,7 +199,10 @@ def test_a_refused_url_is_not_shown(tmp_path: Path, given: object, expected: str
 
 
 def test_listen_url_is_postgresql(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"listen_url: expected a postgresql:// URL, got an sqlite:// one \(keyword listen_url\)"):
+    with pytest.raises(
+        ConfigError,
+        match=r"listen_url: expected a postgresql:// URL, got an sqlite:// one \(keyword listen_url\)",
+    ):
         load(tmp_path, database_url="postgresql://h/d", listen_url="sqlite:///x.db")
 
 
@@ -188,8 +212,14 @@ def test_listen_url_is_postgresql(tmp_path: Path) -> None:
         (f"postgresql://u:{SECRET}@h:1/d", "postgresql://u:***@h:1/d"),
         (f"postgresql://:{SECRET}@h/d", "postgresql://:***@h/d"),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
-        (f"postgresql://h1,h2/d?user=u&password={SECRET}&sslmode=require", "postgresql://h1,h2/d?user=u&password=***&sslmode=require"),
-        (f"postgresql:///d?host=/run/pg&sslpassword={SECRET}", "postgresql:///d?host=/run/pg&sslpassword=***"),
+        (
+            f"postgresql://h1,h2/d?user=u&password={SECRET}&sslmode=require",
+            "postgresql://h1,h2/d?user=u&password=***&sslmode=require",
+        ),
+        (
+            f"postgresql:///d?host=/run/pg&sslpassword={SECRET}",
+            "postgresql:///d?host=/run/pg&sslpassword=***",
+        ),
     ],
 )
 def test_a_password_is_masked(tmp_path: Path, given: str, shown: str) -> None:

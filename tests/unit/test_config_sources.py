@@ -30,9 +30,27 @@ def load(folder: Path, environ: dict[str, str] | None = None, **more: Any) -> Co
 def test_precedence(tmp_path: Path, levels: set[str], winner: str, key: str) -> None:
     values: dict[str, dict[str, Any]] = {
         "poll": {"flag": "11", "keyword": 12, "environment": "13", "file": 14, "default": 5.0},
-        "stager.limit": {"flag": {"limit": 11}, "keyword": {"limit": 12}, "environment": "13", "file": {"limit": 14}, "default": 5_000},
-        "schema": {"flag": "eleven", "keyword": "twelve", "environment": "thirteen", "file": "fourteen", "default": "elihu"},
-        "queues": {"flag": "a=11", "keyword": {"a": 12}, "environment": "a=13", "file": {"a": 14}, "default": {"default": 10}},
+        "stager.limit": {
+            "flag": {"limit": 11},
+            "keyword": {"limit": 12},
+            "environment": "13",
+            "file": {"limit": 14},
+            "default": 5_000,
+        },
+        "schema": {
+            "flag": "eleven",
+            "keyword": "twelve",
+            "environment": "thirteen",
+            "file": "fourteen",
+            "default": "elihu",
+        },
+        "queues": {
+            "flag": "a=11",
+            "keyword": {"a": 12},
+            "environment": "a=13",
+            "file": {"a": 14},
+            "default": {"default": 10},
+        },
         "retention.completed": {
             "flag": {"completed": 11},
             "keyword": {"completed": 12},
@@ -47,7 +65,9 @@ def test_precedence(tmp_path: Path, levels: set[str], winner: str, key: str) -> 
         (tmp_path / "elihu.toml").write_text(f"{top} = {toml(given['file'])}\n")
     config = load(
         tmp_path,
-        {f"ELIHU_{key.upper().replace('.', '__')}": given["environment"]} if "environment" in levels else {},
+        {f"ELIHU_{key.upper().replace('.', '__')}": given["environment"]}
+        if "environment" in levels
+        else {},
         keywords={top: given["keyword"]} if "keyword" in levels else {},
         flags={top: given["flag"]} if "flag" in levels else {},
     )
@@ -75,12 +95,16 @@ def test_queues_replace_those_below_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "elihu.toml").write_text("[queues]\nmail = 3\n")
     assert load(tmp_path).queues == {"mail": 3}
     assert load(tmp_path, {"ELIHU_QUEUES": "other=1"}).queues == {"other": 1}
-    assert load(tmp_path, {"ELIHU_QUEUES__MAIL": "9"}, keywords={"queues": {"other": 1}}).queues == {"other": 1}
+    assert load(
+        tmp_path, {"ELIHU_QUEUES__MAIL": "9"}, keywords={"queues": {"other": 1}}
+    ).queues == {"other": 1}
 
 
 def test_a_variable_sets_one_entry(tmp_path: Path) -> None:
     assert load(tmp_path, {"ELIHU_QUEUES__MAIL": "5"}).queues == {"default": 10, "mail": 5}
-    assert load(tmp_path, {"ELIHU_QUEUES": "default=10,mail=5", "ELIHU_QUEUES__MAIL": "7"}).queues == {"default": 10, "mail": 7}
+    assert load(
+        tmp_path, {"ELIHU_QUEUES": "default=10,mail=5", "ELIHU_QUEUES__MAIL": "7"}
+    ).queues == {"default": 10, "mail": 7}
     (tmp_path / "elihu.toml").write_text("[queues]\nmail = 3\n")
     assert load(tmp_path, {"ELIHU_QUEUES__MAIL": "4"}).queues == {"mail": 4}
     config = load(tmp_path, {"ELIHU_RETENTION__QUEUES__MAIL__COMPLETED": "1h"})
@@ -88,14 +112,31 @@ def test_a_variable_sets_one_entry(tmp_path: Path) -> None:
 
 
 def test_numbers_are_text_in_the_environment_and_in_flags(tmp_path: Path) -> None:
-    environ = {"ELIHU_POLL": "7", "ELIHU_GRACE": "1h30m", "ELIHU_MAX_ARGS": "100", "ELIHU_MAX_RESULT": "1MiB", "ELIHU_LEASE": "2.5"}
+    environ = {
+        "ELIHU_POLL": "7",
+        "ELIHU_GRACE": "1h30m",
+        "ELIHU_MAX_ARGS": "100",
+        "ELIHU_MAX_RESULT": "1MiB",
+        "ELIHU_LEASE": "2.5",
+    }
     config = load(tmp_path, environ, flags={"heartbeat": "0.5"})
-    assert (config.poll, config.grace, config.max_args, config.max_result, config.lease) == (7.0, 5_400.0, 100, 2**20, 2.5)
+    assert (config.poll, config.grace, config.max_args, config.max_result, config.lease) == (
+        7.0,
+        5_400.0,
+        100,
+        2**20,
+        2.5,
+    )
     assert config.heartbeat == 0.5
 
 
 def test_none_is_not_given(tmp_path: Path) -> None:
-    config = load(tmp_path, {"ELIHU_POLL": "7"}, keywords={"poll": None, "unheard_of": None}, flags={"poll": None})
+    config = load(
+        tmp_path,
+        {"ELIHU_POLL": "7"},
+        keywords={"poll": None, "unheard_of": None},
+        flags={"poll": None},
+    )
     assert config.poll == 7.0
 
 
@@ -118,7 +159,9 @@ def test_a_value_that_loses_is_not_judged(tmp_path: Path) -> None:
         ({"environ": {"ELIHU_SCHEMA": ""}}, "environment variable ELIHU_SCHEMA"),
     ],
 )
-def test_an_error_says_where_the_value_stood(tmp_path: Path, how: dict[str, Any], label: str) -> None:
+def test_an_error_says_where_the_value_stood(
+    tmp_path: Path, how: dict[str, Any], label: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(**{"environ": {}, "folder": tmp_path, **how})
     assert str(caught.value).endswith(f"({label})")
@@ -130,14 +173,20 @@ def test_an_error_says_in_which_file(tmp_path: Path) -> None:
     (tmp_path / "elihu.toml").write_text("[stager]\nlimit = 0\n")
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)
-    assert str(caught.value) == f"stager.limit: expected a whole number from 1 to 100,000, got 0 (file {tmp_path / 'elihu.toml'})"
+    assert (
+        str(caught.value)
+        == f"stager.limit: expected a whole number from 1 to 100,000, got 0 (file {tmp_path / 'elihu.toml'})"
+    )
 
 
 def test_an_unknown_key_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "elihu.toml").write_text("pol = 3\n")
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)
-    assert str(caught.value) == f"pol: expected a known setting, got 'pol' (file {tmp_path / 'elihu.toml'}); did you mean poll?"
+    assert (
+        str(caught.value)
+        == f"pol: expected a known setting, got 'pol' (file {tmp_path / 'elihu.toml'}); did you mean poll?"
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,7 +212,10 @@ def test_an_unknown_variable(tmp_path: Path, variable: str, hint: str) -> None:
     assert "hidden" not in message
 
 
-@pytest.mark.parametrize("variable", ["ELIHU_TEST_DATABASE", "ELIHU_SECRET_KEY", "ELIHU_SECRET_KEY_FILE", "ELIHUX", "elihu_poll"])
+@pytest.mark.parametrize(
+    "variable",
+    ["ELIHU_TEST_DATABASE", "ELIHU_SECRET_KEY", "ELIHU_SECRET_KEY_FILE", "ELIHUX", "elihu_poll"],
+)
 def test_variables_that_are_not_ours_to_judge(tmp_path: Path, variable: str) -> None:
     assert load(tmp_path, {variable: "x"}) == load(tmp_path)
 
@@ -195,7 +247,9 @@ def test_neither_environment_nor_files(tmp_path: Path, monkeypatch: pytest.Monke
     assert config.file is None
 
 
-def test_the_environment_and_folder_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_and_folder_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ELIHU_POLL", "3")
     config = load_config()

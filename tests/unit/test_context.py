@@ -67,7 +67,12 @@ class TestAttempt:
 
     def test_outside_a_node(self, caplog: pytest.LogCaptureFixture) -> None:
         context = Context()
-        assert (context.attempt, context.is_last_attempt, context.cancelled, context.state) == (1, True, False, None)
+        assert (context.attempt, context.is_last_attempt, context.cancelled, context.state) == (
+            1,
+            True,
+            False,
+            None,
+        )
         context.progress(1, 2, "half")
         with caplog.at_level(logging.INFO):
             context.log.info("hello")
@@ -140,14 +145,18 @@ class TestLog:
         assert caplog.messages == ["one 1", "two"]
         assert {record.name for record in caplog.records} == {"elihu.job"}
 
-    def test_a_line_that_cannot_be_formatted_does_not_fail_the_task(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_line_that_cannot_be_formatted_does_not_fail_the_task(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         context = Context(FakeAttempt())
         context.log.info("%d", "x")
         context.log.info("after")
         assert str(context.log_text()).endswith("INFO after")
         assert "Logging error" in capsys.readouterr().err
 
-    def test_lines_below_the_level_of_the_program_are_kept_and_not_passed_on(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_lines_below_the_level_of_the_program_are_kept_and_not_passed_on(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         context = Context(FakeAttempt())
         with caplog.at_level(logging.WARNING, "elihu.job"):
             context.log.debug("quiet")

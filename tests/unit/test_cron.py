@@ -15,16 +15,35 @@ def at(text: str) -> datetime:
 
 
 REFUSED = [
-    ("* * * * * *", None, "expected five fields (minute, hour, day of the month, month, day of the week), got 6"),
-    ("* * * *", None, "expected five fields (minute, hour, day of the month, month, day of the week), got 4"),
+    (
+        "* * * * * *",
+        None,
+        "expected five fields (minute, hour, day of the month, month, day of the week), got 6",
+    ),
+    (
+        "* * * *",
+        None,
+        "expected five fields (minute, hour, day of the month, month, day of the week), got 4",
+    ),
     ("", None, "got 0"),
-    ("@fortnightly", None, "expected one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually, @reboot"),
+    (
+        "@fortnightly",
+        None,
+        (
+            "expected one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually, "
+            "@reboot"
+        ),
+    ),
     ("@", None, "expected one of @hourly"),
     ("61 * * * *", "minute", "expected a whole number from 0 to 59, got 61"),
     ("0 24 * * *", "hour", "expected a whole number from 0 to 23, got 24"),
     ("0 0 0 * *", "day of the month", "expected a whole number from 1 to 31, got 0"),
     ("0 0 * 13 *", "month", "expected a whole number from 1 to 12 or a name such as FEB, got 13"),
-    ("0 0 * * 8", "day of the week", "expected a whole number from 0 to 7 or a name such as MON, got 8"),
+    (
+        "0 0 * * 8",
+        "day of the week",
+        "expected a whole number from 0 to 7 or a name such as MON, got 8",
+    ),
     ("0 0 * FOO *", "month", "got 'FOO'"),
     ("0 0 * * MONDAY", "day of the week", "got 'MONDAY'"),
     ("MON * * * *", "minute", "got 'MON'"),
@@ -39,15 +58,27 @@ REFUSED = [
     ("0 0 * * 5L", "day of the week", "Debian's cron has no"),
     ("0 0 ? * *", "day of the month", "Debian's cron has no"),
     ("9-5 * * * *", "minute", "expected a range that goes up, got '9-5'"),
-    ("0 0 * * FRI-SUN", "day of the week", "expected a range that goes up, got 'FRI-SUN' (at the end of a range Sunday is 7)"),
+    (
+        "0 0 * * FRI-SUN",
+        "day of the week",
+        "expected a range that goes up, got 'FRI-SUN' (at the end of a range Sunday is 7)",
+    ),
     ("1,,2 * * * *", "minute", "got ''"),
     ("1- * * * *", "minute", "got '1-'"),
     ("-1 * * * *", "minute", "got '-1'"),
     ("*5 * * * *", "minute", "got '*5'"),
     ("1.5 * * * *", "minute", "got '1.5'"),
     ("٣ * * * *", "minute", "got '٣'"),
-    ("0 0 30 2 *", "day of the month", "expected a day that February can have, got 30, so that it would never fire"),
-    ("0 0 31 4,6 *", "day of the month", "expected a day that April or June can have, got 31, so that it would never fire"),
+    (
+        "0 0 30 2 *",
+        "day of the month",
+        "expected a day that February can have, got 30, so that it would never fire",
+    ),
+    (
+        "0 0 31 4,6 *",
+        "day of the month",
+        "expected a day that April or June can have, got 31, so that it would never fire",
+    ),
     ("0 0 31 2 */2", "day of the month", "would never fire"),
     ("0 " * 1_000, None, "expected a text of at most 1,000 characters"),
     (5, None, "expected a text of at most 1,000 characters, got 5"),
@@ -65,14 +96,20 @@ def test_refused_by_field_and_reason(text: Any, field: str | None, expected: str
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("tz", ["Europe/Nowhere", "", "Europe", "../../etc/passwd", "a\0b", None, 5])
+@pytest.mark.parametrize(
+    "tz", ["Europe/Nowhere", "", "Europe", "../../etc/passwd", "a\0b", None, 5]
+)
 def test_unknown_zones_are_refused(tz: Any) -> None:
-    with pytest.raises(InvalidCron, match="tz: expected the name of a time zone such as Europe/Oslo, got") as caught:
+    with pytest.raises(
+        InvalidCron, match="tz: expected the name of a time zone such as Europe/Oslo, got"
+    ) as caught:
         Cron("* * * * *", tz)
     assert caught.value.field == "tz"
 
 
-@pytest.mark.parametrize("moment", [datetime.fromisoformat("2026-01-01"), date(2026, 1, 1), None, "2026-01-01", 0])
+@pytest.mark.parametrize(
+    "moment", [datetime.fromisoformat("2026-01-01"), date(2026, 1, 1), None, "2026-01-01", 0]
+)
 def test_times_without_a_zone_are_refused(moment: Any) -> None:
     cron = Cron("* * * * *")
     with pytest.raises(InvalidOption, match="after: expected a datetime with a time zone, got"):
@@ -94,7 +131,11 @@ NEXT = [
     ("0 9 * JAN,mar sUn", "2026-01-26T00:00", "2026-03-01T09:00"),
     ("0 0 * * 7", "2026-01-01T00:00", "2026-01-04T00:00"),
     ("0 0 * * 6-7", "2026-01-03T12:00", "2026-01-04T00:00"),
-    ("0 0 13 * 5", "2026-01-01T00:00", "2026-01-02T00:00"),  # neither day field starts with *: one is enough
+    (
+        "0 0 13 * 5",
+        "2026-01-01T00:00",
+        "2026-01-02T00:00",
+    ),  # neither day field starts with *: one is enough
     ("0 0 */2 * 1", "2026-01-01T00:00", "2026-01-05T00:00"),  # one starts with *: both must fit
     ("0 0 13 * */7", "2026-01-01T00:00", "2026-09-13T00:00"),
     ("0 5-5/15 * * *", "2026-01-01T06:00", "2026-01-02T05:00"),
@@ -121,24 +162,51 @@ def test_next(text: str, after: str, expected: str) -> None:
 
 
 OSLO = [
-    ("30 2 * * *", "2026-03-28T12:00", ["2026-03-29T01:00", "2026-03-30T00:30"]),  # skipped: right after the gap
-    ("0,20,40 2 * * *", "2026-03-28T12:00", ["2026-03-29T01:00", "2026-03-30T00:00"]),  # all of them: once
-    ("*/30 2 * * *", "2026-03-28T12:00", ["2026-03-30T00:00", "2026-03-30T00:30"]),  # a star: by the clock as it is
-    ("30 2 * * *", "2026-10-24T12:00", ["2026-10-25T00:30", "2026-10-26T01:30"]),  # repeated: the first time
-    ("*/30 2 * * *", "2026-10-24T12:00", ["2026-10-25T00:00", "2026-10-25T00:30", "2026-10-25T01:00", "2026-10-25T01:30"]),
+    (
+        "30 2 * * *",
+        "2026-03-28T12:00",
+        ["2026-03-29T01:00", "2026-03-30T00:30"],
+    ),  # skipped: right after the gap
+    (
+        "0,20,40 2 * * *",
+        "2026-03-28T12:00",
+        ["2026-03-29T01:00", "2026-03-30T00:00"],
+    ),  # all of them: once
+    (
+        "*/30 2 * * *",
+        "2026-03-28T12:00",
+        ["2026-03-30T00:00", "2026-03-30T00:30"],
+    ),  # a star: by the clock as it is
+    (
+        "30 2 * * *",
+        "2026-10-24T12:00",
+        ["2026-10-25T00:30", "2026-10-26T01:30"],
+    ),  # repeated: the first time
+    (
+        "*/30 2 * * *",
+        "2026-10-24T12:00",
+        ["2026-10-25T00:00", "2026-10-25T00:30", "2026-10-25T01:00", "2026-10-25T01:30"],
+    ),
     ("45 2 * * *", "2026-10-25T01:30", ["2026-10-26T01:45"]),  # from inside the repeated hour
 ]
 
 
 @pytest.mark.parametrize(("text", "after", "expected"), OSLO)
 def test_changes_of_the_clock(text: str, after: str, expected: list[str]) -> None:
-    assert [moment.astimezone(UTC) for moment in Cron(text, "Europe/Oslo").upcoming(len(expected), at(after))] == list(map(at, expected))
+    assert [
+        moment.astimezone(UTC)
+        for moment in Cron(text, "Europe/Oslo").upcoming(len(expected), at(after))
+    ] == list(map(at, expected))
 
 
 @pytest.mark.parametrize(
     ("text", "before", "expected"),
     [
-        ("45 2 * * *", "2026-10-25T01:30", "2026-10-25T00:45"),  # from inside the repeated hour: the first time, later by the clock
+        (
+            "45 2 * * *",
+            "2026-10-25T01:30",
+            "2026-10-25T00:45",
+        ),  # from inside the repeated hour: the first time, later by the clock
         ("45 2 * * *", "2026-10-25T00:45", "2026-10-24T00:45"),
         ("30 2 * * *", "2026-03-29T01:00:01", "2026-03-29T01:00"),
         ("30 2 * * *", "2026-03-29T01:00", "2026-03-28T01:30"),
@@ -215,7 +283,10 @@ class TestDue:
 
     @pytest.mark.parametrize("catch_up", ["none", "last", "all"])
     def test_nothing_before_its_time(self, catch_up: Any) -> None:
-        assert due_ticks(self.EVERY_MINUTE, catch_up, self.LAST, at("2026-01-01T00:00:59.999"), None) is None
+        assert (
+            due_ticks(self.EVERY_MINUTE, catch_up, self.LAST, at("2026-01-01T00:00:59.999"), None)
+            is None
+        )
 
     @pytest.mark.parametrize("catch_up", ["none", "last", "all"])
     def test_the_tick_of_this_minute(self, catch_up: Any) -> None:
@@ -225,9 +296,21 @@ class TestDue:
     def test_missed_ones(self) -> None:
         now = at("2026-01-01T00:03:00")
         ticks = tuple(at(f"2026-01-01T00:0{minute}") for minute in (1, 2, 3))
-        assert due_ticks(self.EVERY_MINUTE, "all", self.LAST, now, None) == (ticks, ticks[-1], False)
-        assert due_ticks(self.EVERY_MINUTE, "last", self.LAST, now, None) == (ticks[-1:], ticks[-1], True)
-        assert due_ticks(self.EVERY_MINUTE, "none", self.LAST, now, None) == (ticks[-1:], ticks[-1], True)
+        assert due_ticks(self.EVERY_MINUTE, "all", self.LAST, now, None) == (
+            ticks,
+            ticks[-1],
+            False,
+        )
+        assert due_ticks(self.EVERY_MINUTE, "last", self.LAST, now, None) == (
+            ticks[-1:],
+            ticks[-1],
+            True,
+        )
+        assert due_ticks(self.EVERY_MINUTE, "none", self.LAST, now, None) == (
+            ticks[-1:],
+            ticks[-1],
+            True,
+        )
 
     def test_none_leaves_out_what_is_a_minute_late(self) -> None:
         hourly = Cron("@hourly")
@@ -242,7 +325,12 @@ class TestDue:
         assert due.skipped
 
     def test_a_clock_that_went_back_fires_nothing_twice(self) -> None:
-        assert due_ticks(self.EVERY_MINUTE, "all", at("2026-01-01T00:05"), at("2026-01-01T00:03"), None) is None
+        assert (
+            due_ticks(
+                self.EVERY_MINUTE, "all", at("2026-01-01T00:05"), at("2026-01-01T00:03"), None
+            )
+            is None
+        )
 
     def test_reboot(self) -> None:
         reboot, now = Cron("@reboot"), at("2026-01-02")

@@ -1,8 +1,11 @@
-"""Cron against a walk from minute to minute by the rules of Debian's cron, across both changes of the clock.
+"""Cron against a walk from minute to minute by the rules of Debian's cron, across both
+changes of the clock.
 
-The walk knows a virtual time. Each minute it compares it with the clock on the wall: one minute on, everything that fits runs. More than
-that but less than three hours on (the clock was put forward): wildcard entries that fit now run, and fixed ones of each minute that was
-passed over. Back by less than three hours: only wildcard entries run, until the virtual time is reached again.
+The walk knows a virtual time. Each minute it compares it with the clock on the wall:
+one minute on, everything that fits runs. More than that but less than three hours on
+(the clock was put forward): wildcard entries that fit now run, and fixed ones of each
+minute that was passed over. Back by less than three hours: only wildcard entries run,
+until the virtual time is reached again.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,7 +34,9 @@ AROUND = timedelta(hours=26)
 
 @cache
 def minutes(zone: str, number: int) -> list[tuple[datetime, int]]:
-    """The minutes around a change, each with the clock on the wall as minutes since 1970."""
+    """The minutes around a change, each with the clock on the wall as minutes since
+    1970.
+    """
     middle = datetime(*ZONES[zone][number], 12, tzinfo=UTC)
     tz = ZoneInfo(zone)
     found = []
@@ -47,7 +52,9 @@ def values(field: str, low: int, high: int) -> set[int]:
     found: set[int] = set()
     for part in field.split(","):
         span, _, step = part.partition("/")
-        start, _, end = (f"{low}-{high}" if span == "*" else span if "-" in span else f"{span}-{span}").partition("-")
+        start, _, end = (
+            f"{low}-{high}" if span == "*" else span if "-" in span else f"{span}-{span}"
+        ).partition("-")
         found.update(range(int(start), int(end) + 1, int(step or 1)))
     return found
 
@@ -55,7 +62,8 @@ def values(field: str, low: int, high: int) -> set[int]:
 def walk(text: str, zone: str, number: int) -> list[datetime]:
     fields = text.split()
     minute, hour, day, month, weekday = (
-        values(field, *bounds) for field, bounds in zip(fields, [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)], strict=True)
+        values(field, *bounds)
+        for field, bounds in zip(fields, [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)], strict=True)
     )
     weekday = {each % 7 for each in weekday}
     wild = fields[0].startswith("*") or fields[1].startswith("*")
@@ -115,7 +123,9 @@ def test_fires_as_the_walk_does(text: str, zone: str, number: int) -> None:
 
     back: list[datetime] = []
     here = last + timedelta(seconds=1)
-    while (found := cron.previous(here)) is not None and found >= first and len(back) <= len(expected):
+    while (
+        (found := cron.previous(here)) is not None and found >= first and len(back) <= len(expected)
+    ):
         here = found.astimezone(UTC)
         back.append(here)
     assert back[::-1] == expected
@@ -129,7 +139,9 @@ def test_fires_as_the_walk_does(text: str, zone: str, number: int) -> None:
     seconds=st.integers(0, int(AROUND.total_seconds() * 2)),
 )
 def test_from_any_moment(text: str, zone: str, number: int, seconds: int) -> None:
-    """Whatever the start, inside a repeated hour or beside a gap: the nearest one of the walk, strictly."""
+    """Whatever the start, inside a repeated hour or beside a gap: the nearest one of
+    the walk, strictly.
+    """
     expected = walk(text, zone, number)
     here = minutes(zone, number)[0][0] + timedelta(seconds=seconds)
     later = [moment for moment in expected if moment > here]

@@ -81,7 +81,11 @@ def test_anything_else_is_refused(value: Any) -> None:
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))
 def test_units_add_up(days: int, hours: int, minutes: int, seconds: int) -> None:
     expected = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    assert parse_duration(f"{days}d{hours}h{minutes}m{seconds}s", "x") == parse_duration(expected, "x") == expected.total_seconds()
+    assert (
+        parse_duration(f"{days}d{hours}h{minutes}m{seconds}s", "x")
+        == parse_duration(expected, "x")
+        == expected.total_seconds()
+    )
 
 
 @given(st.text())

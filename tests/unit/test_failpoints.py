@@ -21,10 +21,19 @@ def run(failpoint: str | None) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")}
     if failpoint is not None:
         environ["ELIHU_TEST_FAILPOINT"] = failpoint
-    return subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
 
 
-@pytest.mark.parametrize(("failpoint", "printed"), [("one", 1), ("one:1", 1), ("two", 2), ("one:2", 3), ("one:3", 5)])
+@pytest.mark.parametrize(
+    ("failpoint", "printed"), [("one", 1), ("one:1", 1), ("two", 2), ("one:2", 3), ("one:3", 5)]
+)
 def test_a_process_kills_itself_when_it_reaches_the_point_that_often(failpoint: str, printed: int):
     done = run(failpoint)
     assert done.returncode == -signal.SIGKILL

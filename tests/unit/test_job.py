@@ -4,7 +4,19 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from elihu.job import FINISHED, INCOMPLETE, TRANSITIONS, Intent, Job, JobFilter, JobPage, JobState, NewJob, Run, RunResult
+from elihu.job import (
+    FINISHED,
+    INCOMPLETE,
+    TRANSITIONS,
+    Intent,
+    Job,
+    JobFilter,
+    JobPage,
+    JobState,
+    NewJob,
+    Run,
+    RunOutcome,
+)
 
 S = JobState
 
@@ -46,7 +58,9 @@ def test_a_finished_job_only_comes_back_by_retry() -> None:
 
 def test_every_state_can_be_reached_from_a_new_job_and_can_end() -> None:
     reached = {S.AVAILABLE}
-    while (more := reached | {following for state in reached for following in TRANSITIONS[state]}) != reached:
+    while (
+        more := reached | {following for state in reached for following in TRANSITIONS[state]}
+    ) != reached:
         reached = more
     assert reached == set(S)
     assert all(TRANSITIONS[state] for state in S)
@@ -67,23 +81,33 @@ def test_names_are_those_of_the_database() -> None:
         "discarded",
         "cancelled",
     ]
-    assert " ".join(RunResult) == "completed failed killed timeout orphaned cancelled snoozed stopped released"
+    assert (
+        " ".join(RunOutcome)
+        == "completed failed killed timed_out orphaned cancelled snoozed stopped returned"
+    )
     assert [str(intent) for intent in Intent] == ["cancel", "kill"]
 
 
 def test_fields_of_a_job_and_of_a_run() -> None:
     assert " ".join(field.name for field in fields(Job)) == (
-        "id state queue task args meta tags priority attempt max_attempts unique_key inserted_at scheduled_at started_at "
+        "id state queue task args meta tags priority attempt max_attempts unique_key inserted_at "
+        "scheduled_at started_at "
         "finished_at reason result progress node template identifier expires_at conflict"
     )
     assert " ".join(field.name for field in fields(Run)) == (
-        "id job_id claim attempt node started_at ended_at result reason error traceback log"
+        "id job_id claim attempt node started_at ended_at outcome reason error traceback log"
     )
 
 
 def test_defaults_and_frozenness() -> None:
     new = NewJob(task="x")
-    assert (new.args, new.queue, new.priority, new.max_attempts, new.hold) == ("{}", "default", 0, 20, False)
+    assert (new.args, new.queue, new.priority, new.max_attempts, new.hold) == (
+        "{}",
+        "default",
+        0,
+        20,
+        False,
+    )
     with pytest.raises(FrozenInstanceError):
         new.queue = "y"  # type: ignore[misc]
     assert all(getattr(JobFilter(), field.name) is None for field in fields(JobFilter))

@@ -1,4 +1,6 @@
-"""JSON Schemas: what is refused when one is stored, what is said of a value, and that neither can do harm."""
+"""JSON Schemas: what is refused when one is stored, what is said of a value, and that
+neither can do harm.
+"""
 
 import http.server
 import json
@@ -14,7 +16,9 @@ from elihu.json_schema import Problem, Schema
 from tests.support import Stopwatch
 
 SOON = 3.0
-"""Seconds, on a busy machine, within which everything here ends; unbounded, it would take hours."""
+"""Seconds, on a busy machine, within which everything here ends; unbounded, it would
+take hours.
+"""
 
 
 def schema(root: Any) -> Schema:
@@ -49,7 +53,11 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 
 def test_a_remote_reference_is_refused_and_not_fetched(asked: tuple[str, list[str]]) -> None:
     url, paths = asked
-    for root in ({"$ref": url}, {"properties": {"a": {"$ref": url}}}, {"$defs": {"a": {"items": {"$ref": url}}}}):
+    for root in (
+        {"$ref": url},
+        {"properties": {"a": {"$ref": url}}},
+        {"$defs": {"a": {"items": {"$ref": url}}}},
+    ):
         with pytest.raises(InvalidSchema, match="nothing is read from elsewhere"):
             schema(root)
     assert paths == []
@@ -57,7 +65,13 @@ def test_a_remote_reference_is_refused_and_not_fetched(asked: tuple[str, list[st
 
 def test_a_reference_to_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
-    for reference in (f"file://{tmp_path}/other.json", f"{tmp_path}/other.json", "other.json", "#anchor", "urn:x"):
+    for reference in (
+        f"file://{tmp_path}/other.json",
+        f"{tmp_path}/other.json",
+        "other.json",
+        "#anchor",
+        "urn:x",
+    ):
         with pytest.raises(InvalidSchema) as refused:
             schema({"properties": {"a": {"$ref": reference}}})
         assert refused.value.place == "/properties/a/$ref"
@@ -74,10 +88,21 @@ def test_a_reference_to_a_file_is_refused(tmp_path: Path) -> None:
         ({"pattern": "(a{1000}){1000}"}, "/pattern", "'regex'"),
         ({"$ref": "#/nowhere"}, "/$ref", "expected the place of a schema"),
         ({"$ref": "#/required", "required": []}, "/$ref", "expected the place of a schema"),
-        ({"properties": {"a/b": {"$ref": "#/x"}}}, "/properties/a~1b/$ref", "expected the place of a schema"),
+        (
+            {"properties": {"a/b": {"$ref": "#/x"}}},
+            "/properties/a~1b/$ref",
+            "expected the place of a schema",
+        ),
         ({"$ref": "#"}, "", "lead back to themselves"),
         ({"allOf": [{"not": {"$ref": "#"}}]}, "", "lead back to themselves"),
-        ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}, "", "lead back to themselves"),
+        (
+            {
+                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+                "$ref": "#/$defs/a",
+            },
+            "",
+            "lead back to themselves",
+        ),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "/$schema", "2020-12"),
         ({"items": {"$id": "https://elsewhere/"}}, "/items/$id", "one document"),
         ({"items": {"$anchor": "a"}}, "/items/$anchor", "JSON Pointer"),
@@ -106,7 +131,14 @@ def test_nesting_is_bounded() -> None:
 
 
 def test_names_of_properties_are_no_keywords() -> None:
-    root = {"properties": {"$ref": {"type": "integer"}, "$id": {"type": "string"}, "pattern": {"const": 1}}, "enum": [{"$ref": "x"}]}
+    root = {
+        "properties": {
+            "$ref": {"type": "integer"},
+            "$id": {"type": "string"},
+            "pattern": {"const": 1},
+        },
+        "enum": [{"$ref": "x"}],
+    }
     assert problems(root, {"$ref": "x"}) == [("/$ref", "expected integer, got 'x'")]
 
 
@@ -115,8 +147,16 @@ def test_names_of_properties_are_no_keywords() -> None:
     [
         ({"type": "integer"}, "x", "expected integer, got 'x'"),
         ({"type": ["integer", "null"]}, "x", "expected integer or null, got 'x'"),
-        ({"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]}, [], "expected integer, string or null, got []"),
-        ({"oneOf": [{"minimum": 1}, {"maximum": 5}]}, 3, "expected a value that fits one of the alternatives, not several of them, got 3"),
+        (
+            {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]},
+            [],
+            "expected integer, string or null, got []",
+        ),
+        (
+            {"oneOf": [{"minimum": 1}, {"maximum": 5}]},
+            3,
+            "expected a value that fits one of the alternatives, not several of them, got 3",
+        ),
         ({"enum": ["a", 1]}, "b", "expected one of \"a\", 1, got 'b'"),
         ({"const": "é"}, "b", "expected \"é\", got 'b'"),
         ({"minimum": 3}, 2, "expected a number of at least 3, got 2"),
@@ -129,7 +169,11 @@ def test_names_of_properties_are_no_keywords() -> None:
         ({"format": "email"}, "nobody", "expected text in the format 'email', got 'nobody'"),
         ({"uniqueItems": True}, [1, 1], "expected items of which no two are equal, got [1, 1]"),
         ({"required": ["a"]}, {}, "expected a property 'a', got none"),
-        ({"properties": {"a": {}}, "additionalProperties": False}, {"q": 1}, "expected no other properties, got 'q'"),
+        (
+            {"properties": {"a": {}}, "additionalProperties": False},
+            {"q": 1},
+            "expected no other properties, got 'q'",
+        ),
         ({"not": {"type": "string"}}, "x", "expected a value that fits 'not' of the schema"),
         ({"properties": {"a": False}}, {"a": 1}, "expected no value here, got 1"),
     ],
@@ -142,13 +186,21 @@ def test_what_was_expected(root: Any, value: Any, expected: str) -> None:
 def test_every_error_with_its_place_in_their_order() -> None:
     root = {
         "type": "object",
-        "properties": {"a/b~c": {"type": "integer"}, "lines": {"items": {"properties": {"price": {"type": "number"}}}}},
+        "properties": {
+            "a/b~c": {"type": "integer"},
+            "lines": {"items": {"properties": {"price": {"type": "number"}}}},
+        },
         "required": ["id"],
         "additionalProperties": False,
     }
     value = {"a/b~c": "x", "lines": [{"price": 1}, *({"price": "?"} for _ in range(10))], "z": 1}
     found = problems(root, value)
-    assert [place for place, _ in found] == ["", "", "/a~1b~0c", *(f"/lines/{index}/price" for index in range(1, 11))]
+    assert [place for place, _ in found] == [
+        "",
+        "",
+        "/a~1b~0c",
+        *(f"/lines/{index}/price" for index in range(1, 11)),
+    ]
     assert found == problems(root, dict(reversed(value.items())))
 
 
@@ -159,9 +211,15 @@ def test_many_errors_are_told_in_part() -> None:
 
 
 def test_what_fits_has_no_problems() -> None:
-    tree = {"properties": {"kids": {"items": {"$ref": "#"}}, "n": {"$ref": "#/$defs/n"}}, "required": ["n"], "$defs": {"n": {"minimum": 0}}}
+    tree = {
+        "properties": {"kids": {"items": {"$ref": "#"}}, "n": {"$ref": "#/$defs/n"}},
+        "required": ["n"],
+        "$defs": {"n": {"minimum": 0}},
+    }
     assert problems(tree, {"n": 1, "kids": [{"n": 2, "kids": []}, {"n": 10**400}]}) == []
-    assert problems(tree, {"n": 1, "kids": [{"n": 2}, {"n": -1}]}) == [("/kids/1/n", "expected a number of at least 0, got -1")]
+    assert problems(tree, {"n": 1, "kids": [{"n": 2}, {"n": -1}]}) == [
+        ("/kids/1/n", "expected a number of at least 0, got -1")
+    ]
     assert problems({}, {"anything": [None, 1.5, "x"]}) == []
     assert problems({"items": {"type": "integer"}}, list(range(100_000))) == []
 
@@ -175,7 +233,9 @@ def test_a_hostile_pattern_hangs_nothing(pattern: str) -> None:
 
 def chain(steps: int, times: int) -> dict[str, Any]:
     """A schema that applies ``times ** steps`` subschemas to one value."""
-    links = {f"d{step}": {"allOf": [{"$ref": f"#/$defs/d{step + 1}"}] * times} for step in range(steps)}
+    links = {
+        f"d{step}": {"allOf": [{"$ref": f"#/$defs/d{step + 1}"}] * times} for step in range(steps)
+    }
     return {"$defs": {**links, f"d{steps}": {"type": "object"}}, "$ref": "#/$defs/d0"}
 
 
@@ -190,10 +250,20 @@ def test_a_schema_that_doubles_itself_hangs_nothing() -> None:
 
 
 @pytest.mark.parametrize("depth", [14, 40, 150])
-def test_a_schema_that_doubles_itself_with_each_level_of_the_value_hangs_nothing(depth: int) -> None:
+def test_a_schema_that_doubles_itself_with_each_level_of_the_value_hangs_nothing(
+    depth: int,
+) -> None:
     branch = {"properties": {"x": {"$ref": "#/$defs/e"}}}
     root = {
-        "$defs": {"e": {"anyOf": [branch | {"required": ["a"]}, branch | {"required": ["b"]}, {"type": "integer"}]}},
+        "$defs": {
+            "e": {
+                "anyOf": [
+                    branch | {"required": ["a"]},
+                    branch | {"required": ["b"]},
+                    {"type": "integer"},
+                ]
+            }
+        },
         "$ref": "#/$defs/e",
     }
     value: Any = "?"
@@ -206,5 +276,7 @@ def test_a_schema_that_doubles_itself_with_each_level_of_the_value_hangs_nothing
 
 def test_many_errors_that_each_name_many_choices_hang_nothing() -> None:
     watch = Stopwatch()
-    assert problems({"items": {"enum": [[number] for number in range(5_000)]}}, [[-1]] * 20_000) != []
+    assert (
+        problems({"items": {"enum": [[number] for number in range(5_000)]}}, [[-1]] * 20_000) != []
+    )
     assert watch.seconds < SOON

@@ -54,7 +54,9 @@ class TestUnique:
         with pytest.raises(AttributeError):
             unique.by = ("task",)  # type: ignore[misc]
 
-    @pytest.mark.parametrize("by", [("task",), ("args",), ("queue",), ("meta",), ("task", "args", "queue", "meta")])
+    @pytest.mark.parametrize(
+        "by", [("task",), ("args",), ("queue",), ("meta",), ("task", "args", "queue", "meta")]
+    )
     def test_by(self, by: Any) -> None:
         assert Unique(by=by).by == by
 
@@ -71,13 +73,31 @@ class TestUnique:
             ({"keys": ()}, "Unique(keys=): expected names of arguments"),
             ({"keys": "a"}, "Unique(keys=): expected names of arguments"),
             ({"keys": (1,)}, "Unique(keys=): expected names of arguments"),
-            ({"states": "finished"}, "Unique(states=): expected one of incomplete, successful, all, got 'finished'"),
+            (
+                {"states": "finished"},
+                "Unique(states=): expected one of incomplete, successful, all, got 'finished'",
+            ),
             ({"states": None}, "Unique(states=): expected one of"),
-            ({"on_conflict": "raise"}, 'Unique(on_conflict=): expected "skip" or {"replace": [fields]}, got'),
-            ({"on_conflict": {"replace": "args"}}, 'Unique(on_conflict=): expected "skip" or {"replace": [fields]}, got'),
-            ({"on_conflict": {"replace": ["args"], "skip": []}}, 'Unique(on_conflict=): expected "skip" or {"replace": [fields]}, got'),
-            ({"on_conflict": {"replace": []}}, "Unique(on_conflict=): replace: expected some of args, priority, scheduled_at"),
-            ({"on_conflict": {"replace": ["args", "state"]}}, "Unique(on_conflict=): replace: expected some of args, priority"),
+            (
+                {"on_conflict": "raise"},
+                'Unique(on_conflict=): expected "skip" or {"replace": [fields]}, got',
+            ),
+            (
+                {"on_conflict": {"replace": "args"}},
+                'Unique(on_conflict=): expected "skip" or {"replace": [fields]}, got',
+            ),
+            (
+                {"on_conflict": {"replace": ["args"], "skip": []}},
+                'Unique(on_conflict=): expected "skip" or {"replace": [fields]}, got',
+            ),
+            (
+                {"on_conflict": {"replace": []}},
+                "Unique(on_conflict=): replace: expected some of args, priority, scheduled_at",
+            ),
+            (
+                {"on_conflict": {"replace": ["args", "state"]}},
+                "Unique(on_conflict=): replace: expected some of args, priority",
+            ),
             ({"period": 0}, "Unique(period=): expected at least one second, got 0"),
             ({"period": 0.5}, "Unique(period=): expected at least one second"),
             ({"period": "soon"}, "Unique(period=): expected a duration"),
@@ -94,17 +114,26 @@ class TestUnique:
 
 
 class TestBackoff:
-    @pytest.mark.parametrize(("failures", "seconds"), [(1, 17), (2, 19), (3, 23), (10, 1039), (19, 524_303)])
+    @pytest.mark.parametrize(
+        ("failures", "seconds"), [(1, 17), (2, 19), (3, 23), (10, 1039), (19, 524_303)]
+    )
     def test_grows_with_each_failure(self, failures: int, seconds: float) -> None:
         assert exponential_backoff(failures, 20, jitter=lambda: 0.0) == seconds
         assert exponential_backoff(failures, 20, jitter=lambda: 1.0) == pytest.approx(seconds * 1.1)
 
-    @pytest.mark.parametrize(("failures", "max_attempts", "n"), [(1, 40, 0), (2, 40, 1), (20, 40, 10), (50, 100, 10), (1, 1_000_000, 0)])
-    def test_is_scaled_down_beyond_twenty_attempts(self, failures: int, max_attempts: int, n: int) -> None:
+    @pytest.mark.parametrize(
+        ("failures", "max_attempts", "n"),
+        [(1, 40, 0), (2, 40, 1), (20, 40, 10), (50, 100, 10), (1, 1_000_000, 0)],
+    )
+    def test_is_scaled_down_beyond_twenty_attempts(
+        self, failures: int, max_attempts: int, n: int
+    ) -> None:
         assert exponential_backoff(failures, max_attempts, jitter=lambda: 0.0) == 15 + 2**n
 
     @given(st.integers(1, 1_000_000), st.data())
-    def test_is_never_negative_and_never_beyond_the_twentieth(self, max_attempts: int, data: st.DataObject) -> None:
+    def test_is_never_negative_and_never_beyond_the_twentieth(
+        self, max_attempts: int, data: st.DataObject
+    ) -> None:
         failures = data.draw(st.integers(1, max_attempts))
         base = exponential_backoff(failures, max_attempts, jitter=lambda: 0.0)
         assert 15 <= base <= 15 + 2**20

@@ -7,13 +7,25 @@ from typing import Any
 import pytest
 
 from elihu.errors import ElihuError, InvalidOption
-from elihu.outcome import Cancel, Cancelled, Complete, Discard, Failed, Outcome, Released, Retry, Snooze
+from elihu.outcome import (
+    Cancel,
+    Cancelled,
+    Complete,
+    Discard,
+    Failed,
+    Outcome,
+    Retry,
+    Returned,
+    Snooze,
+)
 
 
-@pytest.mark.parametrize(("delay", "seconds"), [(0, 0.0), (1.5, 1.5), ("10m", 600.0), (timedelta(hours=1), 3600.0)])
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [(0, 0.0), (1.5, 1.5), ("10m", 600.0), (timedelta(hours=1), 3600.0)]
+)
 def test_delays_are_in_seconds(delay: Any, seconds: float) -> None:
     assert Snooze(delay).delay == seconds
-    assert Retry(in_=delay).delay == seconds
+    assert Retry(delay=delay).delay == seconds
 
 
 def test_what_is_left_out() -> None:
@@ -26,7 +38,7 @@ def test_what_is_left_out() -> None:
 def test_reasons() -> None:
     assert Cancel("gone").reason == "gone"
     assert Discard("broken").reason == "broken"
-    assert Retry("later", in_=3).reason == "later"
+    assert Retry("later", delay=3).reason == "later"
 
 
 @pytest.mark.parametrize("delay", [-1, "soon", None, float("nan"), True])
@@ -37,11 +49,11 @@ def test_a_snooze_needs_a_duration(delay: Any) -> None:
 
 @pytest.mark.parametrize("delay", [-1, "soon", float("nan"), True])
 def test_a_retry_needs_a_duration(delay: Any) -> None:
-    with pytest.raises(InvalidOption, match=r"^Retry\(in_=\): expected a duration"):
-        Retry(in_=delay)
+    with pytest.raises(InvalidOption, match=r"^Retry\(delay=\): expected a duration"):
+        Retry(delay=delay)
 
 
-@pytest.mark.parametrize("outcome", [Snooze(1), Cancel("x"), Discard("x"), Retry("x", in_=1)])
+@pytest.mark.parametrize("outcome", [Snooze(1), Cancel("x"), Discard("x"), Retry("x", delay=1)])
 def test_they_can_be_raised_and_are_no_errors_of_elihu(outcome: Outcome) -> None:
     with pytest.raises(type(outcome)) as caught:
         raise outcome
@@ -60,7 +72,7 @@ def test_the_other_endings_are_plain_values() -> None:
     error = ValueError("x")
     assert Complete() == Complete(value=None, problem=None)
     assert Failed(error) == Failed(error, retry=True)
-    assert Released("stopped") == Released("stopped")
+    assert Returned("stopped") == Returned("stopped")
     assert Cancelled() == Cancelled()
     with pytest.raises(AttributeError):
         Complete().value = "x"  # type: ignore[misc]

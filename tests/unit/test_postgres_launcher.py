@@ -1,4 +1,6 @@
-"""The private PostgreSQL server: it starts, stops, keeps what it is told to keep, and leaves nothing behind."""
+"""The private PostgreSQL server: it starts, stops, keeps what it is told to keep, and
+leaves nothing behind.
+"""
 
 import os
 import signal
@@ -54,7 +56,10 @@ def test_stop_and_start_keep_port_and_data(immediate: bool) -> None:
         select(server, "checkpoint")
         server.stop(immediate=immediate)
         assert server.pid is None
-        with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, server.port), timeout=BOUND):
+        with (
+            pytest.raises(ConnectionRefusedError),
+            socket.create_connection((HOST, server.port), timeout=BOUND),
+        ):
             pass
         server.start()
         assert select(server, "select n from t", database="kept") == "7"
@@ -90,7 +95,9 @@ def test_a_killed_parent_takes_the_server_with_it() -> None:
             print(os.getpid(), server.pid, server.folder, flush=True)
         sys.stdin.read()
     """
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout is not None
         _, pid, folder = parent.stdout.readline().split()
         family = with_guard(int(pid))
@@ -114,9 +121,15 @@ def test_a_killed_guard_takes_the_server_with_it() -> None:
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
-    """A folder that the server's user can reach; pytest's own are closed to all but their owner."""
+    """A folder that the server's user can reach; pytest's own are closed to all but
+    their owner.
+    """
     user = "nobody" if os.geteuid() == 0 else None
-    folder = Path(subprocess.run(["mktemp", "-d", "-p", base_folder(user)], check=True, capture_output=True, text=True).stdout.strip())
+    folder = Path(
+        subprocess.run(
+            ["mktemp", "-d", "-p", base_folder(user)], check=True, capture_output=True, text=True
+        ).stdout.strip()
+    )
     folder.chmod(0o755)
     yield folder
     subprocess.run(["rm", "-rf", str(folder)], check=True)
@@ -132,9 +145,13 @@ def test_given_data_is_kept_and_waits_for_its_last_user(reachable: Path) -> None
 
 
 def test_what_cannot_work_is_said() -> None:
-    with pytest.raises(PostgresServerError, match=r"expected version to be one of \[16, 18\], or a bin_dir, got 9"):
+    with pytest.raises(
+        PostgresServerError, match=r"expected version to be one of \[16, 18\], or a bin_dir, got 9"
+    ):
         PostgresServer(version=9)
-    with pytest.raises(PostgresServerError, match='unrecognized configuration parameter "no_such_setting"'):
+    with pytest.raises(
+        PostgresServerError, match='unrecognized configuration parameter "no_such_setting"'
+    ):
         PostgresServer(options={"no_such_setting": "1"}).start()
     with pytest.raises(PostgresServerError, match="never started or is closed"):
         _ = PostgresServer().folder
@@ -143,7 +160,9 @@ def test_what_cannot_work_is_said() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's folders are closed to the server")
 def test_data_out_of_reach_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    with pytest.raises(PostgresServerError, match="expected a data folder that the user nobody can reach"):
+    with pytest.raises(
+        PostgresServerError, match="expected a data folder that the user nobody can reach"
+    ):
         PostgresServer(data=tmp_path / "data").start()
 
 
@@ -154,7 +173,11 @@ def test_programs_out_of_reach_are_copied(tmp_path: Path, monkeypatch: pytest.Mo
     for part in installed.glob(f"{postgres_module.WHEEL}*"):
         (tmp_path / part.name).symlink_to(part)
     monkeypatch.setattr(
-        postgres_module, "wheel_bin_dir", lambda version: tmp_path / postgres_module.WHEEL / postgres_module.WHEEL_FOLDERS[version] / "bin"
+        postgres_module,
+        "wheel_bin_dir",
+        lambda version: (
+            tmp_path / postgres_module.WHEEL / postgres_module.WHEEL_FOLDERS[version] / "bin"
+        ),
     )
     with PostgresServer() as server:
         assert server.folder in Path(postgres(server).exe()).parents
@@ -174,9 +197,12 @@ def test_command_gets_the_signals_and_the_server_ends_with_it() -> None:
     code = (
         "import signal, sys, psutil; "
         "print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True); "
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); print('set', flush=True); signal.pause()"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); print('set', flush=True); "
+        "signal.pause()"
     )
-    with subprocess.Popen([*LAUNCH, "--", sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as command:
+    with subprocess.Popen(
+        [*LAUNCH, "--", sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as command:
         assert command.stdout is not None
         family = [psutil.Process(int(pid)) for pid in command.stdout.readline().split()]
         assert len(family) >= 2
@@ -203,7 +229,9 @@ def test_alone_it_serves_until_interrupted() -> None:
 
 
 def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*LAUNCH, *arguments], check=False, capture_output=True, text=True, timeout=BOUND)
+    return subprocess.run(
+        [*LAUNCH, *arguments], check=False, capture_output=True, text=True, timeout=BOUND
+    )
 
 
 def postgres(server: PostgresServer) -> psutil.Process:
@@ -226,6 +254,21 @@ def assert_gone(processes: list[psutil.Process]) -> None:
 def select(server: PostgresServer, sql: str, *, database: str = "postgres") -> str:
     """What psql prints, so that the launcher is tested without a driver."""
     psql = Path(psutil.Process(server.pid).exe()).with_name("psql")
-    options = ["-X", "-A", "-t", "-q", "-h", HOST, "-p", str(server.port), "-U", "postgres", "-d", database]
-    done = subprocess.run([str(psql), *options, "-c", sql], check=True, capture_output=True, text=True, timeout=BOUND)
+    options = [
+        "-X",
+        "-A",
+        "-t",
+        "-q",
+        "-h",
+        HOST,
+        "-p",
+        str(server.port),
+        "-U",
+        "postgres",
+        "-d",
+        database,
+    ]
+    done = subprocess.run(
+        [str(psql), *options, "-c", sql], check=True, capture_output=True, text=True, timeout=BOUND
+    )
     return done.stdout.strip()

@@ -1,9 +1,9 @@
 """Which retention wins: a task's own over its queue's, that over the state's."""
 
 from elihu.config import RetentionConfig
-from elihu.engines.base import PruneRule
+from elihu.engines.protocol import PruneRule
 from elihu.job import JobState
-from elihu.runtime.pruner import prune_rules
+from elihu.runtime.leader.pruner import prune_rules
 
 
 def test_each_state_has_a_rule():

@@ -1,16 +1,25 @@
-"""What a node serves: its configuration, overlaid by what was said to every node, overlaid by what was said to it alone."""
+"""What a node serves: its configuration, overlaid by what was said to every node,
+overlaid by what was said to it alone.
+"""
 
 import pytest
 
-from elihu.engines.base import QueueRule
-from elihu.runtime.queues import Setting, plan
+from elihu.engines.protocol import QueueOverride
+from elihu.runtime.queue.manager import Setting, plan
 
 CONFIGURED = {"default": 10, "mail": 5}
 HERE = "a-node"
 
 
-def rule(queue: str, node: str | None = None, *, served: bool | None = None, limit: int | None = None, paused: bool | None = None):
-    return QueueRule(queue, node, served, limit, paused)
+def rule(
+    queue: str,
+    node: str | None = None,
+    *,
+    served: bool | None = None,
+    limit: int | None = None,
+    paused: bool | None = None,
+):
+    return QueueOverride(queue, node, served, limit, paused)
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -33,7 +42,7 @@ def test_as_configured(split: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("split", [False, True])
-def test_what_was_said_wins(rules: list[QueueRule], mail: Setting | None, split: bool) -> None:
+def test_what_was_said_wins(rules: list[QueueOverride], mail: Setting | None, split: bool) -> None:
     planned = plan(CONFIGURED, rules, split=split)
     assert planned.pop("default") == Setting(10)
     assert planned == ({} if mail is None else {"mail": mail})
@@ -48,7 +57,9 @@ def test_a_new_queue_is_served_by_all_but_split_nodes() -> None:
 @pytest.mark.parametrize("split", [False, True])
 def test_a_new_queue_on_this_node(split: bool) -> None:
     assert plan({}, [rule("new", HERE, served=True, limit=3)], split=split) == {"new": Setting(3)}
-    assert plan({}, [rule("new", limit=4), rule("new", HERE, served=True)], split=split) == {"new": Setting(4)}
+    assert plan({}, [rule("new", limit=4), rule("new", HERE, served=True)], split=split) == {
+        "new": Setting(4)
+    }
 
 
 def test_without_a_limit_nothing_is_served() -> None:

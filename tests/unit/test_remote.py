@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from elihu.remote import rebuilt, type_name
+from elihu.remote_errors import rebuilt, type_name
 
 
 class Shop:
@@ -35,10 +35,16 @@ class Silent(Exception):
         (OSError, "OSError: [Errno 2] gone", ("[Errno 2] gone",)),
         (Shop.Closed, "Shop.Closed: on Sunday", ("on Sunday",)),
         (Strict, "Strict: x", ("x",)),
-        (TimeoutError, "backoff of task 't' failed: E\nTimeoutError: x", ("backoff of task 't' failed: E\nTimeoutError: x",)),
+        (
+            TimeoutError,
+            "backoff of task 't' failed: E\nTimeoutError: x",
+            ("backoff of task 't' failed: E\nTimeoutError: x",),
+        ),
     ],
 )
-def test_the_type_and_what_it_said_come_back(kind: type[Exception], error: str, args: tuple[Any, ...]) -> None:
+def test_the_type_and_what_it_said_come_back(
+    kind: type[Exception], error: str, args: tuple[Any, ...]
+) -> None:
     found = rebuilt(type_name(kind), error, "Traceback\n  in t\n")
     assert type(found) is kind
     assert found.args == args

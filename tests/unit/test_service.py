@@ -9,8 +9,16 @@ from elihu.clock import SystemClock
 from elihu.config import load_config
 from elihu.engines.select import engine_for
 from elihu.runtime.announcer import Announcer, Hub
-from elihu.runtime.service import FIRST_BACKOFF, LONGEST_BACKOFF, Identity, Scope, Service, Tick, backoff_after
-from elihu.runtime.trouble import Trouble
+from elihu.runtime.failure_log import FailureLog
+from elihu.runtime.service import (
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
+    Identity,
+    Scope,
+    Service,
+    Tick,
+    backoff_after,
+)
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event, ServiceStarted, ServiceStopped, Ticked, TickFailed
 
@@ -20,8 +28,16 @@ def scope(sqlite_url: str) -> Scope:
     bus = Bus()
     config = load_config(keywords={"database_url": sqlite_url}, environ={}, read_files=False)
     engine = engine_for(config, bus)
-    trouble = Trouble()
-    return Scope(config, engine, bus, SystemClock(), Identity("n1"), Announcer(engine, Hub(), trouble), trouble)
+    failure_log = FailureLog()
+    return Scope(
+        config,
+        engine,
+        bus,
+        SystemClock(),
+        Identity("n1"),
+        Announcer(engine, Hub(), failure_log),
+        failure_log,
+    )
 
 
 class Counting(Service):
@@ -90,7 +106,9 @@ async def test_a_wake_during_a_tick_is_not_lost(scope: Scope):
     await service.stop()
 
 
-async def test_a_failing_tick_is_logged_once_tried_again_and_recovers(scope: Scope, caplog: pytest.LogCaptureFixture):
+async def test_a_failing_tick_is_logged_once_tried_again_and_recovers(
+    scope: Scope, caplog: pytest.LogCaptureFixture
+):
     failed: list[TickFailed] = []
     ticked: list[Ticked] = []
     scope.bus.on(TickFailed, failed.append)
@@ -114,7 +132,9 @@ async def test_a_failing_tick_is_logged_once_tried_again_and_recovers(scope: Sco
 
 
 async def test_a_tick_can_be_called_alone(scope: Scope):
-    assert await Counting(scope, lambda count: Tick(5, {"count": count})).tick() == Tick(5, {"count": 1})
+    assert await Counting(scope, lambda count: Tick(5, {"count": count})).tick() == Tick(
+        5, {"count": 1}
+    )
 
 
 def test_backoff_doubles_up_to_its_cap():

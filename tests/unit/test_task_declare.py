@@ -71,7 +71,9 @@ class TestIdentity:
         assert (welcome.context_parameter, count_lines.context_parameter) == ("ctx", None)
 
     def test_names_given(self) -> None:
-        task = make(name="reports.monthly", aliases=["reports.month", "reports.monthly", "reports.month"])
+        task = make(
+            name="reports.monthly", aliases=["reports.month", "reports.monthly", "reports.month"]
+        )
         assert (task.name, task.aliases) == ("reports.monthly", ("reports.month",))
 
     @pytest.mark.parametrize("name", ["", "a\n", "x" * 201, "\ud800", 7])
@@ -86,7 +88,11 @@ class TestIdentity:
 
     @pytest.mark.parametrize(
         ("spec", "file", "expected"),
-        [("shop.jobs", "/somewhere/shop/jobs.py", "shop.jobs"), (None, "/somewhere/jobs.py", "jobs"), (None, None, "__main__")],
+        [
+            ("shop.jobs", "/somewhere/shop/api/jobs.py", "shop.jobs"),
+            (None, "/somewhere/api/jobs.py", "jobs"),
+            (None, None, "__main__"),
+        ],
     )
     def test_the_program_itself_goes_by_the_name_others_import_it_by(
         self, monkeypatch: pytest.MonkeyPatch, spec: str | None, file: str | None, expected: str
@@ -119,8 +125,19 @@ class TestWhatCannotBeATask:
             @staticmethod
             def static() -> None: ...
 
-        for fn in (functools.partial(print, 1), Sender, Sender(), Sender().send, len, Sender.__dict__["static"], None, 3):
-            with pytest.raises(InvalidTask, match="expected a function written with def or async def"):
+        for fn in (
+            functools.partial(print, 1),
+            Sender,
+            Sender(),
+            Sender().send,
+            len,
+            Sender.__dict__["static"],
+            None,
+            3,
+        ):
+            with pytest.raises(
+                InvalidTask, match="expected a function written with def or async def"
+            ):
                 declare(fn, {"name": "x"})  # type: ignore[arg-type]
 
     def test_a_name_in_the_place_of_the_function(self) -> None:
@@ -179,8 +196,18 @@ class TestOptions:
     def test_defaults(self) -> None:
         assert make().options == TaskOptions()
         options = make().options
-        assert (options.queue, options.priority, options.max_attempts, options.backoff) == ("default", 0, 20, None)
-        assert (options.unique, options.tags, dict(options.meta), options.record) == (None, (), {}, False)
+        assert (options.queue, options.priority, options.max_attempts, options.backoff) == (
+            "default",
+            0,
+            20,
+            None,
+        )
+        assert (options.unique, options.tags, dict(options.meta), options.record) == (
+            None,
+            (),
+            {},
+            False,
+        )
         assert (options.retry_on, options.discard_on, options.max_orphans) == (None, (), 3)
 
     def test_given(self) -> None:
@@ -222,7 +249,9 @@ class TestOptions:
         with pytest.raises(TypeError):
             options.meta["b"] = 1  # type: ignore[index]
 
-    @pytest.mark.parametrize("name", ["name", "run_in", "backoff", "unique", "retry_on", "discard_on"])
+    @pytest.mark.parametrize(
+        "name", ["name", "run_in", "backoff", "unique", "retry_on", "discard_on"]
+    )
     def test_none_is_the_default_where_there_is_none(self, name: str) -> None:
         assert make(**{name: None} if name != "name" else {}).options == TaskOptions()
 
@@ -304,7 +333,9 @@ class TestOptions:
     def test_an_async_function_never_runs_in_a_thread(self) -> None:
         async def fn() -> None: ...
 
-        with pytest.raises(InvalidOption, match='run_in: expected "loop" or "process" for an async def'):
+        with pytest.raises(
+            InvalidOption, match='run_in: expected "loop" or "process" for an async def'
+        ):
             make(fn, run_in="thread")
 
     def test_the_template_is_a_code(self) -> None:
@@ -319,7 +350,10 @@ class TestOptions:
         for value in (-1, "soon", True, float("nan"), float("inf"), 1e12):
             assert f"task plain: {name}: expected a duration" in refused(**{name: value})
         for value in (0, 1e-9):
-            assert refused(**{name: value}) == f"task plain: {name}: expected at least a millisecond, or None for no limit, got {value!r}"
+            assert (
+                refused(**{name: value})
+                == f"task plain: {name}: expected at least a millisecond, or None for no limit, got {value!r}"
+            )
 
     def test_a_timeout_of_years_is_refused(self) -> None:
         assert "timeout: expected at most 366 days" in refused(timeout="367d")
@@ -328,12 +362,17 @@ class TestOptions:
     def test_either_kind_of_function_may_run_in_a_process(self) -> None:
         async def fn() -> None: ...
 
-        assert [make(each, run_in="process").run_in for each in (None, fn)] == ["process", "process"]
+        assert [make(each, run_in="process").run_in for each in (None, fn)] == [
+            "process",
+            "process",
+        ]
 
     def test_a_process_needs_a_module_that_can_be_imported(self) -> None:
         names: dict[str, Any] = {"__name__": "made_by_hand"}
         exec("def fn(): ...", names)
-        with pytest.raises(InvalidTask, match="fresh interpreter can import, got one of 'made_by_hand'"):
+        with pytest.raises(
+            InvalidTask, match="fresh interpreter can import, got one of 'made_by_hand'"
+        ):
             make(names["fn"], run_in="process")
 
     def test_unknown_options_are_named_with_the_nearest(self) -> None:

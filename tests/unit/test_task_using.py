@@ -1,4 +1,6 @@
-"""From a task and its arguments to a job that can be stored: ``build``, ``using``, ``enqueue``, uniqueness."""
+"""From a task and its arguments to a job that can be stored: ``build``, ``using``,
+``enqueue``, uniqueness.
+"""
 
 import json
 import subprocess
@@ -10,11 +12,17 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, field_serializer, field_validator
 
-from elihu.errors import ArgumentsTooLarge, InvalidArguments, InvalidOption, InvalidTask, TaskNotBound
+from elihu.errors import (
+    ArgumentsTooLarge,
+    InvalidArguments,
+    InvalidOption,
+    InvalidTask,
+    TaskNotBound,
+)
 from elihu.job import Job, JobState, NewJob
 from elihu.options import Unique
 from elihu.relay import Relay
-from elihu.task.declare import Prepared, Task, declare
+from elihu.task.declare import ConfiguredTask, Task, declare
 from elihu.task.group import Tasks
 from elihu.task.registry import Registry
 
@@ -75,7 +83,16 @@ class TestBuild:
         assert made().build(7) == NewJob(task="order", args='{"user_id":7,"at":null}')
 
     def test_the_task_s_options(self) -> None:
-        task = made(queue="mail", priority=3, max_attempts=5, tags=["a"], meta={"b": 1}, record=True, backoff=3, max_orphans=5)
+        task = made(
+            queue="mail",
+            priority=3,
+            max_attempts=5,
+            tags=["a"],
+            meta={"b": 1},
+            record=True,
+            backoff=3,
+            max_orphans=5,
+        )
         assert task.build(7, at="2026-01-02") == NewJob(
             task="order",
             args='{"user_id":7,"at":"2026-01-02"}',
@@ -141,20 +158,30 @@ class TestEnqueue:
 class TestUsing:
     def test_the_task_itself_stays(self) -> None:
         task = made()
-        assert isinstance(task.using(priority=5, queue="x"), Prepared)
+        assert isinstance(task.using(priority=5, queue="x"), ConfiguredTask)
         assert task.build(7).priority == 0
         assert "order" in repr(task.using())
 
     def test_options_replace_the_task_s(self) -> None:
-        new = made(queue="a", priority=1, max_attempts=2).using(queue="b", priority=0, max_attempts=9, hold=True).build(7)
+        new = (
+            made(queue="a", priority=1, max_attempts=2)
+            .using(queue="b", priority=0, max_attempts=9, hold=True)
+            .build(7)
+        )
         assert (new.queue, new.priority, new.max_attempts, new.hold) == ("b", 0, 9, True)
 
     def test_tags_add_and_meta_goes_over(self) -> None:
-        new = made(tags=["a", "b"], meta={"x": 1, "y": {"z": 1}}).using(tags=["B ", "c"], meta={"y": 2, "w": 3}).build(7)
+        new = (
+            made(tags=["a", "b"], meta={"x": 1, "y": {"z": 1}})
+            .using(tags=["B ", "c"], meta={"y": 2, "w": 3})
+            .build(7)
+        )
         assert new.tags == ("a", "b", "c")
         assert new.meta == '{"x":1,"y":2,"w":3}'
 
-    @pytest.mark.parametrize(("delay", "seconds"), [("10m", 600.0), (0, 0.0), (1.5, 1.5), (timedelta(hours=1), 3600.0)])
+    @pytest.mark.parametrize(
+        ("delay", "seconds"), [("10m", 600.0), (0, 0.0), (1.5, 1.5), (timedelta(hours=1), 3600.0)]
+    )
     def test_delay(self, delay: Any, seconds: float) -> None:
         new = made().using(delay=delay).build(7)
         assert (new.delay, new.run_at) == (seconds, None)
@@ -175,10 +202,16 @@ class TestUsing:
             ({"backoff": 60}, {"backoff": "1m"}, None),
             ({"backoff": 60}, {"backoff": 0}, {"backoff": 0.0}),
             ({"backoff": lambda job, error: 1}, {"backoff": 1}, {"backoff": 1.0}),
-            ({"max_orphans": 1}, {"record": True, "backoff": 1}, {"max_orphans": 1, "record": True, "backoff": 1.0}),
+            (
+                {"max_orphans": 1},
+                {"record": True, "backoff": 1},
+                {"max_orphans": 1, "record": True, "backoff": 1.0},
+            ),
         ],
     )
-    def test_only_what_differs_from_the_task_is_stored(self, task: Any, using: Any, stored: Any) -> None:
+    def test_only_what_differs_from_the_task_is_stored(
+        self, task: Any, using: Any, stored: Any
+    ) -> None:
         options = made(**task).using(**using).build(7).options
         assert (options and json.loads(options)) == stored
 
@@ -187,7 +220,10 @@ class TestUsing:
         [
             ({"delay": -1}, "delay: expected a duration"),
             ({"delay": "soon"}, "delay: expected a duration"),
-            ({"delay": 1, "run_at": datetime(2030, 1, 1, tzinfo=UTC)}, "expected delay or run_at, got both"),
+            (
+                {"delay": 1, "run_at": datetime(2030, 1, 1, tzinfo=UTC)},
+                "expected delay or run_at, got both",
+            ),
             ({"run_at": datetime(2030, 1, 1)}, "run_at: expected a datetime with a time zone"),  # noqa: DTZ001
             ({"run_at": "2030-01-01"}, "run_at: expected a datetime"),
             ({"run_at": 3}, "run_at: expected a datetime"),
@@ -244,7 +280,9 @@ class Bag:
     items: frozenset[str]
 
 
-def key(task: Task[..., Any], *args: Any, using: dict[str, Any] | None = None, **kwargs: Any) -> bytes:
+def key(
+    task: Task[..., Any], *args: Any, using: dict[str, Any] | None = None, **kwargs: Any
+) -> bytes:
     new = task.using(**using or {}).build(*args, **kwargs)
     assert new.unique_key is not None
     assert len(new.unique_key) == 32
@@ -256,7 +294,9 @@ class TestUnique:
         new = made().build(7)
         assert (new.unique_key, new.unique_scope, new.unique_period) == (None, None, None)
 
-    @pytest.mark.parametrize(("states", "scope"), [("incomplete", 0), ("successful", 1), ("all", 2)])
+    @pytest.mark.parametrize(
+        ("states", "scope"), [("incomplete", 0), ("successful", 1), ("all", 2)]
+    )
     def test_scope_and_period(self, states: Any, scope: int) -> None:
         new = made(unique=Unique(states=states, period="1h")).build(7)
         assert (new.unique_scope, new.unique_period) == (scope, 3600.0)
@@ -267,7 +307,12 @@ class TestUnique:
 
     def test_the_same_call_however_it_is_written(self) -> None:
         task = made(unique=Unique())
-        same = {key(task, 7), key(task, user_id=7), key(task, "7", None), key(task, at=None, user_id=7)}
+        same = {
+            key(task, 7),
+            key(task, user_id=7),
+            key(task, "7", None),
+            key(task, at=None, user_id=7),
+        }
         assert len(same) == 1
         assert key(task, 8) not in same
         assert key(task, 7, date(2026, 1, 1)) not in same
@@ -291,12 +336,18 @@ class TestUnique:
         assert key(task, 7) == key(task, 8)
         assert key(task, 7) != key(task, 7, using={"queue": "x"})
         task = made(unique=Unique(by=("task", "meta")), meta={"a": 1})
-        assert key(task, 7, using={"meta": {"b": 2}}) == key(task, 8, using={"meta": {"b": 2, "a": 1}})
+        assert key(task, 7, using={"meta": {"b": 2}}) == key(
+            task, 8, using={"meta": {"b": 2, "a": 1}}
+        )
         assert key(task, 7) != key(task, 7, using={"meta": {"a": 2}})
 
     def test_what_is_not_compared_makes_no_difference(self) -> None:
         task = made(unique=Unique())
-        assert key(task, 7) == key(task, 7, using={"priority": 3, "queue": "x", "meta": {"a": 1}, "delay": 3, "tags": ["x"]})
+        assert key(task, 7) == key(
+            task,
+            7,
+            using={"priority": 3, "queue": "x", "meta": {"a": 1}, "delay": 3, "tags": ["x"]},
+        )
 
     def test_order_of_keys_and_of_sets_makes_no_difference(self) -> None:
         def fn(d: dict[str, int], s: set[str], bags: list[Bag]) -> None: ...
@@ -338,11 +389,17 @@ class TestUnique:
             "from elihu.options import Unique\nfrom elihu.task.declare import declare\n"
             "def fn(s: set[str], d: dict[int, frozenset[str]]): ...\n"
             "task = declare(fn, {'name': 'x', 'unique': Unique()})\n"
-            "print(task.build({'a', 'b', 'c', 'd', 'e'}, {1: frozenset('abcdefgh')}).unique_key.hex())"
+            "print(task.build({'a', 'b', 'c', 'd', 'e'}, {1: "
+            "frozenset('abcdefgh')}).unique_key.hex())"
         )
         found = {
             subprocess.run(
-                [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, check=True, capture_output=True, text=True, timeout=30
+                [sys.executable, "-c", program],
+                env={"PYTHONHASHSEED": seed},
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=30,
             ).stdout
             for seed in ("1", "2", "3")
         }

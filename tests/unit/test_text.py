@@ -2,7 +2,7 @@
 
 import pytest
 
-from elihu.text import clean
+from elihu.storable_text import clean
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any, assert_type
 from elihu.context import Context
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
-from elihu.task.declare import Prepared, Task
+from elihu.task.declare import ConfiguredTask, Task
 from elihu.task.group import Tasks
 
 tasks = Tasks()
@@ -38,7 +38,7 @@ async def calls() -> None:
     assert_type(await bare.aenqueue(7), Job)
     assert_type(with_options.build("x"), NewJob)
     assert_type(with_options.using(delay="10m", priority=2, tags=["vip"]).enqueue("x"), Job)
-    assert_type(direct.using(hold=True), Prepared[[int], None])
+    assert_type(direct.using(hold=True), ConfiguredTask[[int], None])
     assert_type(bare.submit(7), Relay[str])
     assert_type(await (await bare.asubmit(7)).aresult(), str)
     assert_type(with_options.using(delay="10m").submit("x").result(timeout=1), bytes)

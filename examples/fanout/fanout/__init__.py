@@ -1,1 +1,3 @@
-"""A web endpoint that spreads its work over other processes, and answers in time with what is there."""
+"""A web endpoint that spreads its work over other processes, and answers in time with
+what is there.
+"""

@@ -1,4 +1,6 @@
-"""The app: one task, of which each job counts the words of a part of a text on whatever node takes it."""
+"""The app: one task, of which each job counts the words of a part of a text on whatever
+node takes it.
+"""
 
 import re
 from collections import Counter

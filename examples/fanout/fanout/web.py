@@ -1,13 +1,16 @@
-"""The endpoint: which words does the source of a module of the standard library use most?
+"""The endpoint: which words does the source of a module of the standard library use
+most?
 
-In this folder, after `pip install 'elihu[postgres]' fastapi uvicorn` and with ELIHU_DATABASE_URL set or left to its default:
+In this folder, after `pip install 'elihu[postgres]' fastapi uvicorn` and with
+ELIHU_DATABASE_URL set or left to its default:
 
     elihu migrate
     elihu start                     # in as many other terminals as you like
     uvicorn fanout.web:api
     curl 'http://127.0.0.1:8000/words/argparse?parts=8&within=2'
 
-The web process runs no job itself. Without a node it answers all the same, after `within` seconds and with no part counted.
+The web process runs no job itself. Without a node it answers all the same, after
+`within` seconds and with no part counted.
 """
 
 import asyncio
@@ -29,7 +32,9 @@ MOST = 20
 
 
 class Words(BaseModel):
-    """The words of the parts that were counted in time, most frequent first; ``missing`` says why the others are not there."""
+    """The words of the parts that were counted in time, most frequent first;
+    ``missing`` says why the others are not there.
+    """
 
     file: str
     parts: int
@@ -53,19 +58,27 @@ async def words(
     parts: Annotated[int, Query(ge=1, le=64)] = 8,
     within: Annotated[float, Query(gt=0, le=30, description="seconds")] = 2.0,
 ) -> Words:
-    """Split the module's source, have its parts counted by other processes, and answer within the time with what is there."""
+    """Split the module's source, have its parts counted by other processes, and answer
+    within the time with what is there.
+    """
     path = source_of(module)
     text = await asyncio.to_thread(path.read_text, "utf-8")
     pieces = list(split(text, parts))
     total: Counter[str] = Counter()
     missing: dict[int, str] = {}
-    for number, counted in enumerate(await agather([count.asubmit(piece) for piece in pieces], timeout=within)):
+    for number, counted in enumerate(
+        await agather([count.asubmit(piece) for piece in pieces], timeout=within)
+    ):
         if isinstance(counted, Exception):
             missing[number] = str(counted)
         else:
             total.update(counted)
     return Words(
-        file=str(path), parts=len(pieces), counted=len(pieces) - len(missing), missing=missing, words=dict(total.most_common(MOST))
+        file=str(path),
+        parts=len(pieces),
+        counted=len(pieces) - len(missing),
+        missing=missing,
+        words=dict(total.most_common(MOST)),
     )
 
 
@@ -73,5 +86,8 @@ def source_of(module: str) -> Path:
     """The file of a module of the standard library; 404 where there is none."""
     spec = find_spec(module) if module in sys.stdlib_module_names else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise HTTPException(404, f"expected a module of the standard library that is written in Python, got {module!r}")
+        raise HTTPException(
+            404,
+            f"expected a module of the standard library that is written in Python, got {module!r}",
+        )
     return Path(spec.origin)

@@ -1,7 +1,9 @@
-"""The app: a scan walks the folder and enqueues a job for each file; a report waits for the last of them.
+"""The app: a scan walks the folder and enqueues a job for each file; a report waits for
+the last of them.
 
-FILESCAN_FOLDER names the folder that a starting node scans, once: another node, or a later start, finds the job of that scan
-and leaves it at that, unless FILESCAN_AGAIN is set. Any folder, at any time: `elihu enqueue filescan.scan --args '["/some/folder"]'`.
+FILESCAN_FOLDER names the folder that a starting node scans, once: another node, or a
+later start, finds the job of that scan and leaves it at that, unless FILESCAN_AGAIN is
+set. Any folder, at any time: `elihu enqueue filescan.scan --args '["/some/folder"]'`.
 """
 
 import asyncio
@@ -20,7 +22,9 @@ from filescan.store import Store, open_store
 from filescan.walk import walk
 
 SMALL = 65_536
-"""Bytes: a file up to this size is read in the event loop, which it does not hold up for long; a larger one in a thread."""
+"""Bytes: a file up to this size is read in the event loop, which it does not hold up
+for long; a larger one in a thread.
+"""
 
 logger = logging.getLogger("filescan")
 
@@ -49,7 +53,9 @@ app = Elihu(lifespan=lifespan)
 
 @app.task(name="filescan.scan", max_attempts=3)
 async def scan(folder: str, *, ctx: Context = Context()) -> None:
-    """Enqueue one job for each file of the folder, and the report. The job's id is the number of the scan."""
+    """Enqueue one job for each file of the folder, and the report. The job's id is the
+    number of the scan.
+    """
     number = ctx.job.id
     await ctx.state.store.begin(number, folder)
     done = await app.enqueue_many(file_jobs(number, folder, ctx))
@@ -58,14 +64,18 @@ async def scan(folder: str, *, ctx: Context = Context()) -> None:
 
 
 async def file_jobs(number: int, folder: str, ctx: Context) -> AsyncIterator[NewJob]:
-    """A job for each file, as the walk finds it; a folder in it that cannot be listed is written down as a failure."""
+    """A job for each file, as the walk finds it; a folder in it that cannot be listed
+    is written down as a failure.
+    """
     small, large = (task.using(tags=[tag(number)]) for task in (examine_small, examine_large))
     found = 0
     async for listing in walk(folder):
         if listing.error and listing.path == folder:
             raise Discard(f"expected a folder, got {folder!r}: {describe(listing.error)}")
         if listing.error:
-            await ctx.state.store.save(number, Examined(write_path(listing.path), error=describe(listing.error)))
+            await ctx.state.store.save(
+                number, Examined(write_path(listing.path), error=describe(listing.error))
+            )
         for path, size in listing.files:
             yield (small if size <= SMALL else large).build(number, write_path(path))
         found += len(listing.files)
@@ -81,12 +91,16 @@ async def examine_small(scan: int, path: str, *, ctx: Context = Context()) -> No
 @app.task(name="filescan.examine_large", queue="large", max_attempts=3)
 def examine_large(scan: int, path: str, *, ctx: Context = Context()) -> None:
     """Examine a large file in a thread."""
-    asyncio.run_coroutine_threadsafe(ctx.state.store.finish(scan, examine(path), ctx), ctx.state.loop).result()
+    asyncio.run_coroutine_threadsafe(
+        ctx.state.store.finish(scan, examine(path), ctx), ctx.state.loop
+    ).result()
 
 
 @app.task(name="filescan.report", unique=Unique())
 async def report(scan: int, *, ctx: Context = Context()) -> Snooze | None:
-    """Print the totals when no job of the scan is unfinished; until then come back later."""
+    """Print the totals when no job of the scan is unfinished; until then come back
+    later.
+    """
     total = await app.jobs.count(tags=tag(scan))
     left = await app.jobs.count(tags=tag(scan), state=UNFINISHED)
     ctx.progress(total - left, total, "files")
@@ -115,4 +129,9 @@ async def see_to_scan(folder: str) -> None:
         return
     job = await scan.using(unique=Unique(states="all")).aenqueue(folder)
     if job.conflict:
-        logger.info("scan %d of %s is %s; with FILESCAN_AGAIN=1 a start scans again", job.id, folder, job.state)
+        logger.info(
+            "scan %d of %s is %s; with FILESCAN_AGAIN=1 a start scans again",
+            job.id,
+            folder,
+            job.state,
+        )

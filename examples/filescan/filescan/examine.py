@@ -11,7 +11,9 @@ PIECE = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found in a file: ``lines`` is None for a binary file, and all but ``path`` and ``error`` for one that cannot be read."""
+    """What was found in a file: ``lines`` is None for a binary file, and all but
+    ``path`` and ``error`` for one that cannot be read.
+    """
 
     path: str
     size: int | None = None
@@ -21,7 +23,9 @@ class Examined:
 
 
 def examine(path: str) -> Examined:
-    """Read the file in pieces. A file with a NUL byte is binary; a last line without an end counts as a line."""
+    """Read the file in pieces. A file with a NUL byte is binary; a last line without an
+    end counts as a line.
+    """
     digest = hashlib.sha256()
     size = lines = 0
     binary = False

@@ -1,4 +1,6 @@
-"""Paths as text that JSON and both databases can hold: percent-encoded, since the name of a file is bytes of any encoding."""
+"""Paths as text that JSON and both databases can hold: percent-encoded, since the name
+of a file is bytes of any encoding.
+"""
 
 import os
 from urllib.parse import quote, unquote_to_bytes

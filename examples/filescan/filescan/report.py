@@ -12,7 +12,10 @@ def write_report(scan: int, totals: Totals, unfinished: int) -> str:
         f"  files       {totals.files:,}",
         f"  bytes       {totals.size:,}",
         f"  lines       {totals.lines:,} in {totals.text_files:,} text files",
-        f"  largest     {f'{totals.largest[0]} ({totals.largest[1]:,} bytes)' if totals.largest else 'none'}",
+        (
+            "  largest     "
+            f"{f'{totals.largest[0]} ({totals.largest[1]:,} bytes)' if totals.largest else 'none'}"
+        ),
         f"  duplicates  {totals.repeated:,} ({totals.repeated_size:,} bytes)",
         f"  failures    {len(totals.failures) + unfinished:,}",
         *(f"              {path}: {error}" for path, error in totals.failures[:FAILURES_SHOWN]),

@@ -1,6 +1,8 @@
-"""The example's own tables, in the database of the jobs: one row a scan, one row a file. The statements are the same on both engines.
+"""The example's own tables, in the database of the jobs: one row a scan, one row a
+file. The statements are the same on both engines.
 
-The row of a file and the end of its job are one transaction: neither is there without the other.
+The row of a file and the end of its job are one transaction: neither is there without
+the other.
 """
 
 import asyncio
@@ -34,15 +36,18 @@ SUMS = """SELECT count(sha256), CAST(coalesce(sum(size), 0) AS bigint), count(li
 LARGEST = "SELECT path, size FROM filescan_file WHERE scan = $1 AND size IS NOT NULL ORDER BY size DESC, path LIMIT 1"
 REPEATED = """SELECT CAST(coalesce(sum(files - 1), 0) AS bigint), CAST(coalesce(sum((files - 1) * size), 0) AS bigint)
   FROM (SELECT size, count(*) AS files FROM filescan_file WHERE scan = $1 AND size > 0 GROUP BY sha256, size) AS contents"""
-FAILURES = "SELECT path, error FROM filescan_file WHERE scan = $1 AND error IS NOT NULL ORDER BY path"
+FAILURES = (
+    "SELECT path, error FROM filescan_file WHERE scan = $1 AND error IS NOT NULL ORDER BY path"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
     """What one scan came to.
 
-    ``lines`` are those of ``text_files``; ``repeated`` files have the content of another one, which empty files do not;
-    ``seconds`` run from the beginning of the scan to its last file.
+    ``lines`` are those of ``text_files``; ``repeated`` files have the content of
+    another one, which empty files do not; ``seconds`` run from the beginning of the
+    scan to its last file.
     """
 
     folder: str
@@ -128,12 +133,18 @@ class Sqlite:
         self._thread = thread
 
     async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, None, statement, values)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._run, None, statement, values
+        )
 
     async def run_and_complete(self, ctx: Context, statement: str, *values: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._run, ctx, statement, values)
+        await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._run, ctx, statement, values
+        )
 
-    def _run(self, ctx: Context | None, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _run(
+        self, ctx: Context | None, statement: str, values: tuple[Any, ...]
+    ) -> list[tuple[Any, ...]]:
         named = {str(number): value for number, value in enumerate(values, 1)}
         with self._connection:  # commits, or rolls back
             rows = self._connection.execute(statement, named).fetchall()
@@ -178,7 +189,9 @@ async def open_postgres(url: str) -> AsyncIterator[Database]:
 
     async with asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
         async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('filescan'))")  # nodes that start together make them one by one
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('filescan'))"
+            )  # nodes that start together make them one by one
             for table in TABLES:
                 await connection.execute(table)
         yield Postgres(pool)

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 SKIPPED: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
-"""Folders below the one that is scanned which are left out: what was installed beside the standard library, and caches."""
+"""Folders below the one that is scanned which are left out: what was installed beside
+the standard library, and caches.
+"""
 
 
 @dataclass(slots=True)
 class Listing:
-    """One folder: its regular files with their sizes in bytes, the folders in it, and why it could not be read."""
+    """One folder: its regular files with their sizes in bytes, the folders in it, and
+    why it could not be read.
+    """
 
     path: str
     files: list[tuple[str, int]] = field(default_factory=list)
@@ -21,7 +25,9 @@ class Listing:
 
 
 async def walk(folder: str) -> AsyncIterator[Listing]:
-    """Every folder from this one down, each listed in a thread. Symbolic links are not followed, and ``SKIPPED`` folders left out."""
+    """Every folder from this one down, each listed in a thread. Symbolic links are not
+    followed, and ``SKIPPED`` folders left out.
+    """
     pending = [folder]
     while pending:
         listing = await asyncio.to_thread(list_folder, pending.pop())

@@ -7,7 +7,7 @@ import click
 
 from elihu.cli.group import Group
 from elihu.cli.options import Given, given, shared
-from elihu.cli.values import flags_named, read_arguments, read_json
+from elihu.cli.parse import flags_named, read_arguments, read_json
 
 if TYPE_CHECKING:
     from elihu.schedule import CronEntry
@@ -16,15 +16,30 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("--tz", metavar="ZONE", help="The time zone of its times, such as Europe/Oslo."),
-    click.option("--catch-up", metavar="none|last|all", help="Which of the ticks missed while nothing ran are made up for."),
-    click.option("--args", metavar="JSON", help="An object: the job's arguments by name; - reads it from stdin."),
+    click.option(
+        "--catch-up",
+        metavar="none|last|all",
+        help="Which of the ticks missed while nothing ran are made up for.",
+    ),
+    click.option(
+        "--args",
+        metavar="JSON",
+        help="An object: the job's arguments by name; - reads it from stdin.",
+    ),
     click.option("--queue", metavar="NAME"),
     click.option("--priority", type=int, metavar="0-9", help="0 is first."),
     click.option("--max-attempts", type=int, metavar="N"),
     click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times."),
     click.option("--meta", metavar="JSON", help="An object."),
 )
-_COUNT = click.option("--next", "count", type=click.IntRange(0, 10_000), default=5, show_default=True, help="How many times to print.")
+_COUNT = click.option(
+    "--next",
+    "count",
+    type=click.IntRange(0, 10_000),
+    default=5,
+    show_default=True,
+    help="How many times to print.",
+)
 
 
 def _options(command: F) -> F:
@@ -47,7 +62,7 @@ def crons() -> None:
 @given
 def ls(options: Given) -> None:
     """List cron entries."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
 
     found = run(open_app(options), lambda app: app.crons.list())
@@ -55,7 +70,13 @@ def ls(options: Given) -> None:
         print_json([field_values(entry) for entry in found])
         return
     columns = ("name", "cron", "tz", "task", "source", "state", "next_at", "fired_at")
-    print_table(columns, [[_state(entry) if name == "state" else getattr(entry, name) for name in columns] for entry in found])
+    print_table(
+        columns,
+        [
+            [_state(entry) if name == "state" else getattr(entry, name) for name in columns]
+            for entry in found
+        ],
+    )
 
 
 @crons.command("show")
@@ -65,7 +86,7 @@ def ls(options: Given) -> None:
 @given
 def show(options: Given, /, name: str, count: int) -> None:
     """Show all fields of an entry, in words when it fires, and its next times."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
     from elihu.schedule import Cron
 
@@ -76,7 +97,10 @@ def show(options: Given, /, name: str, count: int) -> None:
         print_json(values)
         return
     upcoming = [("", _local(time)) for time in values.pop("upcoming")]
-    print_table(("field", "value"), [*values.items(), *([("upcoming", upcoming[0][1]), *upcoming[1:]] if upcoming else [])])
+    print_table(
+        ("field", "value"),
+        [*values.items(), *([("upcoming", upcoming[0][1]), *upcoming[1:]] if upcoming else [])],
+    )
 
 
 @crons.command("preview")
@@ -93,7 +117,9 @@ def preview(options: Given, /, cron: str, tz: str, count: int) -> None:
     wanted = Cron(cron, tz)
     upcoming = wanted.upcoming(count)
     if options.json:
-        print_json({"cron": wanted.text, "tz": wanted.tz, "words": wanted.describe(), "upcoming": upcoming})
+        print_json(
+            {"cron": wanted.text, "tz": wanted.tz, "words": wanted.describe(), "upcoming": upcoming}
+        )
         return
     click.echo(wanted.describe())
     for time in upcoming:
@@ -113,7 +139,7 @@ def create(options: Given, /, name: str, cron: str, task: str, **given_options: 
 
     TASK and its arguments are checked where there is an app with tasks.
     """
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
 
     chosen = _chosen(given_options)
     with flags_named(given_options, {"tags": "--tag"}):
@@ -130,13 +156,14 @@ def create(options: Given, /, name: str, cron: str, task: str, **given_options: 
 def update(options: Given, /, name: str, **changes: Any) -> None:
     """Change an entry.
 
-    Arguments, tags and meta are replaced as a whole. One whose times change has missed none of them.
+    Arguments, tags and meta are replaced as a whole. One whose times change has missed
+    none of them.
     """
     chosen = _chosen(changes)
     if not chosen:
         raise click.UsageError("expected something to change, got none")
 
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
 
     with flags_named(changes, {"tags": "--tag"}):
         entry = run(open_app(options), lambda app: app.crons.update(name, **chosen))
@@ -149,7 +176,7 @@ def update(options: Given, /, name: str, **changes: Any) -> None:
 @given
 def delete(options: Given, /, name: str) -> None:
     """Remove an entry made at run time, or one that the code declares no more."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import cell, print_json
 
     run(open_app(options), lambda app: app.crons.delete(name))
@@ -165,7 +192,7 @@ def delete(options: Given, /, name: str) -> None:
 @given
 def run_now(options: Given, /, name: str) -> None:
     """Store the job of an entry at once, and print its id; its ticks stay as they are."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
     job = run(open_app(options), lambda app: app.crons.run_now(name))
@@ -185,13 +212,15 @@ def _verb(verb: str, past: str, line: str) -> None:
     @shared
     @given
     def command(options: Given, /, name: str) -> None:
-        from elihu.cli.opening import open_app, run
+        from elihu.cli.load_app import open_app, run
 
         _print(options, run(open_app(options), lambda app: getattr(app.crons, verb)(name)), past)
 
 
 def _chosen(given_options: dict[str, Any]) -> dict[str, Any]:
-    chosen = {name: value for name, value in given_options.items() if value is not None and value != ()}
+    chosen = {
+        name: value for name, value in given_options.items() if value is not None and value != ()
+    }
     if "args" in chosen:
         chosen["args"] = read_arguments(chosen["args"])
         if not isinstance(chosen["args"], dict):

@@ -7,7 +7,7 @@ import click
 
 from elihu.cli.group import Failure
 from elihu.cli.options import Given, given, shared
-from elihu.cli.values import flags_named, read_arguments, read_delay, read_json, read_time
+from elihu.cli.parse import flags_named, read_arguments, read_delay, read_json, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -19,26 +19,41 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("task")
 @click.option(
-    "--args", "arguments", metavar="JSON", default="{}", help="An object for keywords, a list for positions; - reads it from stdin."
+    "--args",
+    "arguments",
+    metavar="JSON",
+    default="{}",
+    help="An object for keywords, a list for positions; - reads it from stdin.",
 )
 @click.option("--queue", metavar="NAME")
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option("--max-attempts", type=int, metavar="N")
 @click.option("--timeout", metavar="DURATION", help="The longest that an attempt may take.")
-@click.option("--expires", metavar="DURATION", help="Not to be started later than so long after its time.")
+@click.option(
+    "--expires", metavar="DURATION", help="Not to be started later than so long after its time."
+)
 @click.option("--delay", metavar="DURATION", help='Seconds, or text such as "10m" or "1h30m".')
-@click.option("--run-at", metavar="TIME", help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.")
-@click.option("--hold", is_flag=True, default=None, help="Store it suspended; elihu jobs release lets it go.")
+@click.option(
+    "--run-at",
+    metavar="TIME",
+    help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.",
+)
+@click.option(
+    "--hold", is_flag=True, default=None, help="Store it suspended; elihu jobs release lets it go."
+)
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
 @click.option("--meta", metavar="JSON", help="An object.")
 @click.option("--wait", is_flag=True, help="Wait for the job's end and print its result as JSON.")
 @click.option("--within", metavar="DURATION", help="With --wait: how long; 5 seconds without.")
 @shared
 @given
-def enqueue(options: Given, /, task: str, arguments: str, wait: bool, within: str | None, **using: Any) -> None:
+def enqueue(
+    options: Given, /, task: str, arguments: str, wait: bool, within: str | None, **using: Any
+) -> None:
     """Store a job.
 
-    Prints the id of the job, which runs TASK: the name of a task of the app; with --wait its result.
+    Prints the id of the job, which runs TASK: the name of a task of the app; with
+    --wait its result.
     """
     if within is not None and not wait:
         raise click.UsageError("--within: expected it with --wait, got it without")
@@ -52,18 +67,27 @@ def enqueue(options: Given, /, task: str, arguments: str, wait: bool, within: st
     if "meta" in chosen:
         chosen["meta"] = read_json("--meta", chosen["meta"])
 
-    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.load_app import Need, open_app, run
     from elihu.cli.output import print_json
     from elihu.relay import TIMEOUT, check_timeout
 
     app = open_app(options, need=Need.TASKS)
     found = app.task_named(task)
-    positions, keywords = found.codec.decode(json.dumps(values)) if isinstance(values, dict) else (values, {})
+    positions, keywords = (
+        found.codec.decode(json.dumps(values)) if isinstance(values, dict) else (values, {})
+    )
     if wait:
         with flags_named([*using, "within"], {"tags": "--tag"}):
             limit = check_timeout(TIMEOUT if within is None else read_delay(within), "within")
             prepared = found.using(**chosen)
-        print_json(run(app, lambda _: _result(found, prepared.asubmit(*positions, **keywords), limit, app.config.max_result)))
+        print_json(
+            run(
+                app,
+                lambda _: _result(
+                    found, prepared.asubmit(*positions, **keywords), limit, app.config.max_result
+                ),
+            )
+        )
         return
     with flags_named(using, {"tags": "--tag"}):
         job = run(app, lambda _: found.using(**chosen).aenqueue(*positions, **keywords))
@@ -75,8 +99,15 @@ def enqueue(options: Given, /, task: str, arguments: str, wait: bool, within: st
         click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
 
 
-async def _result(task: "Task[..., Any]", submitted: "Coroutine[Any, Any, Relay[Any]]", timeout: float | None, limit: int) -> Any:
-    """The job's result as plain JSON. An error of the task itself becomes one of Elihu's, which is told in one line."""
+async def _result(
+    task: "Task[..., Any]",
+    submitted: "Coroutine[Any, Any, Relay[Any]]",
+    timeout: float | None,
+    limit: int,
+) -> Any:
+    """The job's result as plain JSON. An error of the task itself becomes one of
+    Elihu's, which is told in one line.
+    """
     from elihu.errors import ElihuError
 
     relay = await submitted

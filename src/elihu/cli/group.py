@@ -1,4 +1,6 @@
-"""What the groups of commands have in common: how they fail, and how they say which command was meant."""
+"""What the groups of commands have in common: how they fail, and how they say which
+command was meant.
+"""
 
 from collections.abc import Iterable
 from typing import IO, Any
@@ -18,7 +20,9 @@ class Failure(click.ClickException):
 class Group(click.Group):
     """Suggests the nearest command for one that it does not have."""
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             ctx.fail(f"no such command {name!r}{self.suggest(ctx, name)}")

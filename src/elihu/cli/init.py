@@ -16,13 +16,21 @@ from elihu.cli.options import Given, given, shared
 def init(_options: Given, /, folder: Path) -> None:
     """Write a starter project.
 
-    It is two files, tasks.py and elihu.toml, in FOLDER or here. Nothing is written where one of them is there already.
+    It is two files, tasks.py and elihu.toml, in FOLDER or here. Nothing is written
+    where one of them is there already.
     """
-    starter = {file.name: file.read_text(encoding="utf-8") for file in files(__package__).joinpath("starter").iterdir() if file.is_file()}
+    starter = {
+        file.name: file.read_text(encoding="utf-8")
+        for file in files(__package__).joinpath("starter").iterdir()
+        if file.is_file()
+    }
     names = " and ".join(sorted(starter))
     try:
         if there := sorted(name for name in starter if (folder / name).exists()):
-            raise Failure(f"expected a folder without {names}, got {folder.resolve()}, which has {' and '.join(there)}")
+            raise Failure(
+                f"expected a folder without {names}, got {folder.resolve()}, which has "
+                f"{' and '.join(there)}"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in starter.items():
             with (folder / name).open("x", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ import click
 
 from elihu.cli.group import Failure, Group
 from elihu.cli.options import Given, given, shared
-from elihu.cli.values import flags_named, read_arguments, read_json, read_time
+from elihu.cli.parse import flags_named, read_arguments, read_json, read_time
 from elihu.job import Job, JobState
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,7 +35,8 @@ def _filters(command: F) -> F:
 def jobs() -> None:
     """Look at stored jobs, and steer them.
 
-    Each filter may be given several times: one of its values must match, and all filters must.
+    Each filter may be given several times: one of its values must match, and all
+    filters must.
     """
 
 
@@ -47,17 +48,25 @@ def jobs() -> None:
 @given
 def ls(options: Given, /, limit: int, after: int | None, **filters: tuple[Any, ...]) -> None:
     """List jobs, newest first."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
 
-    page = run(open_app(options), lambda app: app.jobs.list(after=after, limit=limit, **_chosen(filters)))
+    page = run(
+        open_app(options), lambda app: app.jobs.list(after=after, limit=limit, **_chosen(filters))
+    )
     if options.json:
         print_json({"items": [field_values(job) for job in page.items], "next": page.next})
         return
     columns = ("id", "state", "queue", "task", "attempt", "priority", "scheduled_at", "tags")
     print_table(
         columns,
-        [[f"{job.attempt}/{job.max_attempts}" if name == "attempt" else getattr(job, name) for name in columns] for job in page.items],
+        [
+            [
+                f"{job.attempt}/{job.max_attempts}" if name == "attempt" else getattr(job, name)
+                for name in columns
+            ]
+            for job in page.items
+        ],
     )
     if page.next is not None:
         click.echo(f"elihu: there are more: --after {page.next}", err=True)
@@ -69,7 +78,7 @@ def ls(options: Given, /, limit: int, after: int | None, **filters: tuple[Any, .
 @given
 def show(options: Given, /, job_id: int) -> None:
     """Show all fields of a job."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
 
     values = _fields(run(open_app(options), lambda app: app.jobs.get(job_id)))
@@ -81,12 +90,14 @@ def show(options: Given, /, job_id: int) -> None:
 
 @jobs.command("runs")
 @click.argument("job_id", metavar="ID", type=_ID)
-@click.option("--full", is_flag=True, help="Print all of each attempt, its traceback and log included.")
+@click.option(
+    "--full", is_flag=True, help="Print all of each attempt, its traceback and log included."
+)
 @shared
 @given
 def runs(options: Given, /, job_id: int, full: bool) -> None:
     """List the attempts to execute a job."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json
     from elihu.cli.runs import print_full, print_runs
 
@@ -104,7 +115,7 @@ def runs(options: Given, /, job_id: int, full: bool) -> None:
 @given
 def counts(options: Given) -> None:
     """Count the jobs of each queue by state."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
 
     found = run(open_app(options), lambda app: app.jobs.counts())
@@ -112,7 +123,11 @@ def counts(options: Given) -> None:
         print_json(found)
         return
     print_table(
-        ("queue", *JobState), [[queue, *(f"{states.get(state, 0):,}" for state in JobState)] for queue, states in sorted(found.items())]
+        ("queue", *JobState),
+        [
+            [queue, *(f"{states.get(state, 0):,}" for state in JobState)]
+            for queue, states in sorted(found.items())
+        ],
     )
 
 
@@ -121,9 +136,15 @@ def counts(options: Given) -> None:
 @click.option("--args", metavar="JSON", help="An object: all keywords anew; - reads it from stdin.")
 @click.option("--queue", metavar="NAME")
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
-@click.option("--run-at", metavar="TIME", help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.")
+@click.option(
+    "--run-at",
+    metavar="TIME",
+    help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.",
+)
 @click.option("--max-attempts", type=int, metavar="N")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="All tags anew; may be given several times.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="All tags anew; may be given several times."
+)
 @click.option("--meta", metavar="JSON", help="An object: all of it anew.")
 @shared
 @given
@@ -141,7 +162,7 @@ def update(options: Given, /, job_id: int, **changes: Any) -> None:
     if "meta" in chosen:
         chosen["meta"] = read_json("--meta", chosen["meta"])
 
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
     with flags_named(changes, {"tags": "--tag"}):
@@ -159,9 +180,10 @@ def update(options: Given, /, job_id: int, **changes: Any) -> None:
 def stop(options: Given, /, job_id: int) -> None:
     """Give a running job back without killing it.
 
-    It is available at once; the old attempt is told, may overlap the next one, and its end is refused.
+    It is available at once; the old attempt is told, may overlap the next one, and its
+    end is refused.
     """
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
     run(open_app(options), lambda app: app.jobs.stop(job_id))
@@ -173,7 +195,9 @@ def stop(options: Given, /, job_id: int) -> None:
 
 @jobs.command("position")
 @click.argument("job_id", metavar="[ID]", type=_ID, required=False)
-@click.option("--identifier", metavar="TEXT", help="In place of an id: the name that its caller gave the job.")
+@click.option(
+    "--identifier", metavar="TEXT", help="In place of an id: the name that its caller gave the job."
+)
 @shared
 @given
 def position(options: Given, /, job_id: int | None, identifier: str | None) -> None:
@@ -182,8 +206,10 @@ def position(options: Given, /, job_id: int | None, identifier: str | None) -> N
     1 is the next to run; a job that is not available has none.
     """
     if (job_id is None) == (identifier is None):
-        raise click.UsageError(f"expected an id or --identifier, got {'none' if job_id is None else 'both'}")
-    from elihu.cli.opening import open_app, run
+        raise click.UsageError(
+            f"expected an id or --identifier, got {'none' if job_id is None else 'both'}"
+        )
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
     place = run(open_app(options), lambda app: app.jobs.position(job_id, identifier=identifier))
@@ -194,7 +220,9 @@ def position(options: Given, /, job_id: int | None, identifier: str | None) -> N
 
 
 def _verb(name: str, past: str, line: str) -> None:
-    """Add a verb that takes ids and filters and prints how many jobs changed; with ids alone, none changed is a failure."""
+    """Add a verb that takes ids and filters and prints how many jobs changed; with ids
+    alone, none changed is a failure.
+    """
     tells = name in {"cancel", "kill"}
 
     @jobs.command(name, help=line)
@@ -206,13 +234,16 @@ def _verb(name: str, past: str, line: str) -> None:
         if not chosen:
             raise click.UsageError("expected ids or a filter, got none: every job would match")
 
-        from elihu.cli.opening import open_app, run
+        from elihu.cli.bulk import steer
+        from elihu.cli.load_app import open_app, run
         from elihu.cli.output import print_json
-        from elihu.cli.steering import steer
 
         steered = run(open_app(options), lambda app: steer(app, name, chosen))
         if options.json:
-            print_json(({} if name == "kill" else {past: steered.changed}) | ({"told_to_end": steered.told} if tells else {}))
+            print_json(
+                ({} if name == "kill" else {past: steered.changed})
+                | ({"told_to_end": steered.told} if tells else {})
+            )
         if steered.refusals:
             raise Failure(f"no job {past}: {'; '.join(steered.refusals)}")
         if options.json:
@@ -234,7 +265,9 @@ def _chosen(filters: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
 
 
 _verb("cancel", "cancelled", "End jobs as cancelled; one that runs is told to end.")
-_verb("kill", "killed", "End the attempts of running jobs, which are then tried again or discarded.")
+_verb(
+    "kill", "killed", "End the attempts of running jobs, which are then tried again or discarded."
+)
 _verb("retry", "retried", "Make jobs available again.")
 _verb("delete", "deleted", "Remove jobs that are not executing, with their runs.")
 _verb("hold", "held", "Suspend jobs that wait.")

@@ -1,4 +1,6 @@
-"""The command ``elihu``: a group that imports a command when it is run, so that ``elihu --help`` starts fast."""
+"""The command ``elihu``: a group that imports a command when it is run, so that ``elihu
+--help`` starts fast.
+"""
 
 import os
 import sys
@@ -14,8 +16,8 @@ from elihu.errors import ElihuError, InvalidCron, InvalidOption
 
 COMMANDS: Final = {
     "init": ("elihu.cli.init", "Write a starter project."),
-    "up": ("elihu.cli.serve", "Bring the tables up to date, then run a node."),
-    "start": ("elihu.cli.serve", "Run a node: execute the jobs of some queues."),
+    "up": ("elihu.cli.start", "Bring the tables up to date, then run a node."),
+    "start": ("elihu.cli.start", "Run a node: execute the jobs of some queues."),
     "tick": ("elihu.cli.tick", "Do one bounded round, where no node may stay."),
     "migrate": ("elihu.cli.migrate", "Make the tables, or bring them up to date."),
     "enqueue": ("elihu.cli.enqueue", "Store a job."),
@@ -61,18 +63,24 @@ class LazyGroup(Group):
             raise Failure(str(error)) from error
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(package_name="elihu", message="elihu %(version)s")
 @shared
 def cli() -> None:
     """Persistent background jobs on PostgreSQL and SQLite.
 
-    Settings come from flags, the environment (ELIHU_…), elihu.toml or [tool.elihu] in pyproject.toml, in this order.
+    Settings come from flags, the environment (ELIHU_…), elihu.toml or [tool.elihu] in
+    pyproject.toml, in this order.
     """
 
 
 def main() -> None:
-    """Run the command line of this process; exits with 0 (done), 1 (failed) or 2 (wrong use)."""
+    """Run the command line of this process; exits with 0 (done), 1 (failed) or 2 (wrong
+    use).
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     try:
@@ -80,7 +88,9 @@ def main() -> None:
     except OSError as error:
         if not _is_of_output(error):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what could not be written is not tried again at exit
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # what could not be written is not tried again at exit
         click.echo(f"elihu: standard output: {error.strerror}", err=True)
         sys.exit(1)
 

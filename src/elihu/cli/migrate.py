@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--sql", is_flag=True, help="Print the statements, from no tables to the newest, and change nothing.")
+@click.option(
+    "--sql",
+    is_flag=True,
+    help="Print the statements, from no tables to the newest, and change nothing.",
+)
 @shared
 @given
 def migrate(options: Given, /, sql: bool) -> None:
     """Make the tables, or bring them up to date."""
-    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.load_app import Need, open_app, run
     from elihu.cli.output import print_json
 
     if sql and options.json:
@@ -29,7 +33,13 @@ def migrate(options: Given, /, sql: bool) -> None:
     database = f"{app.config.describe_database()} (schema {app.config.schema})"
     versions = run(app, lambda app: app.migrate())
     if options.json:
-        print_json({"database": app.config.describe_database(), "schema": app.config.schema, "applied": versions})
+        print_json(
+            {
+                "database": app.config.describe_database(),
+                "schema": app.config.schema,
+                "applied": versions,
+            }
+        )
         return
     click.echo(f"{database}: {f'migrated to version {versions[-1]}' if versions else 'up to date'}")
 

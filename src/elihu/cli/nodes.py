@@ -17,7 +17,7 @@ def nodes() -> None:
 @given
 def ls(options: Given) -> None:
     """List the nodes."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
 
     found = run(open_app(options), lambda app: app.nodes.list())
@@ -26,5 +26,9 @@ def ls(options: Given) -> None:
         return
     columns = ("id", "name", "started_at", "beat_at", "leader", "running")
     print_table(
-        (*columns, "abandoned"), [[*(getattr(node, column) for column in columns), node.info.get("abandoned", 0)] for node in found]
+        (*columns, "abandoned"),
+        [
+            [*(getattr(node, column) for column in columns), node.info.get("abandoned", 0)]
+            for node in found
+        ],
     )

@@ -30,11 +30,31 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 
 
 _SHARED = (
-    click.option("--app", metavar="MODULE:ATTRIBUTE", expose_value=False, callback=_keep, help="The app, and with it its tasks."),
-    click.option("--database", metavar="URL", expose_value=False, callback=_keep, help="sqlite:///PATH or postgresql://…"),
-    click.option("--schema", metavar="NAME", expose_value=False, callback=_keep, help="The schema that holds the jobs."),
+    click.option(
+        "--app",
+        metavar="MODULE:ATTRIBUTE",
+        expose_value=False,
+        callback=_keep,
+        help="The app, and with it its tasks.",
+    ),
+    click.option(
+        "--database",
+        metavar="URL",
+        expose_value=False,
+        callback=_keep,
+        help="sqlite:///PATH or postgresql://…",
+    ),
+    click.option(
+        "--schema",
+        metavar="NAME",
+        expose_value=False,
+        callback=_keep,
+        help="The schema that holds the jobs.",
+    ),
 )
-_JSON = click.option("--json", is_flag=True, default=None, expose_value=False, callback=_keep, help="Print JSON.")
+_JSON = click.option(
+    "--json", is_flag=True, default=None, expose_value=False, callback=_keep, help="Print JSON."
+)
 
 
 def shared(command: F) -> F:

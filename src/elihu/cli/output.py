@@ -23,7 +23,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         return
     widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
     for line in (columns, *lines):
-        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        click.echo(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        )
 
 
 def _print_fitted(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
@@ -66,7 +68,10 @@ def cell(value: object) -> str:
             text = json.dumps(dict(value), default=_plain, ensure_ascii=False)
         case _:
             text = str(value)
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,6 @@
-"""Shows how a node's database comes along: a display updated in place on a terminal, else a line now and then."""
+"""Shows how a node's database comes along: a display updated in place on a terminal,
+else a line now and then.
+"""
 
 import asyncio
 import sys
@@ -21,11 +23,14 @@ REFRESH: Final = 1.0
 LINE: Final = 10.0
 """Seconds between two lines elsewhere."""
 SHARE: Final = 20
-"""A look that takes long is followed by a pause this many times as long, so that counting a large table stays cheap."""
+"""A look that takes long is followed by a pause this many times as long, so that
+counting a large table stays cheap.
+"""
 
 
 class Progress:
-    """Shows counts by state and the rate of ended jobs until it is ended; a database that is away only delays it.
+    """Shows counts by state and the rate of ended jobs until it is ended; a database
+    that is away only delays it.
 
     Without ``live`` it prints lines on a terminal too: others print there as well.
     """
@@ -38,10 +43,14 @@ class Progress:
 
     def begin(self) -> None:
         """Show it from now on."""
-        self._task = asyncio.create_task(self._live_display() if self._may_be_live and sys.stdout.isatty() else self._lines())
+        self._task = asyncio.create_task(
+            self._live_display() if self._may_be_live and sys.stdout.isatty() else self._lines()
+        )
 
     def end(self) -> None:
-        """Show no more: what is printed from now on begins on a line of its own. Ending twice does nothing."""
+        """Show no more: what is printed from now on begins on a line of its own. Ending
+        twice does nothing.
+        """
         if self._task:
             self._task.cancel()
         if self._live:
@@ -71,11 +80,15 @@ class Progress:
         if console.is_dumb_terminal:
             await self._lines()
             return
-        with Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as self._live:
+        with Live(
+            console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()
+        ) as self._live:
             while True:
                 text = await self._tally.look()
                 if text:
-                    self._live.update(Text(f"jobs      {text}", no_wrap=True, overflow="ellipsis"), refresh=True)
+                    self._live.update(
+                        Text(f"jobs      {text}", no_wrap=True, overflow="ellipsis"), refresh=True
+                    )
                 await asyncio.sleep(self._tally.pause(REFRESH))
 
 
@@ -109,5 +122,7 @@ class Tally:
         return " · ".join([*parts, pace] if parts else ["none"])
 
     def pause(self, seconds: float) -> float:
-        """Seconds until the next look is due: at least ``seconds``, longer after a look that took long."""
+        """Seconds until the next look is due: at least ``seconds``, longer after a look
+        that took long.
+        """
         return max(seconds, SHARE * self._took)

@@ -12,12 +12,14 @@ from elihu.job import Run
 NODE_SHOWN: Final = 8
 """So many characters of a node's id tell it from others."""
 
-_COLUMNS = ("id", "attempt", "node", "started_at", "duration", "result", "reason", "error")
+_COLUMNS = ("id", "attempt", "node", "started_at", "duration", "outcome", "reason", "error")
 _TEXTS = ("traceback", "log")
 
 
 def print_runs(runs: Sequence[Run]) -> None:
-    """A table with a line for each attempt; a reason that the error repeats is left out."""
+    """A table with a line for each attempt; a reason that the error repeats is left
+    out.
+    """
     print_table(
         _COLUMNS,
         [
@@ -27,7 +29,7 @@ def print_runs(runs: Sequence[Run]) -> None:
                 run.node and run.node[:NODE_SHOWN],
                 precise(run.started_at),
                 duration(run),
-                run.result,
+                run.outcome,
                 reason(run),
                 run.error,
             ]
@@ -41,7 +43,10 @@ def print_full(runs: Sequence[Run]) -> None:
     for number, run in enumerate(runs):
         if number:
             click.echo()
-        values = field_values(run) | {"duration": duration(run), "started_at": precise(run.started_at)}
+        values = field_values(run) | {
+            "duration": duration(run),
+            "started_at": precise(run.started_at),
+        }
         values["ended_at"] = run.ended_at and precise(run.ended_at)
         texts = {name: values.pop(name) for name in _TEXTS}
         for name, value in values.items():
@@ -55,11 +60,17 @@ def print_full(runs: Sequence[Run]) -> None:
 
 def reason(run: Run) -> str | None:
     """The reason, unless the error says the same or more."""
-    return None if run.reason and run.error and run.error.startswith(run.reason.removesuffix("…")) else run.reason
+    return (
+        None
+        if run.reason and run.error and run.error.startswith(run.reason.removesuffix("…"))
+        else run.reason
+    )
 
 
 def duration(run: Run) -> str | None:
-    """How long the attempt took: milliseconds below a second, else seconds, else as a clock shows it. None while it runs."""
+    """How long the attempt took: milliseconds below a second, else seconds, else as a
+    clock shows it. None while it runs.
+    """
     if run.ended_at is None:
         return None
     seconds = (run.ended_at - run.started_at).total_seconds()

@@ -1,4 +1,5 @@
-"""Several node processes under one: it starts them, replaces what dies, and stops as a whole.
+"""Several node processes under one: it starts them, replaces what dies, and stops as a
+whole.
 
 started ──ends──> replaced, after a pause that grows while it ends quickly
    └──signal──> told to stop ──> ended, or killed when its time is over
@@ -13,17 +14,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from elihu.cli.link import HURRY, READY, STOP, UNFIT
-from elihu.cli.stops import Stops
+from elihu.cli.signals import Stops
+from elihu.cli.supervisor_link import HURRY, READY, STOP, UNFIT
 from elihu.runtime.node import HURRY as HURRIED
-from elihu.runtime.pause import pause
+from elihu.runtime.timers import pause
 
 LASTING: Final = 10.0
 """A process that ran for so many seconds did not end quickly."""
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 LAST_WORDS: Final = 1.0
-"""Seconds for which what an ended process has said is read: one that it forked may hold the socket open much longer."""
+"""Seconds for which what an ended process has said is read: one that it forked may hold
+the socket open much longer.
+"""
 PATIENCE: Final = 20.0
 """Seconds that a process has to end, beside those that its running jobs have."""
 
@@ -31,7 +34,9 @@ PATIENCE: Final = 20.0
 class Member:
     """One node process, and the end of the socket to it."""
 
-    def __init__(self, number: int, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
+    def __init__(
+        self, number: int, process: asyncio.subprocess.Process, connection: socket.socket
+    ) -> None:
         self.number = number
         self.process = process
         self.started = time.monotonic()
@@ -72,11 +77,19 @@ class Member:
 class Supervisor:
     """Keeps ``processes`` node processes running until a signal stops them all.
 
-    ``command`` is the command line of the process of a number, given the text of its ``--supervised``; ``grace`` the seconds that
-    running jobs have at a stop; ``say`` prints what happens.
+    ``command`` is the command line of the process of a number, given the text of its
+    ``--supervised``; ``grace`` the seconds that running jobs have at a stop; ``say``
+    prints what happens.
     """
 
-    def __init__(self, command: Callable[[str], Sequence[str]], processes: int, *, grace: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        command: Callable[[str], Sequence[str]],
+        processes: int,
+        *,
+        grace: float,
+        say: Callable[[str], None],
+    ) -> None:
         self._command = command
         self._processes = processes
         self._grace = grace
@@ -87,7 +100,9 @@ class Supervisor:
         self._failed = False
 
     async def run(self, stops: Stops) -> int:
-        """The exit status: 0, or 1 where no process could ever start, or one had to be killed."""
+        """The exit status: 0, or 1 where no process could ever start, or one had to be
+        killed.
+        """
         self._stops = stops
         async with asyncio.TaskGroup() as seats:
             for number in range(1, self._processes + 1):
@@ -112,7 +127,10 @@ class Supervisor:
                     member.tell(STOP)
                 status = await member.ended(self._on_ready)
                 del self._members[number]
-                lived, what = time.monotonic() - member.started, f"{number} (pid {member.process.pid}) {_ending(status)}"
+                lived, what = (
+                    time.monotonic() - member.started,
+                    f"{number} (pid {member.process.pid}) {_ending(status)}",
+                )
                 if member.unfit and not self._ever_ready:
                     self._give_up_on(number)
             if self._stops.stopping.is_set():
@@ -131,7 +149,8 @@ class Supervisor:
                     *self._command(f"{number}:{theirs.fileno()}"),
                     stdin=asyncio.subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # a Ctrl-C of the terminal is for the supervisor, which passes it on
+                    # a Ctrl-C of the terminal is for the supervisor, which passes it on
+                    start_new_session=True,
                 )
         except BaseException:
             ours.close()
@@ -143,7 +162,9 @@ class Supervisor:
         self._ever_ready = True
 
     def _give_up_on(self, number: int) -> None:
-        """Once the settings or the tables kept each process from starting, further trials would not end otherwise."""
+        """Once the settings or the tables kept each process from starting, further
+        trials would not end otherwise.
+        """
         self._unfit.add(number)
         if len(self._unfit) == self._processes:
             self._failed = True
@@ -158,12 +179,16 @@ class Supervisor:
             await asyncio.sleep(HURRIED + PATIENCE)
         for member in self._members.values():
             self._failed = True
-            self._say(f"{member.number} (pid {member.process.pid}) did not stop in time and is killed")
+            self._say(
+                f"{member.number} (pid {member.process.pid}) did not stop in time and is killed"
+            )
             member.kill()
 
 
 def command_of(argv: Sequence[str], supervised: str) -> list[str]:
-    """This command line for one process: ``--supervised`` in the place of ``--processes``."""
+    """This command line for one process: ``--supervised`` in the place of
+    ``--processes``.
+    """
     command = [sys.executable]
     rest = iter(argv[1:])
     for word in rest:

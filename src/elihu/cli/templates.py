@@ -6,10 +6,19 @@ import click
 
 from elihu.cli.group import Group
 from elihu.cli.options import Given, given, shared
-from elihu.cli.values import flags_named, read_delay, read_json_or_stdin
+from elihu.cli.parse import flags_named, read_delay, read_json_or_stdin
 
 _NO_LIMIT = "none"
-_COLUMNS = ("code", "name", "task", "queue", "default_timeout", "default_max_attempts", "active", "display_order")
+_COLUMNS = (
+    "code",
+    "name",
+    "task",
+    "queue",
+    "default_timeout",
+    "default_max_attempts",
+    "active",
+    "display_order",
+)
 
 
 @click.group(cls=Group)
@@ -19,22 +28,28 @@ def templates() -> None:
 
 
 @templates.command("ls")
-@click.option("--active/--inactive", default=None, help="Only those that take new jobs, or that take none.")
+@click.option(
+    "--active/--inactive", default=None, help="Only those that take new jobs, or that take none."
+)
 @click.option("--limit", type=click.IntRange(1, 1_000), default=25, show_default=True)
 @click.option("--after", metavar="PLACE", help="What the page before ended with.")
 @shared
 @given
 def ls(options: Given, /, active: bool | None, limit: int, after: str | None) -> None:
     """List templates by display order and code."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
 
     with flags_named(("after",), {}):
-        page = run(open_app(options), lambda app: app.templates.list(active, after=after, limit=limit))
+        page = run(
+            open_app(options), lambda app: app.templates.list(active, after=after, limit=limit)
+        )
     if options.json:
         print_json({"items": [_fields(template) for template in page.items], "next": page.next})
         return
-    print_table(_COLUMNS, [[getattr(template, name) for name in _COLUMNS] for template in page.items])
+    print_table(
+        _COLUMNS, [[getattr(template, name) for name in _COLUMNS] for template in page.items]
+    )
     if page.next is not None:
         click.echo(f"elihu: there are more: --after {page.next}", err=True)
 
@@ -45,7 +60,7 @@ def ls(options: Given, /, active: bool | None, limit: int, after: str | None) ->
 @given
 def show(options: Given, /, code: str) -> None:
     """Show all fields of a template."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
 
     values = _fields(run(open_app(options), lambda app: app.templates.get(code)))
@@ -61,9 +76,21 @@ def _writes(command: Any) -> Any:
         (
             click.option("--name", metavar="TEXT"),
             click.option("--task", metavar="NAME", help="The task that its jobs run."),
-            click.option("--json-schema", metavar="JSON", help="What a context must look like; - reads it from stdin."),
-            click.option("--queue", metavar="NAME", help="The task's where an app with it is given, else default."),
-            click.option("--default-timeout", metavar="DURATION", help='Seconds, text such as "10m", or "none" for no limit.'),
+            click.option(
+                "--json-schema",
+                metavar="JSON",
+                help="What a context must look like; - reads it from stdin.",
+            ),
+            click.option(
+                "--queue",
+                metavar="NAME",
+                help="The task's where an app with it is given, else default.",
+            ),
+            click.option(
+                "--default-timeout",
+                metavar="DURATION",
+                help='Seconds, text such as "10m", or "none" for no limit.',
+            ),
             click.option("--default-max-attempts", type=int, metavar="N"),
             click.option("--active/--inactive", default=None, help="Whether it takes new jobs."),
             click.option("--display-order", type=int, metavar="N", help="Lists are in this order."),
@@ -85,10 +112,12 @@ def create(options: Given, /, code: str, **fields: Any) -> None:
         if name not in chosen:
             raise click.UsageError(f"{flag}: expected it, got none")
 
-    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.load_app import Need, open_app, run
 
     with flags_named(fields, {}):
-        template = run(open_app(options, need=Need.APP), lambda app: app.templates.create(code, **chosen))
+        template = run(
+            open_app(options, need=Need.APP), lambda app: app.templates.create(code, **chosen)
+        )
     _told(options, template, "created")
 
 
@@ -103,10 +132,12 @@ def update(options: Given, /, code: str, **fields: Any) -> None:
     if not chosen:
         raise click.UsageError("expected something to change, got none")
 
-    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.load_app import Need, open_app, run
 
     with flags_named(fields, {}):
-        template = run(open_app(options, need=Need.APP), lambda app: app.templates.update(code, **chosen))
+        template = run(
+            open_app(options, need=Need.APP), lambda app: app.templates.update(code, **chosen)
+        )
     _told(options, template, "updated")
 
 
@@ -116,7 +147,7 @@ def update(options: Given, /, code: str, **fields: Any) -> None:
 @given
 def delete(options: Given, /, code: str) -> None:
     """Remove a template; its jobs that have not started will be discarded."""
-    from elihu.cli.opening import open_app, run
+    from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
     run(open_app(options), lambda app: app.templates.delete(code))
@@ -132,14 +163,21 @@ def delete(options: Given, /, code: str) -> None:
 @given
 def sync(options: Given, /, force: bool) -> None:
     """Make templates of the app's tasks, and bring them up to date."""
-    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.load_app import Need, open_app, run
     from elihu.cli.output import field_values, print_json
 
-    synced = field_values(run(open_app(options, need=Need.TASKS), lambda app: app.templates.sync(force)))
+    synced = field_values(
+        run(open_app(options, need=Need.TASKS), lambda app: app.templates.sync(force))
+    )
     if options.json:
         print_json(synced)
         return
-    words = {"created": "created", "updated": "updated", "unchanged": "unchanged", "kept": "kept as changed by hand"}
+    words = {
+        "created": "created",
+        "updated": "updated",
+        "unchanged": "unchanged",
+        "kept": "kept as changed by hand",
+    }
     for name, codes in synced.items():
         for code in codes:
             click.echo(f"{code}: {words[name]}")
@@ -149,13 +187,24 @@ def sync(options: Given, /, force: bool) -> None:
 
 @templates.command("enqueue")
 @click.argument("code")
-@click.option("--context", metavar="JSON", default="{}", help="An object: the task's keywords; - reads it from stdin.")
-@click.option("--identifier", metavar="TEXT", help="Your own name for the job, unique among stored jobs.")
+@click.option(
+    "--context",
+    metavar="JSON",
+    default="{}",
+    help="An object: the task's keywords; - reads it from stdin.",
+)
+@click.option(
+    "--identifier", metavar="TEXT", help="Your own name for the job, unique among stored jobs."
+)
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option("--timeout", metavar="DURATION", help='Seconds, or text such as "10m".')
 @click.option("--max-attempts", type=int, metavar="N")
 @click.option(
-    "--run", "when", type=click.Choice(["queued", "wake", "now"]), default="queued", help="Wake nodes, or go to the front of the queue."
+    "--run",
+    "when",
+    type=click.Choice(["queued", "wake", "now"]),
+    default="queued",
+    help="Wake nodes, or go to the front of the queue.",
 )
 @shared
 @given
@@ -166,14 +215,22 @@ def enqueue(options: Given, /, code: str, context: str, when: Any, **using: Any)
     if "timeout" in chosen:
         chosen["timeout"] = read_delay(chosen["timeout"])
 
-    from elihu.cli.opening import Need, open_app, run
+    from elihu.cli.load_app import Need, open_app, run
     from elihu.cli.output import print_json
 
     app = open_app(options, need=Need.APP)
     with flags_named(using, {}):
         job = run(app, lambda app: app.templates.enqueue(code, values, run=when, **chosen))
     if options.json:
-        print_json({"id": job.id, "state": job.state, "queue": job.queue, "identifier": job.identifier, "conflict": job.conflict})
+        print_json(
+            {
+                "id": job.id,
+                "state": job.state,
+                "queue": job.queue,
+                "identifier": job.identifier,
+                "conflict": job.conflict,
+            }
+        )
         return
     click.echo(job.id)
     if job.conflict:
@@ -186,7 +243,9 @@ def _chosen(fields: dict[str, Any]) -> dict[str, Any]:
         chosen["schema"] = read_json_or_stdin("--json-schema", chosen.pop("json_schema"))
     if "default_timeout" in chosen:
         given_timeout = chosen["default_timeout"]
-        chosen["default_timeout"] = None if given_timeout == _NO_LIMIT else read_delay(given_timeout)
+        chosen["default_timeout"] = (
+            None if given_timeout == _NO_LIMIT else read_delay(given_timeout)
+        )
     return chosen
 
 
@@ -194,7 +253,11 @@ def _fields(template: Any) -> dict[str, Any]:
     """What people see of a template."""
     from elihu.cli.output import field_values
 
-    return {name: value for name, value in field_values(template).items() if name not in {"revision", "synced"}}
+    return {
+        name: value
+        for name, value in field_values(template).items()
+        if name not in {"revision", "synced"}
+    }
 
 
 def _told(options: Given, template: Any, done: str) -> None:

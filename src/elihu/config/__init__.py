@@ -3,4 +3,12 @@
 from elihu.config.load import find_app, load_config
 from elihu.config.model import Config, LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig
 
-__all__ = ["Config", "LifelineConfig", "PrunerConfig", "RetentionConfig", "StagerConfig", "find_app", "load_config"]
+__all__ = [
+    "Config",
+    "LifelineConfig",
+    "PrunerConfig",
+    "RetentionConfig",
+    "StagerConfig",
+    "find_app",
+    "load_config",
+]

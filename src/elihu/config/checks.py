@@ -1,5 +1,7 @@
-"""What one value of a setting must be. Each check takes the value and whether it came as text (a flag, the environment), where
-``"5"`` is a number; it returns the value as the configuration holds it, or raises ``Unfit``."""
+"""What one value of a setting must be. Each check takes the value and whether it came
+as text (a flag, the environment), where ``"5"`` is a number; it returns the value as
+the configuration holds it, or raises ``Unfit``.
+"""
 
 import re
 from collections.abc import Callable
@@ -10,9 +12,28 @@ from elihu.errors import InvalidOption
 
 Check = Callable[[Any, bool], Any]
 
-_BOOLS: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_SIZES: Final = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>[KMG]i?B|B)", re.IGNORECASE | re.ASCII)
+_BOOLS: Final = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+_SIZES: Final = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+_SIZE = re.compile(
+    r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>[KMG]i?B|B)", re.IGNORECASE | re.ASCII
+)
 _SHOWN = 80
 
 
@@ -36,7 +57,11 @@ def duration(low: float, high: float) -> Check:
     expected = f'a duration from {low:g} to {high:,.16g} seconds (a number, a timedelta, or text such as "90s" or "1h30m")'
 
     def check(value: Any, textual: bool) -> float:
-        number = float(value) if textual and isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else value
+        number = (
+            float(value)
+            if textual and isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value)
+            else value
+        )
         try:
             seconds = parse_duration(number, "")
         except InvalidOption:
@@ -53,7 +78,11 @@ def whole(low: int, high: int) -> Check:
     expected = f"a whole number from {low:,} to {high:,}"
 
     def check(value: Any, textual: bool) -> int:
-        number = int(value) if textual and isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else value
+        number = (
+            int(value)
+            if textual and isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value)
+            else value
+        )
         if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
             raise Unfit(expected, shown(value))
         return number
@@ -110,4 +139,7 @@ def matching(pattern: str, expected: str) -> Check:
     return check
 
 
-name = matching(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}", "text of 1 to 200 characters, none of them a control character")
+name = matching(
+    r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}",
+    "text of 1 to 200 characters, none of them a control character",
+)

@@ -17,7 +17,9 @@ _SECRETS = {"password", "sslpassword"}
 
 
 def check_url(value: object, _textual: bool) -> str:
-    """The URL in its one spelling: ``sqlite:///PATH`` or ``postgresql://…``. Never shows the text it refuses, which may hold a password."""
+    """The URL in its one spelling: ``sqlite:///PATH`` or ``postgresql://…``. Never
+    shows the text it refuses, which may hold a password.
+    """
     if not isinstance(value, str):
         raise Unfit(EXPECTED, f"a value of type {type(value).__name__}")
     found = _SCHEME.match(value)
@@ -43,8 +45,10 @@ def check_postgresql_url(value: object, textual: bool) -> str:
 
 
 def place_url(url: str, folder: Path, schema: str) -> str:
-    """``url`` with the absolute path of its SQLite file, a relative one being inside ``folder``; links are followed, so that one
-    file has one name. A ``schema`` other than ``elihu`` is a file of its own: ``jobs.db`` becomes ``jobs-SCHEMA.db``."""
+    """``url`` with the absolute path of its SQLite file, a relative one being inside
+    ``folder``; links are followed, so that one file has one name. A ``schema`` other
+    than ``elihu`` is a file of its own: ``jobs.db`` becomes ``jobs-SCHEMA.db``.
+    """
     if not url.startswith(SQLITE):
         return url
     path = folder / url.removeprefix(SQLITE)
@@ -53,7 +57,9 @@ def place_url(url: str, folder: Path, schema: str) -> str:
     try:
         return f"{SQLITE}{path.resolve()}"
     except (OSError, RuntimeError) as error:
-        raise Unfit("the path of a file", f"{str(path)!r}, which cannot be followed ({error})") from error
+        raise Unfit(
+            "the path of a file", f"{str(path)!r}, which cannot be followed ({error})"
+        ) from error
 
 
 def describe_url(url: str) -> str:
@@ -65,7 +71,10 @@ def describe_url(url: str) -> str:
     account, at, place = rest.rpartition("@")
     user, colon, _ = account.partition(":")
     if query:
-        pairs = [(name, "***" if name in _SECRETS else value) for name, value in parse_qsl(query, keep_blank_values=True)]
+        pairs = [
+            (name, "***" if name in _SECRETS else value)
+            for name, value in parse_qsl(query, keep_blank_values=True)
+        ]
         query = urlencode(pairs, safe="*/,", quote_via=quote)
     return f"{scheme}://{user}{colon}{'***' if colon else ''}{at}{place}{mark}{query}"
 
@@ -73,9 +82,16 @@ def describe_url(url: str) -> str:
 def _sqlite_path(rest: str) -> str:
     path, question, query = rest.partition("?")
     if path in {"", "/"} or ":memory:" in path or ("mode", "memory") in parse_qsl(query):
-        raise Unfit("the path of a file (sqlite:///elihu.db)", "a database in memory, which no second connection or process can see")
+        raise Unfit(
+            "the path of a file (sqlite:///elihu.db)",
+            "a database in memory, which no second connection or process can see",
+        )
     if not path.startswith("/"):
-        raise Unfit("a path after three slashes (sqlite:///elihu.db, or sqlite:////srv/elihu.db for an absolute one)", "two slashes")
+        raise Unfit(
+            "a path after three slashes (sqlite:///elihu.db, or sqlite:////srv/elihu.db for an "
+            "absolute one)",
+            "two slashes",
+        )
     if path.startswith("/file:"):
         raise Unfit("a plain path (sqlite:///elihu.db)", 'one that starts with "file:"')
     if path.endswith("/"):
@@ -90,10 +106,15 @@ def _postgresql_rest(rest: str) -> str:
         raise Unfit("a URL without the sign # (write %23 in a password)", "one with it")
     place, _, query = rest.partition("?")
     if "@" in query:
-        raise Unfit("a URL without the sign @ behind a question mark (write ? as %3F in a password)", "one with it")
+        raise Unfit(
+            "a URL without the sign @ behind a question mark (write ? as %3F in a password)",
+            "one with it",
+        )
     authority, _, path = place.partition("/")
     if "@" in path:
-        raise Unfit("a URL without the sign @ behind a slash (write / as %2F in a password)", "one with it")
+        raise Unfit(
+            "a URL without the sign @ behind a slash (write / as %2F in a password)", "one with it"
+        )
     account, _, hosts = authority.rpartition("@")
     if "@" in account:
         raise Unfit("a URL with one sign @ (write %40 in a password)", "one with more")
@@ -105,6 +126,8 @@ def _postgresql_rest(rest: str) -> str:
 def _check_port(host: str) -> None:
     name, colon, port = host[host.rfind("]") + 1 :].rpartition(":")
     if ":" in name:
-        raise Unfit("an IPv6 address in brackets, and one port a host", "a host with several colons")
+        raise Unfit(
+            "an IPv6 address in brackets, and one port a host", "a host with several colons"
+        )
     if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
         raise Unfit("a port from 1 to 65535 after the host's colon", "something else")

@@ -1,4 +1,6 @@
-"""Lays the levels of settings over one another and keeps, for each key, the value that wins and where it stands."""
+"""Lays the levels of settings over one another and keeps, for each key, the value that
+wins and where it stands.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -23,7 +25,9 @@ class Given(NamedTuple):
 
 
 class Levels:
-    """The settings given so far. Only a value that wins is checked; a key that does not exist is refused on every level."""
+    """The settings given so far. Only a value that wins is checked; a key that does not
+    exist is refused on every level.
+    """
 
     def __init__(self) -> None:
         self._given: dict[Keys, Given] = {}
@@ -37,7 +41,9 @@ class Levels:
         self._set(node, assignment.keys, assignment.value, assignment.source)
 
     def value(self, *keys: str, default: Any) -> Any:
-        """The checked value that won, or ``default`` where none was given. Raises ``ConfigError``."""
+        """The checked value that won, or ``default`` where none was given. Raises
+        ``ConfigError``.
+        """
         given = self._given.get(keys)
         if given is None:
             return default
@@ -57,7 +63,9 @@ class Levels:
         return source.label if source else "default"
 
     def names(self, *keys: str) -> list[str] | None:
-        """The user's own names in the table at ``keys``, in order; None where it was not given."""
+        """The user's own names in the table at ``keys``, in order; None where it was
+        not given.
+        """
         return list(self._names[keys]) if keys in self._names else None
 
     def _step(self, node: Node, here: Keys, key: Any, source: Source) -> Node:
@@ -68,7 +76,9 @@ class Levels:
                 try:
                     name(key, source.textual)
                 except Unfit as error:
-                    raise refusal(here, Unfit(f"as a name {error.expected}", error.got), source.label) from None
+                    raise refusal(
+                        here, Unfit(f"as a name {error.expected}", error.got), source.label
+                    ) from None
                 self._names.setdefault(here, {})[key] = None
                 return node.entry
         raise _unknown((*here, str(key)), node, source)
@@ -89,13 +99,21 @@ class Levels:
 
     def _forget(self, keys: Keys) -> None:
         depth = len(keys)
-        self._names = {known: names for known, names in self._names.items() if known[:depth] != keys}
-        self._given = {known: given for known, given in self._given.items() if known[:depth] != keys}
+        self._names = {
+            known: names for known, names in self._names.items() if known[:depth] != keys
+        }
+        self._given = {
+            known: given for known, given in self._given.items() if known[:depth] != keys
+        }
 
 
 def refusal(keys: Keys, error: Unfit, label: str) -> ConfigError:
-    """The one form of every error: key, what was expected, what was got, where it stands."""
-    return ConfigError(f"{'.'.join(keys) or 'configuration'}: expected {error.expected}, got {error.got} ({label})")
+    """The one form of every error: key, what was expected, what was got, where it
+    stands.
+    """
+    return ConfigError(
+        f"{'.'.join(keys) or 'configuration'}: expected {error.expected}, got {error.got} ({label})"
+    )
 
 
 def _unknown(keys: Keys, node: Node, source: Source) -> ConfigError:
@@ -109,7 +127,9 @@ def _unknown(keys: Keys, node: Node, source: Source) -> ConfigError:
         hint = f"known are {', '.join(spelled(here + key) for key in siblings)}"
     else:
         hint = f"{here.removesuffix('.')} is no table"
-    return ConfigError(f"{here}{keys[-1]}: expected a known setting, got {keys[-1]!r} ({source.label}); {hint}")
+    return ConfigError(
+        f"{here}{keys[-1]}: expected a known setting, got {keys[-1]!r} ({source.label}); {hint}"
+    )
 
 
 def _as_variable(key: str) -> str:
@@ -124,7 +144,9 @@ def _table(node: Table, keys: Keys, value: Any, source: Source) -> Mapping[str, 
             return {each.name: getattr(value, each.name) for each in fields(value)}
         case Mapping():
             return value
-    raise refusal(keys, Unfit(f"a table of settings ({', '.join(node.keys)})", shown(value)), source.label)
+    raise refusal(
+        keys, Unfit(f"a table of settings ({', '.join(node.keys)})", shown(value)), source.label
+    )
 
 
 def _entries(node: Named, keys: Keys, value: Any, source: Source) -> Mapping[Any, Any]:
@@ -141,7 +163,9 @@ def _pairs(keys: Keys, text: str, source: Source) -> Mapping[str, Any]:
     for pair in text.split(","):
         key, equals, value = (part.strip() for part in pair.rpartition("="))
         if not equals:
-            raise refusal(keys, Unfit('pairs such as "default=10,mail=5"', shown(text)), source.label)
+            raise refusal(
+                keys, Unfit('pairs such as "default=10,mail=5"', shown(text)), source.label
+            )
         if key in entries:
             raise refusal(keys, Unfit("each name once", f"{shown(key)} twice"), source.label)
         entries[key] = int(value) if value.isascii() and value.isdigit() else value

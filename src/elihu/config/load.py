@@ -1,4 +1,6 @@
-"""Brings the levels together: flag, keyword argument, environment, file, default; validates and freezes the outcome."""
+"""Brings the levels together: flag, keyword argument, environment, file, default;
+validates and freezes the outcome.
+"""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +13,16 @@ from elihu.config.database import POSTGRESQL, place_url
 from elihu.config.levels import Levels, refusal
 from elihu.config.model import Config, LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig
 from elihu.config.settings import SETTINGS, STATES, Named, Table
-from elihu.config.sources import Assignment, ConfigFile, Source, find_file, from_environment, from_file, from_flags, from_keywords
+from elihu.config.sources import (
+    Assignment,
+    ConfigFile,
+    Source,
+    find_file,
+    from_environment,
+    from_file,
+    from_flags,
+    from_keywords,
+)
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 DEFAULT: Final = Config()
@@ -28,20 +39,28 @@ def load_config(
     read_files: bool = True,
     read_environment: bool = True,
 ) -> Config:
-    """The configuration from all its levels: a flag wins over a keyword argument, that over the environment (``ELIHU_*``), that
-    over the nearest ``elihu.toml`` or ``[tool.elihu]`` of a ``pyproject.toml``, that over the default.
+    """The configuration from all its levels: a flag wins over a keyword argument, that
+    over the environment (``ELIHU_*``), that over the nearest ``elihu.toml`` or
+    ``[tool.elihu]`` of a ``pyproject.toml``, that over the default.
 
-    ``environ`` is the process's own and ``folder``, where the search for a file begins, the working folder unless given; in
-    ``flags`` and ``keywords`` None means not given. Tables of fixed keys are merged key by key; a table of queues replaces the one
-    below it, save for variables such as ``ELIHU_QUEUES__MAIL``, which set one entry. A relative SQLite path starts from the
-    configuration file's folder where it is the default or stands in the file, else from ``folder``.
+    ``environ`` is the process's own and ``folder``, where the search for a file begins,
+    the working folder unless given; in ``flags`` and ``keywords`` None means not given.
+    Tables of fixed keys are merged key by key; a table of queues replaces the one below
+    it, save for variables such as ``ELIHU_QUEUES__MAIL``, which set one entry. A
+    relative SQLite path starts from the configuration file's folder where it is the
+    default or stands in the file, else from ``folder``.
 
-    Raises ``ConfigError`` with the key, what was expected, what was got and where it stood; no error shows a password.
+    Raises ``ConfigError`` with the key, what was expected, what was got and where it
+    stood; no error shows a password.
     """
     folder = (folder or Path.cwd()).absolute()
     file = find_file(folder) if read_files else None
     environ = os.environ if environ is None else environ
-    return _build(_gather(flags, keywords, environ if read_environment else NOTHING, folder, file), folder, file)
+    return _build(
+        _gather(flags, keywords, environ if read_environment else NOTHING, folder, file),
+        folder,
+        file,
+    )
 
 
 class Located(NamedTuple):
@@ -51,23 +70,41 @@ class Located(NamedTuple):
     label: str
 
 
-def find_app(*, flags: Mapping[str, Any] = NOTHING, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Located | None:
-    """The setting ``app`` alone, from a flag, the environment or a file: it must be known before the app's own keywords can be.
+def find_app(
+    *,
+    flags: Mapping[str, Any] = NOTHING,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Located | None:
+    """The setting ``app`` alone, from a flag, the environment or a file: it must be
+    known before the app's own keywords can be.
 
-    Raises ``ConfigError`` as ``load_config`` does, for this setting and for unknown ones.
+    Raises ``ConfigError`` as ``load_config`` does, for this setting and for unknown
+    ones.
     """
     folder = (folder or Path.cwd()).absolute()
-    levels = _gather(flags, NOTHING, os.environ if environ is None else environ, folder, find_file(folder))
+    levels = _gather(
+        flags, NOTHING, os.environ if environ is None else environ, folder, find_file(folder)
+    )
     app = levels.value("app", default=None)
     return None if app is None else Located(app, levels.label("app"))
 
 
 def _gather(
-    flags: Mapping[str, Any], keywords: Mapping[str, Any], environ: Mapping[str, str], folder: Path, file: ConfigFile | None
+    flags: Mapping[str, Any],
+    keywords: Mapping[str, Any],
+    environ: Mapping[str, str],
+    folder: Path,
+    file: ConfigFile | None,
 ) -> Levels:
     levels = Levels()
     levels.lay(Assignment(("queues",), DEFAULT.queues, Source("default", False, folder)))
-    for level in (from_file(file), from_environment(environ, folder), from_keywords(keywords, folder), from_flags(flags, folder)):
+    for level in (
+        from_file(file),
+        from_environment(environ, folder),
+        from_keywords(keywords, folder),
+        from_flags(flags, folder),
+    ):
         for assignment in level:
             levels.lay(assignment)
     return levels
@@ -75,7 +112,9 @@ def _gather(
 
 def _build(levels: Levels, folder: Path, file: ConfigFile | None) -> Config:
     single = {
-        key: levels.value(key, default=getattr(DEFAULT, key)) for key, node in SETTINGS.keys.items() if not isinstance(node, Table | Named)
+        key: levels.value(key, default=getattr(DEFAULT, key))
+        for key, node in SETTINGS.keys.items()
+        if not isinstance(node, Table | Named)
     }
     source = levels.source("database_url")
     home = source.folder if source else file.path.parent if file else folder
@@ -85,7 +124,12 @@ def _build(levels: Levels, folder: Path, file: ConfigFile | None) -> Config:
         raise refusal(("database_url",), error, levels.label("database_url")) from None
     config = Config(
         **single,
-        queues=MappingProxyType({name: levels.value("queues", name, default=None) for name in levels.names("queues") or ()}),
+        queues=MappingProxyType(
+            {
+                name: levels.value("queues", name, default=None)
+                for name in levels.names("queues") or ()
+            }
+        ),
         stager=_part(levels, "stager", DEFAULT.stager),
         lifeline=_part(levels, "lifeline", DEFAULT.lifeline),
         pruner=_part(levels, "pruner", DEFAULT.pruner),
@@ -98,27 +142,40 @@ def _build(levels: Levels, folder: Path, file: ConfigFile | None) -> Config:
 
 def _part(levels: Levels, key: str, default: Part) -> Part:
     return type(default)(
-        interval=levels.value(key, "interval", default=default.interval), limit=levels.value(key, "limit", default=default.limit)
+        interval=levels.value(key, "interval", default=default.interval),
+        limit=levels.value(key, "limit", default=default.limit),
     )
 
 
 def _retention(levels: Levels) -> RetentionConfig:
     def states(*keys: str, defaults: Mapping[str, float]) -> Mapping[str, float]:
         found = {state: levels.value(*keys, state, default=defaults.get(state)) for state in STATES}
-        return MappingProxyType({state: seconds for state, seconds in found.items() if seconds is not None})
+        return MappingProxyType(
+            {state: seconds for state, seconds in found.items() if seconds is not None}
+        )
 
     def tables(kind: str) -> Mapping[str, Mapping[str, float]]:
         names = levels.names("retention", kind) or ()
-        return MappingProxyType({name: states("retention", kind, name, defaults=NOTHING) for name in names})
+        return MappingProxyType(
+            {name: states("retention", kind, name, defaults=NOTHING) for name in names}
+        )
 
-    return RetentionConfig(states=states("retention", defaults=DEFAULT.retention.states), queues=tables("queues"), tasks=tables("tasks"))
+    return RetentionConfig(
+        states=states("retention", defaults=DEFAULT.retention.states),
+        queues=tables("queues"),
+        tasks=tables("tasks"),
+    )
 
 
 def _check_together(config: Config, levels: Levels) -> None:
     def check(holds: bool, key: str, relation: str, other: str) -> None:
         if not holds:
-            expected = f"{relation} {other} ({getattr(config, other):g} seconds, {levels.label(other)})"
-            raise refusal((key,), Unfit(expected, f"{getattr(config, key):g} seconds"), levels.label(key))
+            expected = (
+                f"{relation} {other} ({getattr(config, other):g} seconds, {levels.label(other)})"
+            )
+            raise refusal(
+                (key,), Unfit(expected, f"{getattr(config, key):g} seconds"), levels.label(key)
+            )
 
     check(config.dead_after > 2 * config.heartbeat, "dead_after", "more than twice", "heartbeat")
     check(config.call_timeout < config.dead_after, "call_timeout", "less than", "dead_after")

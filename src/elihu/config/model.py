@@ -11,7 +11,9 @@ from elihu.config.database import describe_url
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagerConfig:
-    """How due jobs become available: every ``interval`` seconds at most ``limit`` of them."""
+    """How due jobs become available: every ``interval`` seconds at most ``limit`` of
+    them.
+    """
 
     interval: float = 1.0
     limit: int = 5_000
@@ -35,10 +37,14 @@ class PrunerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
-    """Seconds for which finished jobs are kept: by state, and for some queues and tasks by their own table of states."""
+    """Seconds for which finished jobs are kept: by state, and for some queues and tasks
+    by their own table of states.
+    """
 
     states: Mapping[str, float] = field(
-        default_factory=lambda: MappingProxyType({"completed": 86_400.0, "cancelled": 604_800.0, "discarded": 604_800.0})
+        default_factory=lambda: MappingProxyType(
+            {"completed": 86_400.0, "cancelled": 604_800.0, "discarded": 604_800.0}
+        )
     )
     queues: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
     tasks: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
@@ -48,8 +54,9 @@ class RetentionConfig:
 class Config:
     """Everything that can be set. Times are in seconds, sizes in bytes.
 
-    ``load_config`` makes it from what users wrote, and validates; built directly it holds what it is given. ``file`` is the
-    configuration file that was read. Its ``repr`` shows no password.
+    ``load_config`` makes it from what users wrote, and validates; built directly it
+    holds what it is given. ``file`` is the configuration file that was read. Its
+    ``repr`` shows no password.
     """
 
     database_url: str = "sqlite:///elihu.db"

@@ -20,7 +20,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A table whose keys are the user's own names; given as a whole it replaces that of lower levels."""
+    """A table whose keys are the user's own names; given as a whole it replaces that of
+    lower levels.
+    """
 
     entry: "Node"
 
@@ -36,7 +38,8 @@ SETTINGS: Final = Table(
         "listen_url": check_postgresql_url,
         "schema": matching(
             "(?!pg_)[a-z_][a-z0-9_]{0,40}",
-            'a name of at most 41 lower-case letters, digits and "_" that starts with no digit and not with "pg_"',
+            'a name of at most 41 lower-case letters, digits and "_" that starts with no digit '
+            'and not with "pg_"',
         ),
         "synchronous": one_of("full", "normal"),
         "connections": whole(1, 1_000),
@@ -60,7 +63,10 @@ SETTINGS: Final = Table(
         "lifeline": Table({"interval": duration(0.01, HOUR), "limit": whole(1, 100_000)}),
         "pruner": Table({"interval": duration(0.01, 24 * HOUR), "limit": whole(1, 100_000)}),
         "retention": Table({**_KEPT, "queues": Named(Table(_KEPT)), "tasks": Named(Table(_KEPT))}),
-        "app": matching(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", 'text such as "package.module:attribute"'),
+        "app": matching(
+            r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*",
+            'text such as "package.module:attribute"',
+        ),
     }
 )
 

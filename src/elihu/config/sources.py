@@ -12,11 +12,15 @@ PREFIX: Final = "ELIHU_"
 FLAGS: Final = {"database_url": "--database"}
 
 _RESERVED = ("ELIHU_TEST_", "ELIHU_SECRET_KEY")
-_SERVICE_LINK = re.compile(r"ELIHU_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+_SERVICE_LINK = re.compile(
+    r"ELIHU_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 
 class Source(NamedTuple):
-    """Where a value stands, in words; ``textual`` where it can only be text; ``folder`` is what a relative path in it starts from."""
+    """Where a value stands, in words; ``textual`` where it can only be text; ``folder``
+    is what a relative path in it starts from.
+    """
 
     label: str
     textual: bool
@@ -24,7 +28,9 @@ class Source(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Something given: the keys that lead to it (none: a whole table of settings), and where it stands."""
+    """Something given: the keys that lead to it (none: a whole table of settings), and
+    where it stands.
+    """
 
     keys: tuple[str, ...]
     value: Any
@@ -54,16 +60,24 @@ def from_keywords(keywords: Mapping[str, Any], folder: Path) -> Iterator[Assignm
 
 
 def from_environment(environ: Mapping[str, str], folder: Path) -> Iterator[Assignment]:
-    """Variables ``ELIHU_KEY`` and ``ELIHU_TABLE__KEY``; that of a whole table comes before those of its keys.
+    """Variables ``ELIHU_KEY`` and ``ELIHU_TABLE__KEY``; that of a whole table comes
+    before those of its keys.
 
-    Left alone are those reserved for others, and what Kubernetes adds for a service whose name starts with ``elihu``.
+    Left alone are those reserved for others, and what Kubernetes adds for a service
+    whose name starts with ``elihu``.
     """
     linked = "KUBERNETES_SERVICE_HOST" in environ
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable.startswith(_RESERVED) or (linked and _SERVICE_LINK.fullmatch(variable)):
+        if (
+            not variable.startswith(PREFIX)
+            or variable.startswith(_RESERVED)
+            or (linked and _SERVICE_LINK.fullmatch(variable))
+        ):
             continue
         keys = tuple(variable.removeprefix(PREFIX).lower().split("__"))
-        yield Assignment(keys, environ[variable], Source(f"environment variable {variable}", True, folder))
+        yield Assignment(
+            keys, environ[variable], Source(f"environment variable {variable}", True, folder)
+        )
 
 
 def from_file(file: ConfigFile | None) -> Iterator[Assignment]:
@@ -73,7 +87,8 @@ def from_file(file: ConfigFile | None) -> Iterator[Assignment]:
 
 
 def find_file(folder: Path) -> ConfigFile | None:
-    """The nearest ``elihu.toml``, or ``pyproject.toml`` with a table ``[tool.elihu]``, in ``folder`` and the folders above it.
+    """The nearest ``elihu.toml``, or ``pyproject.toml`` with a table ``[tool.elihu]``,
+    in ``folder`` and the folders above it.
 
     Raises ``ConfigError`` where one cannot be read.
     """
@@ -91,8 +106,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"configuration: expected a file that can be read, got {error.strerror} (file {path})") from error
+        raise ConfigError(
+            f"configuration: expected a file that can be read, got {error.strerror} (file {path})"
+        ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"configuration: expected UTF-8 text, got other bytes (file {path})") from error
+        raise ConfigError(
+            f"configuration: expected UTF-8 text, got other bytes (file {path})"
+        ) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"configuration: expected TOML, got an error: {error} (file {path})") from error
+        raise ConfigError(
+            f"configuration: expected TOML, got an error: {error} (file {path})"
+        ) from error

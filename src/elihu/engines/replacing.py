@@ -1,4 +1,6 @@
-"""What becomes of a waiting job whose unique key new ones meet that replace some of its fields."""
+"""What becomes of a waiting job whose unique key new ones meet that replace some of its
+fields.
+"""
 
 import json
 from collections.abc import Iterable
@@ -8,13 +10,17 @@ from typing import Any, Final
 
 from elihu.job import JobState, NewJob
 
-REPLACEABLE: Final = frozenset({JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE})
+REPLACEABLE: Final = frozenset(
+    {JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE}
+)
 """The states of jobs that are changed: every other one stays as it is."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Replacement:
-    """The fields to write; one that is None stays. With ``moved`` the times are those of ``run_at``, ``delay`` and ``expires``."""
+    """The fields to write; one that is None stays. With ``moved`` the times are those
+    of ``run_at``, ``delay`` and ``expires``.
+    """
 
     args: str | None = None
     queue: str | None = None
@@ -37,7 +43,11 @@ def replacements(met: Iterable[tuple[Any, NewJob]]) -> dict[Any, Replacement]:
             match name:
                 case "scheduled_at":
                     replacement.moved = True
-                    replacement.run_at, replacement.delay, replacement.expires = job.run_at, job.delay, job.expires
+                    replacement.run_at, replacement.delay, replacement.expires = (
+                        job.run_at,
+                        job.delay,
+                        job.expires,
+                    )
                 case "tags":
                     replacement.tags = json.dumps(job.tags)
                 case "meta":

@@ -4,13 +4,14 @@ from importlib import import_module
 from typing import cast
 
 from elihu.config import Config
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.errors import ConfigError
 from elihu.telemetry.bus import Bus
 
 
 def engine_for(config: Config, bus: Bus) -> Engine:
-    """A new, unopened engine for ``config.database_url``; a driver is imported only when its engine is asked for.
+    """A new, unopened engine for ``config.database_url``; a driver is imported only
+    when its engine is asked for.
 
     Raises ``ConfigError`` where the driver is not installed.
     """
@@ -21,5 +22,8 @@ def engine_for(config: Config, bus: Bus) -> Engine:
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise
-        raise ConfigError('database_url: PostgreSQL needs its driver; expected asyncpg, got none: install "elihu[postgres]"') from error
+        raise ConfigError(
+            "database_url: PostgreSQL needs its driver; expected asyncpg, got none: install "
+            '"elihu[postgres]"'
+        ) from error
     return cast(Engine, module.PostgresEngine(config, bus))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Se
 from dataclasses import dataclass
 from typing import Any, Final
 
-from elihu.engines.base import Inserted
+from elihu.engines.protocol import Inserted
 from elihu.errors import InvalidOption
 from elihu.job import NewJob
 
@@ -15,7 +15,9 @@ CHUNK_BYTES: Final = 16 * 1_048_576
 
 @dataclass(slots=True, kw_only=True)
 class Enqueued:
-    """How many jobs were stored, and how many met a unique job that was there; ``ids`` in order, where asked for."""
+    """How many jobs were stored, and how many met a unique job that was there; ``ids``
+    in order, where asked for.
+    """
 
     inserted: int = 0
     conflicts: int = 0
@@ -38,7 +40,9 @@ def check_new(value: Any) -> NewJob:
 
 
 def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
-    """The identifiers of these jobs. Raises ``InvalidOption`` for one that stands there twice."""
+    """The identifiers of these jobs. Raises ``InvalidOption`` for one that stands there
+    twice.
+    """
     identifiers = [new.identifier for new in jobs if new.identifier is not None]
     if len(set(identifiers)) < len(identifiers):
         again = next(each for each in identifiers if identifiers.count(each) > 1)
@@ -47,7 +51,9 @@ def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
 
 
 async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[list[NewJob]]:
-    """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments and meta. Raises ``InvalidOption``."""
+    """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments and
+    meta. Raises ``InvalidOption``.
+    """
     if not isinstance(jobs, AsyncIterable):
         for chunk in chunks(jobs):
             yield chunk
@@ -63,7 +69,10 @@ async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterat
 def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
     """``chunked`` for a plain iterable."""
     if not isinstance(jobs, Iterable):
-        raise InvalidOption(f"enqueue_many(): expected an iterable of jobs that task.build(…) made, got {reprlib.repr(jobs)}")
+        raise InvalidOption(
+            "enqueue_many(): expected an iterable of jobs that task.build(…) made, got "
+            f"{reprlib.repr(jobs)}"
+        )
     cutter = _Cutter()
     for job in jobs:
         if full := cutter.put(job):

@@ -1,10 +1,12 @@
-"""From validated jobs to rows: callers at the same moment share one statement, and a queue is announced after its commit."""
+"""From validated jobs to rows: callers at the same moment share one statement, and a
+queue is announced after its commit.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from elihu.engines.base import Engine, Inserted
+from elihu.engines.protocol import Engine, Inserted
 from elihu.enqueue.bulk import distinct_identifiers
 from elihu.errors import DataRefused
 from elihu.job import JobState, NewJob
@@ -21,9 +23,10 @@ class _Waiting(NamedTuple):
 class Inserter:
     """Stores jobs through one engine.
 
-    The first call goes at once; those that arrive while its statement is under way form the next one, so no timer delays
-    anybody. A unique job, or one with an
-    identifier, has a statement of its own, since it may have to wait for somebody else's transaction.
+    The first call goes at once; those that arrive while its statement is under way form
+    the next one, so no timer delays anybody. A unique job, or one with an identifier,
+    has a statement of its own, since it may have to wait for somebody else's
+    transaction.
     """
 
     def __init__(self, engine: Engine, announce: Callable[[Iterable[str]], None]) -> None:
@@ -33,7 +36,9 @@ class Inserter:
         self._sender: asyncio.Task[None] | None = None
 
     async def one(self, new: NewJob) -> Inserted:
-        """Store one job; returns after its commit. A caller cancelled before its statement began stores nothing."""
+        """Store one job; returns after its commit. A caller cancelled before its
+        statement began stores nothing.
+        """
         if new.unique_key is not None or new.identifier is not None:
             return (await self.many([new]))[0]
         waiting = _Waiting(new, asyncio.get_running_loop().create_future())
@@ -43,14 +48,17 @@ class Inserter:
         return await waiting.answer
 
     async def many(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Store these jobs in one transaction. Raises ``IdentifierTaken``, and ``InvalidOption`` for one that stands here twice."""
+        """Store these jobs in one transaction. Raises ``IdentifierTaken``, and
+        ``InvalidOption`` for one that stands here twice.
+        """
         distinct_identifiers(jobs)
         inserted = await self._engine.insert(jobs)
         self._announce(
             {
                 row.woken or new.queue
                 for new, row in zip(jobs, inserted, strict=True)
-                if new.notify and (row.woken or (row.state is JobState.AVAILABLE and not row.conflict))
+                if new.notify
+                and (row.woken or (row.state is JobState.AVAILABLE and not row.conflict))
             }
         )
         return inserted

@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic_core
 
-from elihu.engines.base import Inserted
+from elihu.engines.protocol import Inserted
 from elihu.job import Job, NewJob
 
 
@@ -29,5 +29,7 @@ def stored_job(new: NewJob, inserted: Inserted) -> Job:
         scheduled_at=inserted.scheduled_at,
         template=new.template,
         identifier=new.identifier,
-        expires_at=None if new.expires is None else inserted.scheduled_at + timedelta(seconds=new.expires),
+        expires_at=None
+        if new.expires is None
+        else inserted.scheduled_at + timedelta(seconds=new.expires),
     )

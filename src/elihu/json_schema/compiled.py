@@ -22,22 +22,28 @@ MOST_COUNTED: Final = 300_000
 """A value may be so much work, where it must be counted, at about a microsecond each."""
 
 MOST_LISTED: Final = 50_000
-"""What is wrong with a value is looked for in all of it up to so much work: that takes the validator much longer than to refuse it."""
+"""What is wrong with a value is looked for in all of it up to so much work: that takes
+the validator much longer than to refuse it.
+"""
 
 MOST_PROBLEMS: Final = 50
 """So many are told."""
 
 _PATTERNS: Final = jsonschema_rs.RegexOptions(size_limit=1_048_576, dfa_size_limit=1_048_576)
-"""Patterns that take time in proportion to the text: without look-around and back-references."""
+"""Patterns that take time in proportion to the text: without look-around and
+back-references.
+"""
 
 Problem = tuple[str, str]
 """A place, as a JSON Pointer, and what was expected there and what came."""
 
 
 class Schema:
-    """A JSON Schema of the draft 2020-12, its formats included, compiled from its JSON text. Raises ``InvalidSchema``.
+    """A JSON Schema of the draft 2020-12, its formats included, compiled from its JSON
+    text. Raises ``InvalidSchema``.
 
-    Neither this nor a check reads files or the network, and both end in bounded time, whatever schema and value are.
+    Neither this nor a check reads files or the network, and both end in bounded time,
+    whatever schema and value are.
     """
 
     def __init__(self, text: str) -> None:
@@ -59,16 +65,41 @@ class Schema:
             raise InvalidSchema(f"schema{place}: {problem(error)}", place=place) from error
 
     def problems(self, value: Any, size: int) -> list[Problem]:
-        """What is wrong with ``value``, whose JSON has ``size`` characters, in order of places; nothing where it fits."""
+        """What is wrong with ``value``, whose JSON has ``size`` characters, in order of
+        places; nothing where it fits.
+        """
         structure = self._structure
-        if structure.width * size > MOST_STEPS and structure.steps(value, MOST_COUNTED) > MOST_COUNTED:
-            return [("", "expected a value that this schema is done with in bounded time, got one too large or too deep for that")]
+        if (
+            structure.width * size > MOST_STEPS
+            and structure.steps(value, MOST_COUNTED) > MOST_COUNTED
+        ):
+            return [
+                (
+                    "",
+                    (
+                        "expected a value that this schema is done with in bounded time, got one too "
+                        "large or too deep for that"
+                    ),
+                )
+            ]
         if self._validator.is_valid(value):
             return []
         if structure.steps(value, MOST_LISTED) > MOST_LISTED:
-            return [("", "expected a value that fits the schema, got one too large for its errors to be listed")]
+            return [
+                (
+                    "",
+                    (
+                        "expected a value that fits the schema, got one too large for its errors to "
+                        "be listed"
+                    ),
+                )
+            ]
         errors = sorted(self._validator.iter_errors(value), key=_in_order)
-        found = list(dict.fromkeys((pointer(error.instance_path), problem(error)) for error in errors[:MOST_PROBLEMS]))
+        found = list(
+            dict.fromkeys(
+                (pointer(error.instance_path), problem(error)) for error in errors[:MOST_PROBLEMS]
+            )
+        )
         more = len(errors) - MOST_PROBLEMS
         return [*found, *([("", f"and {more:,} errors more")] if more > 0 else [])]
 
@@ -84,4 +115,7 @@ def _in_order(error: ValidationError) -> tuple[list[tuple[bool, str | int]], str
 
 
 def _refuse_to_read(uri: str) -> NoReturn:
-    raise InvalidSchema(f"schema: expected references inside the schema, got {uri!r}: nothing is read from elsewhere")
+    raise InvalidSchema(
+        f"schema: expected references inside the schema, got {uri!r}: nothing is read from "
+        "elsewhere"
+    )

@@ -1,6 +1,8 @@
-"""What a schema is made of: its subschemas, where each applies, and how much work a value is for it.
+"""What a schema is made of: its subschemas, where each applies, and how much work a
+value is for it.
 
-Only what can be followed is taken: references inside the document, by JSON Pointer. So the work can be counted before it is done.
+Only what can be followed is taken: references inside the document, by JSON Pointer. So
+the work can be counted before it is done.
 """
 
 import math
@@ -18,7 +20,14 @@ DEEPEST: Final = 64
 
 _HERE_ONE: Final = ("not", "if", "then", "else")
 _HERE_LISTS: Final = ("allOf", "anyOf", "oneOf")
-_BELOW_ONE: Final = ("additionalProperties", "unevaluatedProperties", "items", "unevaluatedItems", "contains", "propertyNames")
+_BELOW_ONE: Final = (
+    "additionalProperties",
+    "unevaluatedProperties",
+    "items",
+    "unevaluatedItems",
+    "contains",
+    "propertyNames",
+)
 _REFUSED: Final = {
     "$anchor": 'a "$ref" by JSON Pointer, which needs no anchor',
     "$dynamicAnchor": 'a "$ref" by JSON Pointer, which needs no anchor',
@@ -39,7 +48,9 @@ class Part(NamedTuple):
 
 
 class _Node(NamedTuple):
-    """A subschema's own cost, those that apply to the same value, and the ids of those that apply to its parts."""
+    """A subschema's own cost, those that apply to the same value, and the ids of those
+    that apply to its parts.
+    """
 
     weight: int
     here: list[Any]
@@ -52,9 +63,11 @@ def pointer(path: Iterable[object]) -> str:
 
 
 class Structure:
-    """A valid schema as a graph of subschemas. Raises ``InvalidSchema`` for what is refused all the same.
+    """A valid schema as a graph of subschemas. Raises ``InvalidSchema`` for what is
+    refused all the same.
 
-    ``width`` is the most applications of a subschema to one part of any value, infinite where the schema recurs.
+    ``width`` is the most applications of a subschema to one part of any value, infinite
+    where the schema recurs.
     """
 
     def __init__(self, root: Any) -> None:
@@ -68,17 +81,26 @@ class Structure:
             _check_keywords(part, is_root=part.schema is root)
             here, below = list(self._here(part)), list(_below(part))
             self._nodes[id(part.schema)] = _Node(
-                1 + _heaviest(part.schema), [each.schema for each in here], [id(each.schema) for each in below]
+                1 + _heaviest(part.schema),
+                [each.schema for each in here],
+                [id(each.schema) for each in below],
             )
             pending += [*here, *below, *_named(part, "$defs")]
         try:
-            TopologicalSorter({key: [id(each) for each in node.here] for key, node in self._nodes.items()}).prepare()
+            TopologicalSorter(
+                {key: [id(each) for each in node.here] for key, node in self._nodes.items()}
+            ).prepare()
         except CycleError as error:
-            raise InvalidSchema("schema: expected references that lead into the value, got some that lead back to themselves") from error
+            raise InvalidSchema(
+                "schema: expected references that lead into the value, got some that lead back to "
+                "themselves"
+            ) from error
         self.width = self._width()
 
     def steps(self, value: Any, limit: float) -> int:
-        """Applications of a subschema to a part of ``value``, long texts and lists of choices weighed in; past ``limit`` counting ends."""
+        """Applications of a subschema to a part of ``value``, long texts and lists of
+        choices weighed in; past ``limit`` counting ends.
+        """
         count = 0
         pending = [(self._root, value)]
         while pending and count <= limit:
@@ -96,14 +118,22 @@ class Structure:
 
     def _width(self) -> float:
         try:
-            order = list(TopologicalSorter({key: [*map(id, node.here), *node.below] for key, node in self._nodes.items()}).static_order())
+            order = list(
+                TopologicalSorter(
+                    {key: [*map(id, node.here), *node.below] for key, node in self._nodes.items()}
+                ).static_order()
+            )
         except CycleError:
             return math.inf
         widths: dict[int, int] = {}
         for key in order:
             node = self._nodes.get(key)
             widths[key] = (
-                1 if node is None else node.weight + sum(widths[id(each)] for each in node.here) + sum(widths[each] for each in node.below)
+                1
+                if node is None
+                else node.weight
+                + sum(widths[id(each)] for each in node.here)
+                + sum(widths[each] for each in node.below)
             )
         return float(min(widths[id(self._root)], _WIDEST))
 
@@ -114,7 +144,10 @@ class Structure:
             if name in schema:
                 yield Part(f"{part.place}/{name}", schema[name])
         for name in _HERE_LISTS:
-            yield from (Part(f"{part.place}/{name}/{index}", each) for index, each in enumerate(schema.get(name, ())))
+            yield from (
+                Part(f"{part.place}/{name}/{index}", each)
+                for index, each in enumerate(schema.get(name, ()))
+            )
         yield from _named(part, "dependentSchemas")
         if "$ref" in schema:
             yield self._target(part.place, schema["$ref"])
@@ -128,7 +161,11 @@ class Structure:
             except (LookupError, ValueError, TypeError):
                 found = None
         if not isinstance(found, dict | bool):
-            raise InvalidSchema(f"schema{place}/$ref: expected the place of a schema in this one, got {reference!r}", place=f"{place}/$ref")
+            raise InvalidSchema(
+                f"schema{place}/$ref: expected the place of a schema in this one, got "
+                f"{reference!r}",
+                place=f"{place}/$ref",
+            )
         return Part(fragment, found)
 
 
@@ -136,7 +173,12 @@ def check_depth(root: Any) -> None:
     """Raise ``InvalidSchema`` where the schema is nested too deeply."""
     level = [root]
     for _ in range(DEEPEST):
-        level = [each for part in level if isinstance(part, dict | list) for each in (part.values() if isinstance(part, dict) else part)]
+        level = [
+            each
+            for part in level
+            if isinstance(part, dict | list)
+            for each in (part.values() if isinstance(part, dict) else part)
+        ]
     if any(isinstance(part, dict | list) for part in level):
         raise InvalidSchema(f"schema: expected at most {DEEPEST} levels of nesting, got more")
 
@@ -145,15 +187,23 @@ def _check_keywords(part: Part, *, is_root: bool) -> None:
     place, schema = part
     for name, instead in _REFUSED.items():
         if name in schema:
-            raise InvalidSchema(f"schema{place}/{name}: expected {instead}, got {name!r}", place=f"{place}/{name}")
+            raise InvalidSchema(
+                f"schema{place}/{name}: expected {instead}, got {name!r}", place=f"{place}/{name}"
+            )
     if "$id" in schema and not is_root:
-        raise InvalidSchema(f"schema{place}/$id: expected one document, got another inside it", place=f"{place}/$id")
+        raise InvalidSchema(
+            f"schema{place}/$id: expected one document, got another inside it", place=f"{place}/$id"
+        )
     if schema.get("$schema", DIALECT).removesuffix("#") != DIALECT:
-        raise InvalidSchema(f"schema{place}/$schema: expected {DIALECT!r}, got {schema['$schema']!r}", place=f"{place}/$schema")
+        raise InvalidSchema(
+            f"schema{place}/$schema: expected {DIALECT!r}, got {schema['$schema']!r}",
+            place=f"{place}/$schema",
+        )
     reference = schema.get("$ref", "#")
     if reference != "#" and not reference.startswith("#/"):
         raise InvalidSchema(
-            f'schema{place}/$ref: expected a place in this schema such as "#/$defs/address", got {reference!r}: nothing is read from '
+            f'schema{place}/$ref: expected a place in this schema such as "#/$defs/address", got '
+            f"{reference!r}: nothing is read from "
             "elsewhere",
             place=f"{place}/$ref",
         )
@@ -164,26 +214,40 @@ def _below(part: Part) -> Iterator[Part]:
     for name in _BELOW_ONE:
         if name in part.schema:
             yield Part(f"{part.place}/{name}", part.schema[name])
-    yield from (Part(f"{part.place}/prefixItems/{index}", each) for index, each in enumerate(part.schema.get("prefixItems", ())))
+    yield from (
+        Part(f"{part.place}/prefixItems/{index}", each)
+        for index, each in enumerate(part.schema.get("prefixItems", ()))
+    )
     yield from _named(part, "properties")
     yield from _named(part, "patternProperties")
 
 
 def _named(part: Part, keyword: str) -> Iterator[Part]:
-    return (Part(f"{part.place}{pointer((keyword, name))}", each) for name, each in part.schema.get(keyword, {}).items())
+    return (
+        Part(f"{part.place}{pointer((keyword, name))}", each)
+        for name, each in part.schema.get(keyword, {}).items()
+    )
 
 
-def _applied_below(schema: dict[str, Any], value: dict[str, Any] | list[Any]) -> Iterator[tuple[Any, Any]]:
-    """The subschemas that apply to parts of this value, or more: patterns and the names of properties are not looked at."""
+def _applied_below(
+    schema: dict[str, Any], value: dict[str, Any] | list[Any]
+) -> Iterator[tuple[Any, Any]]:
+    """The subschemas that apply to parts of this value, or more: patterns and the names
+    of properties are not looked at.
+    """
     if isinstance(value, list):
         prefix = schema.get("prefixItems", ())
         yield from zip(prefix, value, strict=False)
-        whole = [schema[name] for name in ("items", "contains", "unevaluatedItems") if name in schema]
+        whole = [
+            schema[name] for name in ("items", "contains", "unevaluatedItems") if name in schema
+        ]
         yield from ((each, part) for part in value for each in whole)
         return
     named = schema.get("properties", {})
     whole = [*schema.get("patternProperties", {}).values()]
-    whole += [schema[name] for name in ("additionalProperties", "unevaluatedProperties") if name in schema]
+    whole += [
+        schema[name] for name in ("additionalProperties", "unevaluatedProperties") if name in schema
+    ]
     for name, part in value.items():
         if name in named:
             yield named[name], part
@@ -194,4 +258,8 @@ def _applied_below(schema: dict[str, Any], value: dict[str, Any] | list[Any]) ->
 
 def _heaviest(schema: dict[str, Any]) -> int:
     """What its own keywords can cost with one value, beyond one step."""
-    return len(schema.get("enum", ())) + len(schema.get("required", ())) // 8 + len(schema.get("pattern", "")) // 8
+    return (
+        len(schema.get("enum", ()))
+        + len(schema.get("required", ())) // 8
+        + len(schema.get("pattern", "")) // 8
+    )

@@ -80,14 +80,18 @@ def _wanted(error: ValidationError, levels: int) -> str:
     return f"a value that fits {error.kind.name!r} of the schema ({error.message})"
 
 
-def _alternatives(error: ValidationError, context: Sequence[Sequence[ValidationError]], levels: int) -> str:
+def _alternatives(
+    error: ValidationError, context: Sequence[Sequence[ValidationError]], levels: int
+) -> str:
     if levels == 0:
         return "a value that fits one of the alternatives"
     depth = len(error.instance_path)
     texts: dict[str, None] = {}
     for branch in context:
         parts = [
-            ".".join(map(str, each.instance_path[depth:])) + (" " if len(each.instance_path) > depth else "") + _wanted(each, levels - 1)
+            ".".join(map(str, each.instance_path[depth:]))
+            + (" " if len(each.instance_path) > depth else "")
+            + _wanted(each, levels - 1)
             for each in branch[:3]
         ]
         texts[" and ".join(parts)] = None
@@ -95,7 +99,13 @@ def _alternatives(error: ValidationError, context: Sequence[Sequence[ValidationE
 
 
 def _either(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else "another value"
+    return (
+        words[0]
+        if len(words) == 1
+        else f"{', '.join(words[:-1])} or {words[-1]}"
+        if words
+        else "another value"
+    )
 
 
 def _several(number: int, what: str) -> str:

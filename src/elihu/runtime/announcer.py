@@ -1,4 +1,6 @@
-"""Sends announcements: to this process at once, to others after the commit, on another connection, debounced."""
+"""Sends announcements: to this process at once, to others after the commit, on another
+connection, debounced.
+"""
 
 import asyncio
 import contextlib
@@ -7,10 +9,10 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from elihu.engines.base import Engine
-from elihu.engines.signals import Signal, SignalKind
-from elihu.runtime.pause import pause
-from elihu.runtime.trouble import Trouble
+from elihu.engines.protocol import Engine
+from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.runtime.failure_log import FailureLog
+from elihu.runtime.timers import pause
 
 logger = logging.getLogger("elihu")
 
@@ -18,18 +20,24 @@ DEBOUNCE: Final = 0.01
 """Seconds in which further announcements of this process are joined into one statement."""
 
 IDS: Final = 200
-"""Ids in one signal: of twenty characters at most each, half of what a notification can carry."""
+"""Ids in one signal: of twenty characters at most each, half of what a notification can
+carry.
+"""
 
 
 class Hub:
     """Hands signals to the nodes of this process, each in its own loop's thread."""
 
     def __init__(self) -> None:
-        self._receivers: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[Signal], None]]] = {}
+        self._receivers: dict[
+            object, tuple[asyncio.AbstractEventLoop, Callable[[Signal], None]]
+        ] = {}
         self._lock = threading.Lock()
 
     def join(self, receive: Callable[[Signal], None]) -> Callable[[], None]:
-        """Call ``receive`` in the running loop for each signal; the callable returned ends that."""
+        """Call ``receive`` in the running loop for each signal; the callable returned
+        ends that.
+        """
         key = object()
         with self._lock:
             self._receivers[key] = (asyncio.get_running_loop(), receive)
@@ -66,15 +74,17 @@ def ended_signals(ids: Sequence[int]) -> list[Signal]:
 
 
 class Announcer:
-    """Announces from one loop. A lost announcement loses nothing: every receiver polls as well."""
+    """Announces from one loop. A lost announcement loses nothing: every receiver polls
+    as well.
+    """
 
-    def __init__(self, engine: Engine, hub: Hub, trouble: Trouble) -> None:
+    def __init__(self, engine: Engine, hub: Hub, failure_log: FailureLog) -> None:
         self._engine = engine
         self._hub = hub
         self._pending: dict[Signal, None] = {}
         self._sender: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self._trouble = trouble
+        self._trouble = failure_log
 
     def queues(self, names: Iterable[str]) -> None:
         """Say that these queues have available jobs."""

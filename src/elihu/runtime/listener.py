@@ -1,8 +1,10 @@
-"""Listening: signals of other processes reach this one, and a loop-back test with each heartbeat tells whether they do."""
+"""Listening: signals of other processes reach this one, and a loop-back test with each
+heartbeat tells whether they do.
+"""
 
 from typing import ClassVar
 
-from elihu.engines.signals import Notifier, Signal, SignalKind
+from elihu.engines.protocol.signals import Notifier, Signal, SignalKind
 from elihu.errors import DatabaseError
 from elihu.runtime.announcer import Hub
 from elihu.runtime.service import Scope, Service, Tick, logger
@@ -10,7 +12,9 @@ from elihu.telemetry.events import NotifierSwitched
 
 
 class Listener(Service):
-    """Passes what the notifier hears to the hub; ``works`` is false while announcements do not come through."""
+    """Passes what the notifier hears to the hub; ``works`` is false while announcements
+    do not come through.
+    """
 
     name: ClassVar = "notifier"
 
@@ -44,6 +48,13 @@ class Listener(Service):
         if works:
             logger.info("announcements come through again")
         else:
-            logger.warning("announcements do not come through: polling every %g s", self.scope.config.poll_fallback)
+            logger.warning(
+                "announcements do not come through: polling every %g s",
+                self.scope.config.poll_fallback,
+            )
         if NotifierSwitched in self.scope.bus:
-            self.scope.bus.emit(NotifierSwitched(node=self.scope.identity.node, mode="listening" if works else "polling"))
+            self.scope.bus.emit(
+                NotifierSwitched(
+                    node=self.scope.identity.node, mode="listening" if works else "polling"
+                )
+            )

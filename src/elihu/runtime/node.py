@@ -11,35 +11,35 @@ from typing import Any, Final
 
 from elihu.clock import Clock
 from elihu.config import Config
-from elihu.engines.base import Pulse
+from elihu.engines.protocol import HeartbeatReply
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.engines.select import engine_for
-from elihu.engines.signals import Signal, SignalKind
-from elihu.runtime.abandoned import Abandoned
-from elihu.runtime.allowance import Allowance
 from elihu.runtime.announcer import Announcer, Hub
-from elihu.runtime.canceller import Canceller
-from elihu.runtime.children.origin import Origin
-from elihu.runtime.children.pool import Children
-from elihu.runtime.contexts import Contexts
-from elihu.runtime.cron import Cron, declare
-from elihu.runtime.executor import Executor
-from elihu.runtime.leader import Leader
-from elihu.runtime.lifeline import Lifeline
+from elihu.runtime.attempts.executor import Executor
+from elihu.runtime.attempts.middleware import Middleware
+from elihu.runtime.attempts.processes.import_path import Origin
+from elihu.runtime.attempts.processes.pool import Children
+from elihu.runtime.attempts.progress import Progress
+from elihu.runtime.attempts.template_check import TemplateCheck
+from elihu.runtime.attempts.threads import Threads
+from elihu.runtime.failure_log import FailureLog
+from elihu.runtime.leader.cron import Cron, declare
+from elihu.runtime.leader.election import Leader
+from elihu.runtime.leader.lifeline import Lifeline
+from elihu.runtime.leader.pruner import Pruner
+from elihu.runtime.leader.stager import Stager
 from elihu.runtime.listener import Listener
-from elihu.runtime.liveness import Listening, Liveness
-from elihu.runtime.middleware import Middleware
-from elihu.runtime.producer import Producer
-from elihu.runtime.progress import Progress
-from elihu.runtime.pruner import Pruner
-from elihu.runtime.queues import QueueManager
-from elihu.runtime.reconciler import Reconciler
+from elihu.runtime.membership.heartbeat import Heartbeat, Listening
+from elihu.runtime.queue.abandoned import Abandoned
+from elihu.runtime.queue.canceller import Canceller
+from elihu.runtime.queue.manager import QueueManager
+from elihu.runtime.queue.producer import Producer
+from elihu.runtime.queue.reconciler import Reconciler
+from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.service import Identity, Scope, logger
-from elihu.runtime.stager import Stager
-from elihu.runtime.threads import Threads
-from elihu.runtime.trouble import Trouble
 from elihu.task import Registry
 from elihu.telemetry.bus import Bus
-from elihu.telemetry.events import NodeReborn, NodeStarted, NodeStopped
+from elihu.telemetry.events import NodeRejoined, NodeStarted, NodeStopped
 
 HURRY: Final = 5.0
 """Seconds that a hurried stop gives to writing what it can."""
@@ -49,7 +49,9 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the app gives a node to run; ``split`` where it is to serve just these queues, and none that is started everywhere."""
+    """What the app gives a node to run; ``split`` where it is to serve just these
+    queues, and none that is started everywhere.
+    """
 
     registry: Registry
     middlewares: Sequence[Middleware] = ()
@@ -60,12 +62,23 @@ class Program:
 
 
 class Node:
-    """Executes jobs until it is stopped. ``stop`` may be called twice, and before ``start``.
+    """Executes jobs until it is stopped. ``stop`` may be called twice, and before
+    ``start``.
 
-    With an ``allowance`` it begins no more attempts than that, and neither leads nor does a leader's work.
+    With an ``allowance`` it begins no more attempts than that, and neither leads nor
+    does a leader's work.
     """
 
-    def __init__(self, config: Config, program: Program, *, bus: Bus, clock: Clock, hub: Hub, allowance: Allowance | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        program: Program,
+        *,
+        bus: Bus,
+        clock: Clock,
+        hub: Hub,
+        start_budget: StartBudget | None = None,
+    ) -> None:
         self._config = config
         self._program = program
         self._bus = bus
@@ -76,23 +89,51 @@ class Node:
         self._give_up_at: float | None = None
         self._deadline: asyncio.Timeout | None = None
         self.engine = engine_for(config, bus)
-        trouble = Trouble()
-        self.scope = Scope(config, self.engine, bus, clock, Identity(""), Announcer(self.engine, hub, trouble), trouble)
+        failure_log = FailureLog()
+        self.scope = Scope(
+            config,
+            self.engine,
+            bus,
+            clock,
+            Identity(""),
+            Announcer(self.engine, hub, failure_log),
+            failure_log,
+        )
         self.leader = Leader(self.scope)
         self.listener = Listener(self.scope, self.engine.notifier(), hub)
         self.progress = Progress(self.scope)
         self.canceller = Canceller(self.scope, lambda: self.producers)
         self.cron = Cron(self.scope, self.leader, program.registry.timetable)
-        self._allowance = allowance
-        self._info: dict[str, object] = {"queues": dict(program.queues), "pid": os.getpid(), "host": socket.gethostname()}
-        if allowance is not None:
+        self._start_budget = start_budget
+        self._info: dict[str, object] = {
+            "queues": dict(program.queues),
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+        }
+        if start_budget is not None:
             self._info["once"] = True
         self._threads = Threads()
-        self.abandoned = Abandoned(self.scope, program.registry, describe=self.describe, resumed=self._look)
-        self._children = Children(config, Origin(config, program.app, needed=program.lifespan is not None))
-        self._executor = Executor(self._threads, self._children, program.middlewares, config.max_result, Contexts(self.engine))
+        self.abandoned = Abandoned(
+            self.scope, program.registry, describe=self.update_node_info, resumed=self._fetch_soon
+        )
+        self._children = Children(
+            config, Origin(config, program.app, needed=program.lifespan is not None)
+        )
+        self._executor = Executor(
+            self._threads,
+            self._children,
+            program.middlewares,
+            config.max_result,
+            TemplateCheck(self.engine),
+        )
         self._state: object = None
-        self.queues = QueueManager(self.scope, program.queues, split=program.split, make=self._producer, describe=self.describe)
+        self.queues = QueueManager(
+            self.scope,
+            program.queues,
+            split=program.split,
+            make=self._producer,
+            describe=self.update_node_info,
+        )
         leading = [
             self.leader,
             Stager(self.scope, self.leader),
@@ -102,7 +143,7 @@ class Node:
         ]
         self.services = [
             self.listener,
-            *(leading if allowance is None else ()),
+            *(leading if start_budget is None else ()),
             self.canceller,
             self.abandoned,
             Reconciler(self.scope, lambda: self.producers),
@@ -116,7 +157,9 @@ class Node:
 
     @property
     def unwritten(self) -> int:
-        """How many attempts this node holds: after a stop, those whose ends could not be written."""
+        """How many attempts this node holds: after a stop, those whose ends could not
+        be written.
+        """
         return sum(len(producer.held) for producer in self.producers)
 
     @property
@@ -125,7 +168,9 @@ class Node:
         return self.scope.identity.node
 
     async def start(self) -> None:
-        """Start everything in order; what was started is stopped again when something fails."""
+        """Start everything in order; what was started is stopped again when something
+        fails.
+        """
         async with contextlib.AsyncExitStack() as stack:
             await self.engine.open()
             stack.push_async_callback(self.engine.close)
@@ -135,16 +180,20 @@ class Node:
             timetable = self._program.registry.timetable
             self._info["crons"] = timetable.names()
             await declare(self.engine, timetable)
-            liveness = self._liveness()
-            stack.push_async_callback(self._bounded, liveness.stop)
-            self.scope.identity.node = await liveness.start()
+            heartbeat_thread = self._liveness()
+            stack.push_async_callback(self._bounded, heartbeat_thread.stop)
+            self.scope.identity.node = await heartbeat_thread.start()
             stack.callback(self._hub.join(self._receive))
             for service in self.services:
                 stack.push_async_callback(self._bounded, service.stop)
                 await service.start()
             stack.callback(self._threads.close)
             stack.push_async_callback(self._children.close)
-            self._state = await stack.enter_async_context(self._program.lifespan()) if self._program.lifespan else None
+            self._state = (
+                await stack.enter_async_context(self._program.lifespan())
+                if self._program.lifespan
+                else None
+            )
             stack.push_async_callback(self._bounded, self._stop_producers)
             stack.push_async_callback(self._bounded, self.queues.stop)
             await self.queues.start()
@@ -153,7 +202,9 @@ class Node:
             self._bus.emit(NodeStarted(node=self.id))
 
     async def stop(self, *, now: bool = False) -> None:
-        """Stop in reverse order: running jobs have ``grace`` seconds to end, none with ``now``, and are then given back."""
+        """Stop in reverse order: running jobs have ``grace`` seconds to end, none with
+        ``now``, and are then given back.
+        """
         if now:
             self.hurry()
         stack, self._stack = self._stack, None
@@ -171,18 +222,25 @@ class Node:
             if self._deadline is not None:
                 self._deadline.reschedule(self._give_up_at)
 
-    async def describe(self, **facts: object) -> None:
-        """Change what the node's row says of this node; a node that is buried meanwhile says it under its next identity."""
+    async def update_node_info(self, **facts: object) -> None:
+        """Change what the node's row says of this node; a node that is buried meanwhile
+        says it under its next identity.
+        """
         self._info.update(facts)
-        await self.engine.describe(self.id, self._info)
+        await self.engine.update_node_info(self.id, self._info)
 
     async def _bounded(self, stop: Callable[[], Awaitable[None]]) -> None:
-        """Stop one part; once there is hurry, what a silent database holds up is left as it is."""
+        """Stop one part; once there is hurry, what a silent database holds up is left
+        as it is.
+        """
         try:
             async with asyncio.timeout_at(self._give_up_at) as self._deadline:
                 await stop()
         except TimeoutError:
-            logger.warning("stopped without the database's answer: other nodes will rescue what could not be written")
+            logger.warning(
+                "stopped without the database's answer: other nodes will rescue what could not be "
+                "written"
+            )
         finally:
             self._deadline = None
 
@@ -196,7 +254,7 @@ class Node:
             progress=self.progress,
             abandoned=self.abandoned,
             poll=self._poll,
-            allowance=self._allowance,
+            start_budget=self._start_budget,
         )
         producer.state = self._state
         return producer
@@ -204,35 +262,42 @@ class Node:
     def _poll(self) -> float:
         return self._config.poll if self.listener.works else self._config.poll_fallback
 
-    def _look(self) -> None:
+    def _fetch_soon(self) -> None:
         for producer in self.producers:
-            producer.look()
+            producer.fetch_soon()
 
-    def _liveness(self) -> Liveness:
+    def _liveness(self) -> Heartbeat:
         name = self._config.node_name or socket.gethostname()
-        listening = Listening(pulse=self._on_pulse, reborn=self._on_reborn)
-        return Liveness(
-            self._config, self._bus, self._clock, self._hub, self.scope.trouble, name=name, info=self._info, listening=listening
+        listening = Listening(heartbeat_reply=self._on_heartbeat, rejoined=self._on_rejoined)
+        return Heartbeat(
+            self._config,
+            self._bus,
+            self._clock,
+            self._hub,
+            self.scope.failure_log,
+            name=name,
+            info=self._info,
+            listening=listening,
         )
 
-    def _on_pulse(self, pulse: Pulse) -> None:
-        self.leader.lease_ends_in(pulse.lease_ends_in)
+    def _on_heartbeat(self, heartbeat_reply: HeartbeatReply) -> None:
+        self.leader.lease_ends_in(heartbeat_reply.lease_ends_in)
 
-    def _on_reborn(self, node: str) -> None:
-        buried, self.scope.identity.node = self.id, node
+    def _on_rejoined(self, node: str) -> None:
+        removed, self.scope.identity.node = self.id, node
         for producer in self.producers:
             producer.lose_all()
         self.leader.wake()
         self.queues.wake()
-        if NodeReborn in self._bus:
-            self._bus.emit(NodeReborn(node=node, buried=buried))
+        if NodeRejoined in self._bus:
+            self._bus.emit(NodeRejoined(node=node, removed=removed))
 
     def _receive(self, signal: Signal) -> None:
         match signal:
             case (SignalKind.JOBS, queue):
                 for producer in self.producers:
                     if not queue or producer.queue == queue:
-                        producer.look()
+                        producer.fetch_soon()
             case (SignalKind.INTENT, node):
                 if not node or node == self.id:
                     self.canceller.wake()
@@ -245,7 +310,7 @@ class Node:
                 self.cron.wake()
             case (SignalKind.CHANGED, _):
                 for producer in self.producers:
-                    producer.look_anew()
+                    producer.resync()
                 self.canceller.wake()
                 self.leader.wake()
                 self.queues.wake()
@@ -253,8 +318,11 @@ class Node:
     async def _stop_producers(self) -> None:
         grace = self._config.grace
         results = await asyncio.gather(
-            *(producer.stop(grace=grace, now=self._stop_now) for producer in self.producers), return_exceptions=True
+            *(producer.stop(grace=grace, now=self._stop_now) for producer in self.producers),
+            return_exceptions=True,
         )
         for error in results:
             if isinstance(error, BaseException):
-                logger.error("a queue did not stop as it should: %s: %s", type(error).__name__, error)
+                logger.error(
+                    "a queue did not stop as it should: %s: %s", type(error).__name__, error
+                )

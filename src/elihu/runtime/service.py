@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from elihu.clock import Clock
 from elihu.config import Config
-from elihu.engines.base import Engine
+from elihu.engines.protocol import Engine
 from elihu.runtime.announcer import Announcer
-from elihu.runtime.pause import pause
-from elihu.runtime.trouble import Trouble
+from elihu.runtime.failure_log import FailureLog
+from elihu.runtime.timers import pause
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import ServiceStarted, ServiceStopped, Ticked, TickFailed
 
@@ -25,12 +25,16 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def backoff_after(failures: int) -> float:
-    """Seconds to wait after this many failures in a row: doubling from ``FIRST_BACKOFF`` up to ``LONGEST_BACKOFF``."""
+    """Seconds to wait after this many failures in a row: doubling from
+    ``FIRST_BACKOFF`` up to ``LONGEST_BACKOFF``.
+    """
     return float(min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures - 1, 10)))
 
 
 class Identity:
-    """Who this node is at present, which liveness changes when the node finds itself buried; and the database's own identity."""
+    """Who this node is at present, which liveness changes when the node finds itself
+    buried; and the database's own identity.
+    """
 
     def __init__(self, node: str) -> None:
         self.node = node
@@ -47,7 +51,7 @@ class Scope:
     clock: Clock
     identity: Identity
     announcer: Announcer
-    trouble: Trouble
+    failure_log: FailureLog
 
 
 class Tick(NamedTuple):
@@ -58,9 +62,11 @@ class Tick(NamedTuple):
 
 
 class Service(ABC):
-    """Ticks until it is stopped. A tick that fails is logged once, tried again with back-off, and ends nothing.
+    """Ticks until it is stopped. A tick that fails is logged once, tried again with
+    back-off, and ends nothing.
 
-    ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too. ``tick`` can be called alone.
+    ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too.
+    ``tick`` can be called alone.
     """
 
     name: ClassVar[str]
@@ -74,7 +80,9 @@ class Service(ABC):
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"elihu-{self.name}")
             if ServiceStarted in self.scope.bus:
-                self.scope.bus.emit(ServiceStarted(service=self.name, node=self.scope.identity.node))
+                self.scope.bus.emit(
+                    ServiceStarted(service=self.name, node=self.scope.identity.node)
+                )
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -82,7 +90,9 @@ class Service(ABC):
             task.cancel()
             await asyncio.wait([task])
             if ServiceStopped in self.scope.bus:
-                self.scope.bus.emit(ServiceStopped(service=self.name, node=self.scope.identity.node))
+                self.scope.bus.emit(
+                    ServiceStopped(service=self.name, node=self.scope.identity.node)
+                )
 
     def wake(self) -> None:
         """Let the next tick come at once; called in the loop's thread."""
@@ -107,12 +117,23 @@ class Service(ABC):
         except Exception as error:
             failures += 1
             delay = backoff_after(failures)
-            self.scope.trouble.failed(self.name, error)
+            self.scope.failure_log.failed(self.name, error)
             if TickFailed in bus:
-                bus.emit(TickFailed(service=self.name, node=node, error=error, failures=failures, retry_in=delay))
+                bus.emit(
+                    TickFailed(
+                        service=self.name, node=node, error=error, failures=failures, retry_in=delay
+                    )
+                )
             return delay, failures
         if failures:
-            self.scope.trouble.worked(self.name)
+            self.scope.failure_log.worked(self.name)
         if Ticked in bus:
-            bus.emit(Ticked(service=self.name, node=node, duration=clock.monotonic() - started, data=tick.data))
+            bus.emit(
+                Ticked(
+                    service=self.name,
+                    node=node,
+                    duration=clock.monotonic() - started,
+                    data=tick.data,
+                )
+            )
         return tick.delay, 0

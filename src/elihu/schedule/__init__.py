@@ -2,7 +2,15 @@
 
 from elihu.schedule.cron import Cron
 from elihu.schedule.due import CATCH_UPS, MOST_MISSED, CatchUp, Due, due_ticks
-from elihu.schedule.entry import CronEntry, CronSource, CronSpec, dump_values, job_of, load_values, plain
+from elihu.schedule.entry import (
+    CronEntry,
+    CronSource,
+    CronSpec,
+    dump_values,
+    job_of,
+    load_values,
+    plain,
+)
 
 __all__ = [
     "CATCH_UPS",

@@ -1,10 +1,12 @@
-"""``Cron``: when a cron text fires in a time zone, across changes of the clock as Debian's cron does it.
+"""``Cron``: when a cron text fires in a time zone, across changes of the clock as
+Debian's cron does it.
 
     *  in the minute or hour        by the clock as it is: not in an hour that is skipped, twice in one that comes twice
     fixed times                     those of a skipped hour once, right after it; those of a repeated hour once, the first time
 
-A change of three hours or more is a new date line, not daylight saving: what it skips does not run. The calendar is cronsim's, asked
-in naive local time; its own treatment of zones misses half-hour changes and those at midnight.
+A change of three hours or more is a new date line, not daylight saving: what it skips
+does not run. The calendar is cronsim's, asked in naive local time; its own treatment of
+zones misses half-hour changes and those at midnight.
 """
 
 from collections.abc import Callable
@@ -27,21 +29,27 @@ _DAY: Final = timedelta(days=1)
 
 
 class Cron:
-    """A cron text of five fields, or a nickname such as ``@daily``, in the time zone named ``tz``.
+    """A cron text of five fields, or a nickname such as ``@daily``, in the time zone
+    named ``tz``.
 
-    Days and hours are those of the zone. ``@reboot`` has no times. Raises ``InvalidCron`` for a text that Debian's cron would not
-    take or that never fires, and for an unknown zone.
+    Days and hours are those of the zone. ``@reboot`` has no times. Raises
+    ``InvalidCron`` for a text that Debian's cron would not take or that never fires,
+    and for an unknown zone.
     """
 
     __slots__ = ("_expression", "_zone", "text", "tz")
 
     def __init__(self, text: str, tz: str | ZoneInfo = "UTC") -> None:
         if not isinstance(text, str) or len(text) > LONGEST:
-            raise refusal(str(text), None, f"a text of at most {LONGEST:,} characters", f"{text!r:.80}")
+            raise refusal(
+                str(text), None, f"a text of at most {LONGEST:,} characters", f"{text!r:.80}"
+            )
         self.text: Final = " ".join(text.split())
         self._zone: Final = _read_zone(tz)
         self.tz: Final[str] = self._zone.key
-        self._expression: Final[Expression | None] = None if self.text.lower() == REBOOT else read_expression(self.text)
+        self._expression: Final[Expression | None] = (
+            None if self.text.lower() == REBOOT else read_expression(self.text)
+        )
 
     @property
     def at_reboot(self) -> bool:
@@ -49,22 +57,33 @@ class Cron:
         return self._expression is None
 
     def next(self, after: datetime) -> datetime | None:
-        """The first time after ``after``, in the zone; None for ``@reboot`` and at the end of the calendar.
+        """The first time after ``after``, in the zone; None for ``@reboot`` and at the
+        end of the calendar.
 
         Raises ``InvalidOption`` for a ``datetime`` without a time zone.
         """
-        found = None if self._expression is None else self._after(self._expression, _instant("after", after))
+        found = (
+            None
+            if self._expression is None
+            else self._after(self._expression, _instant("after", after))
+        )
         return found and found.astimezone(self._zone)
 
     def previous(self, before: datetime) -> datetime | None:
         """The last time before ``before``, as ``next``."""
-        found = None if self._expression is None else self._before(self._expression, _instant("before", before))
+        found = (
+            None
+            if self._expression is None
+            else self._before(self._expression, _instant("before", before))
+        )
         return found and found.astimezone(self._zone)
 
     def upcoming(self, n: int, after: datetime | None = None) -> list[datetime]:
         """The next ``n`` times (0 to 10,000) after ``after``, by default after now."""
         if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= MOST_UPCOMING:
-            raise InvalidOption(f"n: expected a whole number from 0 to {MOST_UPCOMING:,}, got {n!r}")
+            raise InvalidOption(
+                f"n: expected a whole number from 0 to {MOST_UPCOMING:,}, got {n!r}"
+            )
         found: list[datetime] = []
         last = SystemClock().now() if after is None else after
         while len(found) < n and (following := self.next(last)) is not None:
@@ -87,7 +106,9 @@ class Cron:
 
     def _after(self, expression: Expression, start: datetime) -> datetime | None:
         if not expression.wild:
-            return self._fixed(expression, self._wall(start), reverse=False, fits=lambda moment: moment > start)
+            return self._fixed(
+                expression, self._wall(start), reverse=False, fits=lambda moment: moment > start
+            )
         here, wall = start, self._wall(start)
         while (local := _match(expression, wall, reverse=False)) is not None:
             found = self._under(here, local)
@@ -113,8 +134,17 @@ class Cron:
             wall = _naive(change) + self._offset(here)
         return None
 
-    def _fixed(self, expression: Expression, wall: datetime, *, reverse: bool, fits: Callable[[datetime], bool]) -> datetime | None:
-        """Later times of the clock never fire earlier, so the first that fits is the nearest."""
+    def _fixed(
+        self,
+        expression: Expression,
+        wall: datetime,
+        *,
+        reverse: bool,
+        fits: Callable[[datetime], bool],
+    ) -> datetime | None:
+        """Later times of the clock never fire earlier, so the first that fits is the
+        nearest.
+        """
         while (local := _match(expression, wall, reverse=reverse)) is not None:
             moment = self._moment_of(local)
             if moment is not None and fits(moment):
@@ -123,19 +153,27 @@ class Cron:
         return None
 
     def _moment_of(self, local: datetime) -> datetime | None:
-        """When the clock first shows ``local``, or the end of the gap that skips it; None where a whole day is skipped."""
+        """When the clock first shows ``local``, or the end of the gap that skips it;
+        None where a whole day is skipped.
+        """
         moment = local.replace(tzinfo=self._zone).astimezone(UTC)
         if self._wall(moment) == local:
             return moment
         skipped = self._offset(moment) - self._offset(moment - LARGEST_CHANGE)
-        return self._first_change(moment - LARGEST_CHANGE, moment) if skipped < LARGEST_CHANGE else None
+        return (
+            self._first_change(moment - LARGEST_CHANGE, moment)
+            if skipped < LARGEST_CHANGE
+            else None
+        )
 
     def _under(self, here: datetime, local: datetime) -> datetime:
         """The instant of a local time if the clock never changed after ``here``."""
         return (local - self._offset(here)).replace(tzinfo=UTC)
 
     def _first_change(self, low: datetime, high: datetime) -> datetime | None:
-        """The first instant after ``low``, and not after ``high``, at which the zone's offset is another."""
+        """The first instant after ``low``, and not after ``high``, at which the zone's
+        offset is another.
+        """
         left = low
         while left < high:
             right = min(left + _DAY, high)
@@ -190,7 +228,9 @@ def _instant(what: str, value: Any) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidOption(f"{what}: expected a datetime with a time zone, got {value!r}")
     if not 1 < value.year < MAXYEAR:
-        raise InvalidOption(f"{what}: expected a time in the years 2 to {MAXYEAR - 1}, got {value!r}")
+        raise InvalidOption(
+            f"{what}: expected a time in the years 2 to {MAXYEAR - 1}, got {value!r}"
+        )
     return value.astimezone(UTC)
 
 
@@ -198,4 +238,6 @@ def _read_zone(tz: Any) -> ZoneInfo:
     try:
         return ZoneInfo(tz.key if isinstance(tz, ZoneInfo) else tz)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError, AttributeError):
-        raise InvalidCron(f"tz: expected the name of a time zone such as Europe/Oslo, got {tz!r:.80}", field="tz") from None
+        raise InvalidCron(
+            f"tz: expected the name of a time zone such as Europe/Oslo, got {tz!r:.80}", field="tz"
+        ) from None

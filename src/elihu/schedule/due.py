@@ -16,15 +16,20 @@ _MOMENT: Final = timedelta(microseconds=1)
 
 
 class Due(NamedTuple):
-    """The ticks to fire, oldest first; the newest one, up to which the entry is settled by that; whether some are left out."""
+    """The ticks to fire, oldest first; the newest one, up to which the entry is settled
+    by that; whether some are left out.
+    """
 
     ticks: tuple[datetime, ...]
     until: datetime
     skipped: bool
 
 
-def due_ticks(cron: Cron, catch_up: CatchUp, last: datetime, now: datetime, booted_at: datetime | None) -> Due | None:
-    """What is due at ``now`` of an entry that is settled up to ``last``; None for nothing.
+def due_ticks(
+    cron: Cron, catch_up: CatchUp, last: datetime, now: datetime, booted_at: datetime | None
+) -> Due | None:
+    """What is due at ``now`` of an entry that is settled up to ``last``; None for
+    nothing.
 
     ``@reboot`` is due once after ``booted_at``, when the first node started.
     """

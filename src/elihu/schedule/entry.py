@@ -35,8 +35,14 @@ class CronSpec:
     job: NewJob
 
     def as_values(self) -> dict[str, Any]:
-        """Flat and plain, so that single values can be changed; what stands in the job as JSON text stays text."""
-        values: dict[str, Any] = {"cron": self.cron.text, "tz": self.cron.tz, "catch_up": self.catch_up}
+        """Flat and plain, so that single values can be changed; what stands in the job
+        as JSON text stays text.
+        """
+        values: dict[str, Any] = {
+            "cron": self.cron.text,
+            "tz": self.cron.tz,
+            "catch_up": self.catch_up,
+        }
         for field in _JOB:
             value = getattr(self.job, field.name)
             if field.default is MISSING or value != field.default:
@@ -46,7 +52,9 @@ class CronSpec:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
         """The inverse. Raises ``InvalidCron``."""
-        return cls(cron=Cron(values["cron"], values["tz"]), catch_up=values["catch_up"], job=job_of(values))
+        return cls(
+            cron=Cron(values["cron"], values["tz"]), catch_up=values["catch_up"], job=job_of(values)
+        )
 
 
 def plain(value: Any) -> Any:
@@ -69,24 +77,32 @@ def job_of(values: Mapping[str, Any]) -> NewJob:
             job["unique_key"] = bytes.fromhex(job["unique_key"])
     except (TypeError, ValueError):
         given = {name: job[name] for name in ("tags", "unique_key") if name in job}
-        raise InvalidCron(f"cron entry: expected a list of tags and a hexadecimal unique_key, got {given!r:.160}") from None
+        raise InvalidCron(
+            f"cron entry: expected a list of tags and a hexadecimal unique_key, got {given!r:.160}"
+        ) from None
     return NewJob(**job)
 
 
 def dump_values(values: Mapping[str, Any]) -> str:
     """JSON that is the same text for the same values."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def load_values(declared: str | None, changes: str) -> dict[str, Any]:
-    """What an entry asks for: the code's declaration, where there is one, with the changes laid over it. Raises ``InvalidCron``."""
+    """What an entry asks for: the code's declaration, where there is one, with the
+    changes laid over it. Raises ``InvalidCron``.
+    """
     layers = [json.loads(text) for text in (declared, changes) if text is not None]
     if not all(isinstance(layer, dict) for layer in layers):
         raise InvalidCron(f"cron entry: expected an object of values, got {changes:.80}")
     values: dict[str, Any] = {key: value for layer in layers for key, value in layer.items()}
     for key in _NEEDED:
         if not isinstance(values.get(key), str):
-            raise InvalidCron(f"cron entry: {key}: expected a text, got {values.get(key)!r:.80}", field=key)
+            raise InvalidCron(
+                f"cron entry: {key}: expected a text, got {values.get(key)!r:.80}", field=key
+            )
     return values
 
 
@@ -94,9 +110,11 @@ def load_values(declared: str | None, changes: str) -> dict[str, Any]:
 class CronEntry:
     """An entry as it was when it was read.
 
-    ``fires`` is whether it fires at present: it is not paused, and made at run time or declared by a living node. ``changed`` names
-    what was changed at run time in an entry of the code. ``next_at`` is its next tick, whether it fires or not; ``fired_at`` the newest
-    tick that was fired, and ``job_id`` its job. Every time is in UTC.
+    ``fires`` is whether it fires at present: it is not paused, and made at run time or
+    declared by a living node. ``changed`` names what was changed at run time in an
+    entry of the code. ``next_at`` is its next tick, whether it fires or not;
+    ``fired_at`` the newest tick that was fired, and ``job_id`` its job. Every time is
+    in UTC.
     """
 
     name: str

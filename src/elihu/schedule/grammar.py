@@ -25,7 +25,9 @@ _LONGEST_MONTH: Final = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Field(NamedTuple):
-    """What one field may hold: numbers from ``low`` to ``high``, or ``names``, of which the first is ``low``."""
+    """What one field may hold: numbers from ``low`` to ``high``, or ``names``, of which
+    the first is ``low``.
+    """
 
     name: str
     low: int
@@ -67,7 +69,9 @@ class Expression:
 
     @property
     def wild(self) -> bool:
-        """Whether it runs by the clock as it is (``*`` in the minute or the hour) rather than at fixed times."""
+        """Whether it runs by the clock as it is (``*`` in the minute or the hour)
+        rather than at fixed times.
+        """
         return self.stars[0] or self.stars[1]
 
     @property
@@ -82,7 +86,9 @@ class Expression:
 
 
 def read_expression(text: str) -> Expression:
-    """The expression in ``text``, which is no ``@reboot``. Raises ``InvalidCron``, which names the field."""
+    """The expression in ``text``, which is no ``@reboot``. Raises ``InvalidCron``,
+    which names the field.
+    """
     parts = NICKNAMES.get(text.lower(), text).split()
     if text.startswith("@") and text.lower() not in NICKNAMES:
         raise refusal(text, None, f"one of {', '.join((*NICKNAMES, REBOOT))}", repr(text))
@@ -117,9 +123,16 @@ def _term(text: str, field: Field, term: str) -> Term:
         low = _number(text, field, low_text, term)
         high = _number(text, field, high_text, term) if dash else low
         if slash and not dash:
-            raise refusal(text, field.name, f"* or a range before a step, such as {wanted}-{field.high}/{step_text}", repr(term))
+            raise refusal(
+                text,
+                field.name,
+                f"* or a range before a step, such as {wanted}-{field.high}/{step_text}",
+                repr(term),
+            )
         if high < low:
-            raise refusal(text, field.name, "a range that goes up", f"{term!r}{_sunday(field, high_text)}")
+            raise refusal(
+                text, field.name, "a range that goes up", f"{term!r}{_sunday(field, high_text)}"
+            )
         values = range(low, high + 1)
     if slash:
         if not _is_number(step_text) or int(step_text) == 0:
@@ -141,9 +154,13 @@ def _in_numbers(field: Field, wanted: str, step: str, values: range) -> str:
 def _number(text: str, field: Field, word: str, term: str) -> int:
     if word in field.names:
         return field.low + field.names.index(word)
-    expected = f"a whole number from {field.low} to {field.high}" + (f" or a name such as {field.names[1]}" if field.names else "")
+    expected = f"a whole number from {field.low} to {field.high}" + (
+        f" or a name such as {field.names[1]}" if field.names else ""
+    )
     if any(mark in word for mark in _FOREIGN):
-        raise refusal(text, field.name, f"{expected} (Debian's cron has no L, W, # and ?)", repr(term))
+        raise refusal(
+            text, field.name, f"{expected} (Debian's cron has no L, W, # and ?)", repr(term)
+        )
     if not _is_number(word) or int(word) not in field.every:
         raise refusal(text, field.name, expected, word if _is_number(word) else repr(word or term))
     return int(word)
@@ -154,7 +171,9 @@ def _is_number(word: str) -> bool:
 
 
 def _sunday(field: Field, word: str) -> str:
-    return " (at the end of a range Sunday is 7)" if word in field.names[:1] and field.low == 0 else ""
+    return (
+        " (at the end of a range Sunday is 7)" if word in field.names[:1] and field.low == 0 else ""
+    )
 
 
 def _check_that_it_fires(text: str, expression: Expression) -> None:
@@ -163,4 +182,9 @@ def _check_that_it_fires(text: str, expression: Expression) -> None:
     first = min(expression.values(2))
     if all(first > _LONGEST_MONTH[month] for month in expression.values(3)):
         months = " or ".join(calendar.month_name[month] for month in sorted(expression.values(3)))
-        raise refusal(text, FIELDS[2].name, f"a day that {months} can have", f"{first}, so that it would never fire")
+        raise refusal(
+            text,
+            FIELDS[2].name,
+            f"a day that {months} can have",
+            f"{first}, so that it would never fire",
+        )

@@ -17,18 +17,30 @@ def describe(expression: Expression) -> str:
     if fields[2] == "*" or fields[4] == "*" or not expression.both_days:
         return _sentence(fields)
     # The library writes "or" between the two day fields, also where both must fit.
-    days = " or ".join(calendar.day_name[(day - 1) % 7] for day in sorted({day % 7 for day in expression.values(4)}))
+    days = " or ".join(
+        calendar.day_name[(day - 1) % 7]
+        for day in sorted({day % 7 for day in expression.values(4)})
+    )
     return f"{_sentence([*fields[:4], '*'])}, if that is a {days}"
 
 
 def _field(expression: Expression, number: int) -> str:
-    """The field as the library reads it right: each value once, no step beyond the end, no star in a list."""
+    """The field as the library reads it right: each value once, no step beyond the end,
+    no star in a list.
+    """
     terms = expression.fields[number]
     if any(term.text == "*" for term in terms):
         return "*"
     if len(terms) > 1 and all(term.values.step == 1 for term in terms):
-        return _ranges(sorted({value % 7 if number == 4 else value for value in expression.values(number)}))
-    texts = {frozenset(value % 7 for value in term.values) if number == 4 else term.values: _text(term.text, term.values) for term in terms}
+        return _ranges(
+            sorted({value % 7 if number == 4 else value for value in expression.values(number)})
+        )
+    texts = {
+        frozenset(value % 7 for value in term.values) if number == 4 else term.values: _text(
+            term.text, term.values
+        )
+        for term in terms
+    }
     return ",".join(texts.values())
 
 
@@ -39,8 +51,14 @@ def _text(text: str, values: range) -> str:
 def _ranges(values: list[int]) -> str:
     """Numbers in order as a list in which three or more in a row are a range."""
     rows = [list(row) for _, row in groupby(values, key=lambda value: value - values.index(value))]
-    return ",".join(f"{row[0]}-{row[-1]}" if len(row) > 2 else ",".join(map(str, row)) for row in rows)
+    return ",".join(
+        f"{row[0]}-{row[-1]}" if len(row) > 2 else ",".join(map(str, row)) for row in rows
+    )
 
 
 def _sentence(fields: list[str]) -> str:
-    return str(ExpressionDescriptor(" ".join(fields), Options(use_24hour_time_format=True, locale_code="en_US")).get_description())
+    return str(
+        ExpressionDescriptor(
+            " ".join(fields), Options(use_24hour_time_format=True, locale_code="en_US")
+        ).get_description()
+    )

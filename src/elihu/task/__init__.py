@@ -1,10 +1,14 @@
-"""Tasks: functions with a stable name, typed arguments that are stored as JSON, and options checked when declared."""
+"""Tasks: functions with a stable name, typed arguments that are stored as JSON, and
+options checked when declared.
+"""
 
 from elihu.task.codec import Codec, ResultNotStored
-from elihu.task.declare import Prepared, Task
+from elihu.task.declare import ConfiguredTask, Task
 from elihu.task.decorator import DeclaresTasks
+from elihu.task.enqueuer import Enqueuer
 from elihu.task.group import Tasks
-from elihu.task.host import Host
+from elihu.task.importable import importable_name
+from elihu.task.json_paths import show
 from elihu.task.options import (
     MOST_ATTEMPTS,
     TaskOptions,
@@ -15,19 +19,17 @@ from elihu.task.options import (
     check_tags,
     check_timeout,
 )
-from elihu.task.origin import importable_name
 from elihu.task.registry import Registry
 from elihu.task.timetable import DeclaredCron, Timetable, check_catch_up
 from elihu.task.unique import digest
-from elihu.task.walk import show
 
 __all__ = [
     "MOST_ATTEMPTS",
     "Codec",
+    "ConfiguredTask",
     "DeclaredCron",
     "DeclaresTasks",
-    "Host",
-    "Prepared",
+    "Enqueuer",
     "Registry",
     "ResultNotStored",
     "Task",

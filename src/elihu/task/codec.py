@@ -11,8 +11,8 @@ from pydantic import PydanticUserError
 
 from elihu.errors import ArgumentsTooLarge, InvalidArguments, InvalidTask
 from elihu.outcome import Outcome
-from elihu.task.plain import Plain
-from elihu.task.shape import Shape
+from elihu.task.arguments import Shape
+from elihu.task.plain_json import Plain
 from elihu.task.signature import TaskSignature, resolve
 
 RESULT = "result"
@@ -20,7 +20,9 @@ NOTHING = "null"
 
 
 class ResultNotStored(Exception):
-    """A return value that cannot be kept, and why; ``too_large`` where it is only its size."""
+    """A return value that cannot be kept, and why; ``too_large`` where it is only its
+    size.
+    """
 
     def __init__(self, reason: str, *, too_large: bool = False) -> None:
         super().__init__(reason)
@@ -29,11 +31,14 @@ class ResultNotStored(Exception):
 
 
 class Codec:
-    """Writes the arguments of one task as an object of keywords, and rebuilds them in their types.
+    """Writes the arguments of one task as an object of keywords, and rebuilds them in
+    their types.
 
-    Arguments given by position are stored under their names, ``*args`` as a list and ``**kwargs`` as an object under
-    theirs, defaults are written out. Validation is pydantic's lax mode. What has no annotation, or ``Any``, is plain JSON.
-    Bytes are stored as base64. Raises ``InvalidTask`` for a parameter whose type has no JSON form.
+    Arguments given by position are stored under their names, ``*args`` as a list and
+    ``**kwargs`` as an object under theirs, defaults are written out. Validation is
+    pydantic's lax mode. What has no annotation, or ``Any``, is plain JSON. Bytes are
+    stored as base64. Raises ``InvalidTask`` for a parameter whose type has no JSON
+    form.
     """
 
     def __init__(self, signature: TaskSignature) -> None:
@@ -45,7 +50,11 @@ class Codec:
         self._var_positional = signature.var_positional
         self._var_keyword = signature.var_keyword
         self._by_position_only = frozenset(self._positional_only)
-        self._by_name = frozenset(signature.parameters) - self._by_position_only - {self._var_positional, self._var_keyword}
+        self._by_name = (
+            frozenset(signature.parameters)
+            - self._by_position_only
+            - {self._var_positional, self._var_keyword}
+        )
         self._by_keywords = not (self._positional_only or self._var_positional or self._var_keyword)
         self._check_defaults()
 
@@ -57,22 +66,30 @@ class Codec:
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int) -> str:
         """The JSON text of these arguments, at most ``limit`` bytes of UTF-8.
 
-        Raises ``InvalidArguments``, which names the field, for what does not fit the signature, does not come back from JSON
-        as it is, or no database holds (NaN, infinity, NUL, lone surrogates); ``ArgumentsTooLarge`` above the limit.
+        Raises ``InvalidArguments``, which names the field, for what does not fit the
+        signature, does not come back from JSON as it is, or no database holds (NaN,
+        infinity, NUL, lone surrogates); ``ArgumentsTooLarge`` above the limit.
         """
         return self.encode_values(args, kwargs, limit)[1].decode()
 
-    def encode_values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int) -> tuple[dict[str, Any], bytes]:
+    def encode_values(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int
+    ) -> tuple[dict[str, Any], bytes]:
         """As ``encode``, with the validated values by name before the JSON."""
         valid, data = self._shape.dump(self._bind(args, kwargs))
         if len(data) > limit:
-            raise ArgumentsTooLarge(f"{self._signature.task}: expected arguments of at most {limit:,} bytes of JSON, got {len(data):,}")
+            raise ArgumentsTooLarge(
+                f"{self._signature.task}: expected arguments of at most {limit:,} bytes of JSON, "
+                f"got {len(data):,}"
+            )
         return valid, data
 
     def decode(self, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What the function is called with, by position and by keyword, from a JSON object of keywords.
+        """What the function is called with, by position and by keyword, from a JSON
+        object of keywords.
 
-        Arguments that are absent and have a default are left to it. Raises ``InvalidArguments``.
+        Arguments that are absent and have a default are left to it. Raises
+        ``InvalidArguments``.
         """
         values = self._shape.load(text)
         if self._by_keywords:
@@ -85,16 +102,21 @@ class Codec:
         return (*args, *rest), values
 
     def json_schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of the arguments as an object of keywords. Raises ``InvalidTask`` for a type that has none."""
+        """The JSON Schema (2020-12) of the arguments as an object of keywords. Raises
+        ``InvalidTask`` for a type that has none.
+        """
         try:
             return self._shape.json_schema()
         except PydanticUserError as error:
             raise InvalidTask(
-                f"task {self._signature.task}: expected arguments that a JSON Schema can describe, got {_reason(error)}"
+                f"task {self._signature.task}: expected arguments that a JSON Schema can "
+                f"describe, got {_reason(error)}"
             ) from error
 
     def encode_result(self, value: Any, limit: int) -> str:
-        """The JSON text of a return value; of None that of null. Raises ``ResultNotStored``, above ``limit`` bytes too."""
+        """The JSON text of a return value; of None that of null. Raises
+        ``ResultNotStored``, above ``limit`` bytes too.
+        """
         if value is None:
             return NOTHING
         if isinstance(self._result, str):
@@ -104,17 +126,29 @@ class Codec:
         except InvalidArguments as error:
             raise ResultNotStored(str(error)) from error
         except BaseException as error:  # of the code of the value's own types
-            raise ResultNotStored(f"expected a value that JSON can hold, got {type(error).__qualname__} while writing it") from error
+            raise ResultNotStored(
+                f"expected a value that JSON can hold, got {type(error).__qualname__} while "
+                "writing it"
+            ) from error
         text = data[len(RESULT) + 4 : -1]
         if len(text) > limit:
-            raise ResultNotStored(f"expected a result of at most {limit:,} bytes of JSON, got {len(text):,}", too_large=True)
+            raise ResultNotStored(
+                f"expected a result of at most {limit:,} bytes of JSON, got {len(text):,}",
+                too_large=True,
+            )
         return text.decode()
 
     def decode_result(self, text: str) -> Any:
-        """A stored result in its declared type. Raises ``InvalidArguments`` where it does not fit (any more)."""
+        """A stored result in its declared type. Raises ``InvalidArguments`` where it
+        does not fit (any more).
+        """
         if text == NOTHING:
             return None
-        shape = Shape(self._signature.task, {RESULT: Plain}) if isinstance(self._result, str) else self._result
+        shape = (
+            Shape(self._signature.task, {RESULT: Plain})
+            if isinstance(self._result, str)
+            else self._result
+        )
         return shape.load(f'{{"{RESULT}":{text}}}')[RESULT]
 
     def check_result(self) -> None:
@@ -126,7 +160,11 @@ class Codec:
     def _result(self) -> Shape | str:
         returns = self._signature.returns
         try:
-            annotation = returns if returns is Parameter.empty else _without_outcomes(resolve(self._signature.fn, returns))
+            annotation = (
+                returns
+                if returns is Parameter.empty
+                else _without_outcomes(resolve(self._signature.fn, returns))
+            )
             return Shape(self._signature.task, {RESULT: _plain_or(annotation)})
         except Exception as error:
             return f"expected a return annotation that pydantic can write as JSON, got {returns!r} ({_reason(error)})"
@@ -137,24 +175,37 @@ class Codec:
         if self._var_positional:
             values[self._var_positional] = args[len(given) :]
         elif len(args) > len(self._positional):
-            raise self._shape.refuse(f"expected at most {len(self._positional)} arguments by position, got {len(args)}")
+            raise self._shape.refuse(
+                f"expected at most {len(self._positional)} arguments by position, got {len(args)}"
+            )
         values |= given
         if self._var_keyword:
             named = {name: value for name, value in kwargs.items() if name in self._by_name}
-            values[self._var_keyword] = others = {name: value for name, value in kwargs.items() if name not in named}
+            values[self._var_keyword] = others = {
+                name: value for name, value in kwargs.items() if name not in named
+            }
             context = self._signature.context
             if context and context.name in others:
-                raise self._shape.refuse("expected no Context, which is given when the task runs, got one", (context.name,))
+                raise self._shape.refuse(
+                    "expected no Context, which is given when the task runs, got one",
+                    (context.name,),
+                )
             kwargs = named
         if given and not given.keys().isdisjoint(kwargs):
             name = next(name for name in given if name in kwargs)
-            raise self._shape.refuse("expected one value, got one by position and one by name", (name,))
+            raise self._shape.refuse(
+                "expected one value, got one by position and one by name", (name,)
+            )
         if not self._by_keywords:
             for name in kwargs:
                 if name in self._by_position_only:
-                    raise self._shape.refuse("expected a value by position, got one by name", (name,))
+                    raise self._shape.refuse(
+                        "expected a value by position, got one by name", (name,)
+                    )
                 if name == self._var_positional:
-                    raise self._shape.refuse("expected values by position, got one by name", (name,))
+                    raise self._shape.refuse(
+                        "expected values by position, got one by name", (name,)
+                    )
         values |= kwargs
         return values
 
@@ -164,11 +215,18 @@ class Codec:
         try:
             _shape_of(self._signature, frozenset(self._defaults)).dump(self._defaults)
         except InvalidArguments as error:
-            raise InvalidTask(f"task {error}: the default must fit the annotation, and JSON must be able to hold it") from error
+            raise InvalidTask(
+                f"task {error}: the default must fit the annotation, and JSON must be able to "
+                "hold it"
+            ) from error
 
 
 def _shape_of(signature: TaskSignature, only: frozenset[str] | None = None) -> Shape:
-    types = {name: _stored_type(parameter) for name, parameter in signature.parameters.items() if only is None or name in only}
+    types = {
+        name: _stored_type(parameter)
+        for name, parameter in signature.parameters.items()
+        if only is None or name in only
+    }
     try:
         return Shape(signature.task, types)
     except Exception as error:
@@ -185,7 +243,11 @@ def _stored_type(parameter: Parameter) -> Any:
     if parameter.kind is Parameter.VAR_POSITIONAL:
         kept = GenericAlias(list, (kept,))
     elif parameter.kind is Parameter.VAR_KEYWORD:
-        kept = get_args(kept)[0] if get_origin(kept) in {Unpack, typing_extensions.Unpack} else GenericAlias(dict, (str, kept))
+        kept = (
+            get_args(kept)[0]
+            if get_origin(kept) in {Unpack, typing_extensions.Unpack}
+            else GenericAlias(dict, (str, kept))
+        )
     elif parameter.default is Parameter.empty:
         return kept
     return NotRequired[kept]
@@ -199,7 +261,11 @@ def _without_outcomes(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, Outcome):
         return NoneType
     if get_origin(annotation) in {Union, UnionType}:
-        kept = tuple(part for part in get_args(annotation) if not (isinstance(part, type) and issubclass(part, Outcome)))
+        kept = tuple(
+            part
+            for part in get_args(annotation)
+            if not (isinstance(part, type) and issubclass(part, Outcome))
+        )
         return Union[kept] if kept else NoneType  # noqa: UP007 (the members are known only now)
     return annotation
 
@@ -212,7 +278,8 @@ def _advice(error: Exception, parameter: Parameter) -> str:
             return f"expected typing_extensions.TypedDict, got one of typing's ({annotation!r}), which pydantic reads from Python 3.12 on"
         case "schema-for-unknown-type":
             return (
-                f"expected a type that pydantic can validate, got {annotation!r}; take its id or a plain value "
+                f"expected a type that pydantic can validate, got {annotation!r}; take its id or "
+                "a plain value "
                 "and fetch the object inside the task, or use a dataclass or pydantic model"
             )
     return f"expected a type that pydantic can validate, got {annotation!r} ({_reason(error)})"

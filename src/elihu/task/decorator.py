@@ -15,7 +15,9 @@ R = TypeVar("R")
 
 
 class DeclaresTasks(ABC):
-    """Gives ``task`` and ``cron``; the subclass says what becomes of each task and entry."""
+    """Gives ``task`` and ``cron``; the subclass says what becomes of each task and
+    entry.
+    """
 
     prefix: str = ""
 
@@ -30,20 +32,25 @@ class DeclaresTasks(ABC):
     @overload
     def task(self, fn: Callable[P, R], /, **options: Unpack[TaskKeywords]) -> Task[P, R]: ...
     @overload
-    def task(self, fn: None = None, /, **options: Unpack[TaskKeywords]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    def task(
+        self, fn: None = None, /, **options: Unpack[TaskKeywords]
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
     def task(
         self, fn: Callable[P, R] | None = None, /, **options: Unpack[TaskKeywords]
     ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function a task: ``@task`` or ``@task(queue="mail", …)``.
 
-        ``name`` is the module and qualified name by default, and ``aliases`` are names under which older jobs still come.
-        ``queue``, ``priority`` (0 first … 9 last), ``max_attempts`` (1 to 1,000,000), ``unique``, ``tags``, ``meta`` and
-        ``record`` (keep the return value) are those of its jobs. ``backoff`` is a duration or a callable of the job and the
-        error, the default grows with 2**n. ``retry_on`` are the exception types that are retried (all), ``discard_on`` those that
-        end the job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row end it too. ``template`` is a code:
-        ``app.templates.sync()`` makes a job kind of it. ``run_in`` is ``"loop"`` for ``async def`` and ``"thread"`` for
-        ``def``; either may have ``"process"``, a fresh interpreter that imports its module. Raises ``InvalidTask``,
-        ``InvalidOption`` and ``DuplicateTask``.
+        ``name`` is the module and qualified name by default, and ``aliases`` are names
+        under which older jobs still come. ``queue``, ``priority`` (0 first … 9 last),
+        ``max_attempts`` (1 to 1,000,000), ``unique``, ``tags``, ``meta`` and ``record``
+        (keep the return value) are those of its jobs. ``backoff`` is a duration or a
+        callable of the job and the error, the default grows with 2**n. ``retry_on`` are
+        the exception types that are retried (all), ``discard_on`` those that end the
+        job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row end it too.
+        ``template`` is a code: ``app.templates.sync()`` makes a job kind of it.
+        ``run_in`` is ``"loop"`` for ``async def`` and ``"thread"`` for ``def``; either
+        may have ``"process"``, a fresh interpreter that imports its module. Raises
+        ``InvalidTask``, ``InvalidOption`` and ``DuplicateTask``.
         """
         if fn is not None:
             return self._declare(fn, options)
@@ -60,12 +67,16 @@ class DeclaresTasks(ABC):
         args: Mapping[str, Any] | None = None,
         **options: Unpack[FunctionKeywords],
     ) -> Callable[[Callable[P, R]], Task[P, R]]:
-        """Store a job at each time of a cron text: of a function, which becomes a task, or of a task that is there.
+        """Store a job at each time of a cron text: of a function, which becomes a task,
+        or of a task that is there.
 
-        Times are those of the zone ``tz``; ``catch_up`` says which of the ticks missed while nothing ran are made up for: ``"none"``,
-        the ``"last"`` one or ``"all"`` (at most 100). ``name`` is the entry's, the task's by default, and needed for each of several
-        entries on one task. ``args`` are the job's arguments by name. ``options`` are those of ``task`` for a function, and for a task
-        those of its ``using``. Raises ``InvalidCron``, ``DuplicateCron``, ``InvalidArguments`` and what ``task`` raises.
+        Times are those of the zone ``tz``; ``catch_up`` says which of the ticks missed
+        while nothing ran are made up for: ``"none"``, the ``"last"`` one or ``"all"``
+        (at most 100). ``name`` is the entry's, the task's by default, and needed for
+        each of several entries on one task. ``args`` are the job's arguments by name.
+        ``options`` are those of ``task`` for a function, and for a task those of its
+        ``using``. Raises ``InvalidCron``, ``DuplicateCron``, ``InvalidArguments`` and
+        what ``task`` raises.
         """
         cron = Cron(text, tz)
 
@@ -74,8 +85,13 @@ class DeclaresTasks(ABC):
                 task, using = fn, cast(UsingKeywords, options)
             else:
                 check_has_name(fn)
-                task, using = declare(fn, cast(TaskKeywords, options), prefix=self.prefix), UsingKeywords()
-            entry = declare_cron(task, cron, catch_up=catch_up, name=name, prefix=self.prefix, args=args, using=using)
+                task, using = (
+                    declare(fn, cast(TaskKeywords, options), prefix=self.prefix),
+                    UsingKeywords(),
+                )
+            entry = declare_cron(
+                task, cron, catch_up=catch_up, name=name, prefix=self.prefix, args=args, using=using
+            )
             if task is not fn:
                 self._adopt(task)
             self._adopt_cron(entry)

@@ -6,35 +6,40 @@ from typing import Any
 from elihu.errors import TaskError
 from elihu.task.declare import Task
 from elihu.task.decorator import DeclaresTasks
-from elihu.task.host import Host
+from elihu.task.enqueuer import Enqueuer
 from elihu.task.options import check_name
 from elihu.task.registry import Registry
 from elihu.task.timetable import DeclaredCron, Timetable
 
 
 class Tasks(DeclaresTasks):
-    """Tasks declared without an app, as a router's routes are: ``tasks = Tasks(prefix="mail.")``, ``@tasks.task``.
+    """Tasks declared without an app, as a router's routes are: ``tasks =
+    Tasks(prefix="mail.")``, ``@tasks.task``.
 
-    ``prefix`` comes before every name, also one given by ``name=``, but not before aliases. ``app.include(tasks)`` gives them to
-    an app; those declared afterwards go there too. A group belongs to one open app at a time: once that is closed,
-    another may include it.
+    ``prefix`` comes before every name, also one given by ``name=``, but not before
+    aliases. ``app.include(tasks)`` gives them to an app; those declared afterwards go
+    there too. A group belongs to one open app at a time: once that is closed, another
+    may include it.
     """
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = check_name("Tasks(prefix=)", prefix) if prefix != "" else ""
         self._own = Registry()
-        self._host: Host | None = None
+        self._host: Enqueuer | None = None
         self._registry: Registry | None = None
 
-    def join(self, host: Host, registry: Registry) -> None:
-        """Enter all tasks in the host's registry and let the host store their jobs, or neither.
+    def join(self, host: Enqueuer, registry: Registry) -> None:
+        """Enter all tasks in the host's registry and let the host store their jobs, or
+        neither.
 
-        Raises ``DuplicateTask`` for a name that is taken (so for a second inclusion too), ``DuplicateCron`` for that of an entry, and
-        ``TaskError`` while the group belongs to another open app.
+        Raises ``DuplicateTask`` for a name that is taken (so for a second inclusion
+        too), ``DuplicateCron`` for that of an entry, and ``TaskError`` while the group
+        belongs to another open app.
         """
         if self._host is not None and self._host is not host and not self._host.closed:
             raise TaskError(
-                f"include(): expected tasks of no other app, got {self!r}, which an app that is still open includes: close that first"
+                f"include(): expected tasks of no other app, got {self!r}, which an app that is "
+                "still open includes: close that first"
             )
         tasks = list(self._own)
         registry.timetable.check(*self._own.timetable)

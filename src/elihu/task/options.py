@@ -1,4 +1,6 @@
-"""The options of a task and of ``using``: what there is, what each may be, checked before anything is stored."""
+"""The options of a task and of ``using``: what there is, what each may be, checked
+before anything is stored.
+"""
 
 import difflib
 import inspect
@@ -14,8 +16,8 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from elihu.duration import Duration, parse_duration
 from elihu.errors import InvalidOption
 from elihu.options import Backoff, Unique, check_range
-from elihu.task.plain import NotPlain, check_plain
-from elihu.task.walk import dotted, find, show
+from elihu.task.json_paths import dotted, find, show
+from elihu.task.plain_json import NotPlain, check_plain
 
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -75,9 +77,10 @@ class UsingKeywords(CommonOptions, total=False):
 class TaskOptions:
     """How the jobs of a task are stored, tried and ended.
 
-    ``backoff`` is seconds, a callable or None for the exponential one; ``timeout`` and ``expires`` are seconds, None for no
-    limit; ``retry_on`` None retries any exception; ``meta`` is plain JSON, ``template`` the code of the job kind that a
-    synchronisation makes of the task.
+    ``backoff`` is seconds, a callable or None for the exponential one; ``timeout`` and
+    ``expires`` are seconds, None for no limit; ``retry_on`` None retries any exception;
+    ``meta`` is plain JSON, ``template`` the code of the job kind that a synchronisation
+    makes of the task.
     """
 
     queue: str = "default"
@@ -97,22 +100,34 @@ class TaskOptions:
 
 
 def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ``InvalidOption`` for a name that is no option, with the nearest that is one."""
+    """Raise ``InvalidOption`` for a name that is no option, with the nearest that is
+    one.
+    """
     names = sorted(known)
     for name in given:
         if name in names:
             continue
         near = difflib.get_close_matches(name, names, n=1)
         raise InvalidOption(
-            f"{what}: expected an option out of {', '.join(names)}, got {name}" + (f" (did you mean {near[0]}?)" if near else "")
+            f"{what}: expected an option out of {', '.join(names)}, got {name}"
+            + (f" (did you mean {near[0]}?)" if near else "")
         )
 
 
 def check_name(what: str, value: Any) -> str:
-    """Return ``value``, a text of 1 to 200 characters that has no control characters; raise ``InvalidOption`` otherwise."""
-    if isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME and not any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+    """Return ``value``, a text of 1 to 200 characters that has no control characters;
+    raise ``InvalidOption`` otherwise.
+    """
+    if (
+        isinstance(value, str)
+        and 1 <= len(value) <= LONGEST_NAME
+        and not any(unicodedata.category(c) in {"Cc", "Cs"} for c in value)
+    ):
         return str(value)
-    raise InvalidOption(f"{what}: expected a text of 1 to {LONGEST_NAME} characters without control characters, got {show(value)}")
+    raise InvalidOption(
+        f"{what}: expected a text of 1 to {LONGEST_NAME} characters without control characters, "
+        f"got {show(value)}"
+    )
 
 
 def check_bool(what: str, value: Any) -> bool:
@@ -123,12 +138,16 @@ def check_bool(what: str, value: Any) -> bool:
 
 
 def check_run_at(what: str, value: Any) -> datetime:
-    """Return ``value``, a ``datetime`` with a time zone, in UTC; raise ``InvalidOption`` for anything else, and outside the years
-    2 to 9998, where a change of zone could leave the calendar."""
+    """Return ``value``, a ``datetime`` with a time zone, in UTC; raise
+    ``InvalidOption`` for anything else, and outside the years 2 to 9998, where a change
+    of zone could leave the calendar.
+    """
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidOption(f"{what}: expected a datetime with a time zone, got {value!r}")
     if not 1 < value.year < MAXYEAR:
-        raise InvalidOption(f"{what}: expected a time in the years 2 to {MAXYEAR - 1}, got {value!r}")
+        raise InvalidOption(
+            f"{what}: expected a time in the years 2 to {MAXYEAR - 1}, got {value!r}"
+        )
     return value.astimezone(UTC)
 
 
@@ -140,17 +159,24 @@ def check_names(what: str, value: Any) -> tuple[str, ...]:
 
 
 def check_tags(what: str, value: Any) -> tuple[str, ...]:
-    """The tags in ``value``, trimmed, lower-cased and without repetitions; at most 100. Raises ``InvalidOption``."""
+    """The tags in ``value``, trimmed, lower-cased and without repetitions; at most 100.
+    Raises ``InvalidOption``.
+    """
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidOption(f"{what}: expected a list of texts, got {show(value)}")
-    tags = check_names(what, [tag.strip().lower() if isinstance(tag, str) else tag for tag in value])
+    tags = check_names(
+        what, [tag.strip().lower() if isinstance(tag, str) else tag for tag in value]
+    )
     if len(tags) > MOST_TAGS:
         raise InvalidOption(f"{what}: expected at most {MOST_TAGS} tags, got {len(tags)}")
     return tags
 
 
-def check_meta(what: str, value: Any, largest: int = LARGEST_META) -> tuple[dict[str, Any], str | None]:
-    """A copy of ``value``, an object of plain JSON of at most ``largest`` bytes, and its JSON (None where it is empty).
+def check_meta(
+    what: str, value: Any, largest: int = LARGEST_META
+) -> tuple[dict[str, Any], str | None]:
+    """A copy of ``value``, an object of plain JSON of at most ``largest`` bytes, and
+    its JSON (None where it is empty).
 
     Raises ``InvalidOption``.
     """
@@ -161,18 +187,26 @@ def check_meta(what: str, value: Any, largest: int = LARGEST_META) -> tuple[dict
         copy = from_json(data)
     except NotPlain as error:
         where = f": {dotted(error.path)}" if error.path else ""
-        raise InvalidOption(f"{what}{where}: expected {error.expected}, got {show(error.value)}") from error
+        raise InvalidOption(
+            f"{what}{where}: expected {error.expected}, got {show(error.value)}"
+        ) from error
     except (PydanticSerializationError, ValueError) as error:
         raise InvalidOption(f"{what}: expected plain JSON, got {error}") from error
     if len(data) > largest:
-        raise InvalidOption(f"{what}: expected at most {largest:,} bytes of JSON, got {len(data):,}")
+        raise InvalidOption(
+            f"{what}: expected at most {largest:,} bytes of JSON, got {len(data):,}"
+        )
     if (path := find(copy, lambda part: isinstance(part, str) and "\0" in part)) is not None:
-        raise InvalidOption(f"{what}: {dotted(path)}: expected text without NUL characters, got one")
+        raise InvalidOption(
+            f"{what}: {dotted(path)}: expected text without NUL characters, got one"
+        )
     return copy, data.decode() if copy else None
 
 
 def check_exceptions(what: str, value: Any) -> tuple[type[BaseException], ...]:
-    """The exception types in ``value``, one or a tuple of them; raise ``InvalidOption`` for anything else."""
+    """The exception types in ``value``, one or a tuple of them; raise ``InvalidOption``
+    for anything else.
+    """
     kinds = tuple(value) if isinstance(value, tuple | list) else (value,)
     if kinds and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         return kinds
@@ -180,17 +214,24 @@ def check_exceptions(what: str, value: Any) -> tuple[type[BaseException], ...]:
 
 
 def check_backoff(what: str, value: Any) -> Backoff:
-    """Return ``value``: a duration, in seconds, or a callable of the job and the error. Raises ``InvalidOption``."""
+    """Return ``value``: a duration, in seconds, or a callable of the job and the error.
+    Raises ``InvalidOption``.
+    """
     if not callable(value):
         return parse_duration(value, what)
     if inspect.iscoroutinefunction(value):
-        raise InvalidOption(f"{what}: expected a duration or a plain function of the job and the error, got the async {show(value)}")
+        raise InvalidOption(
+            f"{what}: expected a duration or a plain function of the job and the error, got the "
+            f"async {show(value)}"
+        )
     backoff: Callable[..., Any] = value
     return backoff
 
 
 def check_timeout(what: str, value: Any) -> float | None:
-    """Return ``value``, a duration from a millisecond to 366 days, in seconds, or None. Raises ``InvalidOption``."""
+    """Return ``value``, a duration from a millisecond to 366 days, in seconds, or None.
+    Raises ``InvalidOption``.
+    """
     seconds = check_expires(what, value)
     if seconds is not None and seconds > LONGEST_TIMEOUT:
         raise InvalidOption(f"{what}: expected at most 366 days, or None, got {value!r}")
@@ -198,17 +239,23 @@ def check_timeout(what: str, value: Any) -> float | None:
 
 
 def check_expires(what: str, value: Any) -> float | None:
-    """Return ``value``, a duration from a millisecond to a hundred years, in seconds, or None. Raises ``InvalidOption``."""
+    """Return ``value``, a duration from a millisecond to a hundred years, in seconds,
+    or None. Raises ``InvalidOption``.
+    """
     if value is None:
         return None
     seconds = parse_duration(value, what)
     if seconds < SHORTEST:
-        raise InvalidOption(f"{what}: expected at least a millisecond, or None for no limit, got {value!r}")
+        raise InvalidOption(
+            f"{what}: expected at least a millisecond, or None for no limit, got {value!r}"
+        )
     return seconds
 
 
 def check_unique(what: str, value: Any, arguments: Iterable[str]) -> Unique | None:
-    """Return ``value``, whose ``keys`` must be among ``arguments``. Raises ``InvalidOption``."""
+    """Return ``value``, whose ``keys`` must be among ``arguments``. Raises
+    ``InvalidOption``.
+    """
     if value is None:
         return None
     if not isinstance(value, Unique):
@@ -216,12 +263,17 @@ def check_unique(what: str, value: Any, arguments: Iterable[str]) -> Unique | No
     names = sorted(arguments)
     for key in value.keys or ():
         if key not in names:
-            raise InvalidOption(f"{what}: keys: expected some of the task's arguments ({', '.join(names) or 'it has none'}), got {key!r}")
+            raise InvalidOption(
+                f"{what}: keys: expected some of the task's arguments "
+                f"({', '.join(names) or 'it has none'}), got {key!r}"
+            )
     return value
 
 
 def parse_task_options(what: str, given: TaskKeywords, arguments: Iterable[str]) -> TaskOptions:
-    """The options of a task whose arguments have these names; what is not given has its default. Raises ``InvalidOption``."""
+    """The options of a task whose arguments have these names; what is not given has its
+    default. Raises ``InvalidOption``.
+    """
     checked: dict[str, Any] = {}
     for name, value in given.items():
         place = f"{what}: {name}"

@@ -18,26 +18,36 @@ class Registry:
         self.timetable = Timetable()
 
     def add(self, *tasks: Task[..., Any]) -> None:
-        """Take in all of ``tasks``, or, where a name or alias is taken, none: ``DuplicateTask`` names both functions."""
+        """Take in all of ``tasks``, or, where a name or alias is taken, none:
+        ``DuplicateTask`` names both functions.
+        """
         added: dict[str, Task[..., Any]] = {}
         for task in tasks:
             for name in (task.name, *task.aliases):
                 other = self._by_name.get(name) or added.get(name)
                 if other is task:
-                    raise DuplicateTask(f"task name {name!r}: expected a new task, got {_place(task)} a second time")
+                    raise DuplicateTask(
+                        f"task name {name!r}: expected a new task, got {_place(task)} a second time"
+                    )
                 if other is not None:
-                    raise DuplicateTask(f"task name {name!r}: expected one function, got two: {_place(other)} and {_place(task)}")
+                    raise DuplicateTask(
+                        f"task name {name!r}: expected one function, got two: {_place(other)} and "
+                        f"{_place(task)}"
+                    )
                 added[name] = task
         self._by_name |= added
         self._tasks |= {task.name: task for task in tasks}
 
     def get(self, name: str) -> Task[..., Any]:
-        """The task of this name or alias. Raises ``UnknownTask``, with the nearest name that there is."""
+        """The task of this name or alias. Raises ``UnknownTask``, with the nearest name
+        that there is.
+        """
         task = self._by_name.get(name)
         if task is None:
             near = difflib.get_close_matches(name, self._by_name, n=1)
             raise UnknownTask(
-                f"expected the name of a task that this app knows, got {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+                f"expected the name of a task that this app knows, got {name!r}"
+                + (f" (did you mean {near[0]!r}?)" if near else "")
             )
         return task
 

@@ -1,4 +1,6 @@
-"""Reads a function's parameters: which are the job's arguments, of what types, and which is the ``Context``."""
+"""Reads a function's parameters: which are the job's arguments, of what types, and
+which is the ``Context``.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -18,8 +20,9 @@ _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 class TaskSignature:
     """The parameters of a function without its ``Context``, their annotations resolved.
 
-    ``positional`` are the names that can be given by position, in order; ``positional_only`` those that must be.
-    ``returns`` is the return annotation as it was written.
+    ``positional`` are the names that can be given by position, in order;
+    ``positional_only`` those that must be. ``returns`` is the return annotation as it
+    was written.
     """
 
     fn: Callable[..., Any]
@@ -31,11 +34,17 @@ class TaskSignature:
 
     @cached_property
     def positional(self) -> tuple[str, ...]:
-        return tuple(p.name for p in self.parameters.values() if p.kind in {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD})
+        return tuple(
+            p.name
+            for p in self.parameters.values()
+            if p.kind in {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}
+        )
 
     @cached_property
     def positional_only(self) -> tuple[str, ...]:
-        return tuple(p.name for p in self.parameters.values() if p.kind is Parameter.POSITIONAL_ONLY)
+        return tuple(
+            p.name for p in self.parameters.values() if p.kind is Parameter.POSITIONAL_ONLY
+        )
 
     @cached_property
     def var_positional(self) -> str | None:
@@ -47,7 +56,9 @@ class TaskSignature:
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
-        return {p.name: p.default for p in self.parameters.values() if p.default is not Parameter.empty}
+        return {
+            p.name: p.default for p in self.parameters.values() if p.default is not Parameter.empty
+        }
 
     def _of_kind(self, kind: Any) -> str | None:
         return next((p.name for p in self.parameters.values() if p.kind is kind), None)
@@ -56,13 +67,15 @@ class TaskSignature:
 def read_signature(fn: Callable[..., Any], task: str) -> TaskSignature:
     """The signature of ``fn``, the function behind ``task``.
 
-    Raises ``InvalidTask`` for an annotation that names what is not there, a method, and a ``Context`` that cannot be
-    given by keyword.
+    Raises ``InvalidTask`` for an annotation that names what is not there, a method, and
+    a ``Context`` that cannot be given by keyword.
     """
     try:
         signature = inspect.signature(fn)
     except (NameError, ValueError) as error:
-        raise InvalidTask(f"task {task}: expected a function whose signature can be read, got {fn!r} ({error})") from error
+        raise InvalidTask(
+            f"task {task}: expected a function whose signature can be read, got {fn!r} ({error})"
+        ) from error
     every = list(signature.parameters.values())
     if every and every[0].name in {"self", "cls"} and every[0].annotation is Parameter.empty:
         raise InvalidTask(
@@ -74,18 +87,29 @@ def read_signature(fn: Callable[..., Any], task: str) -> TaskSignature:
     return TaskSignature(
         fn=fn,
         task=task,
-        parameters={name: p for name, p in resolved.items() if context is None or name != context.name},
+        parameters={
+            name: p for name, p in resolved.items() if context is None or name != context.name
+        },
         context=context,
-        context_index=every.index(signature.parameters[context.name]) if context and context.kind is not Parameter.KEYWORD_ONLY else None,
+        context_index=every.index(signature.parameters[context.name])
+        if context and context.kind is not Parameter.KEYWORD_ONLY
+        else None,
         returns=signature.return_annotation,
     )
 
 
 def resolve(fn: Callable[..., Any], annotation: Any) -> Any:
-    """``annotation`` with the names in its texts looked up where ``fn`` was written; raises what the look-up raises."""
+    """``annotation`` with the names in its texts looked up where ``fn`` was written;
+    raises what the look-up raises.
+    """
     names = getattr(inspect.unwrap(fn), "__globals__", {})
     fallback = {} if "Context" in names else {"Context": Context}
-    hints = get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), globalns=names, localns=fallback, include_extras=True)
+    hints = get_type_hints(
+        SimpleNamespace(__annotations__={"it": annotation}),
+        globalns=names,
+        localns=fallback,
+        include_extras=True,
+    )
     return hints["it"]
 
 
@@ -96,24 +120,32 @@ def _parameter_type(fn: Callable[..., Any], task: str, parameter: Parameter) -> 
         return resolve(fn, parameter.annotation)
     except Exception as error:
         raise InvalidTask(
-            f"task {task}: parameter {parameter.name}: expected an annotation that can be looked up at run time, "
-            f"got {parameter.annotation!r} ({error}); import or define its names at the top of the module, outside TYPE_CHECKING"
+            f"task {task}: parameter {parameter.name}: expected an annotation that can be looked "
+            "up at run time, "
+            f"got {parameter.annotation!r} ({error}); import or define its names at the top of "
+            "the module, outside TYPE_CHECKING"
         ) from error
 
 
-def _context_of(task: str, every: list[Parameter], resolved: Mapping[str, Parameter]) -> Parameter | None:
+def _context_of(
+    task: str, every: list[Parameter], resolved: Mapping[str, Parameter]
+) -> Parameter | None:
     found = [p for p in resolved.values() if _asks_for_context(task, p)]
     if not found:
         return None
     if len(found) > 1:
-        raise InvalidTask(f"task {task}: expected one Context parameter, got {', '.join(p.name for p in found)}")
+        raise InvalidTask(
+            f"task {task}: expected one Context parameter, got {', '.join(p.name for p in found)}"
+        )
     context = found[0]
     by_keyword = context.kind is Parameter.KEYWORD_ONLY or (
-        context.kind is Parameter.POSITIONAL_OR_KEYWORD and all(p.kind is not Parameter.VAR_POSITIONAL for p in every)
+        context.kind is Parameter.POSITIONAL_OR_KEYWORD
+        and all(p.kind is not Parameter.VAR_POSITIONAL for p in every)
     )
     if not by_keyword:
         raise InvalidTask(
-            f"task {task}: parameter {context.name}: expected a Context that can be given by keyword, got one that is "
+            f"task {task}: parameter {context.name}: expected a Context that can be given by "
+            "keyword, got one that is "
             f"{context.kind.description}{'' if context.kind in _VARIADIC else ' before *args or /'}; write it after a *"
         )
     return context
@@ -123,9 +155,14 @@ def _asks_for_context(task: str, parameter: Parameter) -> bool:
     annotation = parameter.annotation
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    members = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+    members = (
+        get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+    )
     if Context not in members:
         return False
     if not set(members) <= {Context, NoneType}:
-        raise InvalidTask(f"task {task}: parameter {parameter.name}: expected Context or Context | None, got {parameter.annotation!r}")
+        raise InvalidTask(
+            f"task {task}: parameter {parameter.name}: expected Context or Context | None, got "
+            f"{parameter.annotation!r}"
+        )
     return True

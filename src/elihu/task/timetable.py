@@ -8,15 +8,17 @@ from elihu.errors import DuplicateCron, InvalidOption, InvalidTask
 from elihu.options import Unique
 from elihu.schedule import CATCH_UPS, CatchUp, Cron, CronSpec
 from elihu.task.declare import Task
+from elihu.task.json_paths import show
 from elihu.task.options import UsingKeywords, check_name
-from elihu.task.walk import show
 
 _OF_ONE_ENQUEUE: Final = ("delay", "run_at", "hold", "conn", "notify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredCron:
-    """An entry as ``@app.cron`` declares it; ``named`` is whether its name was given, ``unique`` what its jobs must be."""
+    """An entry as ``@app.cron`` declares it; ``named`` is whether its name was given,
+    ``unique`` what its jobs must be.
+    """
 
     name: str
     named: bool
@@ -32,7 +34,9 @@ class Timetable:
         self._entries: dict[str, DeclaredCron] = {}
 
     def add(self, *entries: DeclaredCron) -> None:
-        """Take in all of ``entries``, or, where a name is taken, none. Raises ``DuplicateCron``."""
+        """Take in all of ``entries``, or, where a name is taken, none. Raises
+        ``DuplicateCron``.
+        """
         self._entries |= self.check(*entries)
 
     def check(self, *entries: DeclaredCron) -> dict[str, DeclaredCron]:
@@ -43,10 +47,14 @@ class Timetable:
             for other in known.values():
                 if other.task is entry.task and not (other.named and entry.named):
                     raise DuplicateCron(
-                        f"cron of task {entry.task.name!r}: expected name= for each of several entries on one task, got one without"
+                        f"cron of task {entry.task.name!r}: expected name= for each of several "
+                        "entries on one task, got one without"
                     )
             if entry.name in known:
-                raise DuplicateCron(f"cron {entry.name!r}: expected a new name, got that of another entry: give one of them name=")
+                raise DuplicateCron(
+                    f"cron {entry.name!r}: expected a new name, got that of another entry: give "
+                    "one of them name="
+                )
             added[entry.name] = entry
         return added
 
@@ -76,26 +84,46 @@ def declare_cron(
     what = f"cron of task {task.name!r}"
     for option in _OF_ONE_ENQUEUE:
         if option in using:
-            raise InvalidOption(f"{what}: expected options that each of its jobs can have, got {option}")
+            raise InvalidOption(
+                f"{what}: expected options that each of its jobs can have, got {option}"
+            )
     given = {} if args is None else args
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise InvalidOption(f"{what}: args: expected a dictionary of the task's arguments by name, got {show(args)}")
+        raise InvalidOption(
+            f"{what}: args: expected a dictionary of the task's arguments by name, got {show(args)}"
+        )
     named = name is not None
-    full = check_name(f"{what}: name", prefix + check_name(f"{what}: name", name)) if named else task.name
-    spec = CronSpec(cron=cron, catch_up=check_catch_up(what, catch_up), job=task.using(**using).build(**given))
-    return DeclaredCron(name=full, named=named, task=task, spec=spec, unique=using.get("unique", task.options.unique))
+    full = (
+        check_name(f"{what}: name", prefix + check_name(f"{what}: name", name))
+        if named
+        else task.name
+    )
+    spec = CronSpec(
+        cron=cron, catch_up=check_catch_up(what, catch_up), job=task.using(**using).build(**given)
+    )
+    return DeclaredCron(
+        name=full,
+        named=named,
+        task=task,
+        spec=spec,
+        unique=using.get("unique", task.options.unique),
+    )
 
 
 def check_catch_up(what: str, value: Any) -> CatchUp:
     """Return ``value``, "none", "last" or "all". Raises ``InvalidOption``."""
     if value not in CATCH_UPS:
-        raise InvalidOption(f"{what}: catch_up: expected one of {', '.join(CATCH_UPS)}, got {show(value)}")
+        raise InvalidOption(
+            f"{what}: catch_up: expected one of {', '.join(CATCH_UPS)}, got {show(value)}"
+        )
     checked: CatchUp = value
     return checked
 
 
 def check_has_name(function: Any) -> None:
-    """Raise ``InvalidTask`` for a function whose own name is not stable, and which ``name=`` of an entry does not name."""
+    """Raise ``InvalidTask`` for a function whose own name is not stable, and which
+    ``name=`` of an entry does not name.
+    """
     if "<" in getattr(function, "__qualname__", ""):
         raise InvalidTask(
             f"cron: expected a task, or a function of a module, got {function.__qualname__}: "

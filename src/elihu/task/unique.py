@@ -8,14 +8,23 @@ from typing import Any
 from pydantic_core import from_json
 
 from elihu.options import Unique
-from elihu.task.walk import parts
+from elihu.task.json_paths import parts
 
 
-def digest(unique: Unique, *, task: str, valid: Mapping[str, Any], data: bytes, queue: str, meta: Mapping[str, Any]) -> bytes:
+def digest(
+    unique: Unique,
+    *,
+    task: str,
+    valid: Mapping[str, Any],
+    data: bytes,
+    queue: str,
+    meta: Mapping[str, Any],
+) -> bytes:
     """SHA-256 of one canonical JSON text of the fields that ``unique`` compares.
 
-    ``valid`` are the arguments as validated and ``data`` their JSON: of a set, whose order in JSON is not stable from one
-    process to the next, the members are compared in order of their text.
+    ``valid`` are the arguments as validated and ``data`` their JSON: of a set, whose
+    order in JSON is not stable from one process to the next, the members are compared
+    in order of their text.
     """
     fields: dict[str, Any] = {}
     for name in unique.by:
@@ -23,8 +32,12 @@ def digest(unique: Unique, *, task: str, valid: Mapping[str, Any], data: bytes, 
             case "task":
                 fields[name] = task
             case "args":
-                stored = _settle(valid, from_json(data))
-                fields[name] = stored if unique.keys is None else {key: stored[key] for key in unique.keys if key in stored}
+                stored = _forget(valid, from_json(data))
+                fields[name] = (
+                    stored
+                    if unique.keys is None
+                    else {key: stored[key] for key in unique.keys if key in stored}
+                )
             case "queue":
                 fields[name] = queue
             case "meta":
@@ -33,18 +46,20 @@ def digest(unique: Unique, *, task: str, valid: Mapping[str, Any], data: bytes, 
 
 
 def _canonical(tree: Any) -> str:
-    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
-def _settle(value: Any, tree: Any) -> Any:
+def _forget(value: Any, tree: Any) -> Any:
     if isinstance(tree, list):
         inner = [part for _, part in parts(value)]
         if len(inner) != len(tree):
             return tree
-        settled = [_settle(part, twin) for part, twin in zip(inner, tree, strict=True)]
+        settled = [_forget(part, holder) for part, holder in zip(inner, tree, strict=True)]
         return sorted(settled, key=_canonical) if isinstance(value, set | frozenset) else settled
     if isinstance(tree, dict):
         by_order = isinstance(value, dict) and len(value) == len(tree)
-        twins = dict(zip(tree, value.values(), strict=True)) if by_order else dict(parts(value))
-        return {key: _settle(twins.get(key), twin) for key, twin in tree.items()}
+        holders = dict(zip(tree, value.values(), strict=True)) if by_order else dict(parts(value))
+        return {key: _forget(holders.get(key), holder) for key, holder in tree.items()}
     return tree

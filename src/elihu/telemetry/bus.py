@@ -12,9 +12,11 @@ logger = logging.getLogger("elihu")
 
 
 class Bus:
-    """Calls each handler in the thread that emits; a handler must not block, and one that raises is logged.
+    """Calls each handler in the thread that emits; a handler must not block, and one
+    that raises is logged.
 
-    An emitter asks ``SomeEvent in bus`` before it builds the event, so that an event nobody wants costs one look-up.
+    An emitter asks ``SomeEvent in bus`` before it builds the event, so that an event
+    nobody wants costs one look-up.
     """
 
     def __init__(self) -> None:
@@ -22,7 +24,9 @@ class Bus:
         self._resolved: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
 
     def on(self, event: type[E], handler: Callable[[E], None]) -> Callable[[], None]:
-        """Call ``handler`` for each event of this type and its subtypes; the callable returned ends that."""
+        """Call ``handler`` for each event of this type and its subtypes; the callable
+        returned ends that.
+        """
         self._handlers.setdefault(event, []).append(handler)
         self._resolved = {}
 
@@ -45,8 +49,12 @@ class Bus:
                 logger.exception("a handler of %s raised", type(event).__name__)
 
     def _for(self, event: type[Event]) -> tuple[Callable[[Any], None], ...]:
-        resolved = self._resolved  # a handler added meanwhile begins a new table, and this one is not read again
+        resolved = (
+            self._resolved
+        )  # a handler added meanwhile begins a new table, and this one is not read again
         found = resolved.get(event)
         if found is None:
-            found = resolved[event] = tuple(handler for base in event.__mro__ for handler in self._handlers.get(base, ()))
+            found = resolved[event] = tuple(
+                handler for base in event.__mro__ for handler in self._handlers.get(base, ())
+            )
         return found

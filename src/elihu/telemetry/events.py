@@ -29,9 +29,11 @@ class JobStarted(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStopped(JobEvent):
-    """An attempt ended as ``result`` and leaves the job in ``state``; ``duration`` is in seconds."""
+    """An attempt ended with ``outcome`` and leaves the job in ``state``; ``duration`` is
+    in seconds.
+    """
 
-    result: str
+    outcome: str
     state: str
     duration: float
     error: BaseException | None = None
@@ -43,7 +45,8 @@ class JobRaised(JobStopped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptAbandoned(JobEvent):
-    """An attempt did not end when it was told to: its slot was given back, and it goes on unheard.
+    """An attempt did not end when it was told to: its slot was given back, and it goes
+    on unheard.
 
     ``run_in`` is how it runs; ``abandoned`` attempts go on so at this node now.
     """
@@ -58,12 +61,14 @@ class AbandonedEnded(AttemptAbandoned):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcknowledgementRefused(Event):
-    """The claim of a finished attempt was no longer this node's: its end was not written."""
+    """The claim of a finished attempt was no longer this node's: its end was not
+    written.
+    """
 
     job_id: int
     claim: int
     node: str
-    result: str
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,9 @@ class ServiceStopped(ServiceEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked(ServiceEvent):
-    """One tick went well; ``data`` is what it did (the stager: ``staged_count`` and ``queues``), ``duration`` in seconds."""
+    """One tick went well; ``data`` is what it did (the stager: ``staged_count`` and
+    ``queues``), ``duration`` in seconds.
+    """
 
     duration: float
     data: Mapping[str, Any]
@@ -112,7 +119,9 @@ class Ticked(ServiceEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickFailed(ServiceEvent):
-    """One tick failed, the ``failures``-th in a row; the next comes in ``retry_in`` seconds."""
+    """One tick failed, the ``failures``-th in a row; the next comes in ``retry_in``
+    seconds.
+    """
 
     error: BaseException
     failures: int
@@ -143,14 +152,16 @@ class NodeStopped(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeReborn(NodeEvent):
-    """The node found itself buried, dropped its attempts and goes on as ``node``; it was ``buried``."""
+class NodeRejoined(NodeEvent):
+    """The node found itself buried, dropped its attempts and goes on as ``node``; it
+    was ``buried``.
+    """
 
-    buried: str
+    removed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeBuried(NodeEvent):
+class NodeRemoved(NodeEvent):
     """``node`` found ``dead`` dead and removed it."""
 
     dead: str
@@ -158,7 +169,9 @@ class NodeBuried(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRescued(NodeEvent):
-    """An attempt of a dead node was ended as orphaned; ``state`` is the job's state now."""
+    """An attempt of a dead node was ended as orphaned; ``state`` is the job's state
+    now.
+    """
 
     job_id: int
     queue: str
@@ -175,7 +188,9 @@ class JobExpired(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchSuspended(NodeEvent):
-    """``abandoned`` attempts that ``run_in`` such a way go on at the node: it fetches no more jobs of that kind."""
+    """``abandoned`` attempts that ``run_in`` such a way go on at the node: it fetches
+    no more jobs of that kind.
+    """
 
     run_in: str
     abandoned: int
@@ -183,7 +198,9 @@ class FetchSuspended(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchResumed(NodeEvent):
-    """Some of the abandoned attempts that ``run_in`` such a way ended: the node fetches jobs of that kind again."""
+    """Some of the abandoned attempts that ``run_in`` such a way ended: the node fetches
+    jobs of that kind again.
+    """
 
     run_in: str
 
@@ -197,7 +214,9 @@ class NotifierSwitched(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronFired(NodeEvent):
-    """A tick of a cron entry stored a job, or, with ``conflict``, met a unique job that was there; ``at`` is the tick's time."""
+    """A tick of a cron entry stored a job, or, with ``conflict``, met a unique job that
+    was there; ``at`` is the tick's time.
+    """
 
     cron: str
     at: datetime
@@ -207,7 +226,9 @@ class CronFired(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronSkipped(NodeEvent):
-    """Missed ticks of a cron entry, up to ``until``, were left out, as its ``catch_up`` says."""
+    """Missed ticks of a cron entry, up to ``until``, were left out, as its ``catch_up``
+    says.
+    """
 
     cron: str
     until: datetime
@@ -237,7 +258,9 @@ class QueueEvent(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStarted(QueueEvent):
-    """The node begins to serve a queue, ``limit`` jobs at a time; while it is ``paused`` it fetches none."""
+    """The node begins to serve a queue, ``limit`` jobs at a time; while it is
+    ``paused`` it fetches none.
+    """
 
     limit: int
     paused: bool
@@ -260,7 +283,9 @@ class QueueResumed(QueueEvent):
 
 
 class QueueStopping(QueueEvent):
-    """The node no longer serves the queue: it fetches no more of its jobs, and those that run end."""
+    """The node no longer serves the queue: it fetches no more of its jobs, and those
+    that run end.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
-"""A private PostgreSQL server for tests and trials, which ends with the process that started it.
+"""A private PostgreSQL server for tests and trials, which ends with the process that
+started it.
 
-It needs the extra `testing`, whose wheel holds the server's programs, or any PostgreSQL named by `bin_dir=`.
-It listens on 127.0.0.1 and trusts whoever connects from this machine: it is for tests, never for data that others must not read.
-Linux and macOS; on Windows use a server of your own.
+It needs the extra `testing`, whose wheel holds the server's programs, or any PostgreSQL
+named by `bin_dir=`. It listens on 127.0.0.1 and trusts whoever connects from this
+machine: it is for tests, never for data that others must not read. Linux and macOS; on
+Windows use a server of your own.
 
     with PostgresServer() as server:
         app = Elihu(server.url)
@@ -35,7 +37,8 @@ from elihu.testing import postgres_guard
 
 DEFAULT_VERSION = 18
 HOST = "127.0.0.1"
-# Below the range from which systems give ports to outgoing connections: the port of a stopped server must be free when it starts again.
+# Below the range from which systems give ports to outgoing connections: the port of a
+# stopped server must be free when it starts again.
 PORTS = range(15_000, 32_000)
 READY_WITHIN = 60.0
 SUPERUSER = "postgres"
@@ -46,19 +49,24 @@ WHEEL_LIBRARIES = (f"{WHEEL}.libs", f"{WHEEL}/.dylibs")
 
 
 class PostgresServerError(ElihuError):
-    """The server could not be found, started or stopped; the message ends with the last lines of its log."""
+    """The server could not be found, started or stopped; the message ends with the last
+    lines of its log.
+    """
 
 
 class PostgresServer:
-    """One PostgreSQL server on a free port of 127.0.0.1: `start()` and `close()`, or a `with` block.
+    """One PostgreSQL server on a free port of 127.0.0.1: `start()` and `close()`, or a
+    `with` block.
 
-    `version` picks one of the wheel's servers (18 or 16), `bin_dir` any other. `data` is a folder to keep, made where it is absent;
-    without it the data goes with the server. `durable=False` turns off fsync, synchronous_commit and full_page_writes, which is right
-    for tests and wrong for measurements and for data to keep: an immediate stop may then lose the last commits. `options` are further
-    settings of the server.
+    `version` picks one of the wheel's servers (18 or 16), `bin_dir` any other. `data`
+    is a folder to keep, made where it is absent; without it the data goes with the
+    server. `durable=False` turns off fsync, synchronous_commit and full_page_writes,
+    which is right for tests and wrong for measurements and for data to keep: an
+    immediate stop may then lose the last commits. `options` are further settings of the
+    server.
 
-    As root, which PostgreSQL refuses to run as, the server runs as `nobody` and owns its data folder.
-    Raises `PostgresServerError`.
+    As root, which PostgreSQL refuses to run as, the server runs as `nobody` and owns
+    its data folder. Raises `PostgresServerError`.
     """
 
     def __init__(
@@ -88,9 +96,13 @@ class PostgresServer:
 
     @property
     def folder(self) -> Path:
-        """The folder of this run: the server's Unix socket, its log, and its data where none was given. It goes with `close()`."""
+        """The folder of this run: the server's Unix socket, its log, and its data where
+        none was given. It goes with `close()`.
+        """
         if self._folder is None:
-            raise PostgresServerError("expected a started server, got one that was never started or is closed")
+            raise PostgresServerError(
+                "expected a started server, got one that was never started or is closed"
+            )
         return self._folder
 
     @property
@@ -113,7 +125,9 @@ class PostgresServer:
         return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{name}"
 
     def start(self) -> None:
-        """Start, and wait until connections are accepted. After `stop()`: on the same port and data. Does nothing while it runs."""
+        """Start, and wait until connections are accepted. After `stop()`: on the same
+        port and data. Does nothing while it runs.
+        """
         if self.pid is not None:
             return
         try:
@@ -125,7 +139,9 @@ class PostgresServer:
             raise
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server and keep its data: connections are cut; `immediate` ends it as a crash would, so that the next start recovers."""
+        """Stop the server and keep its data: connections are cut; `immediate` ends it
+        as a crash would, so that the next start recovers.
+        """
         if self._guard is not None:
             self._ask("stop immediate" if immediate else "stop fast")
 
@@ -144,15 +160,21 @@ class PostgresServer:
             shutil.rmtree(folder, ignore_errors=True)
 
     def survive_exec(self) -> None:
-        """Let the server live on when this process becomes another program by `os.exec*`, until that program ends."""
+        """Let the server live on when this process becomes another program by
+        `os.exec*`, until that program ends.
+        """
         if self._guard is not None and self._guard.stdin is not None:
             os.set_inheritable(self._guard.stdin.fileno(), True)
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create a database, empty or a copy of `template`, to which nothing may be connected. Returns its URL."""
+        """Create a database, empty or a copy of `template`, to which nothing may be
+        connected. Returns its URL.
+        """
         options = [f"--template={template}"] if template is not None else []
         if self._given_bin_dir is None and not self.durable:
-            options.append("--strategy=file_copy")  # three times as fast where nothing is fsynced; unknown before PostgreSQL 15
+            options.append(
+                "--strategy=file_copy"
+            )  # three times as fast where nothing is fsynced; unknown before PostgreSQL 15
         self._client("createdb", *options, name)
         return self.database_url(name)
 
@@ -164,7 +186,12 @@ class PostgresServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _open(self) -> None:
@@ -191,32 +218,63 @@ class PostgresServer:
         )
 
     def _reachable_bin_dir(self) -> Path:
-        """As root the wheel may lie where `nobody` may not go, as in a virtual environment under /root: then a copy of it runs."""
+        """As root the wheel may lie where `nobody` may not go, as in a virtual
+        environment under /root: then a copy of it runs.
+        """
         if self._user is None or is_reachable(self._bin_dir):
             return self._bin_dir
         if self._given_bin_dir is not None:
-            raise PostgresServerError(f"expected a bin_dir that the user {self._user} can reach, got {self._bin_dir}")
+            raise PostgresServerError(
+                f"expected a bin_dir that the user {self._user} can reach, got {self._bin_dir}"
+            )
         installed, copy = self._bin_dir.parents[2], self.folder / "server"
         for part in (f"{WHEEL}/{WHEEL_FOLDERS[self.version]}", *WHEEL_LIBRARIES):
             if (installed / part).exists():
-                shutil.copytree(installed / part, copy / part, symlinks=True, ignore=shutil.ignore_patterns("include"))
+                shutil.copytree(
+                    installed / part,
+                    copy / part,
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("include"),
+                )
         return copy / self._bin_dir.relative_to(installed)
 
     def _make_data(self) -> None:
-        if self._given_data is not None and self._user is not None and not is_reachable(self._given_data.parent):
+        if (
+            self._given_data is not None
+            and self._user is not None
+            and not is_reachable(self._given_data.parent)
+        ):
             raise PostgresServerError(
-                f"expected a data folder that the user {self._user} can reach, since PostgreSQL refuses root, got {self._given_data}"
+                f"expected a data folder that the user {self._user} can reach, since PostgreSQL "
+                f"refuses root, got {self._given_data}"
             )
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = self.data / "PG_VERSION"
-        if self._given_bin_dir is None and held.exists() and held.read_text().strip() != str(self.version):
-            raise PostgresServerError(f"expected data of PostgreSQL {self.version}, got {held.read_text().strip()} in {self.data}")
+        if (
+            self._given_bin_dir is None
+            and held.exists()
+            and held.read_text().strip() != str(self.version)
+        ):
+            raise PostgresServerError(
+                f"expected data of PostgreSQL {self.version}, got {held.read_text().strip()} in "
+                f"{self.data}"
+            )
         if self._user is not None:
             shutil.chown(self.data, self._user)
 
     def _initdb(self, bin_dir: Path) -> list[str]:
-        options = ["--auth=trust", "--encoding=UTF8", "--no-locale", *([] if self.durable else ["--no-sync"])]
-        return [str(bin_dir / "initdb"), f"--username={SUPERUSER}", *options, f"--pgdata={self.data}"]
+        options = [
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-locale",
+            *([] if self.durable else ["--no-sync"]),
+        ]
+        return [
+            str(bin_dir / "initdb"),
+            f"--username={SUPERUSER}",
+            *options,
+            f"--pgdata={self.data}",
+        ]
 
     def _postgres(self, bin_dir: Path) -> list[str]:
         switch = "on" if self.durable else "off"
@@ -230,33 +288,52 @@ class PostgresServer:
             "max_connections": "200",
             **self._options,
         }
-        return [str(bin_dir / "postgres"), "-D", str(self.data), *(f"--{name}={value}" for name, value in settings.items())]
+        return [
+            str(bin_dir / "postgres"),
+            "-D",
+            str(self.data),
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ]
 
     def _launch(self) -> None:
         answer = self._ask("start")
         if answer == "failed locked":
-            raise PostgresServerError(f"expected a data folder of its own, got {self.data}, which another server is using")
+            raise PostgresServerError(
+                f"expected a data folder of its own, got {self.data}, which another server is using"
+            )
         deadline = time.monotonic() + READY_WITHIN
         while not self._is_ready(answer):
             if not answer.startswith("running"):
                 raise PostgresServerError(f"PostgreSQL did not start: {answer}\n{self._log_tail()}")
             if time.monotonic() > deadline:
-                raise PostgresServerError(f"expected PostgreSQL to be ready within {READY_WITHIN:.0f} s, it is not\n{self._log_tail()}")
+                raise PostgresServerError(
+                    f"expected PostgreSQL to be ready within {READY_WITHIN:.0f} s, it is "
+                    f"not\n{self._log_tail()}"
+                )
             time.sleep(0.01)
             answer = self._ask("poll")
 
     def _is_ready(self, answer: str) -> bool:
-        """The last line of postmaster.pid says so; its first names the process, since the file of a killed server stays behind."""
+        """The last line of postmaster.pid says so; its first names the process, since
+        the file of a killed server stays behind.
+        """
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) >= 8 and answer == f"running {lines[0].strip()}" and lines[7].strip() == "ready"
+        return (
+            len(lines) >= 8
+            and answer == f"running {lines[0].strip()}"
+            and lines[7].strip() == "ready"
+        )
 
     def _ask(self, command: str) -> str:
         guard = self._guard
         if guard is None or guard.stdin is None or guard.stdout is None:
-            raise PostgresServerError(f"expected a started server for {command!r}, got one that was never started or is closed")
+            raise PostgresServerError(
+                f"expected a started server for {command!r}, got one that was never started or is "
+                "closed"
+            )
         try:
             guard.stdin.write(f"{command}\n".encode())
             guard.stdin.flush()
@@ -264,12 +341,27 @@ class PostgresServer:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise PostgresServerError(f"the process that guards PostgreSQL ended unexpectedly\n{self._log_tail()}")
+            raise PostgresServerError(
+                f"the process that guards PostgreSQL ended unexpectedly\n{self._log_tail()}"
+            )
         return answer
 
     def _client(self, program: str, *arguments: str) -> None:
-        command = [str(self._bin_dir / program), f"--host={HOST}", f"--port={self.port}", f"--username={SUPERUSER}", *arguments]
-        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=READY_WITHIN)
+        command = [
+            str(self._bin_dir / program),
+            f"--host={HOST}",
+            f"--port={self.port}",
+            f"--username={SUPERUSER}",
+            *arguments,
+        ]
+        done = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=READY_WITHIN,
+        )
         if done.returncode != 0:
             raise PostgresServerError(f"{program} {' '.join(arguments)}: {done.stderr.strip()}")
 
@@ -285,63 +377,96 @@ class PostgresServer:
 
 
 def wheel_bin_dir(version: int) -> Path:
-    """The folder of the programs of PostgreSQL `version` in the wheel of the extra `testing`.
+    """The folder of the programs of PostgreSQL `version` in the wheel of the extra
+    `testing`.
 
-    The wheel is located, not imported: importing it looks for a home folder of its own and warns where there is none.
+    The wheel is located, not imported: importing it looks for a home folder of its own
+    and warns where there is none.
     """
     if version not in WHEEL_FOLDERS:
-        raise PostgresServerError(f"expected version to be one of {sorted(WHEEL_FOLDERS)}, or a bin_dir, got {version!r}")
+        raise PostgresServerError(
+            f"expected version to be one of {sorted(WHEEL_FOLDERS)}, or a bin_dir, got {version!r}"
+        )
     found = importlib.util.find_spec(WHEEL)
     if found is None or found.origin is None:
-        raise PostgresServerError("expected the extra `testing` to be installed (pip install 'elihu[testing]'), or a bin_dir, got neither")
+        raise PostgresServerError(
+            "expected the extra `testing` to be installed (pip install 'elihu[testing]'), or a "
+            "bin_dir, got neither"
+        )
     return Path(found.origin).parent / WHEEL_FOLDERS[version] / "bin"
 
 
 def free_port() -> int:
     """A TCP port on 127.0.0.1 to which nothing is bound."""
     for _ in range(100):
-        port = PORTS[secrets.randbelow(len(PORTS))]  # not `random`, which tests seed: two of them would get one port
+        port = PORTS[
+            secrets.randbelow(len(PORTS))
+        ]  # not `random`, which tests seed: two of them would get one port
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
             return port
-    raise PostgresServerError(f"expected a free port on {HOST} between {PORTS.start} and {PORTS.stop - 1}, got none in 100 trials")
+    raise PostgresServerError(
+        f"expected a free port on {HOST} between {PORTS.start} and {PORTS.stop - 1}, got none in "
+        "100 trials"
+    )
 
 
 def is_reachable(path: Path) -> bool:
     """Whether every user may enter this folder and all above it."""
-    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents) if folder.exists())
+    return all(
+        folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents) if folder.exists()
+    )
 
 
 def base_folder(user: str | None) -> str:
-    """Where folders of runs are made: the folder for temporary files, or the first usual one that `user` can reach."""
+    """Where folders of runs are made: the folder for temporary files, or the first
+    usual one that `user` can reach.
+    """
     if user is None:
         return tempfile.gettempdir()
     for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
         if is_reachable(Path(folder)):
             return folder
-    raise PostgresServerError(f"expected a folder for temporary files that the user {user} can reach, got {tempfile.gettempdir()}")
+    raise PostgresServerError(
+        f"expected a folder for temporary files that the user {user} can reach, got "
+        f"{tempfile.gettempdir()}"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command with a server, or a server alone until it is interrupted.
 
-    This process becomes the command: its signals, its terminal and its exit status are the command's own, and the server ends with it.
+    This process becomes the command: its signals, its terminal and its exit status are
+    the command's own, and the server ends with it.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m elihu.testing.postgres", description="Run a command with a PostgreSQL server of its own."
+        prog="python -m elihu.testing.postgres",
+        description="Run a command with a PostgreSQL server of its own.",
     )
     parser.add_argument("--version", type=int, default=DEFAULT_VERSION, help="18 (default) or 16")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="a data folder to keep; without it the data goes with the server")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a data folder to keep; without it the data goes with the server",
+    )
     parser.add_argument("--durable", action="store_true", help="with fsync, as for data to keep")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="run with ELIHU_DATABASE_URL set")
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="run with ELIHU_DATABASE_URL set",
+    )
     given = parser.parse_args(arguments)
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
     stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     try:
-        with PostgresServer(version=given.version, data=given.data, durable=given.durable) as server:
+        with PostgresServer(
+            version=given.version, data=given.data, durable=given.durable
+        ) as server:
             if command:
                 server.survive_exec()
                 os.environ["ELIHU_DATABASE_URL"] = server.url
@@ -350,7 +475,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(server.url, flush=True)
             signal.sigwait(stops)
     except OSError as error:
-        parser.exit(127 if isinstance(error, FileNotFoundError) else 126, f"{parser.prog}: {' '.join(command)}: {error}\n")
+        parser.exit(
+            127 if isinstance(error, FileNotFoundError) else 126,
+            f"{parser.prog}: {' '.join(command)}: {error}\n",
+        )
     except KeyboardInterrupt:
         parser.exit(130)
     except PostgresServerError as error:

@@ -1,14 +1,17 @@
-"""The process between a `PostgresServer` and PostgreSQL: it outlives its parent just long enough to stop the server.
+"""The process between a `PostgresServer` and PostgreSQL: it outlives its parent just
+long enough to stop the server.
 
-Run by its path, with the standard library alone, in a session of its own. It gets one JSON object as its argument (see `Orders`), reads one
-command a line from standard input and answers each with one line:
+Run by its path, with the standard library alone, in a session of its own. It gets one
+JSON object as its argument (see `Orders`), reads one command a line from standard input
+and answers each with one line:
 
     start                 initdb where the data folder is empty, then PostgreSQL: "running PID", or "failed REASON"
     poll                  "running PID", or "exited STATUS"
     stop fast|immediate   "exited STATUS"
 
-The end of its input, or of its parent in any way, `kill -9` included, stops PostgreSQL and removes what was only for this run.
-Both are watched: a forked child may hold the input open, and so may what a command run by `os.exec*` leaves behind.
+The end of its input, or of its parent in any way, `kill -9` included, stops PostgreSQL
+and removes what was only for this run. Both are watched: a forked child may hold the
+input open, and so may what a command run by `os.exec*` leaves behind.
 """
 
 import contextlib
@@ -32,7 +35,9 @@ PR_SET_PDEATHSIG = 1
 
 
 class Orders(TypedDict):
-    """The commands to run, the user to run them as (None: the own one), and the folders."""
+    """The commands to run, the user to run them as (None: the own one), and the
+    folders.
+    """
 
     initdb: list[str]
     postgres: list[str]
@@ -91,11 +96,15 @@ class Guard:
                 status = subprocess.run(self._orders["initdb"], check=False, **options).returncode
                 if status != 0:
                     return f"failed {status}"
-            self._server = subprocess.Popen(self._orders["postgres"], preexec_fn=die_with_parent, **options)
+            self._server = subprocess.Popen(
+                self._orders["postgres"], preexec_fn=die_with_parent, **options
+            )
         return f"running {self._server.pid}"
 
     def _take_lock(self) -> bool:
-        """The guard of an earlier run may still be stopping its server on the same data: wait for it."""
+        """The guard of an earlier run may still be stopping its server on the same
+        data: wait for it.
+        """
         if self._lock is None:
             self._lock = os.open(self._orders["data"], os.O_RDONLY)
         deadline = time.monotonic() + LOCK_PATIENCE
@@ -109,7 +118,12 @@ class Guard:
         return False
 
     def _child_options(self, log: Any) -> dict[str, Any]:
-        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, "cwd": "/"}
+        options: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": log,
+            "cwd": "/",
+        }
         user = self._orders["user"]
         if user is not None:
             options |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
@@ -144,7 +158,9 @@ def die_with_parent() -> None:
 def main() -> None:
     """Obey until the parent ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)  # a handler, unlike SIG_IGN, is not inherited by PostgreSQL
+        signal.signal(
+            number, lambda *_: None
+        )  # a handler, unlike SIG_IGN, is not inherited by PostgreSQL
     Guard(json.loads(sys.argv[1])).run()
 
 

@@ -1,4 +1,6 @@
-"""The app of the node processes: tasks that take their time, and a line of output for each event that a test waits for."""
+"""The app of the node processes: tasks that take their time, and a line of output for
+each event that a test waits for.
+"""
 
 import asyncio
 import signal
@@ -12,8 +14,8 @@ from elihu.telemetry.events import (
     JobStarted,
     LeaderElected,
     LeaderLost,
-    NodeBuried,
-    NodeReborn,
+    NodeRejoined,
+    NodeRemoved,
     NodeStarted,
     NodeStopped,
     Ticked,
@@ -78,13 +80,24 @@ def tell(event: Event) -> None:
             print(f"failed {event.service} {event.failures}", flush=True)
         case JobStarted():
             print(f"began {event.task} {event.job_id}", flush=True)
-        case NodeBuried():
+        case NodeRemoved():
             print(f"buried {event.dead}", flush=True)
-        case NodeReborn():
+        case NodeRejoined():
             print(f"reborn {event.node}", flush=True)
         case _:
             print(f"event {type(event).__name__}", flush=True)
 
 
-for kind in (JobRescued, JobStarted, LeaderElected, LeaderLost, NodeBuried, NodeReborn, NodeStarted, NodeStopped, Ticked, TickFailed):
+for kind in (
+    JobRescued,
+    JobStarted,
+    LeaderElected,
+    LeaderLost,
+    NodeRemoved,
+    NodeRejoined,
+    NodeStarted,
+    NodeStopped,
+    Ticked,
+    TickFailed,
+):
     app.on(kind, tell)

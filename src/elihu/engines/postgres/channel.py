@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from elihu.engines.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind
 
 _LONGEST_PAYLOAD: Final = 7_900  # bytes; the server refuses 8,000
 

@@ -1,8 +1,9 @@
 """The engine's own set of connections.
 
-A pool with a reset query costs a round trip a use, and its holder can be busy with a dead server while callers wait. This set
-keeps no state in its sessions, so that there is nothing to reset: at most ``size`` connections, the last used first.
-A connection that timed out, broke, or whose caller was cancelled never comes back.
+A pool with a reset query costs a round trip a use, and its holder can be busy with a
+dead server while callers wait. This set keeps no state in its sessions, so that there
+is nothing to reset: at most ``size`` connections, the last used first. A connection
+that timed out, broke, or whose caller was cancelled never comes back.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
-from elihu.engines.postgres.failures import REPEATABLE, keeps_connection, translate
+from elihu.engines.postgres.errors import REPEATABLE, keeps_connection, translate
 from elihu.engines.postgres.url import driver_url, place
 from elihu.errors import ConfigError, DatabaseTimeout, DatabaseUnavailable
 
@@ -42,20 +43,30 @@ class Connections:
         self._closed = False
 
     async def open(self, timeout: float) -> None:
-        """Connect once, to see that it can be done. Raises ``ConfigError``, ``DatabaseUnavailable`` or ``DatabaseTimeout``."""
+        """Connect once, to see that it can be done. Raises ``ConfigError``,
+        ``DatabaseUnavailable`` or ``DatabaseTimeout``.
+        """
         self._closed = False
         await self.run(_nothing, timeout)
 
     async def close(self) -> None:
-        """Close all; whoever still uses one gets ``DatabaseUnavailable``. Takes about a second at most. Safe to call twice."""
+        """Close all; whoever still uses one gets ``DatabaseUnavailable``. Takes about a
+        second at most. Safe to call twice.
+        """
         self._closed = True
         for task in self._leaving:
             task.cancel()
         for connection in self._used:
             connection.terminate()
         idle, self._idle = self._idle, []
-        await asyncio.gather(*self._leaving, *(connection.close(timeout=_CLOSE_TIMEOUT) for connection in idle), return_exceptions=True)
-        await asyncio.sleep(0)  # what was terminated just now closes its socket in the loop's next round
+        await asyncio.gather(
+            *self._leaving,
+            *(connection.close(timeout=_CLOSE_TIMEOUT) for connection in idle),
+            return_exceptions=True,
+        )
+        await asyncio.sleep(
+            0
+        )  # what was terminated just now closes its socket in the loop's next round
 
     def abandon(self) -> None:
         """Drop the connections of a loop that has ended."""
@@ -63,10 +74,13 @@ class Connections:
         self._drop_idle()
 
     async def run(self, work: Work[T], timeout: float | None) -> T:
-        """Give ``work`` a connection and return what it returns; all of it, the wait for a connection too, within ``timeout`` seconds.
+        """Give ``work`` a connection and return what it returns; all of it, the wait
+        for a connection too, within ``timeout`` seconds.
 
-        A deadlock or a serialisation failure, after which nothing has happened, is tried again. Raises ``DatabaseUnavailable``,
-        ``DatabaseTimeout``, ``DataRefused``, ``SchemaOutdated``, ``ConfigError`` and whatever ``work`` raises of Elihu's own.
+        A deadlock or a serialisation failure, after which nothing has happened, is
+        tried again. Raises ``DatabaseUnavailable``, ``DatabaseTimeout``,
+        ``DataRefused``, ``SchemaOutdated``, ``ConfigError`` and whatever ``work``
+        raises of Elihu's own.
         """
         deadline = asyncio.timeout(timeout)
         try:
@@ -79,9 +93,13 @@ class Connections:
                 return await self._run_once(work, deadline)
         except TimeoutError as error:
             if not deadline.expired():
-                raise DatabaseUnavailable(f"PostgreSQL at {self._place}: {error or 'the connection timed out'}") from error
+                raise DatabaseUnavailable(
+                    f"PostgreSQL at {self._place}: {error or 'the connection timed out'}"
+                ) from error
             self._drop_idle()
-            raise DatabaseTimeout(f"PostgreSQL at {self._place}: expected an answer within {timeout:g} s, got none") from error
+            raise DatabaseTimeout(
+                f"PostgreSQL at {self._place}: expected an answer within {timeout:g} s, got none"
+            ) from error
         except Exception as error:
             meaning = translate(error, self._place)
             if meaning is error:
@@ -118,7 +136,9 @@ class Connections:
 
     async def _take(self) -> Connection:
         if self._closed:
-            raise DatabaseUnavailable(f"PostgreSQL at {self._place}: expected an open engine, got one that is closed")
+            raise DatabaseUnavailable(
+                f"PostgreSQL at {self._place}: expected an open engine, got one that is closed"
+            )
         while self._idle:
             if not (connection := self._idle.pop()).is_closed():
                 return connection
@@ -147,16 +167,20 @@ class Connections:
             self._idle.append(connection)
 
     def _drop_idle(self) -> None:
-        """A server that stalled or broke for one connection did so for all: do not let each caller find out."""
+        """A server that stalled or broke for one connection did so for all: do not let
+        each caller find out.
+        """
         for connection in self._idle:
             with contextlib.suppress(RuntimeError):  # its loop has ended
                 connection.terminate()
         self._idle.clear()
 
     def _let_go(self, connection: Connection) -> None:
-        """A call that ran out of time answers at once; its connection keeps its place until it is gone.
+        """A call that ran out of time answers at once; its connection keeps its place
+        until it is gone.
 
-        A cancelled call waits itself: its loop may be about to close, and would lose a task.
+        A cancelled call waits itself: its loop may be about to close, and would lose a
+        task.
         """
         task = asyncio.get_running_loop().create_task(_outlast(connection))
         self._leaving.add(task)
@@ -168,7 +192,9 @@ class Connections:
 
 
 async def connect_alone(url: str) -> Connection:
-    """A connection outside of any set, for the caller to close. Raises what ``Connections.run`` raises."""
+    """A connection outside of any set, for the caller to close. Raises what
+    ``Connections.run`` raises.
+    """
     try:
         return await _connect(driver_url(url), place(url), cached=False)
     except Exception as error:
@@ -179,10 +205,12 @@ async def connect_alone(url: str) -> Connection:
 
 
 async def transact(connection: Connection, work: Work[T]) -> T:
-    """Run ``work`` in one transaction under READ COMMITTED, whatever the database's default; inside one already open, just run it.
+    """Run ``work`` in one transaction under READ COMMITTED, whatever the database's
+    default; inside one already open, just run it.
 
-    The driver's own context manager rolls back without a deadline when its caller is cancelled, and hangs on a stalled server;
-    here such a connection is left as it is, to be terminated.
+    The driver's own context manager rolls back without a deadline when its caller is
+    cancelled, and hangs on a stalled server; here such a connection is left as it is,
+    to be terminated.
     """
     if connection.is_in_transaction():
         return await work(connection)
@@ -198,23 +226,37 @@ async def transact(connection: Connection, work: Work[T]) -> T:
 
 async def _connect(url: str, where: str, *, cached: bool) -> Connection:
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, statement_cache_size=500 if cached else 0)
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_TIMEOUT, statement_cache_size=500 if cached else 0
+        )
     except asyncpg.ClientConfigurationError as error:
-        raise ConfigError(f"database_url: expected a PostgreSQL URL, got one for {where} of which the driver says: {error}") from error
+        raise ConfigError(
+            f"database_url: expected a PostgreSQL URL, got one for {where} of which the driver "
+            f"says: {error}"
+        ) from error
     except TimeoutError as error:
-        raise DatabaseUnavailable(f"PostgreSQL at {where}: expected a connection within {CONNECT_TIMEOUT:g} s, got none") from error
+        raise DatabaseUnavailable(
+            f"PostgreSQL at {where}: expected a connection within {CONNECT_TIMEOUT:g} s, got none"
+        ) from error
     except ValueError:
         # Not chained: what could not be read may be a piece of the password.
-        raise ConfigError(f"database_url: expected a PostgreSQL URL, got one for {where} that cannot be read") from None
+        raise ConfigError(
+            f"database_url: expected a PostgreSQL URL, got one for {where} that cannot be read"
+        ) from None
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
         connection.terminate()
-        raise ConfigError(f"database_url: expected PostgreSQL {OLDEST_SERVER} or later, got {version.major}.{version.minor} at {where}")
+        raise ConfigError(
+            f"database_url: expected PostgreSQL {OLDEST_SERVER} or later, got "
+            f"{version.major}.{version.minor} at {where}"
+        )
     return connection
 
 
 async def _about(connection: Connection) -> tuple[int, str]:
-    """The process that really answers and its default isolation, asked without a prepared statement: COPY takes none."""
+    """The process that really answers and its default isolation, asked without a
+    prepared statement: COPY takes none.
+    """
     answer = bytearray()
 
     async def receive(data: bytes) -> None:
@@ -226,7 +268,9 @@ async def _about(connection: Connection) -> tuple[int, str]:
 
 
 async def _outlast(connection: Connection) -> None:
-    """Give the driver's request to cancel the statement a moment to arrive, lest the server go on with it and keep its locks."""
+    """Give the driver's request to cancel the statement a moment to arrive, lest the
+    server go on with it and keep its locks.
+    """
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT):
             await connection.execute("ROLLBACK")

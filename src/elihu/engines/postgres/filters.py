@@ -1,10 +1,12 @@
-"""Conditions of bulk verbs, put together from constant pieces; every value is a parameter."""
+"""Conditions of bulk verbs, put together from constant pieces; every value is a
+parameter.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from elihu.engines.base import PruneRule
+from elihu.engines.protocol import PruneRule
 from elihu.job import JobFilter, JobState
 
 SMALLEST_ID: Final = -(2**63)
@@ -19,11 +21,16 @@ class Where(NamedTuple):
 
 
 def conditions(filter_: JobFilter, states: Collection[JobState], first: int) -> Where | None:
-    """What ``filter_`` covers among ``states``, its parameters numbered from ``first``; None where that can be nothing.
+    """What ``filter_`` covers among ``states``, its parameters numbered from ``first``;
+    None where that can be nothing.
 
     States are written as constants: only then do partial indexes apply.
     """
-    wanted = [state for state in JobState if state in states and (filter_.state is None or state in filter_.state)]
+    wanted = [
+        state
+        for state in JobState
+        if state in states and (filter_.state is None or state in filter_.state)
+    ]
     nodes = None if filter_.node is None else _uuids(filter_.node)
     ids = None if filter_.ids is None else storable_ids(filter_.ids)
     values = (ids, filter_.queue, filter_.task, filter_.tags, filter_.template, nodes)

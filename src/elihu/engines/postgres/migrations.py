@@ -9,15 +9,26 @@ from elihu.errors import SchemaTooNew
 
 
 class Migration(NamedTuple):
-    """One step: its version, and the SQL that takes the tables there from the version before, for the schema ``elihu``."""
+    """One step: its version, and the SQL that takes the tables there from the version
+    before, for the schema ``elihu``.
+    """
 
     version: int
     sql: str
 
 
 def _read() -> tuple[Migration, ...]:
-    found = [file for file in files(__package__).joinpath("migrations").iterdir() if file.name.endswith(".sql")]
-    return tuple(sorted(Migration(int(file.name.partition("_")[0]), file.read_text(encoding="utf-8")) for file in found))
+    found = [
+        file
+        for file in files(__package__).joinpath("migrations").iterdir()
+        if file.name.endswith(".sql")
+    ]
+    return tuple(
+        sorted(
+            Migration(int(file.name.partition("_")[0]), file.read_text(encoding="utf-8"))
+            for file in found
+        )
+    )
 
 
 MIGRATIONS: Final = _read()
@@ -26,7 +37,9 @@ VERSION: Final = MIGRATIONS[-1].version
 
 
 def migration_sql(schema: str) -> str:
-    """All migrations as one script for ``psql``, from no tables to the version of this code, in one transaction."""
+    """All migrations as one script for ``psql``, from no tables to the version of this
+    code, in one transaction.
+    """
     steps = [_step(migration, schema) for migration in MIGRATIONS]
     return "\n".join(
         [
@@ -41,16 +54,20 @@ def migration_sql(schema: str) -> str:
 
 
 async def migrate(connection: Connection, schema: str) -> list[int]:
-    """Bring the tables of ``schema`` to the version of this code; return the versions applied.
+    """Bring the tables of ``schema`` to the version of this code; return the versions
+    applied.
 
-    Several processes may do so at once: one goes first, the others wait for it and find nothing to do.
-    Raises ``SchemaTooNew``.
+    Several processes may do so at once: one goes first, the others wait for it and find
+    nothing to do. Raises ``SchemaTooNew``.
     """
 
     async def work(connection: Connection) -> list[int]:
         await connection.execute(_lock(schema))
-        # CREATE SCHEMA IF NOT EXISTS asks for the right to create schemas even where the schema is there.
-        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)", schema):
+        # CREATE SCHEMA IF NOT EXISTS asks for the right to create schemas even where
+        # the schema is there.
+        if not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)", schema
+        ):
             await connection.execute(f'CREATE SCHEMA "{schema}"')
         version = await stored_version(connection, schema)
         if version > VERSION:
@@ -73,14 +90,20 @@ def too_new(schema: str, version: int) -> str:
 def outdated(schema: str, version: int) -> str:
     """The message of ``SchemaOutdated``."""
     got = f"version {version}" if version else "none"
-    return f'schema "{schema}": expected tables of version {VERSION}, got {got}: run "elihu migrate"'
+    return (
+        f'schema "{schema}": expected tables of version {VERSION}, got {got}: run "elihu migrate"'
+    )
 
 
 async def stored_version(connection: Connection, schema: str) -> int:
     """The version of the tables in the database; 0 where there are none."""
     if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".meta'):
         return 0
-    return int(await connection.fetchval(in_schema("SELECT value FROM elihu.meta WHERE key = 'schema_version'", schema)))
+    return int(
+        await connection.fetchval(
+            in_schema("SELECT value FROM elihu.meta WHERE key = 'schema_version'", schema)
+        )
+    )
 
 
 def _step(migration: Migration, schema: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from elihu.clock import SystemClock
 from elihu.engines.postgres.channel import channel_of, signal_of
 from elihu.engines.postgres.connections import Connection, connect_alone
-from elihu.engines.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.errors import DatabaseError
 
 _PROBE_TIMEOUT: Final = 2.0
@@ -28,7 +28,8 @@ class Sender(Protocol):
 class PostgresNotifier:
     """Listens on one connection of its own, and connects again by itself.
 
-    After each connection but a first one that succeeds at once it delivers ``CHANGED``: what was announced meanwhile is lost.
+    After each connection but a first one that succeeds at once it delivers ``CHANGED``:
+    what was announced meanwhile is lost.
     """
 
     def __init__(self, sender: Sender, url: str, schema: str) -> None:
@@ -43,7 +44,9 @@ class PostgresNotifier:
         self._clock = SystemClock()
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
-        """Begin to call ``deliver``; returns after the first trial to connect, whatever came of it."""
+        """Begin to call ``deliver``; returns after the first trial to connect, whatever
+        came of it.
+        """
         if self._task is not None:
             return
         self._deliver = deliver
@@ -61,7 +64,9 @@ class PostgresNotifier:
             await asyncio.wait(tasks)
 
     async def probe(self) -> bool:
-        """Whether a signal sent now comes back within two seconds; where not, a listening connection that is dead is replaced."""
+        """Whether a signal sent now comes back within two seconds; where not, a
+        listening connection that is dead is replaced.
+        """
         if self._connection is None:
             return False
         nonce = secrets.token_hex(8)
@@ -100,7 +105,9 @@ class PostgresNotifier:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _pause_after(self, gone: asyncio.Event, pause: float) -> float:
-        """Wait for the connection's end; the pause that follows is short again if it lasted."""
+        """Wait for the connection's end; the pause that follows is short again if it
+        lasted.
+        """
         began = self._clock.monotonic()
         await gone.wait()
         return _FIRST_PAUSE if self._clock.monotonic() - began > _LONGEST_PAUSE else pause

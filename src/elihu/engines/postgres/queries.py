@@ -1,4 +1,6 @@
-"""The statements of this engine: one verb a file under ``sql/``, written for the schema ``elihu``."""
+"""The statements of this engine: one verb a file under ``sql/``, written for the schema
+``elihu``.
+"""
 
 import re
 from importlib.resources import files
@@ -19,12 +21,15 @@ def in_schema(sql: str, schema: str) -> str:
 class Queries:
     """The statements by name, with the schema's name in them.
 
-    A text is made once and handed out again: the driver finds a prepared statement by its text.
+    A text is made once and handed out again: the driver finds a prepared statement by
+    its text.
     """
 
     def __init__(self, schema: str) -> None:
         self._texts = {
-            file.name.removesuffix(".sql"): in_schema(_COMMENT_LINES.sub("", file.read_text(encoding="utf-8")), schema).strip()
+            file.name.removesuffix(".sql"): in_schema(
+                _COMMENT_LINES.sub("", file.read_text(encoding="utf-8")), schema
+            ).strip()
             for file in files(__package__).joinpath("sql").iterdir()
             if file.name.endswith(".sql")
         }

@@ -1,11 +1,13 @@
-"""Rows as the driver gives them, made into the values of ``elihu.job`` and ``elihu.engines.base``."""
+"""Rows as the driver gives them, made into the values of ``elihu.job`` and
+``elihu.engines.protocol``.
+"""
 
 import json
 from typing import Any
 
-from elihu.engines.base import Claim
-from elihu.engines.ends import End
-from elihu.job import Job, JobState, Run, RunResult
+from elihu.engines.protocol import ClaimedJob
+from elihu.engines.protocol.waits import JobEnd
+from elihu.job import Job, JobState, Run, RunOutcome
 
 Row = Any  # the driver's records carry no types
 
@@ -48,7 +50,7 @@ def run_of(job_id: int, row: Row) -> Run:
         node=row["node"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-        result=None if row["result"] is None else RunResult(row["result"]),
+        outcome=None if row["result"] is None else RunOutcome(row["result"]),
         reason=row["reason"],
         error=row["error"],
         traceback=row["traceback"],
@@ -56,15 +58,15 @@ def run_of(job_id: int, row: Row) -> Run:
     )
 
 
-def end_of(row: Row) -> End:
+def end_of(row: Row) -> JobEnd:
     """What a wait came to, in a row of ends.sql; places count from 0."""
-    return End(
+    return JobEnd(
         place=row["place"] - 1,
         state=None if row["state"] is None else JobState(row["state"]),
         claim=row["claim"],
         reason=row["reason"],
         value=row["value"],
-        outcome=None if row["outcome"] is None else RunResult(row["outcome"]),
+        outcome=None if row["outcome"] is None else RunOutcome(row["outcome"]),
         run_reason=row["run_reason"],
         error=row["error"],
         error_type=row["error_type"],
@@ -73,9 +75,11 @@ def end_of(row: Row) -> End:
     )
 
 
-def claim_of(row: Row) -> Claim:
-    """The claim in a row of exchange.sql, whose first columns are the fields of ``Claim`` in their order."""
-    return Claim(
+def claim_of(row: Row) -> ClaimedJob:
+    """The claim in a row of exchange.sql, whose first columns are the fields of
+    ``Claim`` in their order.
+    """
+    return ClaimedJob(
         row[0],
         row[1],
         row[2],

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 
-from elihu.engines.postgres.calls import Calls
 from elihu.engines.postgres.rows import Row
-from elihu.engines.templates import Front, Place
+from elihu.engines.postgres.session import Calls
+from elihu.engines.protocol.templates import Front, Place
 from elihu.template import NewTemplate, Template
 
 
@@ -14,28 +14,46 @@ class Templates(Calls):
 
     async def add_template(self, new: NewTemplate, revision: str) -> Template | None:
         """Store a template; None where its code is taken."""
-        return _template(await self._fetch_row("add_template", self._sql["template_add"], *_values(new), revision))
+        return _template(
+            await self._fetch_row(
+                "add_template", self._sql["template_add"], *_values(new), revision
+            )
+        )
 
     async def change_template(self, new: NewTemplate, revision: str, known: str) -> Template | None:
         """Write all of a template; None where its revision is no longer ``known``."""
-        return _template(await self._fetch_row("change_template", self._sql["template_change"], *_values(new), revision, known))
+        return _template(
+            await self._fetch_row(
+                "change_template", self._sql["template_change"], *_values(new), revision, known
+            )
+        )
 
     async def remove_template(self, code: str) -> bool:
         """Remove a template; whether there was one."""
-        return await self._fetch_value("remove_template", self._sql["template_remove"], code) is not None
+        return (
+            await self._fetch_value("remove_template", self._sql["template_remove"], code)
+            is not None
+        )
 
     async def template(self, code: str) -> Template | None:
         """The template of that code."""
         return _template(await self._fetch_row("template", self._sql["template_get"], code))
 
-    async def find_templates(self, active: bool | None, after: Place | None, limit: int) -> list[Template]:
+    async def find_templates(
+        self, active: bool | None, after: Place | None, limit: int
+    ) -> list[Template]:
         """By display order, then code."""
-        rows = await self._fetch("find_templates", self._sql["template_find"], active, *(after or (None, None)), limit)
+        rows = await self._fetch(
+            "find_templates", self._sql["template_find"], active, *(after or (None, None)), limit
+        )
         return [_stored(row) for row in rows]
 
     async def schemas(self, codes: Sequence[str]) -> dict[str, str]:
         """code → JSON Schema of those templates that are there."""
-        return {row["code"]: row["schema"] for row in await self._fetch("schemas", self._sql["template_schemas"], list(codes))}
+        return {
+            row["code"]: row["schema"]
+            for row in await self._fetch("schemas", self._sql["template_schemas"], list(codes))
+        }
 
     async def front(self, queue: str) -> Front:
         """Where the front of a queue is."""

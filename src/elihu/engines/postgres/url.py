@@ -5,7 +5,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from elihu.errors import ConfigError
 
-# The driver sends a parameter it does not know to the server as a setting, and the server refuses the connection.
+# The driver sends a parameter it does not know to the server as a setting, and the
+# server refuses the connection.
 _NOT_FOR_THE_SERVER: Final = frozenset(
     {
         "async_fallback",
@@ -29,14 +30,18 @@ _SSL_WORDS: Final = {"true": "require", "1": "require", "false": "disable", "0":
 
 
 def driver_url(url: str) -> str:
-    """The same database in the spelling of the driver: no ``+driver``, and only parameters that it or the server knows.
+    """The same database in the spelling of the driver: no ``+driver``, and only
+    parameters that it or the server knows.
 
-    ``ssl=`` is read as ``sslmode=``; several hosts, ``?host=/socket`` and the other libpq forms stay as they are.
-    Raises ``ConfigError``.
+    ``ssl=`` is read as ``sslmode=``; several hosts, ``?host=/socket`` and the other
+    libpq forms stay as they are. Raises ``ConfigError``.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
-        raise ConfigError(f'database_url: expected a URL that begins with "postgresql://", got one that begins with "{scheme[:40]}"')
+        raise ConfigError(
+            'database_url: expected a URL that begins with "postgresql://", got one that begins '
+            f'with "{scheme[:40]}"'
+        )
     parts = urlsplit(f"postgresql://{rest}")
     known = [
         ("sslmode", _SSL_WORDS.get(value.lower(), value)) if name == "ssl" else (name, value)
@@ -47,7 +52,9 @@ def driver_url(url: str) -> str:
 
 
 def place(url: str) -> str:
-    """Where a URL leads, for messages: hosts and database, never the user or the password."""
+    """Where a URL leads, for messages: hosts and database, never the user or the
+    password.
+    """
     parts = urlsplit(url)
     named = dict(parse_qsl(parts.query))
     host = parts.netloc.rpartition("@")[2] or named.get("host", "the local socket")

@@ -1,1 +1,3 @@
-"""The SQLite engine: one file, many processes of one machine, the standard library's driver."""
+"""The SQLite engine: one file, many processes of one machine, the standard library's
+driver.
+"""

@@ -1,4 +1,6 @@
-"""What the jobs API changes: bulk verbs in bounded pieces, the update and the stop of one job."""
+"""What the jobs API changes: bulk verbs in bounded pieces, the update and the stop of
+one job.
+"""
 
 import json
 import sqlite3
@@ -6,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from elihu.engines.base import Touched
+from elihu.engines.protocol import BulkResult
 from elihu.engines.sqlite.filters import is_storable, where
 from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.reads import get
 from elihu.engines.sqlite.rows import dump, stored_time
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 from elihu.errors import InvalidTransition, JobNotFound, UniqueConflict
 from elihu.job import FINISHED, Job, JobChanges, JobFilter, JobState
 
@@ -30,14 +32,14 @@ _STOP: Final = statement("stop")
 _STOPPED: Final = statement("rescued")
 _RETRY_HISTORY: Final = statement("retry_history")
 _RETRY: Final = statement("retry")
-_RETRY_TWIN: Final = statement("retry_twin")
+_RETRY_TWIN: Final = statement("retry_holder")
 _DELETE: Final = statement("delete")
 _DELETE_RUNS: Final = statement("prune_runs")
 _HOLD: Final = statement("hold")
 _RELEASE: Final = statement("release")
 _UPDATE: Final = statement("update")
 
-NOTHING: Final = Touched(0, frozenset(), frozenset())
+NOTHING: Final = BulkResult(0, frozenset(), frozenset())
 
 
 class Picked(NamedTuple):
@@ -60,10 +62,12 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BulkVerb:
-    """A bulk verb: the states it takes, a further condition, and what it does to a piece of jobs, given as JSON of ids."""
+    """A bulk verb: the states it takes, a further condition, and what it does to a
+    piece of jobs, given as JSON of ids.
+    """
 
     states: frozenset[JobState]
-    change: Callable[[Session, dict[str, Any], list[Target]], Touched]
+    change: Callable[[Session, dict[str, Any], list[Target]], BulkResult]
     unless: str = ""
 
     def condition(self, filter_: JobFilter) -> tuple[str, dict[str, Any]]:
@@ -77,45 +81,73 @@ def last_id(session: Session) -> int:
     return int(session.row(_END)[0])
 
 
-def pick(session: Session, verb: BulkVerb, filter_: JobFilter, last: int, end: int) -> Picked | None:
+def pick(
+    session: Session, verb: BulkVerb, filter_: JobFilter, last: int, end: int
+) -> Picked | None:
     """The next piece after ``last``, None where there is none."""
     sql, values = verb.condition(filter_)
-    ids, highest = session.row(_PICK.replace("{where}", sql), values | {"last": last, "end": end, "limit": PIECE})
+    ids, highest = session.row(
+        _PICK.replace("{where}", sql), values | {"last": last, "end": end, "limit": PIECE}
+    )
     return None if highest is None else Picked(ids, highest)
 
 
-def change(session: Session, verb: BulkVerb, filter_: JobFilter, picked: Picked) -> Touched:
+def change(session: Session, verb: BulkVerb, filter_: JobFilter, picked: Picked) -> BulkResult:
     """Change what the verb still means of a piece."""
     sql, values = verb.condition(filter_)
     with session.write():
         now = session.row(CLOCK)[0]
-        found = json.loads(session.row(_PIECE.replace("{where}", sql), values | {"picked": picked.ids, "now": now})[0])
-        targets = [Target(id_, queue, JobState(state), node, bool(due), bool(awaited)) for id_, queue, state, node, due, awaited in found]
-        return verb.change(session, {"ids": dump([target.id for target in targets]), "now": now}, targets)
+        found = json.loads(
+            session.row(
+                _PIECE.replace("{where}", sql), values | {"picked": picked.ids, "now": now}
+            )[0]
+        )
+        targets = [
+            Target(id_, queue, JobState(state), node, bool(due), bool(awaited))
+            for id_, queue, state, node, due, awaited in found
+        ]
+        return verb.change(
+            session, {"ids": dump([target.id for target in targets]), "now": now}, targets
+        )
 
 
-def joined(one: Touched, other: Touched) -> Touched:
+def joined(one: BulkResult, other: BulkResult) -> BulkResult:
     """Both together."""
-    return Touched(one.changed + other.changed, one.queues | other.queues, one.nodes | other.nodes, one.ended | other.ended)
+    return BulkResult(
+        one.changed + other.changed,
+        one.queues | other.queues,
+        one.nodes | other.nodes,
+        one.ended | other.ended,
+    )
 
 
-def _cancel(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
+def _cancel(session: Session, parameters: dict[str, Any], targets: list[Target]) -> BulkResult:
     session.execute(_CANCEL_WAITING, parameters)
     session.execute(_CANCEL_EXECUTING, parameters)
-    nodes = frozenset(target.node for target in targets if target.state is JobState.EXECUTING and target.node is not None)
-    return Touched(len(targets), frozenset(), nodes, _ended(targets))
+    nodes = frozenset(
+        target.node
+        for target in targets
+        if target.state is JobState.EXECUTING and target.node is not None
+    )
+    return BulkResult(len(targets), frozenset(), nodes, _ended(targets))
 
 
 def _ended(targets: list[Target]) -> frozenset[int]:
-    return frozenset(target.id for target in targets if target.awaited and target.state is not JobState.EXECUTING)
+    return frozenset(
+        target.id for target in targets if target.awaited and target.state is not JobState.EXECUTING
+    )
 
 
-def _kill(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
+def _kill(session: Session, parameters: dict[str, Any], targets: list[Target]) -> BulkResult:
     session.execute(_KILL, parameters)
-    return Touched(len(targets), frozenset(), frozenset(target.node for target in targets if target.node is not None))
+    return BulkResult(
+        len(targets),
+        frozenset(),
+        frozenset(target.node for target in targets if target.node is not None),
+    )
 
 
-def _retry(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
+def _retry(session: Session, parameters: dict[str, Any], targets: list[Target]) -> BulkResult:
     session.execute(_RETRY_HISTORY, parameters)
     try:
         session.execute(_RETRY, parameters)
@@ -123,31 +155,39 @@ def _retry(session: Session, parameters: dict[str, Any], targets: list[Target]) 
         found = session.row(_RETRY_TWIN, parameters)
         if found is None:
             raise
-        job_id, twin = found
+        job_id, holder = found
         raise UniqueConflict(
-            f"expected job {job_id} to be alone with its unique key, got job {twin} with the same", job_id=job_id, twin=twin
+            f"expected job {job_id} to be alone with its unique key, got job {holder} with the same",
+            job_id=job_id,
+            holder=holder,
         ) from error
-    return Touched(len(targets), frozenset(target.queue for target in targets), frozenset())
+    return BulkResult(len(targets), frozenset(target.queue for target in targets), frozenset())
 
 
-def _delete(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
+def _delete(session: Session, parameters: dict[str, Any], targets: list[Target]) -> BulkResult:
     session.execute(_DELETE, parameters)
     session.execute(_DELETE_RUNS, parameters)
-    return Touched(len(targets), frozenset(), frozenset(), _ended(targets))
+    return BulkResult(len(targets), frozenset(), frozenset(), _ended(targets))
 
 
-def _hold(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
+def _hold(session: Session, parameters: dict[str, Any], targets: list[Target]) -> BulkResult:
     session.execute(_HOLD, parameters)
-    return Touched(len(targets), frozenset(), frozenset())
+    return BulkResult(len(targets), frozenset(), frozenset())
 
 
-def _release(session: Session, parameters: dict[str, Any], targets: list[Target]) -> Touched:
+def _release(session: Session, parameters: dict[str, Any], targets: list[Target]) -> BulkResult:
     session.execute(_RELEASE, parameters)
-    return Touched(len(targets), frozenset(target.queue for target in targets if target.due), frozenset())
+    return BulkResult(
+        len(targets), frozenset(target.queue for target in targets if target.due), frozenset()
+    )
 
 
-WAITING: Final = frozenset({JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE})
-CANCEL: Final = BulkVerb(WAITING | {JobState.EXECUTING}, _cancel, " AND (state <> 'executing' OR intent IS NOT 'cancel')")
+WAITING: Final = frozenset(
+    {JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE}
+)
+CANCEL: Final = BulkVerb(
+    WAITING | {JobState.EXECUTING}, _cancel, " AND (state <> 'executing' OR intent IS NOT 'cancel')"
+)
 KILL: Final = BulkVerb(frozenset({JobState.EXECUTING}), _kill, " AND intent IS NULL")
 RETRY: Final = BulkVerb(frozenset(JobState) - {JobState.AVAILABLE, JobState.EXECUTING}, _retry)
 DELETE: Final = BulkVerb(frozenset(JobState) - {JobState.EXECUTING}, _delete)
@@ -155,7 +195,7 @@ HOLD: Final = BulkVerb(WAITING - {JobState.SUSPENDED}, _hold)
 RELEASE: Final = BulkVerb(frozenset({JobState.SUSPENDED}), _release)
 
 
-def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Job, Touched]:
+def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
     """Change one job. Raises ``JobNotFound`` and ``InvalidTransition``."""
     if not is_storable(job_id):
         raise JobNotFound(job_id)
@@ -176,12 +216,20 @@ def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Job, Tou
         if job is None:
             raise JobNotFound(job_id)
         if not changed:
-            kind = "a job that has not finished" if job.state in FINISHED else "a job that is not executing"
-            raise InvalidTransition(f"update: expected {kind}, got job {job_id}, which is {job.state}")
-    return job, Touched(1, frozenset({job.queue} if job.state is JobState.AVAILABLE else ()), frozenset())
+            kind = (
+                "a job that has not finished"
+                if job.state in FINISHED
+                else "a job that is not executing"
+            )
+            raise InvalidTransition(
+                f"update: expected {kind}, got job {job_id}, which is {job.state}"
+            )
+    return job, BulkResult(
+        1, frozenset({job.queue} if job.state is JobState.AVAILABLE else ()), frozenset()
+    )
 
 
-def stop(session: Session, job_id: int) -> Touched:
+def stop(session: Session, job_id: int) -> BulkResult:
     """Give a running job back. Raises ``JobNotFound`` and ``InvalidTransition``."""
     if not is_storable(job_id):
         raise JobNotFound(job_id)
@@ -193,8 +241,15 @@ def stop(session: Session, job_id: int) -> Touched:
         if job is None:
             raise JobNotFound(job_id)
         if not stopped:
-            raise InvalidTransition(f"stop: expected a job that is executing, got job {job_id}, which is {job.state}")
+            raise InvalidTransition(
+                f"stop: expected a job that is executing, got job {job_id}, which is {job.state}"
+            )
         ((_, queue, state, awaited),) = session.rows(_STOPPED, {"ids": dump([job_id])})
     available = state == JobState.AVAILABLE
     ended = {job_id} if awaited and not available else set()
-    return Touched(1, frozenset({queue} if available else ()), frozenset({job.node} if job.node else ()), frozenset(ended))
+    return BulkResult(
+        1,
+        frozenset({queue} if available else ()),
+        frozenset({job.node} if job.node else ()),
+        frozenset(ended),
+    )

@@ -11,14 +11,18 @@ from elihu.errors import ConfigError, DatabaseUnavailable
 OLDEST: Final = (3, 40, 0)
 PREFIX: Final = "sqlite:///"
 BUSY_SHARE: Final = 0.8
-"""The part of a call's deadline for which it waits for another process's lock, so that it can still say so."""
+"""The part of a call's deadline for which it waits for another process's lock, so that
+it can still say so.
+"""
 WAL_LIMIT: Final = 64 * 1024 * 1024
 RETRY_WAL: Final = 0.01
 
 
 def database_path(url: str) -> Path:
-    """The file that ``url`` names: ``sqlite:///relative/to/here.db`` or ``sqlite:////absolute.db``, with symbolic links followed,
-    so that every process finds the same lock files beside it. Raises ``ConfigError`` for anything else."""
+    """The file that ``url`` names: ``sqlite:///relative/to/here.db`` or
+    ``sqlite:////absolute.db``, with symbolic links followed, so that every process
+    finds the same lock files beside it. Raises ``ConfigError`` for anything else.
+    """
     name = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or name in {"", ":memory:"} or "?" in name or "\0" in name:
         raise ConfigError(f"database_url: expected sqlite:///PATH of a file, got {url!r}")
@@ -32,13 +36,24 @@ def check_library() -> None:
     """Raise ``ConfigError`` where Python's SQLite is older than Elihu needs."""
     if sqlite3.sqlite_version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST[:2]))
-        raise ConfigError(f"database_url: expected SQLite {wanted} or later in Python's sqlite3, got {sqlite3.sqlite_version}")
+        raise ConfigError(
+            f"database_url: expected SQLite {wanted} or later in Python's sqlite3, got "
+            f"{sqlite3.sqlite_version}"
+        )
 
 
-def connect(path: Path, *, synchronous: Literal["full", "normal"], call_timeout: float, read_only: bool) -> sqlite3.Connection:
-    """A connection in autocommit mode to the database in WAL mode, which is made where there is none."""
+def connect(
+    path: Path, *, synchronous: Literal["full", "normal"], call_timeout: float, read_only: bool
+) -> sqlite3.Connection:
+    """A connection in autocommit mode to the database in WAL mode, which is made where
+    there is none.
+    """
     connection = sqlite3.connect(
-        path, timeout=BUSY_SHARE * call_timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+        path,
+        timeout=BUSY_SHARE * call_timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
     try:
         _use_wal(connection, time.monotonic() + BUSY_SHARE * call_timeout)
@@ -50,7 +65,9 @@ def connect(path: Path, *, synchronous: Literal["full", "normal"], call_timeout:
     except sqlite3.DatabaseError as error:
         connection.close()
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-            raise ConfigError(f"database_url: expected an SQLite database, got another kind of file: {path}") from error
+            raise ConfigError(
+                f"database_url: expected an SQLite database, got another kind of file: {path}"
+            ) from error
         raise
     except BaseException:
         connection.close()
@@ -59,7 +76,9 @@ def connect(path: Path, *, synchronous: Literal["full", "normal"], call_timeout:
 
 
 def _use_wal(connection: sqlite3.Connection, until: float) -> None:
-    """Turn WAL on. SQLite does not wait for locks here: processes that start together meet each other's for a moment."""
+    """Turn WAL on. SQLite does not wait for locks here: processes that start together
+    meet each other's for a moment.
+    """
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -69,5 +88,7 @@ def _use_wal(connection: sqlite3.Connection, until: float) -> None:
             time.sleep(RETRY_WAL)
         else:
             if mode != "wal":
-                raise DatabaseUnavailable(f"expected a file system on which SQLite can use WAL, got journal mode {mode!r}")
+                raise DatabaseUnavailable(
+                    f"expected a file system on which SQLite can use WAL, got journal mode {mode!r}"
+                )
             return

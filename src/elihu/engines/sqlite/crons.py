@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from elihu.engines.crons import CronRow, CronTable, TickJob
+from elihu.engines.protocol.crons import CronRow, CronTable, TickJob
 from elihu.engines.sqlite.insert import CLOCK, store
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, stored_time
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import NewJob
 
@@ -30,7 +30,10 @@ _PRUNE: Final = statement("cron_prune")
 def crons(session: Session, names: Sequence[str] | None) -> CronTable:
     """All entries, or those of these names."""
     booted = session.row(_BOOTED)
-    rows = [_cron(row) for row in session.rows(_CRONS, {"names": None if names is None else dump(list(names))})]
+    rows = [
+        _cron(row)
+        for row in session.rows(_CRONS, {"names": None if names is None else dump(list(names))})
+    ]
     return CronTable(moment(_now(session)), moment(booted[0]) if booted else None, rows)
 
 
@@ -44,12 +47,25 @@ def declare(session: Session, declared: Sequence[tuple[str, str]]) -> None:
 
 def create(session: Session, name: str, changes: str, paused: bool) -> bool:
     """Store an entry made at run time; False where the name is taken."""
-    return bool(session.execute(_CREATE, {"name": name, "changes": changes, "paused": paused, "now": _now(session)}).rowcount)
+    return bool(
+        session.execute(
+            _CREATE, {"name": name, "changes": changes, "paused": paused, "now": _now(session)}
+        ).rowcount
+    )
 
 
-def change(session: Session, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool) -> bool:
+def change(
+    session: Session, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool
+) -> bool:
     """Change an entry that is still of that revision; whether it was."""
-    values = {"name": name, "rev": rev, "changes": changes, "paused": paused, "anew": anew, "now": _now(session)}
+    values = {
+        "name": name,
+        "rev": rev,
+        "changes": changes,
+        "paused": paused,
+        "anew": anew,
+        "now": _now(session),
+    }
     return bool(session.execute(_CHANGE, values).rowcount)
 
 
@@ -61,10 +77,17 @@ def delete(session: Session, name: str, rev: int) -> bool:
     return deleted
 
 
-def fire(session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime) -> list[TickJob] | None:
+def fire(
+    session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime
+) -> list[TickJob] | None:
     """Store the jobs of ticks and settle the entry, or neither."""
     with session.write():
-        values = {"name": row.name, "rev": row.rev, "last_tick": stored_time(row.last_tick), "until": stored_time(until)}
+        values = {
+            "name": row.name,
+            "rev": row.rev,
+            "last_tick": stored_time(row.last_tick),
+            "until": stored_time(until),
+        }
         if session.row(_TAKE, values) is None:
             return None
         fired = {at for (at,) in session.rows(_FIRED, values)}
@@ -91,8 +114,30 @@ def _now(session: Session) -> float:
 
 
 def _cron(row: Sequence[Any]) -> CronRow:
-    name, declared, changes, paused, rev, last_tick, fired_at, job_id, created_at, updated_at, live = row
+    (
+        name,
+        declared,
+        changes,
+        paused,
+        rev,
+        last_tick,
+        fired_at,
+        job_id,
+        created_at,
+        updated_at,
+        live,
+    ) = row
     fired = None if fired_at is None else moment(fired_at)
     return CronRow(
-        name, declared, changes, bool(paused), rev, moment(last_tick), fired, job_id, moment(created_at), moment(updated_at), bool(live)
+        name,
+        declared,
+        changes,
+        bool(paused),
+        rev,
+        moment(last_tick),
+        fired,
+        job_id,
+        moment(created_at),
+        moment(updated_at),
+        bool(live),
     )

@@ -1,21 +1,23 @@
-"""Acknowledge and fetch in one transaction, and why an acknowledgement did not come back."""
+"""Acknowledge and fetch in one transaction, and why an acknowledgement did not come
+back.
+"""
 
 import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from elihu.engines.base import Ack, Claim, Exchange, Position, Verdict
+from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
 from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 from elihu.failpoints import ACTIVE, reach
-from elihu.job import JobState, RunResult
+from elihu.job import JobState, RunOutcome
 
 _PLAIN: Final = statement("ending_plain")
 _OTHER: Final = statement("ending_other")
-_AS_PLAIN: Final = Ack(0, 0, RunResult.COMPLETED, JobState.COMPLETED)[2:]
+_AS_PLAIN: Final = Ack(0, 0, RunOutcome.COMPLETED, JobState.COMPLETED)[2:]
 _CLEAR: Final = statement("ending_clear")
 _WIDTH: Final = len(Ack._fields) + 1
 _PEEK: Final = statement("exchange_peek")
@@ -24,16 +26,25 @@ _HISTORY: Final = statement("exchange_history")
 _ACK: Final = statement("exchange_ack")
 _CLAIMS: Final = statement("exchange_claims")
 _FETCH: Final = statement("exchange_fetch")
-_VERDICTS: Final = statement("verdicts")
+_VERDICTS: Final = statement("ack_statuses")
 _SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED, _EXPIRES_AT = map(
-    Claim._fields.index, ("scheduled_at", "inserted_at", "started_at", "tags", "awaited", "expires_at")
+    ClaimedJob._fields.index,
+    ("scheduled_at", "inserted_at", "started_at", "tags", "awaited", "expires_at"),
 )
 
 
 def exchange(
-    session: Session, node: str, queue: str, free: int, acks: Sequence[Ack], after: Position | None, exclude: Sequence[str]
+    session: Session,
+    node: str,
+    queue: str,
+    free: int,
+    acks: Sequence[Ack],
+    after: Position | None,
+    exclude: Sequence[str],
 ) -> Exchange:
-    """Write the ends, then claim: a job given back here can be claimed here. ``now`` joins the parameters with the first answer."""
+    """Write the ends, then claim: a job given back here can be claimed here. ``now``
+    joins the parameters with the first answer.
+    """
     where: dict[str, Any] = {
         "node": node,
         "queue": queue,
@@ -55,13 +66,20 @@ def exchange(
     return Exchange(acked, claims)
 
 
-def verdicts(session: Session, node: str, acks: Sequence[Ack]) -> dict[tuple[int, int], Verdict]:
+def ack_statuses(
+    session: Session, node: str, acks: Sequence[Ack]
+) -> dict[tuple[int, int], AckStatus]:
     """What the database says of these ends."""
-    asked = dump([(ack.id, ack.claim, ack.result) for ack in acks])
-    return {(id_, claim): Verdict(verdict) for id_, claim, verdict in session.rows(_VERDICTS, {"node": node, "acks": asked})}
+    asked = dump([(ack.id, ack.claim, ack.outcome) for ack in acks])
+    return {
+        (id_, claim): AckStatus(ack_status)
+        for id_, claim, ack_status in session.rows(_VERDICTS, {"node": node, "acks": asked})
+    }
 
 
-def _acknowledge(session: Session, where: dict[str, Any], acks: Sequence[Ack]) -> list[tuple[int, bool]]:
+def _acknowledge(
+    session: Session, where: dict[str, Any], acks: Sequence[Ack]
+) -> list[tuple[int, bool]]:
     plain = {ack.id: ack.claim for ack in acks if _is_plain(ack)}
     other = [(*ack, where["node"]) for ack in acks if not _is_plain(ack)]
     if plain:
@@ -80,7 +98,7 @@ def _is_plain(ack: Ack) -> bool:
     return ack[2:] == _AS_PLAIN
 
 
-def _claim(session: Session, where: dict[str, Any]) -> list[Claim]:
+def _claim(session: Session, where: dict[str, Any]) -> list[ClaimedJob]:
     (found,) = session.row(_CLAIMS, where)
     rows = json.loads(found)
     if rows:
@@ -89,7 +107,7 @@ def _claim(session: Session, where: dict[str, Any]) -> list[Claim]:
     return [_claim_from(row, started_at) for row in rows]
 
 
-def _claim_from(row: list[Any], started_at: datetime) -> Claim:
+def _claim_from(row: list[Any], started_at: datetime) -> ClaimedJob:
     """A row of ``exchange_claims.sql``, whose columns are those of ``Claim``."""
     row[_SCHEDULED_AT] = moment(row[_SCHEDULED_AT] / MICROSECONDS)
     row[_INSERTED_AT] = moment(row[_INSERTED_AT] / MICROSECONDS)
@@ -98,4 +116,4 @@ def _claim_from(row: list[Any], started_at: datetime) -> Claim:
     row[_AWAITED] = bool(row[_AWAITED])
     if row[_EXPIRES_AT] is not None:
         row[_EXPIRES_AT] = moment(row[_EXPIRES_AT] / MICROSECONDS)
-    return Claim._make(row)
+    return ClaimedJob._make(row)

@@ -1,4 +1,6 @@
-"""Conditions of the jobs API, put together from constant pieces; every value is a parameter."""
+"""Conditions of the jobs API, put together from constant pieces; every value is a
+parameter.
+"""
 
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
@@ -27,8 +29,14 @@ class Where(NamedTuple):
 
 
 def where(filter_: JobFilter, states: Collection[JobState] = frozenset(JobState)) -> Where:
-    """What ``filter_`` covers among ``states``, which are written as constants: only then do partial indexes apply."""
-    wanted = [state for state in JobState if state in states and (filter_.state is None or state in filter_.state)]
+    """What ``filter_`` covers among ``states``, which are written as constants: only
+    then do partial indexes apply.
+    """
+    wanted = [
+        state
+        for state in JobState
+        if state in states and (filter_.state is None or state in filter_.state)
+    ]
     names = ", ".join(f"'{state.value}'" for state in wanted)
     pieces = ["true" if len(wanted) == len(JobState) else f"state IN ({names})"]
     values: dict[str, Any] = {}

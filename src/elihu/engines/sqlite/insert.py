@@ -5,20 +5,22 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Any, Final
 
-from elihu.engines.base import Inserted
+from elihu.engines.protocol import Inserted
 from elihu.engines.replacing import REPLACEABLE, Replacement, replacements
 from elihu.engines.sqlite.queries import LARGEST, flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, nearest, stored_time
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 from elihu.errors import IdentifierTaken
 from elihu.job import JobState, NewJob
 
 KEPT: Final = 30 * 86_400.0
-"""Seconds for which a job is kept whose uniqueness covers finished jobs and has no period."""
+"""Seconds for which a job is kept whose uniqueness covers finished jobs and has no
+period.
+"""
 
 CLOCK: Final = statement("clock")
 _INSERT: Final = statement("insert")
-_TWINS: Final = statement("insert_twins")
+_HOLDERS: Final = statement("insert_holders")
 _REPLACE: Final = statement("replace")
 _IDENTIFIERS: Final = statement("identifiers")
 _WIDTH: Final = 18
@@ -27,7 +29,11 @@ _KEY, _IDENTIFIER = 9, 17
 
 def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
     """Store ``jobs``, in order and all or none. Raises ``IdentifierTaken``."""
-    if len(jobs) <= LARGEST and len(jobs).bit_count() == 1 and all(job.unique_key is None and job.identifier is None for job in jobs):
+    if (
+        len(jobs) <= LARGEST
+        and len(jobs).bit_count() == 1
+        and all(job.unique_key is None and job.identifier is None for job in jobs)
+    ):
         now = _now(session)
         return _store(session, [row_of(job, now) for job in jobs])
     with session.write():
@@ -45,7 +51,9 @@ def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
 
 
 def _check_identifiers(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Under the write lock, where nobody can come between; PostgreSQL learns it from its index."""
+    """Under the write lock, where nobody can come between; PostgreSQL learns it from
+    its index.
+    """
     identifiers = [row[_IDENTIFIER] for row in rows if row[_IDENTIFIER] is not None]
     if identifiers and (found := session.row(_IDENTIFIERS, {"identifiers": dump(identifiers)})):
         holder, state, identifier = found
@@ -62,7 +70,9 @@ def _store(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[Inserted]:
     return stored
 
 
-def _store_unique(session: Session, jobs: Sequence[NewJob], rows: Sequence[tuple[Any, ...]], now: float) -> list[Inserted]:
+def _store_unique(
+    session: Session, jobs: Sequence[NewJob], rows: Sequence[tuple[Any, ...]], now: float
+) -> list[Inserted]:
     holders = _holders(session, {row[_KEY] for row in rows if row[_KEY] is not None})
     fresh: list[tuple[Any, ...]] = []
     keys = set(holders)
@@ -81,10 +91,17 @@ def _store_unique(session: Session, jobs: Sequence[NewJob], rows: Sequence[tuple
         else:
             answers.append(next(stored))
             holders[row[_KEY]] = answers[-1]._replace(conflict=True)
-    given = replacements((row[_KEY], job) for job, row, answer in zip(jobs, rows, answers, strict=True) if answer.conflict)
+    given = replacements(
+        (row[_KEY], job)
+        for job, row, answer in zip(jobs, rows, answers, strict=True)
+        if answer.conflict
+    )
     if given:
         changed = _replaced(session, given, holders, now)
-        answers = [changed.get(answer.unique_key, answer) if answer.conflict else answer for answer in answers]
+        answers = [
+            changed.get(answer.unique_key, answer) if answer.conflict else answer
+            for answer in answers
+        ]
     return answers
 
 
@@ -93,7 +110,15 @@ def _replaced(
 ) -> dict[str | None, Inserted]:
     """Change those of the holders that wait; as they are now, by key."""
     waiting = {key: one for key, one in given.items() if holders[key].state in REPLACEABLE}
-    session.execute(_REPLACE, {"given": dump([replaced_values(holders[key].id, one, now) for key, one in waiting.items()]), "now": now})
+    session.execute(
+        _REPLACE,
+        {
+            "given": dump(
+                [replaced_values(holders[key].id, one, now) for key, one in waiting.items()]
+            ),
+            "now": now,
+        },
+    )
     return {
         key: holder._replace(woken=queue if holder.state is JobState.AVAILABLE else None)
         for key, (holder, queue) in _looked_up(session, set(waiting)).items()
@@ -106,7 +131,10 @@ def replaced_values(job_id: int, one: Replacement, now: float) -> dict[str, Any]
     values = {"id": job_id, "at": round(at * MICROSECONDS) if one.moved else None}
     if one.moved and one.expires is not None:
         values["expires_at"] = round((at + one.expires) * MICROSECONDS)
-    return values | {name: getattr(one, name) for name in ("args", "queue", "priority", "max_attempts", "tags", "meta")}
+    return values | {
+        name: getattr(one, name)
+        for name in ("args", "queue", "priority", "max_attempts", "tags", "meta")
+    }
 
 
 def _holders(session: Session, keys: set[str]) -> dict[str, Inserted]:
@@ -115,9 +143,19 @@ def _holders(session: Session, keys: set[str]) -> dict[str, Inserted]:
 
 def _looked_up(session: Session, keys: set[str]) -> dict[str, tuple[Inserted, str]]:
     """The jobs that hold the keys, each with its queue."""
-    (found,) = session.row(_TWINS, {"keys": dump(sorted(keys))})
+    (found,) = session.row(_HOLDERS, {"keys": dump(sorted(keys))})
     return {
-        key: (Inserted(id_, JobState(state), moment(inserted / MICROSECONDS), moment(scheduled / MICROSECONDS), True, key), queue)
+        key: (
+            Inserted(
+                id_,
+                JobState(state),
+                moment(inserted / MICROSECONDS),
+                moment(scheduled / MICROSECONDS),
+                True,
+                key,
+            ),
+            queue,
+        )
         for key, id_, state, inserted, scheduled, queue in json.loads(found)
     }
 
@@ -130,7 +168,9 @@ def _now(session: Session) -> float:
 def row_of(job: NewJob, now: float) -> tuple[Any, ...]:
     """The values of insert.sql for this job, stored at ``now``."""
     at = stored_time(job.run_at) if job.run_at is not None else nearest(now + (job.delay or 0.0))
-    state = JobState.SUSPENDED if job.hold else JobState.SCHEDULED if at > now else JobState.AVAILABLE
+    state = (
+        JobState.SUSPENDED if job.hold else JobState.SCHEDULED if at > now else JobState.AVAILABLE
+    )
     key, keep_until = _unique(job, now)
     return (
         state.value, job.queue, job.task, job.priority, job.max_attempts, job.args, job.options, job.meta,
@@ -140,7 +180,9 @@ def row_of(job: NewJob, now: float) -> tuple[Any, ...]:
 
 
 def _unique(job: NewJob, now: float) -> tuple[str | None, float | None]:
-    """The stored key, which ends in the number of the window, and until when the job must be kept for it."""
+    """The stored key, which ends in the number of the window, and until when the job
+    must be kept for it.
+    """
     if job.unique_key is None:
         return None, None
     key = job.unique_key.hex()

@@ -1,8 +1,10 @@
 """Who lives and who leads, told by file locks beside the database.
 
-A node holds ``<database>-node-<id>.lock`` and the leader ``<database>-leader.lock``, each by ``flock``: the kernel lets go of it when
-the process ends, however it ends, and keeps it while the process is stopped. A lock belongs to the open file, so two nodes of
-one process do not see through each other. The files are closed on ``exec`` and in forked children.
+A node holds ``<database>-node-<id>.lock`` and the leader ``<database>-leader.lock``,
+each by ``flock``: the kernel lets go of it when the process ends, however it ends, and
+keeps it while the process is stopped. A lock belongs to the open file, so two nodes of
+one process do not see through each other. The files are closed on ``exec`` and in
+forked children.
 """
 
 import fcntl
@@ -40,8 +42,10 @@ class Locks:
             os.close(held)
 
     def is_dead(self, node: str) -> bool:
-        """Whether nobody holds the lock of ``node``. A shared lock asks: two that look at once do not take each other for the node.
-        What cannot be looked at is taken to live."""
+        """Whether nobody holds the lock of ``node``. A shared lock asks: two that look
+        at once do not take each other for the node. What cannot be looked at is taken
+        to live.
+        """
         try:
             probe = os.open(self._node_path(node), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -58,7 +62,9 @@ class Locks:
             os.close(probe)
 
     def lead(self, node: str) -> bool:
-        """Hold the leader's lock for ``node``, or go on holding it; whether it does. Raises ``OSError``."""
+        """Hold the leader's lock for ``node``, or go on holding it; whether it does.
+        Raises ``OSError``.
+        """
         path = self._leader_path()
         if self._leader is not None:
             holder, held = self._leader
@@ -96,7 +102,9 @@ class Locks:
             return None
 
     def close(self) -> None:
-        """Let go of every lock and leave the files, as the end of the process would. In a forked child the parent keeps its locks."""
+        """Let go of every lock and leave the files, as the end of the process would. In
+        a forked child the parent keeps its locks.
+        """
         held = [*self._nodes.values(), *([self._leader[1]] if self._leader else [])]
         self._nodes.clear()
         self._leader = None
@@ -111,7 +119,9 @@ class Locks:
 
 
 def _lock(path: Path) -> int | None:
-    """The file at ``path``, made where there is none, exclusively locked; None while another holds it."""
+    """The file at ``path``, made where there is none, exclusively locked; None while
+    another holds it.
+    """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
         try:
@@ -128,7 +138,9 @@ def _lock(path: Path) -> int | None:
 
 
 def _is_file(descriptor: int, path: Path) -> bool:
-    """Whether ``path`` still names the open file: a lock on one that was removed guards nothing."""
+    """Whether ``path`` still names the open file: a lock on one that was removed guards
+    nothing.
+    """
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

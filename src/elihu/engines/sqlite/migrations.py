@@ -4,7 +4,7 @@ import sqlite3
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 from elihu.errors import SchemaError, SchemaOutdated, SchemaTooNew
 
 
@@ -19,7 +19,9 @@ class Migration(NamedTuple):
 def _load() -> tuple[Migration, ...]:
     folder = files(__package__) / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple(Migration(int(name[:4]), name, (folder / name).read_text("utf-8")) for name in names)
+    return tuple(
+        Migration(int(name[:4]), name, (folder / name).read_text("utf-8")) for name in names
+    )
 
 
 MIGRATIONS: Final = _load()
@@ -27,8 +29,12 @@ NEWEST: Final = MIGRATIONS[-1].version
 
 
 def migration_sql(schema: str) -> str:
-    """Every migration as one script for the ``sqlite3`` shell; ``schema`` is of no account, a file holds one app."""
-    steps = "\n".join(f"-- {migration.name}\n{migration.sql}{_stamp(migration)}" for migration in MIGRATIONS)
+    """Every migration as one script for the ``sqlite3`` shell; ``schema`` is of no
+    account, a file holds one app.
+    """
+    steps = "\n".join(
+        f"-- {migration.name}\n{migration.sql}{_stamp(migration)}" for migration in MIGRATIONS
+    )
     return f"BEGIN IMMEDIATE;\n{steps}COMMIT;\n"
 
 
@@ -41,7 +47,9 @@ def version(session: Session) -> int:
 
 
 def migrate(session: Session) -> list[int]:
-    """Apply what is missing; the write lock lets one process in at a time. Raises ``SchemaTooNew``."""
+    """Apply what is missing; the write lock lets one process in at a time. Raises
+    ``SchemaTooNew``.
+    """
     with session.write():
         present = version(session)
         check_not_newer(present)
@@ -59,13 +67,18 @@ def check(session: Session) -> None:
         return
     check_not_newer(present)
     if present < NEWEST:
-        raise SchemaOutdated(f"expected tables of version {NEWEST}, got version {present}: run elihu migrate")
+        raise SchemaOutdated(
+            f"expected tables of version {NEWEST}, got version {present}: run elihu migrate"
+        )
 
 
 def check_not_newer(present: int) -> None:
     """Raise ``SchemaTooNew`` where the tables are newer than this code."""
     if present > NEWEST:
-        raise SchemaTooNew(f"expected tables of version {NEWEST} or older, got version {present}: they were made by a newer Elihu")
+        raise SchemaTooNew(
+            f"expected tables of version {NEWEST} or older, got version {present}: they were made "
+            "by a newer Elihu"
+        )
 
 
 def _stamp(migration: Migration) -> str:
@@ -86,4 +99,7 @@ def _apply(session: Session, migration: Migration) -> None:
     except sqlite3.OperationalError as error:
         if "already exists" not in str(error):
             raise
-        raise SchemaError(f'expected a database without tables of these names, got "{error}": give Elihu a file of its own') from error
+        raise SchemaError(
+            f'expected a database without tables of these names, got "{error}": give Elihu a file '
+            "of its own"
+        ) from error

@@ -1,14 +1,18 @@
-"""Other processes' writes as signals: SQLite tells of them when asked, and one question costs about two microseconds."""
+"""Other processes' writes as signals: SQLite tells of them when asked, and one question
+costs about two microseconds.
+"""
 
 from collections.abc import Callable
 
-from elihu.engines.signals import Signal, SignalKind
-from elihu.engines.sqlite.thread import LOOK, DatabaseThread
+from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.engines.sqlite.session import LOOK, DatabaseThread
 
 
 class SqliteNotifier:
-    """Delivers ``CHANGED`` when another connection has written. It asks in the idle moments of the engine's own connection, so
-    that what the engine writes itself is no news."""
+    """Delivers ``CHANGED`` when another connection has written. It asks in the idle
+    moments of the engine's own connection, so that what the engine writes itself is no
+    news.
+    """
 
     def __init__(self, writer: Callable[[], DatabaseThread], every: float = LOOK) -> None:
         self._writer = writer

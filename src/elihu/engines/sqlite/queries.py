@@ -8,11 +8,15 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 LARGEST: Final = 512
-"""Rows of values in one statement: with twelve to eighteen values each, well below SQLite's limit of 32,766 parameters."""
+"""Rows of values in one statement: with twelve to eighteen values each, well below
+SQLite's limit of 32,766 parameters.
+"""
 
 
 def statement(name: str) -> str:
-    """The statement of ``sql/<name>.sql`` without the lines that say why it is written so."""
+    """The statement of ``sql/<name>.sql`` without the lines that say why it is written
+    so.
+    """
     lines = (files(__package__) / "sql" / f"{name}.sql").read_text("utf-8").splitlines()
     return "\n".join(line for line in lines if not line.startswith("--"))
 
@@ -25,7 +29,9 @@ def with_rows(text: str, rows: int, width: int) -> str:
 
 
 def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """``items`` in order, in portions whose sizes are powers of two: so few statements are ever prepared."""
+    """``items`` in order, in portions whose sizes are powers of two: so few statements
+    are ever prepared.
+    """
     start = 0
     while left := len(items) - start:
         size = min(LARGEST, 1 << (left.bit_length() - 1))

@@ -2,24 +2,29 @@
 
 from typing import Final
 
-from elihu.engines.base import QueueLoad, QueueRule
+from elihu.engines.protocol import QueueLoad, QueueOverride
 from elihu.engines.sqlite.queries import statement
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 
-_RULES: Final = statement("queue_rules")
-_RULE: Final = statement("queue_rule")
-_RULE_ENDS: Final = statement("queue_rule_ends")
-_RULE_OF_NODE: Final = statement("queue_rule_of_node")
+_RULES: Final = statement("queue_overrides")
+_RULE: Final = statement("queue_override")
+_RULE_ENDS: Final = statement("queue_override_ends")
+_RULE_OF_NODE: Final = statement("queue_override_of_node")
 _LOADS: Final = statement("queue_loads")
 
 
-def queue_rules(session: Session, node: str | None) -> list[QueueRule]:
-    """What was said to every node, and to ``node`` alone, or where None is given to each."""
+def queue_overrides(session: Session, node: str | None) -> list[QueueOverride]:
+    """What was said to every node, and to ``node`` alone, or where None is given to
+    each.
+    """
     found = session.rows(_RULES, {"node": node})
-    return [QueueRule(queue, of, _bool(served), limit, _bool(paused)) for queue, of, served, limit, paused in found]
+    return [
+        QueueOverride(queue, of, _bool(served), limit, _bool(paused))
+        for queue, of, served, limit, paused in found
+    ]
 
 
-def set_queue(session: Session, rule: QueueRule) -> bool:
+def set_queue(session: Session, rule: QueueOverride) -> bool:
     """Say what the rule says; False where there is no such node."""
     said = rule._asdict()
     with session.write():

@@ -5,7 +5,7 @@ from typing import Final
 from elihu.engines.sqlite.filters import LARGEST_ID, is_storable, where
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import job_from, run_from
-from elihu.engines.sqlite.thread import Session
+from elihu.engines.sqlite.session import Session
 from elihu.errors import JobNotFound
 from elihu.job import Job, JobFilter, Run
 
@@ -30,7 +30,7 @@ def get(session: Session, job_id: int) -> Job | None:
     return None if row is None else job_from(row)
 
 
-def identified(session: Session, identifier: str) -> Job | None:
+def get_by_identifier(session: Session, identifier: str) -> Job | None:
     """The job that has this identifier, None where there is none."""
     row = session.row(_GET_BY_IDENTIFIER, {"identifier": identifier})
     return None if row is None else job_from(row)
@@ -40,7 +40,9 @@ def find(session: Session, filter_: JobFilter, after: int | None, limit: int) ->
     """A page of jobs, newest first."""
     condition = where(filter_)
     edge = LARGEST_ID if after is None else min(after, LARGEST_ID)
-    rows = session.rows(_FIND.replace("{where}", condition.sql), condition.values | {"after": edge, "limit": limit})
+    rows = session.rows(
+        _FIND.replace("{where}", condition.sql), condition.values | {"after": edge, "limit": limit}
+    )
     return [job_from(row) for row in rows]
 
 

@@ -5,19 +5,23 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from elihu.engines.base import NodeRow
-from elihu.job import Job, JobState, Run, RunResult
+from elihu.engines.protocol import NodeRow
+from elihu.job import Job, JobState, Run, RunOutcome
 
 MICROSECONDS: Final = 1_000_000
 
 
 def stored_time(moment: datetime) -> float:
-    """Unix seconds: the double nearest to the whole number of microseconds that ``moment`` is."""
+    """Unix seconds: the double nearest to the whole number of microseconds that
+    ``moment`` is.
+    """
     return moment.timestamp()
 
 
 def nearest(seconds: float) -> float:
-    """The double nearest to a whole number of microseconds, so that it comes back from a datetime as it went in."""
+    """The double nearest to a whole number of microseconds, so that it comes back from
+    a datetime as it went in.
+    """
     return round(seconds * MICROSECONDS) / MICROSECONDS
 
 
@@ -31,7 +35,9 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def dump(value: object) -> str:
-    """JSON that keeps lone surrogates out of the database: the driver refuses to encode them."""
+    """JSON that keeps lone surrogates out of the database: the driver refuses to encode
+    them.
+    """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -79,7 +85,7 @@ def run_from(job_id: int, row: Sequence[Any]) -> Run:
         node=node,
         started_at=moment(started_at),
         ended_at=_moment(ended_at),
-        result=None if result is None else RunResult(result),
+        outcome=None if result is None else RunOutcome(result),
         reason=reason,
         error=error,
         traceback=traceback,

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from elihu.engines.protocol.templates import Front, Place
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, nearest
-from elihu.engines.sqlite.thread import Session
-from elihu.engines.templates import Front, Place
+from elihu.engines.sqlite.session import Session
 from elihu.template import NewTemplate, Template
 
 _ADD: Final = statement("template_add")
@@ -70,7 +70,21 @@ def _template(row: Sequence[Any] | None) -> Template | None:
 
 def _stored(row: Sequence[Any]) -> Template:
     """A row of ``template_get.sql``."""
-    code, name, task, queue, schema, timeout, attempts, active, order, inserted_at, updated_at, revision, synced = row
+    (
+        code,
+        name,
+        task,
+        queue,
+        schema,
+        timeout,
+        attempts,
+        active,
+        order,
+        inserted_at,
+        updated_at,
+        revision,
+        synced,
+    ) = row
     return Template(
         code=code,
         name=name,

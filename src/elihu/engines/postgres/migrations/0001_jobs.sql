@@ -73,7 +73,7 @@ CREATE TABLE elihu.run (
   started_at timestamptz NOT NULL,
   ended_at timestamptz NOT NULL DEFAULT now(),
   result text NOT NULL CHECK (result IN
-    ('completed','failed','killed','timeout','orphaned','cancelled','snoozed','stopped','released')),
+    ('completed','failed','killed','timed_out','orphaned','cancelled','snoozed','stopped','returned')),
   reason text,
   error text,
   traceback text,

@@ -2,7 +2,7 @@
 -- A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt tells how; claim is that
 -- of the attempt which ended, while the next may be under way.
 -- Results beyond $4 bytes (as stored: sizes are read without the values) are left out, but never the first: they come with the next call.
--- So does one that is not there within a second of the end: the node may still be adding it (keep.sql).
+-- So does one that is not there within a second of the end: the node may still be adding it (add_results.sql).
 SELECT place, state, claim, reason, outcome, run_reason, error, error_type, traceback,
   before < $4::bigint AND (state IS DISTINCT FROM 'completed' OR value IS NOT NULL OR reason IS NOT NULL OR error_type IS NOT NULL
     OR finished_at < now() - interval '1 s') AS whole,
@@ -16,7 +16,7 @@ FROM (
   LEFT JOIN LATERAL (
     SELECT claim, result, reason, error, error_type, traceback FROM elihu.run
     WHERE run.job_id = j.id
-      AND CASE WHEN j.finished_at IS NULL THEN NOT w.only_job AND run.claim > w.since AND run.result IN ('failed','killed','timeout','snoozed')
+      AND CASE WHEN j.finished_at IS NULL THEN NOT w.only_job AND run.claim > w.since AND run.result IN ('failed','killed','timed_out','snoozed')
         ELSE run.claim = j.claim END
     ORDER BY run.claim DESC
     LIMIT 1

@@ -1,6 +1,6 @@
 -- Acknowledge and fetch in one statement: one round trip and one commit for a batch. $1 node, $2 queue, $3 free slots;
 -- $4-$6 the plainly completed; $7-$18 every other end; $19-$21 the position to start behind; $22 the tasks to leave out.
--- Nothing here waits for a row lock: an id that does not come back is held by somebody or no longer ours; verdicts.sql tells which.
+-- Nothing here waits for a row lock: an id that does not come back is held by somebody or no longer ours; ack_statuses.sql tells which.
 -- The statement cannot see its own writes: a job released here is fetched by the next one. Rows come in no order.
 -- The planner knows neither $3 nor the lengths of the arrays: it supposes a tenth of the queue, and ten rows an array. By that a plan for any
 -- values looks dearer than planning at each call (half a millisecond), and one made while the table is small reads all of it and outlives
@@ -33,11 +33,11 @@ WITH mine AS MATERIALIZED (
     intent = CASE WHEN j.intent = 'on_error' AND m.final IN ('available','scheduled','retryable') THEN j.intent END,
     reason = m.reason,
     result = m.value::json,
-    orphans = CASE WHEN m.outcome = 'released' THEN j.orphans ELSE 0 END,
+    orphans = CASE WHEN m.outcome = 'returned' THEN j.orphans ELSE 0 END,
     scheduled_at = CASE WHEN m.delay IS NOT NULL AND m.final IN ('available','scheduled','retryable')
       THEN now() + make_interval(secs => m.delay) ELSE j.scheduled_at END,
     -- given back without a start: such a job can still expire
-    started_at = CASE WHEN m.outcome = 'released' AND m.delay IS NOT NULL AND j.attempt = m.uncount THEN NULL ELSE j.started_at END,
+    started_at = CASE WHEN m.outcome = 'returned' AND m.delay IS NOT NULL AND j.attempt = m.uncount THEN NULL ELSE j.started_at END,
     finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END
   FROM mine m
   WHERE j.id = m.id AND m.id = m.id + 0

@@ -21,7 +21,7 @@ WITH held AS MATERIALIZED (
   RETURNING j.id, j.queue, j.state, j.awaited
 ), history AS (
   INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason)
-  SELECT id, claim, attempt, $1::uuid, started_at, 'released', 'the answer to its fetch was lost' FROM lost
+  SELECT id, claim, attempt, $1::uuid, started_at, 'returned', 'the answer to its fetch was lost' FROM lost
   ON CONFLICT (job_id, claim) DO NOTHING
 )
 SELECT id, queue, state, awaited FROM back ORDER BY id

@@ -63,7 +63,7 @@ CREATE TABLE run (
   started_at REAL NOT NULL,
   ended_at REAL NOT NULL,
   result TEXT NOT NULL CHECK (result IN
-    ('completed', 'failed', 'killed', 'timeout', 'orphaned', 'cancelled', 'snoozed', 'stopped', 'released')),
+    ('completed', 'failed', 'killed', 'timed_out', 'orphaned', 'cancelled', 'snoozed', 'stopped', 'returned')),
   reason TEXT,
   error TEXT,
   traceback TEXT,

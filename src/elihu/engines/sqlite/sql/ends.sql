@@ -1,7 +1,7 @@
 -- What waits have come to, all in one and as one JSON text; :waits is an array of [id, claim after which an attempt's end counts, whether only the
 -- job's own end does]. A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt
 -- tells how; claim is that of the attempt which ended, while the next may be under way. Results beyond :bytes are left out, but never the first: they come with the next call.
--- So does one that is not there within a second of the end: the node may still be adding it (keep.sql).
+-- So does one that is not there within a second of the end: the node may still be adding it (add_results.sql).
 SELECT json_group_array(json_array(place, state, claim, reason, CASE WHEN before < :bytes THEN value END, outcome, run_reason, error, error_type,
   traceback, before < :bytes AND (state IS NOT 'completed' OR value IS NOT NULL OR reason IS NOT NULL OR error_type IS NOT NULL
     OR finished_at < CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0 - 1.0)))
@@ -14,5 +14,5 @@ FROM (
   LEFT JOIN run r ON r.job_id = j.id AND r.claim = CASE WHEN j.finished_at IS NOT NULL THEN j.claim
     WHEN w.value ->> 2 THEN NULL
     ELSE (SELECT max(claim) FROM run n
-      WHERE n.job_id = j.id AND n.claim > w.value ->> 1 AND n.result IN ('failed', 'killed', 'timeout', 'snoozed')) END
+      WHERE n.job_id = j.id AND n.claim > w.value ->> 1 AND n.result IN ('failed', 'killed', 'timed_out', 'snoozed')) END
   WHERE j.id IS NULL OR j.finished_at IS NOT NULL OR r.result IS NOT NULL)

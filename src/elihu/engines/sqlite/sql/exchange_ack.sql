@@ -6,10 +6,10 @@ UPDATE job SET
   intent = CASE WHEN intent = 'on_error' AND e.final IN ('available', 'scheduled', 'retryable') THEN intent END,
   reason = e.reason,
   result = e.value,
-  orphans = CASE WHEN e.result = 'released' THEN orphans ELSE 0 END,
+  orphans = CASE WHEN e.result = 'returned' THEN orphans ELSE 0 END,
   scheduled_at = CASE WHEN e.delay IS NOT NULL AND e.final IN ('available', 'scheduled', 'retryable')
     THEN round((:now + e.delay) * 1000000.0) / 1000000.0 ELSE scheduled_at END,
-  started_at = CASE WHEN e.result = 'released' AND e.delay IS NOT NULL AND attempt = e.uncount THEN NULL ELSE started_at END,
+  started_at = CASE WHEN e.result = 'returned' AND e.delay IS NOT NULL AND attempt = e.uncount THEN NULL ELSE started_at END,
   finished_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN :now END
 FROM (
   SELECT d.*, CASE WHEN j.intent = 'cancel' AND d.state IN ('available', 'scheduled', 'retryable') THEN 'cancelled' ELSE d.state END AS final

@@ -1,0 +1,106 @@
+"""Stores jobs: what is intended is on the disk before the enqueue begins, and what was
+acknowledged after it has returned.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from elihu import Elihu
+from elihu.errors import DatabaseError
+from elihu.job import NewJob
+from oracle import mutants
+from oracle.journal import Journal
+from oracle.programs.plan import Plan, plan_of
+from oracle.programs.tasks import COMPLETING, declare
+
+AFTER_FAILURE = 0.2
+"""Seconds before the next group where the database did not answer; what became of the
+failed one is not known.
+"""
+
+TIMEOUT = 0.6
+"""Seconds for which an attempt may run that is to be ended for its time."""
+OUTLASTS = 8.0
+"""Seconds by which the first attempt of such a job lasts longer."""
+
+
+async def produce(app: Elihu, journal: Journal, plan: Plan) -> None:
+    """Store every group once, whatever comes of it."""
+    chance = random.Random(f"{plan.seed}{plan.prefix}")
+    for first in range(0, plan.jobs, plan.together):
+        keys = [
+            f"{plan.prefix}{number}"
+            for number in range(first, min(first + plan.together, plan.jobs))
+        ]
+        timed = [plan.timed > 0 and chance.random() < plan.timed for _ in keys]
+        jobs = [
+            build(app, plan, key, chance, timed=late) for key, late in zip(keys, timed, strict=True)
+        ]
+        for key, late in zip(keys, timed, strict=True):
+            journal.write("intent", key=key, timed=late, once=plan.task in COMPLETING)
+        journal.sync()
+        try:
+            if plan.how == "bulk":
+                done = await app.enqueue_many(jobs, ids=True)
+                for key, job_id in zip(keys, done.ids or (), strict=True):
+                    journal.write("acknowledged", key=key, id=job_id)
+            else:
+                times = 3 if plan.how == "unique" else 1
+                calls = [
+                    one(app, journal, key, job)
+                    for key, job in zip(keys, jobs, strict=True)
+                    for _ in range(times)
+                ]
+                if not all(await asyncio.gather(*calls)):
+                    await asyncio.sleep(AFTER_FAILURE)
+            journal.sync()
+        except DatabaseError as error:
+            journal.write("refused", keys=keys, error=str(error))
+            await asyncio.sleep(AFTER_FAILURE)
+        await asyncio.sleep(plan.pause)
+    journal.write("produced", jobs=plan.jobs)
+
+
+async def one(app: Elihu, journal: Journal, key: str, job: NewJob) -> bool:
+    """Store one job; whether the database acknowledged it."""
+    try:
+        stored = await app.aenqueue(job)
+    except DatabaseError as error:
+        journal.write("refused", keys=[key], error=str(error))
+        return False
+    journal.write("acknowledged", key=key, id=stored.id)
+    return True
+
+
+def build(app: Elihu, plan: Plan, key: str, chance: random.Random, *, timed: bool) -> NewJob:
+    """One job of the plan."""
+    task = app.task_named(plan.task)
+    options: dict[str, Any] = (
+        {"delay": chance.uniform(0.1, 2.0)} if chance.random() < plan.delayed else {}
+    )
+    arguments: dict[str, Any] = {"key": key, "seconds": chance.uniform(*plan.seconds)}
+    if chance.random() < plan.failing:
+        arguments["fails"] = 1
+    if timed:
+        options["timeout"] = TIMEOUT
+        arguments |= {"seconds": 0.0, "drags": OUTLASTS}
+    return (task.using(**options) if options else task).build(**arguments)
+
+
+async def main(produce: Callable[[Elihu, Journal, Plan], Awaitable[None]]) -> None:
+    """Produce what the environment asks for."""
+    mutants.apply(os.environ.get("ORACLE_MUTANT"))
+    journal = Journal(Path(os.environ["ORACLE_FOLDER"]), "producer")
+    async with Elihu() as app:
+        declare(app)
+        await app.nodes.list()  # connected before the first intent
+        journal.write("ready")
+        await produce(app, journal, plan_of(os.environ["ORACLE_PLAN"]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(produce))

@@ -1,0 +1,277 @@
+"""``app.jobs``: look at stored jobs and steer them."""
+
+import builtins
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from elihu.clients.client import Client
+from elihu.engines.protocol import BulkResult, Engine
+from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.errors import (
+    InvalidArguments,
+    InvalidContext,
+    InvalidOption,
+    JobNotFound,
+    UnknownTask,
+    UnknownTemplate,
+)
+from elihu.job import Job, JobChanges, JobFilter, JobPage, JobState, Run
+from elihu.json_schema import compiled
+from elihu.options import check_range
+from elihu.storable_text import is_storable
+from elihu.task import Registry, check_meta, check_name, check_run_at, check_tags
+
+One = str | int | Iterable[Any] | None
+
+LONGEST_PAGE: Final = 1_000
+
+
+class Jobs:
+    """Verbs on stored jobs.
+
+    Those that take many take ids, filters (``ids state queue task tags template node``:
+    one value or several), or both, and return how many jobs changed; without any they
+    raise ``InvalidOption``, and ``ids=[]`` matches nothing. Bulk verbs work in
+    transactions of 1,000 jobs.
+    """
+
+    def __init__(
+        self, client: Callable[[], Client], registry: Registry, max_args: Callable[[], int]
+    ) -> None:
+        self._client = client
+        self._registry = registry
+        self._max_args = max_args
+
+    async def get(self, job_id: int | None = None, *, identifier: str | None = None) -> Job:
+        """The job that has this id, or this identifier; raises ``JobNotFound``."""
+        if identifier is not None:
+            return await self._identified("get", job_id, identifier)
+        job = await (await self._engine()).get(_check_id(job_id))
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    async def list(self, *, after: int | None = None, limit: int = 50, **filters: One) -> JobPage:
+        """A page of at most ``limit`` (1 to 1,000) jobs, newest first; ``after`` is the
+        ``next`` of the page before.
+        """
+        check_range("limit", limit, 1, LONGEST_PAGE)
+        where = job_filter((), filters)
+        jobs = await (await self._engine()).find(
+            where, None if after is None else _check_id(after), limit + 1
+        )
+        return JobPage(jobs[:limit], jobs[limit - 1].id if len(jobs) > limit else None)
+
+    async def count(self, **filters: One) -> int:
+        """How many jobs match."""
+        return await (await self._engine()).count(job_filter((), filters))
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """Queue → state → number."""
+        return await (await self._engine()).counts()
+
+    async def runs(self, job_id: int) -> builtins.list[Run]:
+        """Every attempt, first to last; raises ``JobNotFound``."""
+        engine = await self._engine()
+        runs = await engine.runs(_check_id(job_id))
+        if not runs and await engine.get(job_id) is None:
+            raise JobNotFound(job_id)
+        return runs
+
+    async def cancel(self, *ids: int, **filters: One) -> int:
+        """End unfinished jobs as ``cancelled``: waiting ones now, an executing one by
+        ending its attempt where it runs.
+        """
+        return await self._touch("cancel", ids, filters)
+
+    async def kill(self, *ids: int, **filters: One) -> int:
+        """End the attempts of executing jobs where they run; the jobs are tried again,
+        or discarded where no attempt is left.
+
+        What does not run, and what somebody asked to cancel, is left alone.
+        """
+        return await self._touch("kill", ids, filters)
+
+    async def stop(self, job_id: int) -> None:
+        """Give a running job back at once, the attempt not counted, without killing it:
+        ``ctx.cancelled`` becomes true in it, it may overlap the next one, and its end
+        is refused. Raises ``JobNotFound``, and ``InvalidTransition`` for what does not
+        run.
+        """
+        self._announce(await (await self._engine()).stop(_check_id(job_id)))
+
+    async def retry(self, *ids: int, **filters: One) -> int:
+        """Make jobs available again from any state but available and executing, with
+        one attempt more when all are used up.
+
+        Raises ``UniqueConflict`` when another job holds the unique key.
+        """
+        return await self._touch("retry", ids, filters)
+
+    async def delete(self, *ids: int, **filters: One) -> int:
+        """Remove jobs that are not executing, with their runs."""
+        return await self._touch("delete", ids, filters)
+
+    async def hold(self, *ids: int, **filters: One) -> int:
+        """Suspend scheduled, available and retryable jobs."""
+        return await self._touch("hold", ids, filters)
+
+    async def release(self, *ids: int, **filters: One) -> int:
+        """Let suspended jobs go: available, or scheduled where their time has not come."""
+        return await self._touch("release", ids, filters)
+
+    async def position(
+        self, job_id: int | None = None, *, identifier: str | None = None
+    ) -> int | None:
+        """The place in its queue of the job that has this id, or this identifier: 1 for
+        the next to run, None unless it is available.
+
+        Raises ``JobNotFound``.
+        """
+        if identifier is not None:
+            job_id = (await self._identified("position", job_id, identifier)).id
+        return await (await self._engine()).position(_check_id(job_id))
+
+    async def update(
+        self,
+        job_id: int,
+        *,
+        args: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        tags: Iterable[str] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Change an unfinished job that is not executing; ``args`` replaces the
+        keywords as a whole.
+
+        ``args`` are checked against the task's signature where the task is registered
+        here, and against the schema of the job's template; the job keeps the unique key
+        it was stored with. Raises ``JobNotFound``, ``InvalidTransition``,
+        ``InvalidArguments``, ``InvalidContext``, ``UnknownTemplate`` and
+        ``InvalidOption``.
+        """
+        changes = JobChanges(
+            args=None if args is None else await self._encode(job_id, args),
+            queue=None if queue is None else check_name("queue", queue),
+            priority=None if priority is None else check_range("priority", priority, 0, 9),
+            run_at=None if run_at is None else check_run_at("run_at", run_at),
+            max_attempts=None
+            if max_attempts is None
+            else check_range("max_attempts", max_attempts, 1, 1_000_000),
+            tags=None if tags is None else check_tags("tags", tags),
+            meta=None if meta is None else check_meta("meta", meta)[1] or "{}",
+        )
+        job, touched = await (await self._engine()).update(_check_id(job_id), changes)
+        self._announce(touched)
+        return job
+
+    async def _encode(self, job_id: int, args: Mapping[str, Any]) -> str:
+        try:
+            text = check_meta("args", args, self._max_args())[1] or "{}"
+        except InvalidOption as error:
+            raise InvalidArguments(str(error), field="args") from error
+        job = await self.get(job_id)
+        if job.template is not None:
+            await self._check_context(job.template, args, len(text))
+        try:
+            codec = self._registry.get(job.task).codec
+        except UnknownTask:
+            return text
+        values = codec.decode(text)
+        return text if job.template is not None else codec.encode(*values, self._max_args())
+
+    async def _check_context(self, code: str, context: Mapping[str, Any], size: int) -> None:
+        schema = (await (await self._engine()).schemas([code])).get(code)
+        if schema is None:
+            raise UnknownTemplate(code)
+        if problems := compiled(schema).problems(dict(context), size):
+            raise InvalidContext(code, problems)
+
+    async def _identified(self, verb: str, job_id: int | None, identifier: str) -> Job:
+        if job_id is not None:
+            raise InvalidOption(
+                f"{verb}: expected an id or an identifier, got both ({job_id!r} and {identifier!r})"
+            )
+        job = await (await self._engine()).get_by_identifier(check_name("identifier", identifier))
+        if job is None:
+            raise JobNotFound(identifier=identifier)
+        return job
+
+    async def _touch(self, verb: str, ids: tuple[int, ...], filters: Mapping[str, One]) -> int:
+        where = job_filter(ids, filters, required=True)
+        engine = await self._engine()
+        touched = await getattr(engine, verb)(where)
+        self._announce(touched)
+        return int(touched.changed)
+
+    def _announce(self, touched: BulkResult) -> None:
+        signals = [Signal(SignalKind.JOBS, queue) for queue in touched.queues]
+        signals += [Signal(SignalKind.INTENT, node) for node in touched.nodes]
+        announcer = self._client().announcer
+        announcer.announce(signals)
+        announcer.ended(touched.ended)
+
+    async def _engine(self) -> Engine:
+        return await self._client().ready()
+
+
+def job_filter(
+    ids: tuple[int, ...], filters: Mapping[str, One], *, required: bool = False
+) -> JobFilter:
+    """Check what a user gave and write it as a ``JobFilter``; raises ``InvalidOption``."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    known = JobFilter.__slots__
+    for name in given:
+        if name not in known:
+            raise InvalidOption(f"{name}: expected a filter among {', '.join(known)}, got {name!r}")
+    if ids and "ids" in given:
+        raise InvalidOption(
+            f"ids: expected ids as arguments or as ids=, got both ({ids!r} and {given['ids']!r})"
+        )
+    if ids:
+        given["ids"] = ids
+    if required and not given:
+        raise InvalidOption(
+            f"expected ids or a filter ({', '.join(known)}), got none: every job would match"
+        )
+    values = {name: _several(name, value) for name, value in given.items()}
+    if "ids" in values:
+        values["ids"] = tuple(_check_id(value) for value in values["ids"])
+    if "state" in values:
+        values["state"] = tuple(_check_state(value) for value in values["state"])
+    for name in values.keys() - {"ids", "state"}:
+        for value in values[name]:
+            if not (isinstance(value, str) and is_storable(value)):
+                raise InvalidOption(
+                    f"{name}: expected a text or texts without NUL characters and lone "
+                    f"surrogates, got {value!r}"
+                )
+    if "tags" in values:
+        values["tags"] = check_tags("tags", values["tags"])
+    return JobFilter(**values)
+
+
+def _several(name: str, value: One) -> tuple[Any, ...]:
+    if isinstance(value, str | int):
+        return (value,)
+    try:
+        return tuple(value or ())
+    except TypeError as error:
+        raise InvalidOption(f"{name}: expected one value or several, got {value!r}") from error
+
+
+def _check_id(value: Any) -> int:
+    return check_range("id", value, 1, 2**63 - 1)
+
+
+def _check_state(value: Any) -> JobState:
+    try:
+        return JobState(value)
+    except ValueError as error:
+        raise InvalidOption(
+            f"state: expected one of {', '.join(JobState)}, got {value!r}"
+        ) from error

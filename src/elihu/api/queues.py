@@ -1,0 +1,217 @@
+"""``app.queues``: look at queues, and change how nodes serve them while they run."""
+
+import builtins
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from elihu.clients.client import Client
+from elihu.engines.protocol import Engine, NodeRow, QueueOverride
+from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.errors import InvalidOption, UnknownNode, UnknownQueue
+from elihu.options import check_range
+from elihu.task import check_name
+
+LARGEST_LIMIT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueOnNode:
+    """How one node serves a queue: at most ``limit`` jobs at a time, ``executing`` of
+    them now; ``paused`` while it fetches none.
+    """
+
+    node: str
+    limit: int
+    paused: bool
+    executing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue as it is now.
+
+    ``limit`` is the stored one, None where each node goes by its configuration;
+    ``paused`` and ``stopped`` are what is stored for every node, and ``nodes`` what
+    each says of itself.
+    """
+
+    name: str
+    limit: int | None
+    paused: bool
+    stopped: bool
+    available: int
+    executing: int
+    nodes: tuple[QueueOnNode, ...]
+
+
+class Queues:
+    """Verbs on queues.
+
+    Without ``node`` a change is stored: it holds for every node, for those that start
+    later too, and replaces what was said of the same to single nodes. With ``node`` (an
+    id, or the beginning of one) it is for that node and ends with it. Raises
+    ``UnknownQueue``, ``UnknownNode`` and ``InvalidOption``, which say what is known;
+    nothing is changed then.
+    """
+
+    def __init__(
+        self, client: Callable[[], Client], configured: Callable[[], Collection[str]]
+    ) -> None:
+        self._client = client
+        self._configured = configured
+
+    async def list(self, *, node: str | None = None) -> builtins.list[Queue]:
+        """Every queue that a node serves, that has jobs waiting or executing, or of
+        which something is configured or stored; with ``node`` those that it serves.
+        Raises ``UnknownNode``.
+        """
+        engine = await self._engine()
+        nodes = await engine.nodes()
+        stored = {rule.queue: rule for rule in await engine.queue_overrides() if rule.node is None}
+        loads = {(load.queue, load.node): load.jobs for load in await engine.queue_loads()}
+        if node is None:
+            names = {
+                *self._configured(),
+                *stored,
+                *(queue for queue, _ in loads),
+                *(name for each in nodes for name in _served(each)),
+            }
+        else:
+            nodes = [_node_of(node, nodes)]
+            names = {*_served(nodes[0])}
+        queues = []
+        for name in sorted(names):
+            rule = stored.get(name, QueueOverride(name))
+            queues.append(
+                Queue(
+                    name=name,
+                    limit=rule.limit,
+                    paused=bool(rule.paused),
+                    stopped=rule.served is False,
+                    available=loads.get((name, None), 0),
+                    executing=sum(
+                        jobs
+                        for (queue, on), jobs in loads.items()
+                        if queue == name and on is not None
+                    ),
+                    nodes=tuple(
+                        QueueOnNode(
+                            node=each.id,
+                            limit=limit,
+                            paused=name in _paused(each),
+                            executing=loads.get((name, each.id), 0),
+                        )
+                        for each in nodes
+                        if (limit := _served(each).get(name)) is not None
+                    ),
+                )
+            )
+        return queues
+
+    async def pause(self, name: str, *, node: str | None = None) -> None:
+        """Fetch no more jobs of the queue; those that run go on."""
+        await self._change(QueueOverride(name, node, paused=True))
+
+    async def resume(self, name: str, *, node: str | None = None) -> None:
+        """Fetch jobs of the queue again."""
+        await self._change(QueueOverride(name, node, paused=False))
+
+    async def scale(self, name: str, limit: int, *, node: str | None = None) -> None:
+        """Let each node run at most ``limit`` (1 to 10,000) jobs of the queue at a
+        time, from now on; what runs goes on.
+        """
+        await self._change(
+            QueueOverride(name, node, limit=check_range("limit", limit, 1, LARGEST_LIMIT))
+        )
+
+    async def start(self, name: str, limit: int | None = None, *, node: str | None = None) -> None:
+        """Serve the queue, which may be new, with ``limit`` (1 to 10,000) jobs at a
+        time.
+
+        Without ``node`` every node serves it but those that were started for some
+        queues only. Without ``limit`` a queue that was stopped is served again as it is
+        stored or configured.
+        """
+        if limit is not None:
+            check_range("limit", limit, 1, LARGEST_LIMIT)
+        await self._change(QueueOverride(name, node, served=True, limit=limit))
+
+    async def stop(self, name: str, *, node: str | None = None) -> None:
+        """Serve the queue no longer; the jobs that run are finished."""
+        await self._change(QueueOverride(name, node, served=False))
+
+    async def _change(self, rule: QueueOverride) -> None:
+        check_name("queue", rule.queue)
+        engine = await self._engine()
+        nodes = await engine.nodes()
+        node = None if rule.node is None else _node_of(rule.node, nodes)
+        if not (rule.served and rule.limit):
+            known = await self._known(engine, nodes, node)
+            if rule.queue not in known:
+                _refuse(rule, node, known)
+        found = await engine.set_queue(rule._replace(node=node and node.id))
+        if not found:
+            raise UnknownNode(f"node: expected one that runs, got {rule.node!r}, which has ended")
+        self._client().announcer.announce([Signal(SignalKind.QUEUES, node.id if node else "")])
+
+    async def _known(
+        self, engine: Engine, nodes: builtins.list[NodeRow], node: NodeRow | None
+    ) -> set[str]:
+        """The names of queues: those that the node serves, or may, where one is meant."""
+        rules = await engine.queue_overrides(node and node.id)
+        if node is not None:
+            return {*_served(node), *(rule.queue for rule in rules)}
+        loads = await engine.queue_loads()
+        served = (name for each in nodes for name in _served(each))
+        return {
+            *self._configured(),
+            *served,
+            *(rule.queue for rule in rules),
+            *(load.queue for load in loads),
+        }
+
+    async def _engine(self) -> Engine:
+        return await self._client().ready()
+
+
+def _refuse(rule: QueueOverride, node: NodeRow | None, known: set[str]) -> None:
+    names = ", ".join(sorted(known)) or "none"
+    if rule.served:
+        raise InvalidOption(
+            f"limit: expected a whole number from 1 to {LARGEST_LIMIT:,} for a new queue, got "
+            f"None (known are {names})"
+        )
+    where = "a known queue" if node is None else f"a queue that node {node.id} serves"
+    raise UnknownQueue(f"queue: expected {where} ({names}), got {rule.queue!r}")
+
+
+def _node_of(given: Any, nodes: list[NodeRow]) -> NodeRow:
+    """The node with this id, or the one whose id begins so."""
+    if not isinstance(given, str) or not given:
+        raise InvalidOption(
+            f"node: expected the id of a node, or the beginning of one, got {given!r}"
+        )
+    found = [node for node in nodes if node.id.startswith(given)]
+    if len(found) != 1:
+        which = "one node" if found else "a node"
+        raise UnknownNode(
+            f"node: expected the id of {which} "
+            f"({', '.join(node.id for node in found or nodes) or 'none runs'}), got {given!r}"
+        )
+    return found[0]
+
+
+def _served(node: NodeRow) -> dict[str, int]:
+    """What the node says of its queues; other hands may have written it."""
+    queues = node.info.get("queues")
+    return (
+        {name: limit for name, limit in queues.items() if isinstance(limit, int)}
+        if isinstance(queues, dict)
+        else {}
+    )
+
+
+def _paused(node: NodeRow) -> list[Any]:
+    paused = node.info.get("paused")
+    return paused if isinstance(paused, list) else []

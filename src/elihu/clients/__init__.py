@@ -1,0 +1,1 @@
+"""An app's connections in one process, for its own loops and for synchronous code."""

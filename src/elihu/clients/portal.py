@@ -1,0 +1,72 @@
+"""A loop on a thread of its own, for synchronous code."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from elihu.errors import DatabaseUnavailable
+
+T = TypeVar("T")
+
+
+class Portal:
+    """Runs coroutines for threads that have no loop. Its thread is a daemon: it keeps
+    no program from ending.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._callers = 0
+        self._closed = False
+        self._over = asyncio.Event()
+        threading.Thread(target=self._serve, name="elihu-portal", daemon=True).start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run it to its end and return what it returns; an interrupt of the caller
+        cancels it.
+
+        Raises what it raises, and ``DatabaseUnavailable`` where another thread has
+        closed the portal.
+        """
+        with self._lock:
+            if self._closed:
+                coroutine.close()
+                raise DatabaseUnavailable(
+                    "expected an open app, got one that another thread closes"
+                )
+            self._callers += 1
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            with self._lock:
+                self._callers -= 1
+                self._end_if_idle()
+
+    def close(self) -> None:
+        """Take no more callers; the thread ends when the last one has its answer.
+        Callable from any thread, once.
+        """
+        with self._lock:
+            self._closed = True
+            self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._closed and not self._callers:
+            self._loop.call_soon_threadsafe(self._over.set)
+
+    def _serve(self) -> None:
+        """Run the loop until it is over. ``SystemExit`` of a coroutine is for its
+        caller: it stops the loop, which goes on.
+        """
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            over = runner.get_loop().create_task(self._over.wait())
+            while not over.done():
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    self._loop.run_until_complete(over)

@@ -1,0 +1,3 @@
+"""Callers' own connections, of any driver: jobs stored and completed in a transaction
+that is not ours.
+"""

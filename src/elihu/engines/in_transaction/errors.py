@@ -1,0 +1,84 @@
+"""What drivers raise on a caller's connection: refusals in Elihu's words, all else as
+it is, since the transaction is the caller's.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from elihu.engines.sqlstates import NO_TABLES, REFUSED
+from elihu.errors import DataRefused, ElihuError, InvalidOption, SchemaOutdated
+
+NO_TRANSACTION: Final = "25P01"
+_NO_SQLITE_TABLES: Final = (
+    "no such table",
+    "no such column",
+    "has no column named",
+    "table job has no column",
+)
+
+
+def on_postgres(error: Exception, schema: str) -> Exception:
+    """The error to raise in place of ``error``; itself where it is no refusal of ours."""
+    if isinstance(error, ElihuError):
+        return error
+    state = sqlstate(error)
+    if state in NO_TABLES:
+        return SchemaOutdated(
+            f'conn: expected the tables of Elihu in schema "{schema}", got "{said(error)}": run '
+            '"elihu migrate"'
+        )
+    if state == NO_TRANSACTION:
+        return alone()
+    if state.startswith(REFUSED):
+        return DataRefused(f"conn: PostgreSQL refuses a value: {said(error)}")
+    return error
+
+
+def on_sqlite(error: Exception) -> Exception:
+    """The error to raise in place of ``error``; itself where it is no refusal of ours."""
+    for inner in _chain(error):
+        match inner:
+            case ElihuError():
+                return inner
+            case sqlite3.OperationalError() if any(
+                words in str(inner) for words in _NO_SQLITE_TABLES
+            ):
+                return SchemaOutdated(
+                    f'conn: expected the tables of Elihu, got "{inner}": run "elihu migrate"'
+                )
+            case sqlite3.IntegrityError() | sqlite3.DataError():
+                return DataRefused(f"conn: SQLite refuses a value: {inner}")
+    return error
+
+
+def alone() -> InvalidOption:
+    """The error for a connection outside of a transaction."""
+    return InvalidOption(
+        "conn: expected a connection inside a transaction, got one in autocommit mode outside of "
+        "any: the job would be committed on its "
+        "own. Begin a transaction first, or leave conn out"
+    )
+
+
+def sqlstate(error: BaseException) -> str:
+    """The code of PostgreSQL's error, however the driver and what stands above it wrap
+    it; empty where there is none.
+    """
+    for inner in _chain(error):
+        for name in ("sqlstate", "pgcode"):
+            if isinstance(state := getattr(inner, name, None), str):
+                return state
+    return ""
+
+
+def said(error: BaseException) -> str:
+    """The first line of what the database said."""
+    *_, innermost = _chain(error)
+    return str(innermost).strip().partition("\n")[0]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = getattr(error, "orig", None) or error.__cause__

@@ -1,0 +1,160 @@
+"""Storing and completing jobs in a caller's transaction on PostgreSQL."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from elihu.engines.in_transaction.errors import on_postgres, said
+from elihu.engines.in_transaction.rows import holders_of, moment, taken, values
+from elihu.engines.in_transaction.steps import Answer, Completion, Statement, Steps, Stored
+from elihu.engines.postgres.channel import channel_of
+from elihu.engines.postgres.queries import Queries
+from elihu.engines.protocol import Inserted
+from elihu.engines.replacing import replacements
+from elihu.errors import DatabaseUnavailable
+from elihu.job import JobState, NewJob
+
+T = TypeVar("T")
+
+ROUNDS: Final = 10
+_SAVE: Final = Statement("SAVEPOINT elihu")
+_FORGET: Final = Statement("RELEASE SAVEPOINT elihu")
+_GO_BACK: Final = Statement("ROLLBACK TO SAVEPOINT elihu")
+
+queries = cache(Queries)
+
+
+def saved(steps: Steps[T], schema: str, identifiers: Sequence[str] = ()) -> Steps[T]:
+    """The same work inside a savepoint, so that its failure leaves the caller's
+    transaction as it was.
+
+    A savepoint is also the one thing that every driver and pooler refuses outside of a
+    transaction: so none is ever begun, or taken for one, behind the caller's back.
+    Raises ``IdentifierTaken`` where one of ``identifiers`` stood in the way.
+    """
+    try:
+        yield _SAVE
+        try:
+            result = yield from steps
+        except Exception as error:
+            holder = None
+            with suppress(Exception):  # what went wrong first is what the caller should see
+                yield _GO_BACK
+                if identifiers and '"job_identifier"' in said(error):
+                    holder = taken(
+                        (
+                            yield Statement(
+                                queries(schema)["in_transaction_identifiers"], _dump(identifiers)
+                            )
+                        )
+                    )
+                yield _FORGET
+            if holder is not None:
+                raise holder from error
+            raise
+        yield _FORGET
+    except Exception as error:
+        meaning = on_postgres(error, schema)
+        if meaning is error:
+            raise
+        raise meaning from error
+    return result
+
+
+def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[Stored]]:
+    """Store the jobs; those whose unique key is taken are answered with its holder. A
+    holder that is gone when it is looked for makes room: another round.
+    """
+    sql = queries(schema)
+    found: dict[int, Stored] = {}
+    waiting = list(range(len(jobs)))
+    channel = channel_of(schema) if notify else None
+    for _ in range(ROUNDS):
+        rows = yield Statement(
+            sql["in_transaction_insert"],
+            _dump({"channel": channel, "jobs": [_record(jobs[place], place) for place in waiting]}),
+        )
+        met: dict[int, str] = {}
+        for place, (id_, state, inserted_at, scheduled_at, key) in zip(
+            waiting, map(values, rows), strict=True
+        ):
+            if id_ is None:
+                met[place] = key
+            else:
+                found[place] = Stored(
+                    Inserted(
+                        id_, JobState(state), moment(inserted_at), moment(scheduled_at), False, key
+                    )
+                )
+        if not met:
+            break
+        if given := _replacements([(key, jobs[place]) for place, key in met.items()]):
+            yield Statement(
+                sql["in_transaction_replace"], _dump({"channel": channel, "jobs": given})
+            )
+        holders = holders_of(
+            (yield Statement(sql["in_transaction_holders"], _dump(sorted(set(met.values())))))
+        )
+        found |= {place: holders[key] for place, key in met.items() if key in holders}
+        waiting = [place for place in waiting if place not in found]
+        if not waiting:
+            break
+    else:
+        raise DatabaseUnavailable(
+            f"conn: expected unique keys to stay as they are, got {ROUNDS} changes in a row"
+        )
+    return [found[place] for place in range(len(jobs))]
+
+
+def complete(schema: str, completion: Completion) -> Steps[Answer]:
+    """Complete an attempt."""
+    body = {**completion._asdict(), "channel": channel_of(schema)}
+    ((installation, state, done, _),) = map(
+        values, (yield Statement(queries(schema)["in_transaction_complete"], _dump(body)))
+    )
+    return Answer(done, installation, state)
+
+
+def _replacements(met: Sequence[tuple[str, NewJob]]) -> list[dict[str, Any]]:
+    loud = {key for key, job in met if job.notify}
+    return [
+        {
+            **asdict(one),
+            "run_at": None if one.run_at is None else one.run_at.isoformat(),
+            "key": key,
+            "notify": key in loud,
+        }
+        for key, one in replacements(met).items()
+    ]
+
+
+def _record(job: NewJob, place: int) -> dict[str, Any]:
+    return {
+        "ord": place,
+        "task": job.task,
+        "queue": job.queue,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "args": job.args,
+        "options": job.options,
+        "meta": job.meta,
+        "tags": job.tags,
+        "run_at": None if job.run_at is None else job.run_at.isoformat(),
+        "delay": job.delay,
+        "hold": job.hold,
+        "expires": job.expires,
+        "awaited": job.awaited,
+        "template": job.template,
+        "identifier": job.identifier,
+        "digest": None if job.unique_key is None else job.unique_key.hex(),
+        "scope": job.unique_scope,
+        "period": job.unique_period,
+        "notify": job.notify,
+    }
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,46 @@
+"""The protocol between Elihu and its databases: ``Engine``, and the values that cross
+it.
+"""
+
+from elihu.engines.protocol.crons import CronRow, CronTable, TickJob
+from elihu.engines.protocol.engine import Engine
+from elihu.engines.protocol.exchange import Ack, AckStatus, ClaimedJob, Exchange, Position
+from elihu.engines.protocol.insert import Inserted
+from elihu.engines.protocol.jobs import BulkResult
+from elihu.engines.protocol.maintenance import Expired, PruneRule, Rescued
+from elihu.engines.protocol.nodes import HeartbeatReply, NodeRow, Peer
+from elihu.engines.protocol.queues import QueueLoad, QueueOverride
+from elihu.engines.protocol.signals import Notifier, Signal, SignalKind
+from elihu.engines.protocol.templates import Front, Place
+from elihu.engines.protocol.waits import AwaitedJob, JobEnd, LateResult, Wait
+
+__all__ = [
+    "Ack",
+    "AckStatus",
+    "AwaitedJob",
+    "BulkResult",
+    "ClaimedJob",
+    "CronRow",
+    "CronTable",
+    "Engine",
+    "Exchange",
+    "Expired",
+    "Front",
+    "HeartbeatReply",
+    "Inserted",
+    "JobEnd",
+    "LateResult",
+    "NodeRow",
+    "Notifier",
+    "Peer",
+    "Place",
+    "Position",
+    "PruneRule",
+    "QueueLoad",
+    "QueueOverride",
+    "Rescued",
+    "Signal",
+    "SignalKind",
+    "TickJob",
+    "Wait",
+]

@@ -1,0 +1,117 @@
+"""The hot path: acknowledge and fetch in one round trip."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from elihu.engines.protocol.signals import Signal
+from elihu.job import JobState, RunOutcome
+
+
+class Position(NamedTuple):
+    """A place in a queue's order of fetch."""
+
+    priority: int
+    scheduled_at: datetime
+    id: int
+
+
+class ClaimedJob(NamedTuple):
+    """A fetched job: what this node may execute, under the guard (id, node, claim).
+    JSON stays text.
+    """
+
+    id: int
+    claim: int
+    task: str
+    args: str
+    attempt: int
+    max_attempts: int
+    orphans: int
+    priority: int
+    scheduled_at: datetime
+    inserted_at: datetime
+    started_at: datetime
+    tags: tuple[str, ...]
+    options: str | None
+    meta: str | None
+    unique_key: str | None
+    awaited: bool
+    template: str | None
+    identifier: str | None
+    expires_at: datetime | None
+
+
+class Ack(NamedTuple):
+    """The end of an attempt, to be written under the guard.
+
+    ``state`` is where the job goes; ``delay`` is in seconds from now, None leaves
+    ``scheduled_at`` as it is; ``uncount`` is 1 where the attempt does not count;
+    ``value`` is the result's JSON text; ``error_type`` is the type of the error as
+    ``module:qualname``.
+    """
+
+    id: int
+    claim: int
+    outcome: RunOutcome
+    state: JobState
+    delay: float | None = None
+    refund_attempt: int = 0
+    value: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    log: str | None = None
+    error_type: str | None = None
+
+
+class AckStatus(StrEnum):
+    """Why an acknowledgement did not come back."""
+
+    BUSY = "busy"
+    """Still ours, and held by an open transaction: send it again."""
+    WRITTEN = "written"
+    """This very end stands in the database: an earlier answer was lost."""
+    REFUSED = "refused"
+    """The claim is somebody else's, or gone."""
+
+
+class Exchange(NamedTuple):
+    """The answer to an exchange: acknowledgements written (id, and whether a relay
+    waits), and jobs claimed, in order of fetch.
+    """
+
+    acked: list[tuple[int, bool]]
+    claims: list[ClaimedJob]
+
+
+class Exchanges(Protocol):
+    """The part of ``Engine`` for exchange."""
+
+    async def exchange(
+        self,
+        node: str,
+        queue: str,
+        free: int,
+        acks: Sequence[Ack],
+        *,
+        after: Position | None = None,
+        exclude: Sequence[str] = (),
+    ) -> Exchange:
+        """Write the ends in ``acks`` and claim at most ``free`` jobs of ``queue``
+        behind ``after``, leaving out the tasks in ``exclude``, in one round trip. A job
+        is in ``acks`` at most once. Waits for no row lock. Claims nothing for a node
+        whose row is gone. Raises ``DataRefused`` when a value cannot be stored.
+        """
+        ...
+
+    async def ack_statuses(
+        self, node: str, acks: Sequence[Ack]
+    ) -> dict[tuple[int, int], AckStatus]:
+        """Why these acknowledgements did not come back, by (id, claim)."""
+        ...
+
+    async def notify(self, signals: Sequence[Signal]) -> None:
+        """Send announcements to other processes."""
+        ...

@@ -1,0 +1,169 @@
+"""What the services of a node do to jobs: stage, rescue, expire, reconcile, prune."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from elihu.engines.protocol import Expired, PruneRule, Rescued
+from elihu.engines.sqlite.insert import CLOCK
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.rows import dump
+from elihu.engines.sqlite.session import Session
+from elihu.failpoints import ACTIVE, reach
+from elihu.job import Intent, JobState
+
+_DUE: Final = statement("stage_due")
+_STAGE: Final = statement("stage")
+_READY: Final = statement("stage_ready")
+_LOST: Final = statement("rescue_lost")
+_RESCUE_HISTORY: Final = statement("rescue_history")
+_RESCUE: Final = statement("rescue")
+_RESCUED: Final = statement("rescued")
+_RECONCILE_LOST: Final = statement("reconcile_lost")
+_RECONCILE_HISTORY: Final = statement("reconcile_history")
+_RECONCILE: Final = statement("reconcile")
+_EXPIRE_DUE: Final = statement("expire_due")
+_EXPIRE: Final = statement("expire")
+_TAKEN: Final = statement("lost_claims")
+_INTENTS: Final = statement("intents")
+_PROGRESS: Final = statement("progress")
+_PRUNE_PICK: Final = statement("prune_pick")
+_PRUNE: Final = statement("prune")
+_PRUNE_RUNS: Final = statement("prune_runs")
+
+_ALL: Final = -1
+_KNOWN: Final = frozenset(Intent)
+
+
+def stage(session: Session, limit: int) -> dict[str, int]:
+    """Make due jobs available; the count for each queue that has available jobs then."""
+    staged: dict[str, int] = {}
+    if session.rows(_DUE, {"now": session.row(CLOCK)[0], "limit": 1}):
+        with session.write():
+            due = {"now": session.row(CLOCK)[0], "limit": limit}
+            staged = dict(session.rows(_DUE, due))
+            session.execute(_STAGE, due)
+            if ACTIVE and staged:
+                reach("inside staging")
+    ready = {queue for (queue,) in session.rows(_READY)}
+    return dict.fromkeys(ready, 0) | staged
+
+
+def rescue(session: Session, limit: int) -> list[Rescued]:
+    """End orphaned attempts, all in one statement; where one row makes that fail, one
+    by one, past the bad ones.
+    """
+    if session.row(_LOST, {"limit": 1})[0] == "[]":
+        return []
+    try:
+        with session.write():
+            return _rescue(session, session.row(_LOST, {"limit": limit})[0])
+    except sqlite3.IntegrityError:
+        with session.write():
+            return _rescue_singly(session, limit)
+
+
+def _rescue(session: Session, ids: str) -> list[Rescued]:
+    now = session.row(CLOCK)[0]
+    session.execute(_RESCUE_HISTORY, {"ids": ids, "now": now})
+    if ACTIVE:
+        reach("inside rescue")
+    session.execute(_RESCUE, {"ids": ids, "now": now})
+    return [
+        Rescued(id_, queue, JobState(state), bool(awaited))
+        for id_, queue, state, awaited in session.rows(_RESCUED, {"ids": ids})
+    ]
+
+
+def _rescue_singly(session: Session, limit: int) -> list[Rescued]:
+    rescued: list[Rescued] = []
+    for id_ in json.loads(session.row(_LOST, {"limit": _ALL})[0]):
+        session.execute("SAVEPOINT one")
+        try:
+            rescued += _rescue(session, dump([id_]))
+        except sqlite3.IntegrityError:
+            session.execute("ROLLBACK TO one")
+        session.execute("RELEASE one")
+        if len(rescued) >= limit:
+            break
+    return rescued
+
+
+def reconcile(
+    session: Session, node: str, held: Sequence[tuple[int, int]], older_than: float
+) -> list[Rescued]:
+    """Give back what the node executes without knowing."""
+    asked = {"node": node, "held": dump(held), "older_than": older_than}
+    if not session.rows(_RECONCILE_LOST, asked):
+        return []
+    with session.write():
+        lost = [
+            Rescued(id_, queue, JobState(state), bool(awaited))
+            for id_, queue, state, awaited in session.rows(_RECONCILE_LOST, asked)
+        ]
+        given_back: dict[str, Any] = {
+            "ids": dump([job.id for job in lost]),
+            "now": session.row(CLOCK)[0],
+        }
+        session.execute(_RECONCILE_HISTORY, given_back)
+        session.execute(_RECONCILE, given_back)
+    return lost
+
+
+def intents(session: Session, node: str) -> list[tuple[int, int, Intent]]:
+    """The wishes that this code knows."""
+    return [
+        (id_, claim, Intent(intent))
+        for id_, claim, intent in session.rows(_INTENTS, {"node": node})
+        if intent in _KNOWN
+    ]
+
+
+def lost_claims(
+    session: Session, node: str, held: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """The claims that are no longer the node's own."""
+    return session.rows(_TAKEN, {"node": node, "held": dump(held)})
+
+
+def expire(session: Session, limit: int) -> list[Expired]:
+    """Cancel what did not start in time."""
+    if not session.rows(_EXPIRE_DUE, {"now": session.row(CLOCK)[0], "limit": 1}):
+        return []
+    with session.write():
+        now = session.row(CLOCK)[0]
+        due = [
+            Expired(id_, queue, bool(awaited))
+            for id_, queue, awaited in session.rows(_EXPIRE_DUE, {"now": now, "limit": limit})
+        ]
+        session.execute(_EXPIRE, {"ids": dump([job.id for job in due]), "now": now})
+    return sorted(due)
+
+
+def record_progress(session: Session, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
+    """Store progress under the guard."""
+    guarded = [(id_, claim, node, JobState.EXECUTING.value, text) for id_, claim, text in progress]
+    with session.write():
+        session.execute(_PROGRESS, {"progress": dump(guarded)})
+
+
+def prune(session: Session, rule: PruneRule, limit: int) -> int:
+    """Pick without the write lock, then remove what is still as it was."""
+    asked = {
+        "now": session.row(CLOCK)[0],
+        "state": rule.state.value,
+        "age": rule.age,
+        "queue": rule.queue,
+        "task": rule.task,
+        "except_queues": dump(rule.except_queues),
+        "except_tasks": dump(rule.except_tasks),
+        "limit": limit,
+    }
+    (asked["ids"],) = session.row(_PRUNE_PICK, asked)
+    if asked["ids"] == "[]":
+        return 0
+    with session.write():
+        removed = session.execute(_PRUNE, asked).rowcount
+        session.execute(_PRUNE_RUNS, asked)
+    return removed

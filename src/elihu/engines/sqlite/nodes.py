@@ -1,0 +1,93 @@
+"""Nodes and their leader: rows tell who there is, locks who lives."""
+
+from typing import Final
+
+from elihu.engines.protocol import HeartbeatReply, NodeRow, Peer
+from elihu.engines.sqlite.insert import CLOCK
+from elihu.engines.sqlite.locks import Locks
+from elihu.engines.sqlite.queries import statement
+from elihu.engines.sqlite.rows import dump, node_from
+from elihu.engines.sqlite.session import Session
+
+_BOOT: Final = statement("boot")
+_ENLIST: Final = statement("register_node")
+_DESCRIBE: Final = statement("update_node_info")
+_BURY: Final = statement("remove_dead_node")
+_PEERS: Final = statement("peers")
+_LASTING: Final = statement("lasting")
+_NODES: Final = statement("nodes")
+
+
+def register_node(
+    session: Session, locks: Locks, node: str, name: str, info: dict[str, object]
+) -> None:
+    """Take the lock, then write the row: whoever sees the row finds the lock held. A
+    node that sees no other alive is a first one; one of a single round is none, and is
+    not seen.
+    """
+    locks.take_node(node)
+    try:
+        with session.write():
+            if "once" not in info and all(
+                locks.is_dead(other) for (other,) in session.rows(_LASTING) if other != node
+            ):
+                session.execute(_BOOT, {"now": session.row(CLOCK)[0]})
+            session.execute(_ENLIST, {"node": node, "name": name, "info": dump(info)})
+    except BaseException:
+        locks.drop_node(node)
+        raise
+
+
+def update_node_info(session: Session, node: str, info: dict[str, object]) -> None:
+    """Write what the node says of itself now."""
+    session.execute(_DESCRIBE, {"node": node, "info": dump(info)})
+
+
+def deregister_node(session: Session, locks: Locks, node: str) -> None:
+    """Remove the row, then let go of the lock."""
+    session.rows(_BURY, {"node": node})
+    locks.drop_node(node)
+
+
+def heartbeat(session: Session, locks: Locks, node: str) -> HeartbeatReply:
+    """Look at everybody; the lock needs no renewal."""
+    ids = [id_ for (id_,) in session.rows(_PEERS)]
+    return HeartbeatReply(
+        node in ids, [Peer(id_, None, locks.is_dead(id_)) for id_ in ids if id_ != node], None
+    )
+
+
+def remove_dead_node(session: Session, locks: Locks, node: str) -> bool:
+    """Remove the row of a node that is still dead, then its lock file."""
+    if not locks.is_dead(node):
+        return False
+    removed = bool(session.rows(_BURY, {"node": node}))
+    if removed:
+        locks.drop_node(node)
+    return removed
+
+
+def remove_dead_nodes(session: Session, locks: Locks) -> list[str]:
+    """Bury every node that is dead; their ids."""
+    return [id_ for (id_,) in session.rows(_PEERS) if remove_dead_node(session, locks, id_)]
+
+
+def lead(session: Session, locks: Locks, node: str) -> bool:
+    """Take the leader's lock, or go on holding it. One that this engine holds for a
+    node that is no more is let go of first.
+    """
+    holder = locks.leader_here
+    if holder not in {None, node} and (holder,) not in session.rows(_PEERS):
+        locks.resign(str(holder))
+    return locks.lead(node)
+
+
+def resign(session: Session, locks: Locks, node: str) -> bool:
+    """Let go of the leader's lock."""
+    return locks.resign(node)
+
+
+def nodes(session: Session, locks: Locks) -> list[NodeRow]:
+    """All nodes, oldest first."""
+    leader = locks.leader()
+    return [node_from(row, leader) for row in session.rows(_NODES)]

@@ -1,2 +1,0 @@
--- Why caller_complete.sql completed nothing: which database this is, and the state of the job.
-SELECT json_array((SELECT value FROM meta WHERE key = 'installation_id'), (SELECT state FROM job WHERE id = ? ->> 'id'))

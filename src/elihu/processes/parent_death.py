@@ -1,0 +1,35 @@
+"""What makes a child end with its node, however that ends."""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import Final
+
+PR_SET_PDEATHSIG: Final = 1
+
+
+def end_with(node: int, descriptor: int) -> None:
+    """Kill this process when the process ``node``, its parent, or the other end of the
+    line is gone.
+
+    The kernel's signal comes when the thread that started the child ends: the node's
+    loop runs in it.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != node:
+        os._exit(1)
+    threading.Thread(target=_watch, args=(descriptor,), name="elihu-bond", daemon=True).start()
+
+
+def _watch(descriptor: int) -> None:
+    """Wait for the end of the line alone: what comes along it wakes nobody here."""
+    poller = select.poll()
+    poller.register(descriptor, 0)
+    poller.poll()
+    os.kill(os.getpid(), signal.SIGKILL)

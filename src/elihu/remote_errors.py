@@ -1,0 +1,81 @@
+"""Exceptions of another process: how their types are stored, and how they are raised
+again where somebody waits.
+"""
+
+import ast
+import contextlib
+import sys
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
+
+def type_name(kind: type[BaseException]) -> str:
+    """An exception's type as it is stored: ``module:qualname``."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def rebuilt(name: str, error: str, traceback: str | None) -> Exception | None:
+    """The exception of the type ``name`` that said ``error``, with the remote traceback
+    as a note.
+
+    Only what this process has imported already, and never by running a constructor:
+    what the row says chooses a type, and executes nothing. None where there is no such
+    ``Exception`` here, or one that cannot stand without its constructor.
+    """
+    kind = known(name)
+    if kind is None or not issubclass(kind, Exception):
+        return None
+    try:
+        found = unmade(kind, (_argument(kind, said(name, error)),))
+        str(found)
+    except Exception:
+        return None
+    return with_traceback(found, traceback)
+
+
+def unmade(kind: type[E], args: tuple[Any, ...]) -> E:
+    """An exception of this type with these arguments, made without a constructor of the
+    user's. Raises whatever stands in its way.
+    """
+    native: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    error: E = native.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+def known(name: str) -> type[BaseException] | None:
+    """The exception type of this name where this process has imported it; looked up
+    without attribute access, which could import or run something.
+    """
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        try:
+            found = vars(found).get(part)
+        except TypeError:
+            return None
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+
+
+def said(name: str, error: str) -> str:
+    """What the exception said, without its type's name before it."""
+    kind = name.partition(":")[2]
+    return "" if error == kind else error.removeprefix(f"{kind}: ")
+
+
+def with_traceback(error: Exception, traceback: str | None) -> Exception:
+    """``error`` with the remote traceback in a note."""
+    if traceback:
+        error.add_note(f"raised in another process:\n{traceback.rstrip()}")
+    return error
+
+
+def _argument(kind: type[Exception], text: str) -> Any:
+    """What the exception was made from: its text, which of a ``KeyError`` is written as
+    a literal.
+    """
+    if issubclass(kind, KeyError):
+        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return ast.literal_eval(text)
+    return text

@@ -1,0 +1,75 @@
+"""From what the database says of an end to the task's value, or to the exception that a
+waiter raises.
+"""
+
+import json
+
+from elihu.engines.protocol.waits import JobEnd
+from elihu.errors import (
+    InvalidArguments,
+    JobCancelled,
+    JobDiscarded,
+    JobFailed,
+    JobNotFound,
+    JobSnoozed,
+    ResultNotRecorded,
+    ResultTooLarge,
+    UnknownTask,
+)
+from elihu.job import Job, JobState, RunOutcome
+from elihu.relay import Answer
+from elihu.remote_errors import rebuilt, type_name, with_traceback
+from elihu.task import Registry
+
+NOT_KEPT = "nobody waited for it before the end, and its task is not declared with record=True"
+
+
+def answer_of(registry: Registry, job_id: int, job: Job | None, end: JobEnd) -> Answer:
+    """What this end is to whoever waits."""
+    if end.state is None or job is None:
+        return Answer(error=JobNotFound(job_id))
+    if end.state is JobState.CANCELLED:
+        return Answer(error=JobCancelled(job_id, end.reason))
+    if end.state is JobState.COMPLETED:
+        return _completed(registry, job, end)
+    return Answer(error=_failed(job_id, end))
+
+
+def _failed(job_id: int, end: JobEnd) -> Exception:
+    match end.outcome:
+        case RunOutcome.SNOOZED:
+            return JobSnoozed(job_id)
+        case RunOutcome.TIMED_OUT | RunOutcome.KILLED:
+            return with_traceback(
+                JobFailed(job_id, end.run_reason or end.outcome.value, traceback=end.traceback),
+                end.traceback,
+            )
+        case RunOutcome.FAILED if end.error is not None:
+            own = rebuilt(end.error_type, end.error, end.traceback) if end.error_type else None
+            return own or with_traceback(
+                JobFailed(job_id, end.error, traceback=end.traceback), end.traceback
+            )
+    return JobDiscarded(job_id, end.reason)
+
+
+def _completed(registry: Registry, job: Job, end: JobEnd) -> Answer:
+    if end.value is None:
+        kind = ResultTooLarge if end.error_type == type_name(ResultTooLarge) else ResultNotRecorded
+        return Answer(error=kind(job.id, end.reason or NOT_KEPT))
+    try:
+        codec = registry.get(job.task).codec
+    except UnknownTask:
+        return Answer(json.loads(end.value))
+    try:
+        return Answer(codec.decode_result(end.value))
+    except InvalidArguments as error:
+        return Answer(
+            error=_chained(
+                ResultNotRecorded(job.id, f"it does not fit the task any more: {error}"), error
+            )
+        )
+
+
+def _chained(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error

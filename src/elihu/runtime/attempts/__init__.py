@@ -1,0 +1,1 @@
+"""One attempt: from a claim to an acknowledgement."""

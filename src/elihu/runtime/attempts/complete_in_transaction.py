@@ -1,0 +1,123 @@
+"""``ctx.complete``: attempts that end inside a transaction of their task's, and what
+became of them.
+
+Whether that transaction was committed the node cannot see. So the attempt is
+acknowledged all the same, as not completed: the guard refuses that when the transaction
+was committed, and the verdict then finds the completion.
+
+    complete() → the task commits  → returns → acknowledged as failed, refused → it stands completed
+               → the task does not → returns → acknowledged as failed, written
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from elihu.engines.in_transaction.connections import Link, check_engine, link_to
+from elihu.engines.in_transaction.steps import Answer, Completion, Steps, arun, run
+from elihu.engines.postgres import in_transaction as postgres
+from elihu.engines.protocol import Ack
+from elihu.engines.sqlite import in_transaction as sqlite
+from elihu.errors import ClaimLost, ElihuError, InvalidOption, SchemaOutdated, WrongDatabase
+from elihu.job import RunOutcome
+from elihu.runtime.attempts.ack import ack_for
+from elihu.runtime.attempts.execution import Execution
+from elihu.runtime.attempts.executor import kept
+from elihu.runtime.service import Scope
+
+
+class Completer:
+    """Completes attempts of this node through connections of their tasks'."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def complete(self, execution: Execution, value: Any, conn: object) -> None:
+        """Through a synchronous connection; called in the task's thread."""
+        link = link_to(conn)
+        if link.asynchronous:
+            raise _wrong_verb(
+                conn,
+                "a synchronous connection for complete_sync()",
+                "await ctx.complete(…, conn=…)",
+            )
+        with _doubtful(execution):
+            link.open()
+            self._judge(execution, run(link, self._steps(link, execution, value)))
+
+    async def acomplete(self, execution: Execution, value: Any, conn: object) -> None:
+        """Through an asynchronous connection."""
+        link = link_to(conn)
+        if not link.asynchronous:
+            raise _wrong_verb(
+                conn, "an asynchronous connection for complete()", "ctx.complete_sync(…, conn=…)"
+            )
+        with _doubtful(execution):
+            await link.open()
+            self._judge(execution, await arun(link, self._steps(link, execution, value)))
+
+    def _steps(self, link: Link, execution: Execution, value: Any) -> Steps[Answer]:
+        config = self._scope.config
+        check_engine(link, config)
+        ack = ack_for(execution, kept(execution, value, config.max_result))
+        completion = Completion(
+            id=ack.id,
+            claim=ack.claim,
+            node=execution.node,
+            installation=self._scope.identity.installation,
+            value=ack.value,
+            reason=ack.reason,
+            log=ack.log,
+            error_type=ack.error_type,
+            wanted=execution.keeps_value,
+        )
+        if link.engine == "sqlite":
+            return sqlite.guarded(sqlite.complete(link.raw_sqlite, completion))
+        return postgres.saved(postgres.complete(config.schema, completion), config.schema)
+
+    def _judge(self, execution: Execution, answer: Answer) -> None:
+        if answer.done:
+            return
+        if answer.installation != self._scope.identity.installation:
+            raise WrongDatabase(
+                "conn: expected a connection to the database of the jobs, got one to another "
+                "installation of Elihu "
+                f"({answer.installation}, not {self._scope.identity.installation})"
+            )
+        job_id, claim = execution.key
+        raise ClaimLost(
+            f"job {job_id}: expected it to be executed under claim {claim}, got one that is "
+            f"{answer.state or 'gone'}",
+            job_id=job_id,
+        )
+
+
+def as_completed(acks: Sequence[Ack], doubtful: Container[tuple[int, int]]) -> list[Ack]:
+    """What to ask the verdict of: of those in doubt whether they stand completed."""
+    return [
+        ack._replace(outcome=RunOutcome.COMPLETED) if (ack.id, ack.claim) in doubtful else ack
+        for ack in acks
+    ]
+
+
+@contextmanager
+def _doubtful(execution: Execution) -> Iterator[None]:
+    """From here on the attempt may have ended, unless an error of ours says that it has
+    not.
+    """
+    before, execution.completing = execution.completing, True
+    try:
+        yield
+    except SchemaOutdated as error:
+        execution.completing = before
+        raise WrongDatabase(
+            "conn: expected a connection to the database of the jobs, got one without its "
+            f"tables: {error}"
+        ) from error
+    except ElihuError:
+        execution.completing = before
+        raise
+
+
+def _wrong_verb(conn: object, expected: str, right: str) -> InvalidOption:
+    return InvalidOption(f"conn: expected {expected}, got a {type(conn).__name__}: write {right}")

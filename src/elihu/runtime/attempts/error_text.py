@@ -1,0 +1,44 @@
+"""What is told of an error: texts of bounded size that every database holds."""
+
+import traceback as tracebacks
+from typing import Final
+
+from elihu.storable_text import clean
+
+ERROR_LIMIT: Final = 8_192
+TRACEBACK_LIMIT: Final = 32_768
+
+_REMOTE: Final = "_elihu_traceback"
+
+
+def describe(error: BaseException) -> str:
+    """The error in one text: its type's name and what it says."""
+    text = said(error)
+    name = type(error).__qualname__
+    return f"{name}: {text}" if text else name
+
+
+def said(error: BaseException) -> str:
+    """What the error says, also where it cannot say it."""
+    try:
+        return str(error)
+    except Exception:
+        return "its text cannot be read"
+
+
+def traceback_of(error: BaseException) -> str | None:
+    """The error's traceback, that of the process where it was raised."""
+    if (remote := getattr(error, _REMOTE, None)) is not None:
+        return str(remote)
+    if error.__traceback__ is None:
+        return None
+    try:
+        return clean("".join(tracebacks.format_exception(error)), TRACEBACK_LIMIT, keep_end=True)
+    except Exception:
+        return None
+
+
+def set_traceback(error: BaseException, text: str | None) -> None:
+    """Let ``text`` be what ``traceback_of`` says."""
+    if text is not None:
+        setattr(error, _REMOTE, text)

@@ -1,0 +1,157 @@
+"""Runs one attempt and says what it came to; never raises, whatever the task does."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from elihu.context import Context
+from elihu.errors import NotCommitted
+from elihu.outcome import (
+    Cancel,
+    Cancelled,
+    Complete,
+    Discard,
+    Ending,
+    Failed,
+    Killed,
+    Retry,
+    Returned,
+    Snooze,
+    TimedOut,
+)
+from elihu.runtime.attempts.execution import Cause, Execution
+from elihu.runtime.attempts.middleware import Middleware, compose
+from elihu.runtime.attempts.processes.pool import Children
+from elihu.runtime.attempts.template_check import TemplateCheck
+from elihu.runtime.attempts.threads import Threads
+from elihu.task import ResultNotStored
+
+_OUTCOMES: Final = (Snooze, Cancel, Discard, Retry)
+_FORCED: Final = {Cause.KILL, Cause.TIMEOUT}
+"""Causes that the task cannot get round by putting itself off."""
+
+
+class Executor:
+    """Decodes, runs the task inside the middleware, and turns what came into an ending."""
+
+    def __init__(
+        self,
+        threads: Threads,
+        children: Children,
+        middlewares: Sequence[Middleware],
+        max_result: int,
+        contexts: TemplateCheck,
+    ) -> None:
+        self._threads = threads
+        self._children = children
+        self._middlewares = middlewares
+        self._max_result = max_result
+        self._contexts = contexts
+
+    async def execute(self, execution: Execution) -> Ending:
+        if execution.cause is not None:
+            return ended(execution)
+        try:
+            if execution.claim.template is not None and (refusal := await self._refusal(execution)):
+                return refusal
+            if execution.task.run_in == "process" and not self._middlewares:
+                return (await self._children.run(execution, wanted=execution.keeps_value)).ending
+            value = await self._run(execution)
+        except _OUTCOMES as outcome:
+            value = outcome
+        except BaseException as error:
+            return Failed(error) if execution.cause is None else ended(execution, error)
+        heeded = execution.heeded
+        if isinstance(value, _OUTCOMES) and (
+            heeded not in _FORCED or isinstance(value, Cancel | Discard)
+        ):
+            return value
+        if heeded is not None:
+            return ended(execution)
+        if execution.completing:
+            return Failed(
+                NotCommitted(
+                    f"job {execution.claim.id}: expected the transaction of ctx.complete() to be "
+                    "committed, got none"
+                )
+            )
+        if not execution.keeps_value:
+            execution.returned = (value,)
+            return Complete()
+        if value is None and execution.unkept:
+            return execution.unkept
+        return kept(execution, value, self._max_result)
+
+    async def _refusal(self, execution: Execution) -> Ending | None:
+        """How an attempt whose context may not fit its template ends without being
+        made.
+        """
+        refusal = await self._contexts.refusal(execution.claim)
+        return refusal if execution.cause is None else ended(execution)
+
+    async def _run(self, execution: Execution) -> Any:
+        task = execution.task
+        if task.run_in == "process":
+            return await compose(self._middlewares, partial(self._call_child, execution))(
+                execution.context
+            )
+        args, kwargs = task.codec.decode(execution.claim.args)
+        if not self._middlewares:
+            return await self._call(execution, args, kwargs, execution.context)
+        return await compose(self._middlewares, partial(self._call, execution, args, kwargs))(
+            execution.context
+        )
+
+    async def _call(
+        self, execution: Execution, args: Sequence[Any], kwargs: dict[str, Any], ctx: Context
+    ) -> Any:
+        task = execution.task
+        if task.context_parameter:
+            kwargs[task.context_parameter] = ctx
+        if task.run_in == "loop":
+            return await task.fn(*args, **kwargs)
+        return await self._threads.run(partial(task.fn, *args, **kwargs))
+
+    async def _call_child(self, execution: Execution, ctx: Context) -> Any:
+        """The task's value for the middlewares, in its declared type; one that cannot
+        cross is None, and the job then says why.
+        """
+        ending, raised = await self._children.run(execution, wanted=True)
+        match ending:
+            case Complete(value=str() as value):
+                execution.unkept = None
+                return execution.task.codec.decode_result(value)
+            case Complete():
+                execution.unkept = ending
+                return None
+            case Failed(error=error):
+                raise error
+            case Snooze() | Cancel() | Discard() | Retry() if raised:
+                raise ending
+        return ending
+
+
+def kept(execution: Execution, value: Any, max_result: int) -> Complete:
+    """The end of an attempt that came to this value, which is to be kept, or why it
+    cannot be.
+    """
+    try:
+        return Complete(execution.task.codec.encode_result(value, max_result))
+    except ResultNotStored as error:
+        return Complete(problem=str(error), too_large=error.too_large)
+
+
+def ended(execution: Execution, raised: BaseException | None = None) -> Ending:
+    """The end of an attempt that was asked to end: whatever it then raises, it ends for
+    that cause.
+    """
+    match execution.cause:
+        case Cause.CANCEL:
+            return Cancelled()
+        case Cause.KILL:
+            return Killed(raised)
+        case Cause.TIMEOUT:
+            return TimedOut(execution.timeout or 0.0, raised)
+        case Cause.STOP:
+            return Returned("its job was taken from the node")
+    return Returned("the node stopped")

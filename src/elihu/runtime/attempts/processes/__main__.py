@@ -1,0 +1,9 @@
+"""``python -m elihu.runtime.attempts.processes DESCRIPTOR``: a node starts its children
+so.
+"""
+
+import sys
+
+from elihu.runtime.attempts.processes.worker import main
+
+main(int(sys.argv[1]))

@@ -1,0 +1,195 @@
+"""One child, as its node sees it."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from elihu.context import Context
+from elihu.errors import ProcessDied
+from elihu.runtime.attempts.processes.protocol import Frames, Message, frame
+from elihu.runtime.attempts.processes.spawn import Process, ending
+
+LAST_WORDS: Final = 0.2
+"""Seconds after its end in which what a child has said last is still read."""
+
+MUTE: Final = 1.0
+"""Seconds that a child which has hung up has to end by itself."""
+
+
+class Listener(Protocol):
+    """Whose job the child runs."""
+
+    context: Context
+
+    def report(self, progress: str) -> None: ...
+
+
+class Child(asyncio.Protocol):
+    """Runs one job at a time, of ``jobs`` so far the last; ``begun`` is whether it said
+    that it begins it. ``gone`` is set when it is reaped and all it said is heard;
+    ``on_gone`` is called then. One that is ``leaving`` takes no more jobs.
+    """
+
+    def __init__(self, on_gone: Callable[["Child"], None]) -> None:
+        self.jobs = 0
+        self.begun = False
+        self.gone = asyncio.Event()
+        self.leaving = False
+        self._killed_for: str | None = None
+        self._on_gone = on_gone
+        self._loop = asyncio.get_running_loop()
+        self._frames = Frames()
+        self._process: Process | None = None
+        self._transport: asyncio.Transport | None = None
+        self._listener: Listener | None = None
+        self._answer: asyncio.Future[Message] | None = None
+
+    async def start(self, setup: bytes) -> None:
+        """Start the process, which begins with this message. Raises ``OSError``."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await self._loop.create_unix_connection(lambda: self, sock=ours)
+            try:
+                self._process = Process(theirs.fileno(), self._ended)
+            except BaseException:
+                self._hang_up()
+                raise
+        self._write(setup)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can take a job, as far as is known."""
+        return self._transport is not None and not self.leaving
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a job that it has not answered."""
+        return self._answer is not None and not self._answer.done()
+
+    async def perform(self, call: bytes, listener: Listener) -> Message:
+        """Its answer to this message. Raises ``ProcessDied``; cancelling it leaves the
+        child with its job.
+        """
+        self.jobs += 1
+        self.begun = False
+        self._listener = listener
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._answer = answer
+        self._write(call)
+        if self.gone.is_set():
+            self._fail()
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.cancelled():
+                self._answer = self._loop.create_future()
+            raise
+
+    def tell_cancelled(self) -> None:
+        """Let ``ctx.cancelled`` be true in the job that it runs."""
+        if self.busy:
+            self._write(frame("cancel"))
+
+    async def interrupt(self, grace: float) -> Message | None:
+        """End the job and the process: after ``grace`` seconds by force. The answer
+        that it still gave.
+        """
+        self.leaving = True
+        if self._process:
+            self._process.terminate()
+        await self._go(grace)
+        answered = (
+            self._answer is not None and self._answer.done() and self._answer.exception() is None
+        )
+        return self._answer.result() if self._answer and answered else None
+
+    async def retire(self, grace: float) -> None:
+        """Let it end in good order, after ``grace`` seconds by force."""
+        self.leaving = True
+        self._listener = None
+        self._write(frame("end"))
+        await self._go(grace)
+
+    def kill(self, reason: str | None = None) -> None:
+        """End it by force; its job fails for that reason."""
+        self.leaving = True
+        self._killed_for = self._killed_for or reason
+        if self._process:
+            self._process.kill()
+
+    async def _go(self, grace: float) -> None:
+        try:
+            async with asyncio.timeout(grace):
+                await self.gone.wait()
+        except TimeoutError:
+            self.kill()
+            await self.gone.wait()
+
+    # the line
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._frames.feed(data):
+                self._heard(message)
+        except (ValueError, LookupError, TypeError) as error:
+            self.kill(f"the process said what cannot be understood: {error}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        if self._process is not None and self._process.status is None:
+            self._loop.call_later(MUTE, self.kill)
+        else:
+            self._part()
+
+    def _heard(self, message: Message) -> None:
+        match message:
+            case ["begun"]:
+                self.begun = True
+            case ["progress", text]:
+                if self._listener:
+                    self._listener.report(text)
+            case ["log", fields]:
+                if self._listener:
+                    self._listener.context.log.handle(logging.makeLogRecord(fields))
+            case _:
+                self.leaving = self.leaving or message[0] == "unable"
+                if self._answer and not self._answer.done():
+                    self._answer.set_result(message)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport:
+            self._transport.write(data)
+
+    def _hang_up(self) -> None:
+        if self._transport:
+            self._transport.close()
+
+    # its end
+
+    def _ended(self) -> None:
+        if self._transport is None:
+            self._part()
+        else:
+            self._loop.call_later(LAST_WORDS, self._hang_up)
+
+    def _part(self) -> None:
+        if not self.gone.is_set():
+            self.gone.set()
+            self._fail()
+            self._on_gone(self)
+
+    def _fail(self) -> None:
+        if self._answer and not self._answer.done():
+            status = self._process.status if self._process else None
+            self._answer.set_exception(
+                ProcessDied(self._killed_for or f"the process of the task {ending(status)}")
+            )

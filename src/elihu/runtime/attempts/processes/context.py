@@ -1,0 +1,162 @@
+"""``Context`` in a child: what it is told goes to the node."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from elihu.context import LOG_LIMIT, Context
+from elihu.errors import InvalidOption
+from elihu.job import Job
+from elihu.runtime.attempts.processes.channel import Channel
+from elihu.storable_text import clean
+
+SPACING: Final = 0.1
+"""Seconds between two reports of progress to the node, which writes them less often
+still.
+"""
+
+
+class ChildAttempt:
+    """The attempt, from what the node told of it. ``close`` ends what is said of it:
+    threads that a task left behind go unheard.
+    """
+
+    def __init__(
+        self, channel: Channel, attempt: int, max_attempts: int, job: Mapping[str, Any]
+    ) -> None:
+        self.attempt = attempt
+        self.max_attempts = max_attempts
+        self._job = job
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._held: str | None = None
+        self._sent = 0.0
+        self._closed = False
+
+    def read_job(self) -> Job:
+        return TypeAdapter(Job).validate_python(self._job)
+
+    def report(self, progress: str) -> None:
+        """Send the newest report, at most one in ``SPACING`` seconds."""
+        with self._lock:
+            wait = self._sent + SPACING - time.monotonic()
+            if self._closed:
+                return
+            if self._held is None and wait > 0:
+                timer = threading.Timer(wait, self._flush)
+                timer.daemon = True
+                timer.start()
+            if self._held is not None or wait > 0:
+                self._held = progress
+            else:
+                self._send(progress)
+
+    def complete(self, value: Any, conn: object) -> None:
+        """Refuse: the node alone speaks for the job."""
+        raise InvalidOption(
+            "ctx.complete: expected a task that runs in its node, got one declared with "
+            'run_in="process"'
+        )
+
+    async def acomplete(self, value: Any, conn: object) -> None:
+        self.complete(value, conn)
+
+    def log(self, fields: Mapping[str, Any]) -> None:
+        """Send a log record."""
+        if not self._closed:
+            self._channel.send("log", fields)
+
+    def close(self) -> None:
+        """Send what is held back, and nothing more."""
+        self._flush()
+        self._closed = True
+
+    def _flush(self) -> None:
+        with self._lock:
+            held, self._held = self._held, None
+            if held is not None and not self._closed:
+                self._send(held)
+
+    def _send(self, progress: str) -> None:
+        self._sent = time.monotonic()
+        self._channel.send("progress", progress)
+
+
+class ChildContext(Context):
+    """A context that asks the node whether somebody wants the attempt's end, and hands
+    it the log lines.
+    """
+
+    __slots__ = ("_channel", "_logger", "_told", "_waiting")
+
+    def __init__(self, told: ChildAttempt, channel: Channel, state: Any) -> None:
+        super().__init__(told, state)
+        self._told = told
+        self._channel = channel
+        self._logger: logging.Logger | None = None
+        self._waiting = 0
+
+    @property
+    def cancelled(self) -> bool:
+        if not self._cancelled and self._channel.look():
+            self.cancel()
+        return super().cancelled
+
+    async def wait_cancelled(self) -> None:
+        if not self.cancelled:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._channel, lambda: self.cancelled)
+            self._waiting += 1
+            try:
+                await super().wait_cancelled()
+            finally:
+                self._waiting -= 1
+                if not self._waiting:
+                    loop.remove_reader(self._channel)
+
+    @property
+    def log(self) -> logging.Logger:
+        if self._logger is None:
+            self._logger = logging.Logger("elihu.job", logging.DEBUG)
+            self._logger.addHandler(_ToNode(self._told))
+        return self._logger
+
+
+class _ToNode(logging.Handler):
+    """Sends each record as text; the node keeps it with the run and passes it on."""
+
+    def __init__(self, told: ChildAttempt) -> None:
+        super().__init__()
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if record.exc_info and not record.exc_text:
+                record.exc_text = logging.Formatter().formatException(record.exc_info)
+            texts = {
+                "msg": record.getMessage(),
+                "exc_text": record.exc_text,
+                "stack_info": record.stack_info,
+            }
+            fields = {name: text and clean(text, LOG_LIMIT) for name, text in texts.items()}
+            for name in (
+                "name",
+                "levelno",
+                "levelname",
+                "pathname",
+                "filename",
+                "module",
+                "lineno",
+                "funcName",
+                "created",
+                "msecs",
+            ):
+                fields[name] = getattr(record, name)
+            self._told.log(fields | {"process": record.process, "threadName": record.threadName})
+        except Exception:
+            self.handleError(record)

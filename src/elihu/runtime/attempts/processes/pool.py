@@ -1,0 +1,240 @@
+"""The children of one node: started when needed, kept warm, replaced when worn."""
+
+import asyncio
+import logging
+from typing import Any, Final, NamedTuple
+
+from elihu.config import Config
+from elihu.errors import ProcessDied, ProcessError
+from elihu.outcome import Cancel, Complete, Discard, Ending, Failed, Retry, Snooze
+from elihu.processes.memory import resident, shown
+from elihu.runtime.attempts.error_text import set_traceback
+from elihu.runtime.attempts.execution import Cause, Execution
+from elihu.runtime.attempts.processes.child import Child
+from elihu.runtime.attempts.processes.errors import unpack
+from elihu.runtime.attempts.processes.import_path import Origin
+from elihu.runtime.attempts.processes.protocol import Message, frame
+
+logger = logging.getLogger("elihu")
+
+STOP_GRACE: Final = 0.6
+"""Seconds that an attempt which a stopping node gives back has to clean up: fewer than
+the producer waits for its end.
+"""
+
+CLOSE_GRACE: Final = 1.5
+"""Seconds that children without a job have at least to leave their lifespans, and at
+most when the node ends.
+"""
+
+LOOK: Final = 1.0
+"""Seconds between two looks at the memory of children that run a job."""
+
+
+class Answer(NamedTuple):
+    """How the task ended in the child; an outcome was returned, or ``raised``."""
+
+    ending: Ending
+    raised: bool = False
+
+
+class Children:
+    """Never more children than jobs that run at once in any of them; each runs one job
+    at a time.
+    """
+
+    def __init__(self, config: Config, origin: Origin) -> None:
+        self._config = config
+        self._origin = origin
+        self._all: set[Child] = set()
+        self._idle: list[Child] = []
+        self._running = 0
+        self._closed = False
+        self._freed = asyncio.Event()
+        self._farewells: set[asyncio.Task[Any]] = set()
+        self._generation: asyncio.TimerHandle | None = None
+
+    async def run(self, execution: Execution, *, wanted: bool) -> Answer:
+        """Run the task in a child, in another one where a warm one dies before it
+        begins; with ``wanted`` its value comes back. Cancelling it ends the job and the
+        child, after the grace by force, and the ``CancelledError`` then tells where it
+        was.
+
+        Raises ``NotImportable``, and ``OSError`` where no process can be started.
+        """
+        call = self._call(execution, wanted)
+        self._running += 1
+        try:
+            while True:
+                child = await self._take()
+                try:
+                    return await self._perform(child, call, execution)
+                except ProcessDied as error:
+                    if child.begun or child.jobs == 1:
+                        return Answer(Failed(error.with_traceback(None)))
+                finally:
+                    execution.context.relay = None
+                    self._put_back(child)
+        finally:
+            self._running -= 1
+            self._freed.set()
+
+    async def close(self) -> None:
+        """End every child: those that still run a job by force, the others in good
+        order if that takes no more than ``CLOSE_GRACE``.
+        """
+        self._closed = True
+        if self._generation:
+            self._generation.cancel()
+        for child in list(self._all):
+            if child.busy:
+                child.kill("the node stopped")
+            elif not child.leaving:
+                self._retire(child)
+        if not await self._all_gone(CLOSE_GRACE):
+            for child in self._all:
+                child.kill()
+            if not await self._all_gone(CLOSE_GRACE):
+                logger.error(
+                    "%d child processes of the node did not end when they were killed",
+                    len(self._all),
+                )
+
+    async def _all_gone(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                while self._all:
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _perform(self, child: Child, call: bytes, execution: Execution) -> Answer:
+        execution.context.relay = child.tell_cancelled
+        try:
+            return _understood(await child.perform(call, execution))
+        except asyncio.CancelledError as cancelled:
+            if child.busy:
+                given_back = execution.cause in {Cause.RELEASE, Cause.LOST}
+                parting = self._interrupt(
+                    child, STOP_GRACE if given_back else self._config.kill_grace
+                )
+                await asyncio.wait([parting])
+                match parting.result():
+                    case ["error", packed]:
+                        set_traceback(cancelled, packed["traceback"])
+            raise
+
+    def _call(self, execution: Execution, wanted: bool) -> bytes:
+        task = execution.task
+        module, qualname = self._origin.task(task)
+        call: dict[str, Any] = {
+            "task": task.name,
+            "module": module,
+            "qualname": qualname,
+            "args": execution.claim.args,
+            "wanted": wanted,
+            "max_result": self._config.max_result,
+        }
+        if task.context_parameter:
+            call |= {
+                "attempt": execution.attempt,
+                "max_attempts": execution.max_attempts,
+                "job": execution.read_job(),
+            }
+        return frame("perform", call)
+
+    async def _take(self) -> Child:
+        while True:
+            if self._closed:
+                raise ProcessError("expected a running node, got one that has stopped")
+            while self._idle:
+                child = self._idle.pop()
+                if child.ready:
+                    return child
+            if len(self._all) < self._running:
+                return await self._start()
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _start(self) -> Child:
+        setup = self._origin.setup()
+        child = Child(self._gone)
+        self._all.add(child)
+        try:
+            await child.start(setup)
+        except BaseException:
+            self._gone(child)
+            raise
+        if self._config.max_memory is not None and self._generation is None:
+            self._generation = asyncio.get_running_loop().call_later(LOOK, self._look)
+        return child
+
+    def _put_back(self, child: Child) -> None:
+        """Keep it warm, unless it is worn, gone or on its way."""
+        if not child.ready:
+            return
+        if self._closed or child.jobs >= self._config.max_jobs_per_child or self._excess(child):
+            self._retire(child)
+        else:
+            self._idle.append(child)
+
+    def _retire(self, child: Child) -> None:
+        """Let it end in good order, behind the back of whoever runs."""
+        self._farewells.add(
+            task := asyncio.get_running_loop().create_task(
+                child.retire(max(self._config.kill_grace, CLOSE_GRACE))
+            )
+        )
+        task.add_done_callback(self._farewells.discard)
+
+    def _interrupt(self, child: Child, grace: float) -> asyncio.Task[Message | None]:
+        """End its job; this goes on when nobody waits for it any more."""
+        self._farewells.add(task := asyncio.get_running_loop().create_task(child.interrupt(grace)))
+        task.add_done_callback(self._farewells.discard)
+        return task
+
+    def _gone(self, child: Child) -> None:
+        self._all.discard(child)
+        if child in self._idle:
+            self._idle.remove(child)
+        self._freed.set()
+
+    def _excess(self, child: Child) -> str | None:
+        """What is to be said where a child has too much memory."""
+        limit = self._config.max_memory
+        size = resident(child.pid) if limit is not None else None
+        if limit is None or size is None or size <= limit:
+            return None
+        return f"the process of the task had {shown(size)} of memory, more than max_memory ({shown(limit)}), and was ended"
+
+    def _look(self) -> None:
+        for child in self._all:
+            if child.busy and (excess := self._excess(child)):
+                child.kill(excess)
+        self._generation = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+
+def _understood(answer: Message) -> Answer:
+    match answer:
+        case ["done", value, problem, too_large]:
+            return Answer(Complete(value, problem, too_large))
+        case ["outcome", kind, reason, delay, raised]:
+            return Answer(_outcome(kind, reason, delay), raised)
+        case ["error" | "unable", packed]:
+            return Answer(Failed(unpack(packed)))
+    raise ProcessDied(f"the process of the task said what cannot be understood: {answer[0]!r}")
+
+
+def _outcome(
+    kind: str, reason: str | None, delay: float | None
+) -> Snooze | Cancel | Discard | Retry:
+    match kind:
+        case "Snooze":
+            return Snooze(delay or 0)
+        case "Cancel":
+            return Cancel(reason)
+        case "Discard":
+            return Discard(reason)
+    return Retry(reason, delay=delay)

@@ -1,0 +1,105 @@
+"""One fresh interpreter: its start, its signals, and the news of its end."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+LOOK: Final = 0.05
+"""Seconds between two looks at a process where the kernel has no descriptors for
+processes.
+"""
+
+
+class Process:
+    """A child process in a session of its own, so that a terminal's Ctrl-C is its
+    node's business alone.
+
+    It is started by the thread that calls, which should live as long as the node: the
+    kernel's parent-death signal follows that. Of descriptors it inherits ``descriptor``
+    and the standard output and error; its input is empty. ``ended`` is called in the
+    loop.
+    """
+
+    def __init__(self, descriptor: int, ended: Callable[[], None]) -> None:
+        command = [sys.executable, *_flags(), "-m", __package__, str(descriptor)]
+        self._popen = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, pass_fds=(descriptor,), start_new_session=True
+        )
+        self._loop = asyncio.get_running_loop()
+        self._ended = ended
+        try:
+            self._descriptor: int | None = (
+                os.pidfd_open(self.pid) if sys.platform == "linux" else None
+            )
+        except OSError:
+            self._descriptor = None
+        if self._descriptor is None:
+            self._loop.call_later(LOOK, self._look)
+        else:
+            self._loop.add_reader(self._descriptor, self._reap)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, minus the signal that ended it; None while it lives."""
+        return self._popen.returncode
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self.status is None:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it, and what it has started in its process group."""
+        if self.status is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _look(self) -> None:
+        if self._popen.poll() is None:
+            self._loop.call_later(LOOK, self._look)
+        else:
+            self._ended()
+
+    def _reap(self) -> None:
+        if self._popen.poll() is not None and self._descriptor is not None:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._ended()
+
+
+def ending(status: int | None) -> str:
+    """How a process ended, in words."""
+    if status is None:
+        return "is not reached any more"
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was ended by {name}" + (
+        ", as the system does when memory runs out" if -status == signal.SIGKILL else ""
+    )
+
+
+def _flags() -> list[str]:
+    """This interpreter's options, where they change what code means."""
+    flags = sys.flags
+    warnings = [f"-W{option}" for option in sys.warnoptions]
+    return [
+        *["-O"] * flags.optimize,
+        *["-I"] * flags.isolated,
+        *["-E"] * (flags.ignore_environment and not flags.isolated),
+        *warnings,
+    ]

@@ -1,0 +1,201 @@
+"""The child: imports the app, enters its lifespan, and runs one job after another in
+its main thread.
+
+SIGTERM ends the job that runs (an async task is cancelled, in a function
+``Interrupted`` is raised) and then the child.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
+from elihu.processes.parent_death import end_with
+from elihu.runtime.attempts.processes.channel import Channel
+from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
+from elihu.runtime.attempts.processes.errors import pack
+from elihu.runtime.attempts.processes.task_loader import Home
+from elihu.storable_text import clean
+from elihu.task import ResultNotStored, Task
+
+REASON_LIMIT: Final = 16_384
+
+_OUTCOMES: Final = (Snooze, Cancel, Discard, Retry)
+
+
+class Interrupted(BaseException):
+    """Raised inside a task that is a plain function, so that its ``finally`` blocks
+    run: its node ends this attempt.
+    """
+
+
+class Worker:
+    """Serves the node at the other end of the channel until that says ``end``, or a
+    signal does.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._home: Home
+        self._loop = asyncio.new_event_loop()
+        self._state: Any = None
+        self._context: ChildContext | None = None
+        self._async_task: asyncio.Task[Any] | None = None
+        self._ending = False
+        self._interruptible = False
+
+    def serve(self) -> None:
+        """Run jobs until the end."""
+        _, setup = self._channel.receive()
+        end_with(setup["node"], self._channel.fileno())
+        sys.path[:] = setup["path"]
+        sys.argv[:] = setup["argv"]
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.get_loop()
+            try:
+                self._home = Home(setup["app"], setup["settings"])
+                lifespan = self._home.lifespan()
+                self._state = self._wait(lifespan.__aenter__()) if lifespan else None
+            except BaseException as error:
+                self._refuse(error)
+                return
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+            try:
+                self._serve_jobs()
+            finally:
+                if lifespan:
+                    self._wait(lifespan.__aexit__(None, None, None))
+
+    def _refuse(self, error: BaseException) -> None:
+        """Answer the first job, which comes right behind the set-up, that none can run
+        here.
+        """
+        while (kind := self._channel.receive()[0]) != "perform":
+            if kind == "end":
+                return
+        self._channel.send("unable", pack(error))
+
+    def _serve_jobs(self) -> None:
+        while not self._ending:
+            try:
+                match self._interruptibly(self._channel.receive):
+                    case ["perform", call]:
+                        self._channel.send("begun")
+                        answer = self._perform(call)
+                        _flush_output()
+                        self._channel.send(*answer)
+                    case ["end"]:
+                        return
+            except Interrupted:
+                return
+
+    def _perform(self, call: Mapping[str, Any]) -> tuple[Any, ...]:
+        try:
+            task, is_async = self._home.task(call["task"], call["module"], call["qualname"])
+            args, kwargs = task.codec.decode(call["args"])
+            if task.context_parameter is None:
+                return self._answer(
+                    task, self._call(is_async, partial(task.fn, *args, **kwargs)), call
+                )
+            told = ChildAttempt(self._channel, call["attempt"], call["max_attempts"], call["job"])
+            self._context = kwargs[task.context_parameter] = ChildContext(
+                told, self._channel, self._state
+            )
+            try:
+                return self._answer(
+                    task, self._call(is_async, partial(task.fn, *args, **kwargs)), call
+                )
+            finally:
+                self._context = None
+                told.close()
+        except _OUTCOMES as outcome:
+            return _outcome(outcome, raised=True)
+        except BaseException as error:
+            return "error", pack(error)
+
+    def _call(self, is_async: bool, call: "partial[Any]") -> Any:
+        return self._wait(call(), interruptible=True) if is_async else self._interruptibly(call)
+
+    def _answer(self, task: Task[..., Any], value: Any, call: Mapping[str, Any]) -> tuple[Any, ...]:
+        if isinstance(value, _OUTCOMES):
+            return _outcome(value, raised=False)
+        if not call["wanted"]:
+            return "done", None, None, False
+        try:
+            return "done", task.codec.encode_result(value, call["max_result"]), None, False
+        except ResultNotStored as error:
+            return "done", None, clean(str(error), REASON_LIMIT), error.too_large
+
+    def _interruptibly(self, call: Any) -> Any:
+        self._interruptible = True
+        try:
+            if self._ending:
+                raise Interrupted
+            return call()
+        finally:
+            self._interruptible = False
+
+    def _wait(self, coroutine: Any, *, interruptible: bool = False) -> Any:
+        """Run the coroutine to its end. Nothing that it or what it starts raises ends
+        the loop.
+        """
+        task = self._loop.create_task(_caught(coroutine))
+        if interruptible:
+            self._async_task = task
+            if self._ending:
+                task.cancel()
+        while not task.done():
+            with suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_until_complete(task)
+        self._async_task = None
+        value, error = task.result()
+        if error is not None:
+            raise error
+        return value
+
+    def _on_sigterm(self, number: int, at: FrameType | None) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        if self._context:
+            self._context.cancel()
+        if self._async_task:
+            self._loop.call_soon_threadsafe(self._async_task.cancel)
+        elif self._interruptible:
+            self._channel.between_frames(self._interrupt)
+
+    @staticmethod
+    def _interrupt() -> None:
+        raise Interrupted
+
+
+async def _caught(coroutine: Any) -> tuple[Any, BaseException | None]:
+    try:
+        return await coroutine, None
+    except BaseException as error:
+        return None, error
+
+
+def _outcome(outcome: Outcome, *, raised: bool) -> tuple[Any, ...]:
+    kind = next(each for each in _OUTCOMES if isinstance(outcome, each))
+    reason = getattr(outcome, "reason", None)
+    said = None if reason is None else clean(str(reason), REASON_LIMIT)
+    return "outcome", kind.__name__, said, getattr(outcome, "delay", None), raised
+
+
+def _flush_output() -> None:
+    """What the task printed is to be seen before its end, and not lost with the child."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+
+
+def main(descriptor: int) -> None:
+    """Serve the node at the other end of this socket."""
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        Worker(Channel(descriptor)).serve()

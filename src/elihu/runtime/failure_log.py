@@ -1,0 +1,62 @@
+"""What goes wrong, said once: a database that is away is one trouble of the whole node,
+not of each of its services.
+"""
+
+import logging
+import threading
+from typing import Final
+
+from elihu.errors import DatabaseTimeout, DatabaseUnavailable, ElihuError
+
+logger = logging.getLogger("elihu")
+
+HEARTBEAT: Final = "heartbeat"
+"""Who always asks the database, so that its success alone can tell that the database
+answers again.
+"""
+
+
+class FailureLog:
+    """Logs when a part of the node begins to fail and when it works again; callable
+    from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._away: set[str] = set()
+        self._told_away = False
+        self._failing: set[str] = set()
+
+    def failed(self, who: str, error: BaseException) -> None:
+        """A part failed, and goes on trying."""
+        with self._lock:
+            if isinstance(error, DatabaseUnavailable | DatabaseTimeout):
+                self._away.add(who)
+                if not self._told_away:
+                    self._told_away = True
+                    logger.warning(
+                        "the database does not answer, and the node goes on trying (%s: %s)",
+                        who,
+                        error,
+                    )
+            elif who not in self._failing:
+                self._failing.add(who)
+                surprise = None if isinstance(error, ElihuError) else error
+                logger.warning(
+                    "%s failed, and goes on trying: %s: %s",
+                    who,
+                    type(error).__name__,
+                    error,
+                    exc_info=surprise,
+                )
+
+    def worked(self, who: str) -> None:
+        """A part that failed works."""
+        with self._lock:
+            self._away.discard(who)
+            if who in self._failing:
+                self._failing.discard(who)
+                logger.info("%s works again", who)
+            if who == HEARTBEAT and self._told_away and not self._away:
+                self._told_away = False
+                logger.info("the database answers again")

@@ -1,0 +1,1 @@
+"""What the leader alone does."""

@@ -1,0 +1,101 @@
+"""Leadership: one node of all stages, rescues and prunes.
+
+follower --lead() says yes--> leader --renewal refused, failed or not in time--> follower
+                              leader --stop: resign and announce--> follower
+"""
+
+import asyncio
+import random
+from typing import ClassVar, Final
+
+from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.errors import ElihuError
+from elihu.failpoints import ACTIVE, reach
+from elihu.runtime.service import Scope, Service, Tick, logger
+from elihu.telemetry.events import LeaderElected, LeaderLost
+
+LATEST_TRY: Final = 1.0
+"""Seconds after the end of another's lease within which a follower tries."""
+
+
+class Leader(Service):
+    """Renews its lease at half its life, or tries for one when the leader's ends."""
+
+    name: ClassVar = "leader"
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self._valid_until: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether the lease is held and has not run out by this machine's own monotonic
+        time.
+        """
+        return self._valid_until is not None and self.scope.clock.monotonic() < self._valid_until
+
+    def lease_ends_in(self, seconds: float | None) -> None:
+        """What a heartbeat read of the present lease: a follower tries within
+        ``LATEST_TRY`` after its end.
+        """
+        if seconds == 0 and self._timer:
+            return  # the end was seen to come: another draw would only put the trial off
+        self._forget_trial()
+        if self._valid_until is None and seconds is not None and self._task is not None:
+            self._timer = asyncio.get_running_loop().call_later(
+                seconds + random.random() * LATEST_TRY, self._try
+            )
+
+    async def tick(self) -> Tick:
+        scope = self.scope
+        asked = scope.clock.monotonic()
+        try:
+            held = await scope.engine.lead(scope.identity.node, scope.config.lease)
+        except BaseException:
+            self._follow()
+            raise
+        if not held:
+            self._follow()
+            return Tick(scope.config.heartbeat + random.random() * LATEST_TRY, {"leader": False})
+        elected = self._valid_until is None
+        if ACTIVE and elected:
+            reach("after election")
+        self._valid_until = asked + scope.config.lease
+        if elected and LeaderElected in scope.bus:
+            scope.bus.emit(LeaderElected(node=scope.identity.node))
+        return Tick(scope.config.lease / 2, {"leader": True})
+
+    async def stop(self) -> None:
+        """Resign, a follower too: the answer to its last trial may have been on its
+        way.
+        """
+        was_started = self._task is not None
+        await super().stop()
+        self._forget_trial()
+        self._follow()
+        if not was_started:
+            return
+        try:
+            if await self.scope.engine.resign(self.scope.identity.node):
+                self.scope.announcer.announce([Signal(SignalKind.LEADER)])
+        except ElihuError as error:
+            logger.warning(
+                "this node could not resign; if it leads, another does when its lease has run "
+                "out: %s",
+                error,
+            )
+
+    def _try(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def _forget_trial(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _follow(self) -> None:
+        lost, self._valid_until = self._valid_until is not None, None
+        if lost and LeaderLost in self.scope.bus:
+            self.scope.bus.emit(LeaderLost(node=self.scope.identity.node))

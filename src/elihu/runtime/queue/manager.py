@@ -1,0 +1,197 @@
+"""The queues of a node: which it serves, with how many slots, and which of them are
+paused, now and as people change it.
+
+what the node is configured to serve
+  overlaid by what was said to every node (stored)
+    overlaid by what was said to this node alone
+                      │
+                  the plan ──> producers start, are adjusted, or finish what they run and end
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+from elihu.engines.protocol import QueueOverride
+from elihu.runtime.queue.producer import Producer
+from elihu.runtime.service import Scope, Service, Tick
+from elihu.telemetry.events import (
+    QueuePaused,
+    QueueResumed,
+    QueueScaled,
+    QueueStarted,
+    QueueStopping,
+)
+
+
+class Setting(NamedTuple):
+    """How a node serves a queue."""
+
+    limit: int
+    paused: bool = False
+
+
+def plan(
+    configured: Mapping[str, int], rules: Iterable[QueueOverride], *, split: bool = False
+) -> dict[str, Setting]:
+    """What a node is to serve, by name, those configured first.
+
+    What was said to it alone wins over what was said to every node, and that over the
+    configuration. A queue that was started everywhere is also served by nodes that are
+    not configured to, save by a ``split`` one, which serves the queues it was given.
+    """
+    stored = {rule.queue: rule for rule in rules if rule.node is None}
+    live = {rule.queue: rule for rule in rules if rule.node is not None}
+    planned = {}
+    for name in [*configured, *sorted((stored.keys() | live.keys()) - configured.keys())]:
+        everywhere, here = (
+            stored.get(name, QueueOverride(name)),
+            live.get(name, QueueOverride(name)),
+        )
+        served = _first(
+            here.served,
+            everywhere.served if name in configured or not split else None,
+            name in configured,
+        )
+        limit = _first(here.limit, everywhere.limit, configured.get(name))
+        if served and limit is not None:
+            planned[name] = Setting(limit, bool(_first(here.paused, everywhere.paused)))
+    return planned
+
+
+def _first(*said: int | None) -> int | None:
+    return next((each for each in said if each is not None), None)
+
+
+class QueueManager(Service):
+    """Keeps a node's producers as the plan has it; looks on announcement and with each
+    heartbeat.
+
+    ``make`` gives a producer that has not started, ``describe`` writes what the node
+    says of itself. ``stopped`` are the queues that it does not serve since somebody
+    said so.
+    """
+
+    name: ClassVar = "queues"
+
+    def __init__(
+        self,
+        scope: Scope,
+        configured: Mapping[str, int],
+        *,
+        split: bool,
+        make: Callable[[str, int], Producer],
+        describe: Callable[..., Awaitable[None]],
+    ) -> None:
+        super().__init__(scope)
+        self._configured = configured
+        self._split = split
+        self._make = make
+        self._describe = describe
+        self._producers: dict[str, Producer] = {}
+        self._retirements: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self.stopped: frozenset[str] = frozenset()
+        self._described = {name: Setting(limit) for name, limit in configured.items()}
+
+    @property
+    def producers(self) -> Sequence[Producer]:
+        """All that may hold an attempt, those that fetch no more included."""
+        return list(self._producers.values())
+
+    @property
+    def served(self) -> dict[str, Setting]:
+        """What the node serves at present."""
+        return {
+            name: Setting(producer.limit, producer.paused)
+            for name, producer in self._producers.items()
+            if name not in self._retirements
+        }
+
+    async def start(self) -> None:
+        """Serve what the plan has, then look on. Raises ``DatabaseError``: a queue that
+        is paused must not start unpaused.
+        """
+        if self._task is None:
+            await self.tick()
+        await super().start()
+
+    async def stop(self) -> None:
+        """Change nothing more; the producers go on."""
+        await super().stop()
+        tasks = [*self._retirements.values(), *self._ending]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def tick(self) -> Tick:
+        rules = await self.scope.engine.queue_overrides(self.scope.identity.node)
+        planned = plan(self._configured, rules, split=self._split)
+        self.stopped = (
+            frozenset(rule.queue for rule in rules if rule.served is False) - planned.keys()
+        )
+        for name in self.served.keys() - planned.keys():
+            self._retire(name)
+        for name, setting in planned.items():
+            await self._serve(name, setting)
+        if planned != self._described:
+            await self._describe(
+                queues={name: setting.limit for name, setting in planned.items()},
+                paused=[name for name, setting in planned.items() if setting.paused],
+            )
+            self._described = planned
+        return Tick(self.scope.config.heartbeat, {"queues": planned})
+
+    async def _serve(self, name: str, setting: Setting) -> None:
+        producer = self._producers.get(name)
+        if producer is None:
+            producer = self._producers[name] = self._make(name, setting.limit)
+            producer.adjust(limit=setting.limit, paused=setting.paused)
+            await producer.start()
+            self._tell_started(name, setting)
+        elif retirement := self._retirements.pop(name, None):
+            retirement.cancel()
+            producer.adjust(limit=setting.limit, paused=setting.paused)
+            self._tell_started(name, setting)
+        else:
+            before = Setting(producer.limit, producer.paused)
+            if setting != before:
+                producer.adjust(limit=setting.limit, paused=setting.paused)
+                self._tell_adjusted(name, before, setting)
+
+    def _retire(self, name: str) -> None:
+        producer = self._producers[name]
+        producer.adjust(limit=producer.limit, paused=True)
+        self._retirements[name] = asyncio.create_task(
+            self._end(name, producer), name=f"elihu-queue-{name}-ends"
+        )
+        if QueueStopping in self.scope.bus:
+            self.scope.bus.emit(QueueStopping(node=self.scope.identity.node, queue=name))
+
+    async def _end(self, name: str, producer: Producer) -> None:
+        """A queue that is served again before its last attempt has ended goes on with
+        the same producer: its slots are not doubled.
+        """
+        await producer.wait_idle()
+        del self._producers[name]
+        task = self._retirements.pop(name)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        await producer.stop(grace=0, now=asyncio.Event())
+
+    def _tell_started(self, name: str, setting: Setting) -> None:
+        if QueueStarted in self.scope.bus:
+            node = self.scope.identity.node
+            self.scope.bus.emit(
+                QueueStarted(node=node, queue=name, limit=setting.limit, paused=setting.paused)
+            )
+
+    def _tell_adjusted(self, name: str, before: Setting, now: Setting) -> None:
+        bus, node = self.scope.bus, self.scope.identity.node
+        if now.limit != before.limit and QueueScaled in bus:
+            bus.emit(QueueScaled(node=node, queue=name, limit=now.limit, before=before.limit))
+        if now.paused and not before.paused and QueuePaused in bus:
+            bus.emit(QueuePaused(node=node, queue=name))
+        if before.paused and not now.paused and QueueResumed in bus:
+            bus.emit(QueueResumed(node=node, queue=name))

@@ -1,0 +1,236 @@
+"""Liveness: the beat of this node, and the burial of others."""
+
+import asyncio
+import time
+
+import pytest
+
+from elihu import DatabaseUnavailable, Elihu, JobState
+from elihu.clock import SystemClock
+from elihu.engines.protocol import HeartbeatReply
+from elihu.engines.protocol.signals import SignalKind
+from elihu.runtime.membership.heartbeat import Heartbeat, Listening
+from elihu.telemetry.events import (
+    EngineCalled,
+    JobStarted,
+    JobStopped,
+    NodeRejoined,
+    NodeRemoved,
+    NodeStarted,
+)
+from tests.engines.raw import Raw
+from tests.runtime.conftest import Desks
+from tests.runtime.harness import NodeHarness
+from tests.support import EventRecorder
+
+
+class Ears:
+    """What a node would hear of its liveness."""
+
+    def __init__(self) -> None:
+        self.pulses: list[HeartbeatReply] = []
+        self.births: list[str] = []
+
+
+def heartbeat_thread(harness: NodeHarness) -> tuple[Heartbeat, Ears]:
+    ears = Ears()
+    listening = Listening(heartbeat_reply=ears.pulses.append, rejoined=ears.births.append)
+    return Heartbeat(
+        harness.config,
+        harness.bus,
+        SystemClock(),
+        harness.hub,
+        harness.scope.failure_log,
+        name="here",
+        info={},
+        listening=listening,
+    ), ears
+
+
+async def test_writes_the_nodes_row_beats_and_removes_it(harness: NodeHarness):
+    part, ears = heartbeat_thread(harness)
+    node = await part.start()
+    assert node in {row.id for row in await harness.engine.nodes()}
+    await harness.until(
+        lambda: sum(event.verb == "heartbeat" for event in harness.of(EngineCalled)) >= 3
+    )
+    await part.stop()
+    await part.stop()
+    assert node not in {row.id for row in await harness.engine.nodes()}
+    assert ears.births == []
+    assert all(heartbeat_reply.known for heartbeat_reply in ears.pulses)
+
+
+async def test_a_stop_before_the_start_does_nothing(harness: NodeHarness):
+    part, _ = heartbeat_thread(harness)
+    await part.stop()
+
+
+async def test_a_start_that_cannot_write_raises(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail(*_: object) -> None:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(type(harness.engine), "register_node", fail)
+    part, _ = heartbeat_thread(harness)
+    with pytest.raises(DatabaseUnavailable, match="gone"):
+        await part.start()
+    await part.stop()
+
+
+async def test_a_start_that_is_cancelled_leaves_no_row_and_no_thread(harness: NodeHarness):
+    part, _ = heartbeat_thread(harness)
+    starting = asyncio.create_task(part.start())
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    await part.stop()
+    assert [row.id for row in await harness.engine.nodes()] == [harness.node]
+
+
+async def test_a_task_that_blocks_the_loop_does_not_stop_the_beat(
+    app: Elihu, seen: EventRecorder, harness: NodeHarness
+):
+    blocked_for = app.config.dead_after * 2
+
+    @app.task(name="rude")
+    async def rude() -> None:
+        time.sleep(blocked_for)  # noqa: ASYNC251
+
+    watcher, _ = heartbeat_thread(harness)
+    await watcher.start()
+    job = await rude.aenqueue()
+    async with app.running() as node:
+        first = node.id
+        await seen.ended(job.id)
+        assert node.id == first
+    await watcher.stop()
+    assert not seen.of(NodeRejoined)
+    assert first not in {event.dead for event in harness.of(NodeRemoved)}
+    assert (await app.jobs.get(job.id)).state is JobState.COMPLETED
+
+
+async def test_a_node_whose_row_is_gone_drops_its_attempts_and_goes_on_under_a_new_identity(
+    app: Elihu, seen: EventRecorder, raw: Raw
+):
+    gone: list[bool] = []
+
+    @app.task(name="endless")
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            gone.append(True)
+            raise
+
+    @app.task(name="brief")
+    async def brief() -> None:
+        pass
+
+    async with app.running() as node:
+        first = node.id
+        await seen.count(NodeStarted, 1)
+        lost = await endless.aenqueue()
+        await seen.count(JobStarted, 1)
+        await raw.execute("DELETE FROM node WHERE id = %s", first)
+        await seen.count(NodeRejoined, 1)
+        (born,) = seen.of(NodeRejoined)
+        assert (born.removed, born.node) == (first, node.id)
+        assert node.id != first
+        done = await brief.aenqueue()
+        assert (await seen.ended(done.id)).node == node.id
+        assert gone == [True]
+        assert [row.id for row in await app.nodes.list()] == [node.id]
+    assert not [
+        event for event in seen.of(JobStopped) if event.job_id == lost.id and event.node == first
+    ]
+    assert await app.nodes.list() == []
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_node_whose_beat_stands_is_buried_and_its_jobs_rescued_and_announced(
+    harness: NodeHarness, harnesses: Desks
+):
+    dead = await harnesses()
+    job_id = await dead.put(queue="mail")
+    await dead.engine.exchange(dead.node, "mail", 1, [])
+    await harness.engine.heartbeat(harness.node)
+    part, _ = heartbeat_thread(harness)
+    began = time.monotonic()
+    await part.start()
+    await harness.until(lambda: dead.node in {event.dead for event in harness.of(NodeRemoved)})
+    assert time.monotonic() - began >= harness.config.dead_after
+    await harness.until(lambda: any(signal.kind is SignalKind.JOBS for signal in harness.signals))
+    assert harness.announced() == ["mail"]
+    assert await harness.state(job_id) is JobState.AVAILABLE
+    assert await harness.results(job_id) == ["orphaned"]
+    await part.stop()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_on_sqlite_a_node_whose_lock_is_free_is_buried_with_the_next_beat(
+    harness: NodeHarness, raw: Raw
+):
+    await raw.execute(
+        "INSERT INTO node (id, name) VALUES ('00000000-0000-0000-0000-000000000001', 'dead')"
+    )
+    part, _ = heartbeat_thread(harness)
+    await part.start()
+    await harness.until(lambda: bool(harness.of(NodeRemoved)), within=harness.config.heartbeat + 2)
+    await part.stop()
+    assert [row.id for row in await harness.engine.nodes()] == [harness.node]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_nobody_is_buried_while_calls_fail(
+    harness: NodeHarness, harnesses: Desks, monkeypatch: pytest.MonkeyPatch
+):
+    other = await harnesses()
+    beat = type(harness.engine).heartbeat
+    calls = 0
+
+    async def fail_now_and_then(self: object, node: str) -> HeartbeatReply:
+        nonlocal calls
+        calls += 1
+        if calls % 3 == 0:
+            raise DatabaseUnavailable("gone")
+        return await beat(self, node)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(harness.engine), "heartbeat", fail_now_and_then)
+    part, _ = heartbeat_thread(harness)
+    began = time.monotonic()
+    await part.start()
+    await harness.until(lambda: time.monotonic() - began > 2 * harness.config.dead_after)
+    await part.stop()
+    assert calls > 6
+    assert not harness.of(NodeRemoved)
+    assert other.node in {row.id for row in await harness.engine.nodes()}
+
+
+async def test_an_outage_is_logged_once(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    beat = type(harness.engine).heartbeat
+    calls = 0
+
+    async def fail_thrice(self: object, node: str) -> HeartbeatReply:
+        nonlocal calls
+        calls += 1
+        if calls <= 3:
+            raise DatabaseUnavailable("gone")
+        return await beat(self, node)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(harness.engine), "heartbeat", fail_thrice)
+    part, ears = heartbeat_thread(harness)
+    with caplog.at_level("INFO", "elihu"):
+        await part.start()
+        await harness.until(lambda: len(ears.pulses) >= 2)
+        await part.stop()
+    about = [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if "the database" in record.getMessage()
+    ]
+    assert [level for level, _ in about] == ["WARNING", "INFO"]
+    assert about[1][1] == "the database answers again"
