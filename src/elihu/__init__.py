@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from elihu.app import Elihu as Elihu
     from elihu.config import Config as Config
     from elihu.context import Context as Context
+    from elihu.engines.protocol import NodeRow as NodeRow
     from elihu.enqueue import Enqueued as Enqueued
     from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
     from elihu.errors import ClaimLost as ClaimLost
@@ -81,10 +82,11 @@ if TYPE_CHECKING:
     from elihu.template import Template as Template
     from elihu.template import TemplatePage as TemplatePage
 
-_HOMES = {
+_MODULES = {
     "app": ("Elihu",),
     "config": ("Config",),
     "context": ("Context",),
+    "engines.protocol": ("NodeRow",),
     "enqueue": ("Enqueued",),
     "errors": (
         "ArgumentsTooLarge",
@@ -139,26 +141,24 @@ _HOMES = {
     "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunOutcome"),
     "options": ("Unique",),
     "outcome": ("Cancel", "Discard", "Retry", "Snooze"),
-    "queues": ("Queue", "QueueOnNode"),
+    "api.queues": ("Queue", "QueueOnNode"),
     "relay": ("Relay", "agather", "gather"),
     "schedule": ("Cron", "CronEntry"),
-    "runtime.round": ("TickCounts",),
+    "runtime.single_tick": ("TickCounts",),
     "task": ("Task", "Tasks"),
     "template": ("Template", "TemplatePage"),
-    "templates": ("Synced",),
+    "api.template_sync": ("Synced",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = list(_HOME)
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, so that ``elihu --help`` starts
-    without what it does not need.
-    """
-    if name not in _HOME:
+    """Import a public name at its first use: ``elihu --help`` then starts fast."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'elihu' has no attribute {name!r}")
-    value = getattr(import_module(f"elihu.{_HOME[name]}"), name)
+    value = getattr(import_module(f"elihu.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 
