@@ -9,7 +9,6 @@ import inspect
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from markdown_it import MarkdownIt
 COMMAND_BOUND = 40.0
 SHELLS = ("sh", "console")
 LANGUAGES = (*SHELLS, "python", "toml", "json", "sql", "text", "ini", "html")
+OPTION = r'([a-z]+)(=("[^"]*"))?'
+OPTIONS = rf"(?: ?{OPTION}(?= |$))*"
 INTERRUPTED = (0, 130, -signal.SIGINT)
 
 
@@ -67,21 +68,27 @@ def read_blocks(text: str) -> list[Block]:
 
 
 def read_block(info: str, line: int, code: str) -> Block:
+    """One block from the words after its fence, `LANGUAGE [WORD] [NAME="VALUE"]`.
+
+    The site's renderer reads the same form.
+    """
     language, _, rest = info.partition(" ")
-    rest, marker, reason = rest.partition("norun")
     if language not in LANGUAGES:
         raise PageError(
             f"line {line}: expected a block's language to be one of {', '.join(LANGUAGES)}, got "
             f"{language!r}"
         )
-    if marker and not reason.strip():
-        raise PageError(f"line {line}: expected a reason after norun, got none")
-    options = dict(word.partition("=")[::2] for word in shlex.split(rest))
-    if unknown := options.keys() - {"title", "status", "interrupt"}:
+    if not re.fullmatch(OPTIONS, rest):
+        raise PageError(f'line {line}: expected options as NAME or NAME="VALUE", got {rest!r}')
+    options = {name: value.strip('"') for name, _, value in re.findall(OPTION, rest)}
+    if unknown := options.keys() - {"title", "status", "interrupt", "norun"}:
         raise PageError(
-            f"line {line}: expected title=, status=, interrupt or norun, got {', '.join(unknown)}"
+            f"line {line}: expected title=, status=, interrupt or norun=, got {', '.join(unknown)}"
         )
-    return Block(language, options, reason.strip() if marker else None, line, code)
+    norun = options.pop("norun", None)
+    if norun == "":
+        raise PageError(f'line {line}: expected norun="REASON", got no reason')
+    return Block(language, options, norun, line, code)
 
 
 def read_commands(code: str) -> list[Command]:

@@ -4,13 +4,13 @@ The blocks of a page run from top to bottom in a fresh folder, without any ELIHU
 variable, so with an SQLite file of its own.
 
     ```python                   runs, in one namespace per page; `await` is allowed outside functions
-    ```python title=tasks.py    is written as that file, for the blocks below to import or to run; likewise for toml, json, sql, …
+    ```python title="tasks.py"  is written as that file, for the blocks below to import or to run; likewise for toml, json, sql, …
     ```sh                       runs in /bin/sh, with the commands of .venv. Where lines begin with `$ `, these are the commands, and
     ```console                  the lines below each its output: `…` is any text, a line of `…` any lines, and white space one space
-    ```sh status=2              the commands are to end with this status instead of 0
+    ```sh status="2"            the commands are to end with this status instead of 0
     ```sh interrupt             each command gets Ctrl-C as soon as it has printed what is shown, and is to end then
     ```toml, ```json            are parsed; ```sql, ```text, ```ini and ```html are left alone
-    ```python norun REASON      is compiled only; in another language it is left alone. The reason is for the reader of the page's source
+    ```python norun="REASON"    is compiled only; in another language it is left alone. The reason is for the reader of the page's source
 """
 
 import os
@@ -65,7 +65,7 @@ def test_page(page: Path, tmp_path: Path) -> None:
 GOOD = """
 # Page
 
-```python title=greetings/words.py
+```python title="greetings/words.py"
 WORD = "hello"
 ```
 
@@ -96,11 +96,11 @@ $ python -c 'import time; print("ready", flush=True); time.sleep(60)' 2>/dev/nul
 ready
 ```
 
-```sh status=3
+```sh status="3"
 exit 3
 ```
 
-```python norun it needs a server
+```python norun="it needs a server"
 await connect("postgresql://…")
 ```
 """
@@ -117,11 +117,12 @@ def test_convention_is_kept(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("```python\nassert 1 == 2\n```", r'page\.md", line 2'),
-        ("```python norun some reason\n1 +\n```", "SyntaxError"),
-        ("```python norun\n1\n```", "expected a reason after norun"),
+        ('```python norun="some reason"\n1 +\n```', "SyntaxError"),
+        ("```python norun\n1\n```", 'expected norun="REASON", got no reason'),
         ("```perl\n1\n```", "line 2: expected a block's language"),
         ("```\n1\n```", "line 2: expected a block's language"),
-        ("```sh tittle=x\ntrue\n```", "expected title="),
+        ('```sh tittle="x"\ntrue\n```', "expected title="),
+        ("```sh title=x\ntrue\n```", 'expected options as NAME or NAME="VALUE"'),
         ("```sh\nfalse\ntrue\n```", "to end with status 0, got 1"),
         ("```sh\n$ echo one\ntwo\n```", "to print\ntwo"),
         ("```sh interrupt\n$ echo one\ntwo\n```", "to begin with\ntwo"),

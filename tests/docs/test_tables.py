@@ -92,7 +92,9 @@ def accepted(key: str) -> str:
     raise AssertionError(key)
 
 
-SETTINGS_TABLE = {row["setting"].strip("`"): row for row in table("configuration.md", "setting")}
+SETTINGS_TABLE = {
+    row["setting"].strip("`"): row for row in table("reference/configuration.md", "setting")
+}
 
 
 def test_every_setting_has_a_row() -> None:
@@ -126,52 +128,54 @@ def test_queues_default() -> None:
 
 
 def test_defaults_told_elsewhere() -> None:
-    timing = table("nodes.md", "what")
+    timing = table("operate/nodes.md", "what")
     assert timing
     for row in timing:
         check_default(row["setting"].strip("`"), row["default"])
 
 
 def test_options_of_tasks() -> None:
-    assert sorted(names("tasks.md", "option")) == sorted(TaskKeywords.__optional_keys__)
+    assert sorted(names("guides/tasks.md", "option")) == sorted(TaskKeywords.__optional_keys__)
 
 
 def test_options_of_using() -> None:
-    assert sorted(names("enqueueing.md", "option of `using`")) == sorted(
+    assert sorted(names("guides/enqueueing.md", "option of `using`")) == sorted(
         UsingKeywords.__optional_keys__
     )
 
 
 def test_options_of_unique() -> None:
-    assert names("tasks.md", "of `Unique`") == [field.name for field in fields(Unique)]
+    assert names("guides/tasks.md", "of `Unique`") == [field.name for field in fields(Unique)]
 
 
 def test_fields_of_a_job() -> None:
-    assert sorted(names("jobs.md", "field of a job")) == sorted(field.name for field in fields(Job))
+    assert sorted(names("operate/jobs.md", "field of a job")) == sorted(
+        field.name for field in fields(Job)
+    )
 
 
 def test_fields_of_a_template() -> None:
-    assert sorted(names("templates.md", "field of a template")) == sorted(
+    assert sorted(names("guides/templates.md", "field of a template")) == sorted(
         field.name for field in fields(Template)
     )
 
 
 def test_ways_to_run() -> None:
-    assert names("templates.md", "`run`") == list(get_args(When))
+    assert names("guides/templates.md", "`run`") == list(get_args(When))
 
 
 def test_results_of_a_run() -> None:
-    assert set(names("jobs.md", "result of a run")) == set(RunOutcome)
+    assert set(names("operate/jobs.md", "result of a run")) == set(RunOutcome)
 
 
 def test_states() -> None:
-    assert names("how-it-works.md", "state") == [state.value for state in JobState]
+    assert names("start/how-it-works.md", "state") == [state.value for state in JobState]
 
 
 def test_tree_of_errors() -> None:
     drawn = re.findall(
         r"^[│├└─ ]*([A-Z]\w+)(?: \((\w+)\))? ",
-        (DOCS / "errors.md").read_text().split("```")[1],
+        (DOCS / "reference/errors.md").read_text().split("```")[1],
         re.MULTILINE,
     )
     kinds = [
@@ -189,5 +193,5 @@ def test_tree_of_errors() -> None:
 
 
 def test_errors_of_the_advice() -> None:
-    for name in names("errors.md", "error"):
+    for name in names("reference/errors.md", "error"):
         assert hasattr(elihu.errors, name)
