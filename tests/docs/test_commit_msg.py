@@ -10,7 +10,14 @@ SCRIPT = Path(__file__).parents[2] / "script" / "commit-msg"
 
 
 def check(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, SCRIPT, *arguments], check=False, cwd=folder, capture_output=True, text=True, timeout=30)
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments],
+        check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
 
 
 def faults(message: str, folder: Path) -> str:
@@ -48,7 +55,10 @@ def test_a_good_message_passes(message: str, tmp_path: Path) -> None:
         ("A" + "d" * 60, "expected a subject of at most 60 characters, got 61"),
         ("add a setting", "begins with a capital letter, got 'a'"),
         ("Add a setting.", "without a full stop"),
-        ("Added a setting", "expected an imperative as the first word, such as Add or Fix, got 'added'"),
+        (
+            "Added a setting",
+            "expected an imperative as the first word, such as Add or Fix, got 'added'",
+        ),
         ("Adds a setting", "got 'adds'"),
         ("Adding a setting", "got 'adding'"),
         ("Add a setting\nand its test", "expected an empty line after the subject"),
@@ -60,8 +70,17 @@ def test_a_bad_message_is_refused(message: str, complaint: str, tmp_path: Path) 
 
 def test_all_commits_of_a_range_are_checked(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *identity, *arguments], check=True, cwd=tmp_path, capture_output=True)
+        identity = [
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@example.com",
+            "-c",
+            "commit.gpgsign=false",
+        ]
+        subprocess.run(
+            ["git", *identity, *arguments], check=True, cwd=tmp_path, capture_output=True
+        )
 
     git("init", "--initial-branch=main")
     for message in ("Begin", "Add one thing\n\nIts body.", "added another"):

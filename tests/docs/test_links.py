@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob(".github/*.md"), *(ROOT / name / "README.md" for name in ("bench", "oracle", "tests"))})
+PAGES = sorted(
+    {
+        *ROOT.glob("*.md"),
+        *ROOT.glob(".github/*.md"),
+        *(ROOT / name / "README.md" for name in ("bench", "oracle", "tests")),
+    }
+)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[\w-]+)?\)")
 
 

@@ -145,7 +145,7 @@ def test_options_of_using() -> None:
 
 
 def test_options_of_unique() -> None:
-    assert names("guides/tasks.md", "of `Unique`") == [field.name for field in fields(Unique)]
+    assert names("guides/uniqueness.md", "of `Unique`") == [field.name for field in fields(Unique)]
 
 
 def test_fields_of_a_job() -> None:
@@ -165,7 +165,7 @@ def test_ways_to_run() -> None:
 
 
 def test_results_of_a_run() -> None:
-    assert set(names("operate/jobs.md", "result of a run")) == set(RunOutcome)
+    assert set(names("operate/jobs.md", "outcome of a run")) == set(RunOutcome)
 
 
 def test_states() -> None:
