@@ -57,10 +57,10 @@ def test_a_good_message_passes(message: str, tmp_path: Path) -> None:
         ("Add a setting.", "without a full stop"),
         (
             "Added a setting",
-            "expected an imperative as the first word, such as Add or Fix, got 'added'",
+            "expected an imperative as the first word, such as Add or Fix, got 'Added'",
         ),
-        ("Adds a setting", "got 'adds'"),
-        ("Adding a setting", "got 'adding'"),
+        ("Adds a setting", "got 'Adds'"),
+        ("Adding a setting", "got 'Adding'"),
         ("Add a setting\nand its test", "expected an empty line after the subject"),
     ],
 )
