@@ -8,12 +8,14 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 from elihu.engines.in_transaction.errors import on_postgres, said
-from elihu.engines.in_transaction.rows import holders_of, moment, taken, values
+from elihu.engines.in_transaction.rows import holders_of, taken, values
 from elihu.engines.in_transaction.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.queries import Queries
+from elihu.engines.postgres.rows import TEXT_ROWS
 from elihu.engines.protocol import Inserted
 from elihu.engines.replacing import replacements
+from elihu.engines.rows import from_microseconds
 from elihu.errors import DatabaseUnavailable
 from elihu.job import JobState, NewJob
 
@@ -86,7 +88,12 @@ def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[S
             else:
                 found[place] = Stored(
                     Inserted(
-                        id_, JobState(state), moment(inserted_at), moment(scheduled_at), False, key
+                        id_,
+                        JobState(state),
+                        from_microseconds(inserted_at),
+                        from_microseconds(scheduled_at),
+                        False,
+                        key,
                     )
                 )
         if not met:
@@ -96,7 +103,8 @@ def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[S
                 sql["in_transaction_replace"], _dump({"channel": channel, "jobs": given})
             )
         holders = holders_of(
-            (yield Statement(sql["in_transaction_holders"], _dump(sorted(set(met.values())))))
+            (yield Statement(sql["in_transaction_holders"], _dump(sorted(set(met.values()))))),
+            TEXT_ROWS,
         )
         found |= {place: holders[key] for place, key in met.items() if key in holders}
         waiting = [place for place in waiting if place not in found]

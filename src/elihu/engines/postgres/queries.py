@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 from elihu.engines.postgres.filters import Where
+from elihu.engines.postgres.rows import ROWS, TEXT_ROWS
 
 _COMMENT_LINES: Final = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 _SCHEMA: Final = re.compile(r"\belihu\.")
@@ -28,7 +29,7 @@ class Queries:
     def __init__(self, schema: str) -> None:
         self._texts = {
             file.name.removesuffix(".sql"): in_schema(
-                _COMMENT_LINES.sub("", file.read_text(encoding="utf-8")), schema
+                _with_columns(_COMMENT_LINES.sub("", file.read_text(encoding="utf-8"))), schema
             ).strip()
             for file in files(__package__).joinpath("sql").iterdir()
             if file.name.endswith(".sql")
@@ -44,3 +45,7 @@ class Queries:
         if found is None:
             found = self._filtered[name, where.sql] = self._texts[name].replace(_FILTER, where.sql)
         return found
+
+
+def _with_columns(sql: str) -> str:
+    return TEXT_ROWS.select(ROWS.select(sql))

@@ -3,41 +3,33 @@
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from elihu.engines.protocol import ClaimedJob
 from elihu.engines.protocol.waits import JobEnd
-from elihu.job import Job, JobState, Run, RunOutcome
+from elihu.engines.rows import COLUMNS_AS_TEXT, JOB_JSON, JOB_TIMES, JobRows, from_microseconds
+from elihu.job import JobState, Run, RunOutcome
 
 Row = Any  # the driver's records carry no types
 
 
-def job_of(row: Row) -> Job:
-    """The job in a row of get.sql, find.sql or update.sql."""
-    return Job(
-        id=row["id"],
-        state=JobState(row["state"]),
-        queue=row["queue"],
-        task=row["task"],
-        args=json.loads(row["args"]),
-        meta=_json(row["meta"]) or {},
-        tags=tuple(row["tags"]),
-        priority=row["priority"],
-        attempt=row["attempt"],
-        max_attempts=row["max_attempts"],
-        unique_key=row["unique_key"],
-        inserted_at=row["inserted_at"],
-        scheduled_at=row["scheduled_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        reason=row["reason"],
-        result=_json(row["result"]),
-        progress=_json(row["progress"]),
-        node=row["node"],
-        template=row["template"],
-        identifier=row["identifier"],
-        expires_at=row["expires_at"],
-    )
+_SELECTED: Final = {
+    "unique_key": "encode(unique_key, 'hex') AS unique_key",
+    "node": "node::text AS node",
+}
+_AS_TEXT: Final = {
+    "unique_key": "encode(unique_key, 'hex')",
+    "tags": "to_json(tags)::text",
+    **{name: f"{name}::text" for name in JOB_JSON},
+    **{name: f"CAST(extract(epoch FROM {name}) * 1000000 AS bigint)" for name in JOB_TIMES},
+}
+ROWS: Final = JobRows(expressions=_SELECTED)
+"""Jobs in rows of the engine's own connections."""
+TEXT_ROWS: Final = JobRows(
+    mark=COLUMNS_AS_TEXT, expressions=_AS_TEXT, moment=from_microseconds, tags=json.loads
+)
+"""Jobs in rows of a caller's connection."""
+job_of: Final = ROWS.job
 
 
 def run_of(job_id: int, row: Row) -> Run:
@@ -100,7 +92,3 @@ def claim_of(row: Row) -> ClaimedJob:
         row[17],
         row[18],
     )
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)

@@ -11,7 +11,7 @@ from elihu.engines.protocol import Inserted
 from elihu.engines.replacing import REPLACEABLE, replacements
 from elihu.engines.sqlite.insert import replaced_values, row_of
 from elihu.engines.sqlite.queries import statement
-from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment
+from elihu.engines.sqlite.rows import MICROSECONDS, TEXT_ROWS, dump, moment
 from elihu.job import JobState, NewJob
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def insert(raw: Callable[[], Any], jobs: Sequence[NewJob]) -> Steps[list[Stored]
 def _holders(met: Sequence[tuple[str, NewJob]], now: int) -> Steps[dict[str, Stored]]:
     """The jobs that hold the keys, changed as those who met them want it."""
     keys = Statement(_HOLDERS, dump(sorted({key for key, _ in met})))
-    holders = holders_of((yield keys))
+    holders = holders_of((yield keys), TEXT_ROWS)
     waiting = {
         key: one for key, one in replacements(met).items() if holders[key].row.state in REPLACEABLE
     }
@@ -87,7 +87,7 @@ def _holders(met: Sequence[tuple[str, NewJob]], now: int) -> Steps[dict[str, Sto
         for key, one in waiting.items()
     ]
     yield Statement(_REPLACE, dump(changes))
-    return holders_of((yield keys))
+    return holders_of((yield keys), TEXT_ROWS)
 
 
 def complete(raw: Callable[[], Any], completion: Completion) -> Steps[Answer]:

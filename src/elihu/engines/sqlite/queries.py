@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
+from elihu.engines.sqlite.rows import ROWS, TEXT_ROWS
+
 T = TypeVar("T")
 
 LARGEST: Final = 512
@@ -18,7 +20,8 @@ def statement(name: str) -> str:
     so.
     """
     lines = (files(__package__) / "sql" / f"{name}.sql").read_text("utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("--"))
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    return TEXT_ROWS.select(ROWS.select(text))
 
 
 @cache

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from elihu.engines.protocol import NodeRow
-from elihu.job import Job, JobState, Run, RunOutcome
+from elihu.engines.rows import COLUMNS_AS_TEXT, JOB_TIMES, JobRows, from_microseconds
+from elihu.job import Run, RunOutcome
 
 MICROSECONDS: Final = 1_000_000
 
@@ -41,37 +42,16 @@ def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def job_from(row: Sequence[Any]) -> Job:
-    """A row of ``find.sql`` or ``get.sql``."""
-    (
-        id_, state, queue, task, args, meta, tags, priority, attempt, max_attempts, unique_key,
-        inserted_at, scheduled_at, started_at, finished_at, reason, result, progress, node,
-        template, identifier, expires_at,
-    ) = row  # fmt: skip
-    return Job(
-        id=id_,
-        state=JobState(state),
-        queue=queue,
-        task=task,
-        args=json.loads(args),
-        meta=json.loads(meta) if meta else {},
-        tags=tuple(json.loads(tags)),
-        priority=priority,
-        attempt=attempt,
-        max_attempts=max_attempts,
-        unique_key=unique_key,
-        inserted_at=moment(inserted_at),
-        scheduled_at=moment(scheduled_at),
-        started_at=_moment(started_at),
-        finished_at=_moment(finished_at),
-        reason=reason,
-        result=None if result is None else json.loads(result),
-        progress=None if progress is None else json.loads(progress),
-        node=node,
-        template=template,
-        identifier=identifier,
-        expires_at=_moment(expires_at),
-    )
+ROWS: Final = JobRows(moment=moment, tags=json.loads)
+"""Jobs in rows of the engine's own connections."""
+TEXT_ROWS: Final = JobRows(
+    mark=COLUMNS_AS_TEXT,
+    expressions={name: f"CAST({name} * 1000000.0 + 0.5 AS INTEGER)" for name in JOB_TIMES},
+    moment=from_microseconds,
+    tags=json.loads,
+)
+"""Jobs in rows of a caller's connection."""
+job_from: Final = ROWS.job
 
 
 def run_from(job_id: int, row: Sequence[Any]) -> Run:

@@ -6,9 +6,7 @@ WITH marked AS (
   WHERE id = ANY(ARRAY(SELECT id FROM elihu.job WHERE id = ANY($1::bigint[]) AND NOT awaited ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))
   RETURNING id
 )
-SELECT id, state, queue, task, args, meta, tags, priority, attempt, max_attempts, encode(unique_key, 'hex') AS unique_key,
-  inserted_at, scheduled_at, started_at, finished_at, reason, result, progress, node::text AS node,
-  template, identifier, expires_at,
+SELECT /* job columns */,
   claim - (state = 'executing')::integer AS since
 FROM elihu.job
 WHERE id = ANY($1::bigint[]) AND (awaited OR id IN (SELECT id FROM marked))

@@ -1,7 +1,5 @@
 -- A page of at most $2 jobs below id $1, newest first.
-SELECT id, state, queue, task, args, meta, tags, priority, attempt, max_attempts, encode(unique_key, 'hex') AS unique_key,
-  inserted_at, scheduled_at, started_at, finished_at, reason, result, progress, node::text AS node,
-  template, identifier, expires_at
+SELECT /* job columns */
 FROM elihu.job
 WHERE id < $1::bigint /* filter */
 ORDER BY id DESC

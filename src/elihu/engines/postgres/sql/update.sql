@@ -11,6 +11,4 @@ UPDATE elihu.job SET
   meta = coalesce($8::text::json, meta),
   state = CASE WHEN $5::timestamptz IS NULL OR state = 'suspended' THEN state WHEN $5::timestamptz > now() THEN 'scheduled' ELSE 'available' END
 WHERE id = $1 AND state IN ('suspended','scheduled','available','retryable')
-RETURNING id, state, queue, task, args, meta, tags, priority, attempt, max_attempts, encode(unique_key, 'hex') AS unique_key,
-  inserted_at, scheduled_at, started_at, finished_at, reason, result, progress, node::text AS node,
-  template, identifier, expires_at
+RETURNING /* job columns */

@@ -1,6 +1,5 @@
 -- A page of jobs, newest first.
-SELECT id, state, queue, task, args, meta, tags, priority, attempt, max_attempts, unique_key, inserted_at, scheduled_at, started_at, finished_at,
-  reason, result, progress, node, template, identifier, expires_at
+SELECT /* job columns */
 FROM job
 WHERE id < :after AND {where}
 ORDER BY id DESC
