@@ -418,7 +418,7 @@ async def test_unique_inserts_from_two_loops_make_one_job(app: Elihu, database_u
 async def close_here(app: Elihu) -> None:
     """Close what the running loop opened, and no other loop's."""
     loop = asyncio.get_running_loop()
-    clients = app._connected.clients
+    clients = app._clients._open.clients
     if client := clients.pop(loop, None):
         await client.close()
 

@@ -543,7 +543,7 @@ async def test_a_stopped_node_does_not_end_the_waiting(app: Elihu, double: Task[
     ends: list[bool] = []
     relay = await t.asubmit()
     waiting = asyncio.create_task(relay.aresult(20))
-    node = app._node(None)
+    node = app._runner.node(None)
     await node.start()
     await began.acquire()
     await node.stop(now=True)
@@ -765,7 +765,7 @@ async def test_no_wait_leaves_anything_behind(
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [asyncio.CancelledError] * 5
     await quiet(before)
-    assert len(elsewhere._client().waiters) == 0
+    assert len(elsewhere._clients.client().waiters) == 0
 
 
 async def quiet(before: set[asyncio.Task[Any]]) -> None:

@@ -1,6 +1,6 @@
 """Settings: normalised, defaulted, validated and frozen in one place."""
 
-from elihu.config.load import find_app, load_config
+from elihu.config.load import changed_config, find_app, load_config
 from elihu.config.model import Config, LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "PrunerConfig",
     "RetentionConfig",
     "StagerConfig",
+    "changed_config",
     "find_app",
     "load_config",
 ]

@@ -4,6 +4,7 @@ validates and freezes the outcome.
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
@@ -60,6 +61,17 @@ def load_config(
         _gather(flags, keywords, environ if read_environment else NOTHING, folder, file),
         folder,
         file,
+    )
+
+
+def changed_config(config: Config, settings: Mapping[str, Any]) -> Config:
+    """``config`` with some settings changed, which are checked as any others. A setting
+    that is None is left as it is. Raises ``ConfigError``.
+    """
+    checked = load_config(keywords=settings, read_files=False, read_environment=False)
+    return replace(
+        config,
+        **{name: getattr(checked, name) for name, value in settings.items() if value is not None},
     )
 
 

@@ -1,0 +1,112 @@
+"""Runs nodes inside this program: ``app.running``, ``app.serve`` and ``app.tick``."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from elihu.clients.clients import Clients
+from elihu.clock import Clock
+from elihu.config import Config, changed_config
+from elihu.options import check_range
+from elihu.runtime.attempts.middleware import Middleware
+from elihu.runtime.node import Node, Program
+from elihu.runtime.queue.start_budget import StartBudget
+from elihu.runtime.single_tick import SingleTick, TickCounts
+from elihu.runtime.timers import when
+from elihu.task import Registry
+from elihu.telemetry.bus import Bus
+
+MOST_STARTED: Final = 10_000
+
+logger = logging.getLogger("elihu")
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeRunner:
+    """Makes the nodes of one app from what the app declares."""
+
+    app: object
+    config: Callable[[], Config]
+    clients: Clients
+    registry: Registry
+    bus: Bus
+    clock: Clock
+    lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None
+    middlewares: list[Middleware] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def running(self, queues: Mapping[str, int] | None) -> AsyncIterator[Node]:
+        """Run a node while the context is open."""
+        node = self.node(queues)
+        await node.start()
+        if queues is None and self.config().require_queues:
+            self._report_unserved(node)
+        try:
+            yield node
+        finally:
+            await node.stop()
+
+    async def serve(
+        self,
+        queues: Mapping[str, int] | None,
+        stopping: asyncio.Event,
+        stop_now: asyncio.Event,
+        started: Callable[[Node], None],
+    ) -> None:
+        """Run a node until ``stopping`` is set."""
+        async with self.running(queues) as node:
+            started(node)
+            await stopping.wait()
+            hurry = asyncio.create_task(when(stop_now, node.hurry))
+            try:
+                await node.stop()
+            finally:
+                hurry.cancel()
+
+    async def tick(
+        self, limit: int, stopping: asyncio.Event | None, stop_now: asyncio.Event | None
+    ) -> TickCounts:
+        """Do one bounded round of all of a node's work."""
+        check_range("limit", limit, 1, MOST_STARTED)
+        once = SingleTick(
+            self.config(), partial(self.node, None), self.registry.timetable, self.bus
+        )
+        return await once.run(
+            limit, stopping=stopping or asyncio.Event(), stop_now=stop_now or asyncio.Event()
+        )
+
+    def node(
+        self, queues: Mapping[str, int] | None, start_budget: StartBudget | None = None
+    ) -> Node:
+        """A new node, not started, for these queues or the configured ones."""
+        config = self.config()
+        if queues is not None:
+            config = changed_config(config, {"queues": queues})
+        program = Program(
+            registry=self.registry,
+            middlewares=tuple(self.middlewares),
+            lifespan=self.lifespan,
+            app=self.app,
+            queues=config.queues,
+            split=queues is not None,
+        )
+        return Node(
+            config,
+            program,
+            bus=self.bus,
+            clock=self.clock,
+            hub=self.clients.hub,
+            start_budget=start_budget,
+        )
+
+    def _report_unserved(self, node: Node) -> None:
+        known = {*node.queues.served, *node.queues.stopped}
+        for task in self.registry:
+            if task.options.queue not in known:
+                logger.warning(
+                    "queue %r of task %r is not served by this node", task.options.queue, task.name
+                )
