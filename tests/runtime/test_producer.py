@@ -12,7 +12,7 @@ from elihu import Context, DatabaseUnavailable, DataRefused, JobState, RunOutcom
 from elihu.engines.protocol import Ack, Exchange
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.engines.protocol.waits import Wait
-from elihu.runtime.attempts.ack import BATCH_BYTES, BATCH_ROWS, Outbox
+from elihu.runtime.queue.outbox import BATCH_BYTES, BATCH_ROWS, Outbox
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.queue.unknown_tasks import UNKNOWN_TASK_DELAY
 from elihu.telemetry.events import (
@@ -304,7 +304,7 @@ async def test_a_data_error_halves_the_batch_until_the_bad_row_stands_alone(
     assert await harness.engine.counts() == {"default": {"completed": 8}}
     assert (await harness.job(bad)).reason == "its end could not be stored: DataRefused"
     assert [size for size in sizes if size] == [8, 4, 4, 2, 1, 1, 1, 2]
-    assert caplog.text.count("its end cannot be stored as it is") == 1
+    assert caplog.text.count("the end of its attempt cannot be stored") == 1
 
 
 async def test_a_failure_while_halving_loses_no_end(

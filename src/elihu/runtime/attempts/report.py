@@ -1,11 +1,11 @@
-"""What is told of an attempt's end: an event, and a line in the log where it failed."""
+"""What is logged and emitted of an attempt's end."""
 
 from typing import Final, NamedTuple
 
 from elihu.engines.protocol import Ack
 from elihu.job import JobState, RunOutcome
-from elihu.runtime.attempts.ack import report_failure
 from elihu.runtime.attempts.execution import Execution
+from elihu.runtime.service import logger
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobRaised, JobStopped
 
@@ -21,17 +21,17 @@ class AttemptReport(NamedTuple):
     duration: float
 
     def as_completed(self) -> "AttemptReport":
-        """The same attempt, whose completion was committed whatever came after."""
+        """The same attempt, whose completion was committed despite its later error."""
         return self._replace(
             ack=self.ack._replace(outcome=RunOutcome.COMPLETED, state=JobState.COMPLETED),
             error=None,
         )
 
-    def tell(self, bus: Bus) -> None:
-        """Tell it now."""
+    def publish(self, bus: Bus) -> None:
+        """Emit the event, and log the attempt where it failed."""
         execution, ack, error, duration = self
         if error is not None or ack.outcome in _FORCED:
-            report_failure(execution, ack)
+            log_failure(execution, ack)
         kind = JobRaised if error is not None else JobStopped
         if kind in bus:
             bus.emit(
@@ -43,3 +43,18 @@ class AttemptReport(NamedTuple):
                     error=error,
                 )
             )
+
+
+def log_failure(execution: Execution, ack: Ack) -> None:
+    """Log an attempt that failed: a warning when the job is tried again, an error when
+    it is not.
+    """
+    what = (
+        f"job {ack.id} ({execution.task.name}) failed in attempt {execution.attempt} "
+        f"of {execution.max_attempts}"
+    )
+    why = ack.error or ack.reason
+    if ack.state is JobState.RETRYABLE and ack.delay is not None:
+        logger.warning("%s and is tried again in %.0f s: %s", what, ack.delay, why)
+    else:
+        logger.error("%s and is %s: %s", what, ack.state, why)

@@ -1,5 +1,7 @@
-"""Values for those who began to wait while the attempt ran: nobody had asked to keep
-them when it was claimed.
+"""Results for waits that began after the job was claimed.
+
+The claim did not ask for the value to be stored, so it is held here until the
+acknowledgement says whether a caller waits.
 """
 
 from collections.abc import Sequence
@@ -17,29 +19,27 @@ _COMPLETED: Final = RunOutcome.COMPLETED
 
 
 class LateResults:
-    """Holds what a task returned until the end is written, whose answer tells whether
-    somebody waits by now.
-    """
+    """Holds the values of completed attempts until their ends are written."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._returned: dict[int, Execution] = {}
 
-    def put(self, execution: Execution, result: RunOutcome) -> None:
-        """An attempt ended so, and is about to be acknowledged."""
-        if execution.returned is not None and result is _COMPLETED:
+    def put(self, execution: Execution, outcome: RunOutcome) -> None:
+        """Hold the value of an attempt that ended, where it completed with one."""
+        if execution.returned is not None and outcome is _COMPLETED:
             self._returned[execution.claim.id] = execution
 
     def drop(self, job_id: int) -> None:
-        """The end is written, or refused."""
+        """The end is written or refused."""
         self._returned.pop(job_id, None)
 
     def clear(self) -> None:
         self._returned.clear()
 
-    async def tell(self, awaited: Sequence[int]) -> None:
-        """Announce the ends of jobs that somebody awaits, and add their values first.
-        Where that fails, those who wait learn that there is none.
+    async def deliver(self, awaited: Sequence[int]) -> None:
+        """Store the values of these awaited jobs, then announce their ends. When
+        storing fails the waits end without a value.
         """
         late = [
             self._late(execution) for job_id in awaited if (execution := self._returned.get(job_id))
@@ -49,9 +49,7 @@ class LateResults:
                 await self._scope.engine.add_results(late)
             except DatabaseError as error:
                 logger.warning(
-                    "the results of %d jobs could not be kept for those who wait for them: %s",
-                    len(late),
-                    error,
+                    "the results of %d awaited jobs were not stored: %s", len(late), error
                 )
         self._scope.announcer.ended(awaited)
 

@@ -1,26 +1,26 @@
-"""How many attempts the producers of a node may still begin together."""
+"""How many more attempts the producers of one node may start together."""
 
 from collections.abc import Callable
 
 
 class StartBudget:
-    """Shared by producers; ``left`` None is without end."""
+    """Shared by the producers of a node; ``left`` None means without limit."""
 
     def __init__(self, left: int | None = None) -> None:
         self.left = left
-        self._waiting: list[Callable[[], None]] = []
+        self._on_return: list[Callable[[], None]] = []
 
     def on_return(self, call: Callable[[], None]) -> None:
-        """Call it whenever more may begin than before."""
-        self._waiting.append(call)
+        """Call it whenever the budget grows."""
+        self._on_return.append(call)
 
     def most(self, wanted: int) -> int:
-        """As many of them as may begin."""
+        """``wanted``, or what is left where that is less."""
         return wanted if self.left is None else min(wanted, self.left)
 
     def take(self, wanted: int) -> int:
-        """Set as many of them aside as may begin, and return their number: two fetches
-        under way at once do not count the same.
+        """Reserve at most ``wanted`` starts and return their number, so that two
+        fetches at the same time do not share any.
         """
         taken = self.most(wanted)
         if self.left is not None:
@@ -28,8 +28,8 @@ class StartBudget:
         return taken
 
     def add(self, more: int) -> None:
-        """Let so many more begin: new ones, or those taken that did not."""
+        """Raise the budget, or return reserved starts that were not used."""
         if self.left is not None and more:
             self.left += more
-            for call in self._waiting:
+            for call in self._on_return:
                 call()

@@ -1,0 +1,218 @@
+"""Every attempt of one queue on this node, between its claim and its written end.
+
+claimed ──begin──> running ──ended──> ended ──batch──> sent ──answered──> written
+   │                                   ↑  ↑             │          ├────> refused
+   └─────────────give_back─────────────┘  └───failed────┤          └────> busy
+                                          └─────────── after a delay ───────┘
+
+written: the end is in the database. refused: the claim is no longer this node's, so
+nothing was written. busy: another transaction holds the row, so the end is sent again.
+``drop_all`` forgets every attempt, since the node was removed from the database.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Final
+
+from elihu.engines.protocol import Ack, AckStatus, ClaimedJob
+from elihu.errors import DataRefused
+from elihu.job import JobState, RunOutcome
+from elihu.runtime.attempts.complete_in_transaction import as_completed
+from elihu.runtime.attempts.execution import Cause, Execution
+from elihu.runtime.attempts.report import AttemptReport
+from elihu.runtime.queue.late_results import LateResults
+from elihu.runtime.queue.outbox import Outbox, smaller
+from elihu.runtime.service import Scope
+from elihu.telemetry.events import AcknowledgementRefused
+
+BUSY_DELAY: Final = 0.05
+LONGEST_BUSY_DELAY: Final = 1.0
+
+_AVAILABLE: Final = JobState.AVAILABLE
+_RETURNED: Final = RunOutcome.RETURNED
+
+Key = tuple[int, int]
+"""A job's id and the number of its claim."""
+
+
+class Ledger:
+    """``running`` are the attempts that run. ``held`` are the claims whose ends are not
+    written. ``returned`` are the jobs that this node gave back because it stopped.
+    ``wake`` is called when an end waits to be sent.
+    """
+
+    def __init__(self, scope: Scope, queue: str, *, wake: Callable[[], None]) -> None:
+        self.running: dict[Key, Execution] = {}
+        self.held: set[Key] = set()
+        self.returned: list[int] = []
+        self.idle = asyncio.Event()
+        self._scope = scope
+        self._queue = queue
+        self._wake = wake
+        self._outbox = Outbox()
+        self._late_results = LateResults(scope)
+        self._busy: dict[Key, float] = {}
+        self._uncertain: dict[Key, AttemptReport] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether an end waits to be sent."""
+        return bool(self._outbox)
+
+    def begin(self, execution: Execution) -> None:
+        """A claimed job starts to run."""
+        self.running[execution.key] = execution
+        self.held.add(execution.key)
+        self.idle.clear()
+
+    def give_back(self, claim: ClaimedJob, ack: Ack) -> None:
+        """A claimed job ends without having run."""
+        self.held.add((claim.id, claim.claim))
+        self._send(ack)
+
+    def ended(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
+        """An attempt that runs has ended, by ``error`` where it raised one. Nothing
+        happens when it is no longer among ``running``.
+
+        The report of an attempt that called ``ctx.complete`` waits for the database's
+        answer, since only that says whether the transaction was committed.
+        """
+        execution.disarm()
+        if self.running.pop(execution.key, None) is None:
+            return
+        if not self.running:
+            self.idle.set()
+        if ack.outcome is _RETURNED and execution.cause is not Cause.STOP:
+            self.returned.append(ack.id)
+        report = AttemptReport(
+            execution, ack, error, self._scope.clock.monotonic() - execution.started
+        )
+        if execution.completing:
+            self._uncertain[execution.key] = report
+        else:
+            report.publish(self._scope.bus)
+        self._late_results.put(execution, ack.outcome)
+        self._send(ack)
+
+    def batch(self) -> list[Ack]:
+        """The ends to send with the next exchange."""
+        return self._outbox.take()
+
+    def failed(self, acks: Iterable[Ack]) -> None:
+        """The exchange of these ends failed: send them again, except those that
+        ``drop_all`` has forgotten meanwhile.
+        """
+        self._outbox.put_back(ack for ack in acks if (ack.id, ack.claim) in self.held)
+
+    async def answered(
+        self, node: str, acks: Sequence[Ack], acked: Sequence[tuple[int, bool]]
+    ) -> None:
+        """Take the answer to an exchange: ``acked`` are the ids written, each with
+        whether a caller waits for the job. The engine says of every other end whether
+        it is written, busy or refused.
+        """
+        written = dict(acked)
+        if True in written.values():
+            await self._late_results.deliver([job_id for job_id, awaited in acked if awaited])
+        for ack in acks:
+            if ack.id in written:
+                self._forget((ack.id, ack.claim))
+        if any(ack.state is _AVAILABLE for ack in acks):
+            self._scope.announcer.queues([self._queue])
+        missing = [ack for ack in acks if ack.id not in written]
+        if missing:
+            await self._resolve(node, missing)
+
+    async def halve(self, node: str, acks: Sequence[Ack], error: DataRefused) -> None:
+        """The database refused a value of this batch: find its row, write the others,
+        and of that row only that its attempt ended.
+        """
+        waiting = self._pieces(acks, error)
+        try:
+            while waiting:
+                try:
+                    answer = await self._scope.engine.exchange(node, self._queue, 0, waiting[-1])
+                except DataRefused as again:
+                    waiting[-1:] = self._pieces(waiting[-1], again)
+                else:
+                    await self.answered(node, waiting.pop(), answer.acked)
+        finally:
+            self.failed(chain(*waiting))
+
+    def drop_all(self) -> list[Execution]:
+        """Forget every attempt and every end, and return the attempts that run."""
+        running = list(self.running.values())
+        self.running.clear()
+        self.held.clear()
+        self._busy.clear()
+        self._uncertain.clear()
+        self._late_results.clear()
+        self._outbox = Outbox()
+        self.idle.set()
+        return running
+
+    async def _resolve(self, node: str, missing: Sequence[Ack]) -> None:
+        try:
+            statuses = await self._scope.engine.ack_statuses(
+                node, as_completed(missing, self._uncertain)
+            )
+        except BaseException:
+            self.failed(missing)
+            raise
+        # Written by an exchange whose answer was lost. Only that answer said whether a
+        # caller waits, so the values are delivered in any case.
+        earlier = [
+            key
+            for key, status in statuses.items()
+            if status is AckStatus.WRITTEN and key not in self._uncertain
+        ]
+        if earlier:
+            await self._late_results.deliver([job_id for job_id, _ in earlier])
+        for ack in missing:
+            key = ack.id, ack.claim
+            status = statuses[key]
+            if status is AckStatus.BUSY:
+                self._send_later(ack)
+                continue
+            self._forget(key, completed=status is AckStatus.WRITTEN)
+            if status is AckStatus.REFUSED and AcknowledgementRefused in self._scope.bus:
+                self._scope.bus.emit(
+                    AcknowledgementRefused(
+                        job_id=ack.id, claim=ack.claim, node=node, outcome=ack.outcome
+                    )
+                )
+
+    def _pieces(self, acks: Sequence[Ack], error: DataRefused) -> list[Sequence[Ack]]:
+        """What to send in place of a refused batch. Where that is nothing, the
+        reconciler gives the job back.
+        """
+        pieces = smaller(acks, error)
+        if not pieces:
+            self._forget((acks[0].id, acks[0].claim))
+        return pieces
+
+    def _forget(self, key: Key, *, completed: bool = False) -> None:
+        """The end of this attempt is settled in the database; ``completed`` when the
+        attempt was uncertain and its transaction was committed.
+        """
+        self.held.discard(key)
+        if self._busy:
+            self._busy.pop(key, None)
+        self._late_results.drop(key[0])
+        if self._uncertain and (report := self._uncertain.pop(key, None)):
+            (report.as_completed() if completed else report).publish(self._scope.bus)
+
+    def _send(self, ack: Ack) -> None:
+        self._outbox.put(ack)
+        self._wake()
+
+    def _send_later(self, ack: Ack) -> None:
+        key = ack.id, ack.claim
+        delay = min(self._busy.get(key, BUSY_DELAY / 2) * 2, LONGEST_BUSY_DELAY)
+        self._busy[key] = delay
+        asyncio.get_running_loop().call_later(delay, self._send_again, ack)
+
+    def _send_again(self, ack: Ack) -> None:
+        self.failed([ack])
+        self._wake()

@@ -1,0 +1,69 @@
+"""Ends of attempts that wait for the next exchange."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from elihu.engines.protocol import Ack
+from elihu.errors import DataRefused
+from elihu.runtime.service import logger
+
+BATCH_BYTES: Final = 4 * 1_048_576
+BATCH_ROWS: Final = 1_000
+
+
+class Outbox:
+    """Acknowledgements in the order in which their attempts ended. A batch holds each
+    job at most once.
+    """
+
+    def __init__(self) -> None:
+        self._acks: deque[Ack] = deque()
+
+    def __len__(self) -> int:
+        return len(self._acks)
+
+    def put(self, ack: Ack) -> None:
+        self._acks.append(ack)
+
+    def put_back(self, acks: Iterable[Ack]) -> None:
+        """Return acknowledgements of a failed batch to the front, in their order."""
+        self._acks.extendleft(reversed(list(acks)))
+
+    def take(self) -> list[Ack]:
+        """Remove and return the next batch: at most ``BATCH_ROWS`` and about
+        ``BATCH_BYTES``.
+        """
+        batch: dict[int, Ack] = {}
+        later: list[Ack] = []
+        size = 0
+        while self._acks and len(batch) < BATCH_ROWS and size < BATCH_BYTES:
+            ack = self._acks.popleft()
+            if ack.id in batch:
+                later.append(ack)
+                continue
+            batch[ack.id] = ack
+            size += sum(len(text) for text in ack[6:] if text is not None)
+        self.put_back(later)
+        return list(batch.values())
+
+
+def smaller(acks: Sequence[Ack], error: DataRefused) -> list[Sequence[Ack]]:
+    """What to send in place of a batch that the database refused, last piece first: two
+    halves of several rows; of a single row only that its attempt ended; of such a bare
+    row nothing.
+    """
+    if len(acks) > 1:
+        middle = len(acks) // 2
+        return [acks[middle:], acks[:middle]]
+    (ack,) = acks
+    logger.error("job %d: the end of its attempt cannot be stored: %s", ack.id, error)
+    bare = ack._replace(
+        value=None,
+        error=None,
+        traceback=None,
+        log=None,
+        error_type=None,
+        reason="its end could not be stored: DataRefused",
+    )
+    return [] if ack == bare else [[bare]]
