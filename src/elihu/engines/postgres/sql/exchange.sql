@@ -31,7 +31,8 @@ WITH mine AS MATERIALIZED (
     state = m.final,
     attempt = j.attempt - m.uncount,
     intent = CASE WHEN j.intent = 'on_error' AND m.final IN ('available','scheduled','retryable') THEN j.intent END,
-    reason = m.reason,
+    -- the end says why the attempt ended, for instance that its node stopped; a job that is cancelled instead has this reason
+    reason = CASE WHEN m.final = m.to_state THEN m.reason ELSE 'cancelled' END,
     result = m.value::json,
     orphans = CASE WHEN m.outcome = 'returned' THEN j.orphans ELSE 0 END,
     scheduled_at = CASE WHEN m.delay IS NOT NULL AND m.final IN ('available','scheduled','retryable')

@@ -4,7 +4,7 @@ UPDATE job SET
   state = e.final,
   attempt = attempt - e.uncount,
   intent = CASE WHEN intent = 'on_error' AND e.final IN ('available', 'scheduled', 'retryable') THEN intent END,
-  reason = e.reason,
+  reason = CASE WHEN e.final = e.state THEN e.reason ELSE 'cancelled' END,
   result = e.value,
   orphans = CASE WHEN e.result = 'returned' THEN orphans ELSE 0 END,
   scheduled_at = CASE WHEN e.delay IS NOT NULL AND e.final IN ('available', 'scheduled', 'retryable')
