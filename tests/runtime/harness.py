@@ -14,8 +14,8 @@ from elihu.engines.select import engine_for
 from elihu.job import Job, JobState, NewJob
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.attempts.executor import Executor
-from elihu.runtime.attempts.processes.import_path import Origin
-from elihu.runtime.attempts.processes.pool import Children
+from elihu.runtime.attempts.processes.import_path import AppLocation
+from elihu.runtime.attempts.processes.pool import ProcessPool
 from elihu.runtime.attempts.progress import Progress
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
@@ -78,7 +78,7 @@ class NodeHarness:
         self.abandoned = Abandoned(
             self.scope, self.registry, describe=self._describe, resumed=self._fetch_soon
         )
-        self.children = Children(self.config, Origin(self.config, None, needed=False))
+        self.children = ProcessPool(self.config, AppLocation(self.config, None, needed=False))
         self._happened = asyncio.Event()
         self._producers: list[Producer] = []
 

@@ -24,8 +24,8 @@ from elihu.processes.memory import asked, resident
 from elihu.runtime.attempts.complete_in_transaction import Completer
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.processes import pool
-from elihu.runtime.attempts.processes.import_path import Origin
-from elihu.runtime.attempts.processes.pool import Children
+from elihu.runtime.attempts.processes.import_path import AppLocation
+from elihu.runtime.attempts.processes.pool import ProcessPool
 from elihu.runtime.attempts.processes.protocol import frame
 from elihu.runtime.attempts.progress import Progress
 from tests.features import process_tasks as p
@@ -37,7 +37,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 class Station:
     """The children of a node that has no database to speak of, and executions for them."""
 
-    def __init__(self, progress: Progress, children: Children) -> None:
+    def __init__(self, progress: Progress, children: ProcessPool) -> None:
         self.children = children
         self._progress = progress
         self._number = 0
@@ -80,7 +80,10 @@ async def stations(sqlite_url: str) -> AsyncIterator[Stations]:
     async def make(app: object = None, *, needed: bool = False, **settings: Any) -> Station:
         config = replace(harness.config, **settings)
         opened.append(
-            Station(Progress(harness.scope), Children(config, Origin(config, app, needed=needed)))
+            Station(
+                Progress(harness.scope),
+                ProcessPool(config, AppLocation(config, app, needed=needed)),
+            )
         )
         return opened[-1]
 

@@ -18,53 +18,53 @@ def watch() -> FailureDetector:
 
 def test_a_beat_that_stands_for_dead_after_is_a_death():
     seen = watch()
-    assert [seen.look(at, standing()) for at in (0, 5, 10, 15)] == [[], [], [], []]
-    assert seen.look(19.9, standing()) == []
-    assert seen.look(20, standing()) == standing()
+    assert [seen.observe(at, standing()) for at in (0, 5, 10, 15)] == [[], [], [], []]
+    assert seen.observe(19.9, standing()) == []
+    assert seen.observe(20, standing()) == standing()
 
 
 def test_a_beat_that_moves_starts_the_count_anew():
     seen = watch()
     for at in (0, 5, 10, 15):
-        seen.look(at, standing())
-    assert seen.look(19, standing(8)) == []
-    assert [seen.look(at, standing(8)) for at in (24, 29, 34, 38.9)] == [[], [], [], []]
-    assert seen.look(39, standing(8)) == standing(8)
+        seen.observe(at, standing())
+    assert seen.observe(19, standing(8)) == []
+    assert [seen.observe(at, standing(8)) for at in (24, 29, 34, 38.9)] == [[], [], [], []]
+    assert seen.observe(39, standing(8)) == standing(8)
 
 
 def test_a_beat_that_goes_back_counts_as_moving():
     seen = watch()
     for at in (0, 5, 10, 15):
-        seen.look(at, standing(8))
-    assert seen.look(20, standing(1)) == []
+        seen.observe(at, standing(8))
+    assert seen.observe(20, standing(1)) == []
 
 
 def test_a_failed_look_starts_the_count_anew():
     seen = watch()
     for at in (0, 5, 10, 15):
-        seen.look(at, standing())
-    seen.forget()
-    assert seen.look(20, standing()) == []
-    assert [seen.look(at, standing()) for at in (25, 30, 35)] == [[], [], []]
-    assert seen.look(40, standing()) == standing()
+        seen.observe(at, standing())
+    seen.reset()
+    assert seen.observe(20, standing()) == []
+    assert [seen.observe(at, standing()) for at in (25, 30, 35)] == [[], [], []]
+    assert seen.observe(40, standing()) == standing()
 
 
 def test_a_watcher_that_was_frozen_believes_nothing_it_did_not_see():
     seen = watch()
-    seen.look(0, standing())
-    assert seen.look(3_600, standing()) == []
-    assert seen.look(3_605, standing()) == []
+    seen.observe(0, standing())
+    assert seen.observe(3_600, standing()) == []
+    assert seen.observe(3_605, standing()) == []
 
 
-def test_the_next_look_is_the_very_moment_of_a_possible_death():
+def test_the_next_check_is_the_very_moment_of_a_possible_death():
     seen = watch()
-    assert seen.next_look() == math.inf
-    seen.look(3, standing())
-    assert seen.next_look() == 3 + DEAD_AFTER
-    seen.look(5, [*standing(), Peer("newer", 1, False)])
-    assert seen.next_look() == 3 + DEAD_AFTER
-    seen.look(6, [Peer("newer", 1, False)])
-    assert seen.next_look() == 5 + DEAD_AFTER
+    assert seen.next_check() == math.inf
+    seen.observe(3, standing())
+    assert seen.next_check() == 3 + DEAD_AFTER
+    seen.observe(5, [*standing(), Peer("newer", 1, False)])
+    assert seen.next_check() == 3 + DEAD_AFTER
+    seen.observe(6, [Peer("newer", 1, False)])
+    assert seen.next_check() == 5 + DEAD_AFTER
 
 
 def test_an_engine_that_holds_locks_is_believed_at_once():

@@ -12,7 +12,7 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 
 
-def end_with(node: int, descriptor: int) -> None:
+def die_with_parent(node: int, descriptor: int) -> None:
     """Kill this process when the process ``node``, its parent, or the other end of the
     line is gone.
 
@@ -24,7 +24,9 @@ def end_with(node: int, descriptor: int) -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != node:
         os._exit(1)
-    threading.Thread(target=_watch, args=(descriptor,), name="elihu-bond", daemon=True).start()
+    threading.Thread(
+        target=_watch, args=(descriptor,), name="elihu-parent-death", daemon=True
+    ).start()
 
 
 def _watch(descriptor: int) -> None:

@@ -84,7 +84,7 @@ class Announcer:
         self._pending: dict[Signal, None] = {}
         self._sender: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self._trouble = failure_log
+        self._failure_log = failure_log
 
     def queues(self, names: Iterable[str]) -> None:
         """Say that these queues have available jobs."""
@@ -115,8 +115,8 @@ class Announcer:
             self._pending.clear()
             try:
                 await self._engine.notify(batch)
-                self._trouble.worked("announcer")
+                self._failure_log.worked("announcer")
             except Exception as error:
-                self._trouble.failed("announcer", error)
+                self._failure_log.failed("announcer", error)
             await pause(self._closing, DEBOUNCE)
         self._sender = None

@@ -17,8 +17,8 @@ from elihu.engines.select import engine_for
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.attempts.executor import Executor
 from elihu.runtime.attempts.middleware import Middleware
-from elihu.runtime.attempts.processes.import_path import Origin
-from elihu.runtime.attempts.processes.pool import Children
+from elihu.runtime.attempts.processes.import_path import AppLocation
+from elihu.runtime.attempts.processes.pool import ProcessPool
 from elihu.runtime.attempts.progress import Progress
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
@@ -116,8 +116,8 @@ class Node:
         self.abandoned = Abandoned(
             self.scope, program.registry, describe=self.update_node_info, resumed=self._fetch_soon
         )
-        self._children = Children(
-            config, Origin(config, program.app, needed=program.lifespan is not None)
+        self._children = ProcessPool(
+            config, AppLocation(config, program.app, needed=program.lifespan is not None)
         )
         self._executor = Executor(
             self._threads,

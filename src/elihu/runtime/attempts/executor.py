@@ -21,7 +21,7 @@ from elihu.outcome import (
 )
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.middleware import Middleware, compose
-from elihu.runtime.attempts.processes.pool import Children
+from elihu.runtime.attempts.processes.pool import ProcessPool
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
 from elihu.task import ResultNotStored
@@ -37,7 +37,7 @@ class Executor:
     def __init__(
         self,
         threads: Threads,
-        children: Children,
+        children: ProcessPool,
         middlewares: Sequence[Middleware],
         max_result: int,
         contexts: TemplateCheck,

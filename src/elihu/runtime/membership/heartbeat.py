@@ -61,11 +61,11 @@ class Heartbeat:
         self._bus = bus
         self._clock = clock
         self._hub = hub
-        self._trouble = failure_log
+        self._failure_log = failure_log
         self._name = name
         self._info = info
         self._listening = listening
-        self._watch = FailureDetector(heartbeat=config.heartbeat, dead_after=config.dead_after)
+        self._detector = FailureDetector(heartbeat=config.heartbeat, dead_after=config.dead_after)
         self._node = str(uuid4())
         self._failures = 0
         self._thread: threading.Thread | None = None
@@ -135,14 +135,16 @@ class Heartbeat:
                     peers = await self._beat(engine)
                 else:
                     peers = await engine.peers(self._node)
-                await self._bury_dead(engine, self._watch.look(self._clock.monotonic(), peers))
-                delay = min(next_beat, self._watch.next_look()) - self._clock.monotonic()
-                self._trouble.worked(HEARTBEAT)
+                await self._remove_dead(
+                    engine, self._detector.observe(self._clock.monotonic(), peers)
+                )
+                delay = min(next_beat, self._detector.next_check()) - self._clock.monotonic()
+                self._failure_log.worked(HEARTBEAT)
                 self._failures = 0
             except Exception as error:
-                self._watch.forget()
+                self._detector.reset()
                 self._failures += 1
-                self._trouble.failed(HEARTBEAT, error)
+                self._failure_log.failed(HEARTBEAT, error)
                 delay = backoff_after(self._failures)
                 next_beat = self._clock.monotonic() + delay
             await pause(stopping, max(delay, 0.001))
@@ -164,7 +166,7 @@ class Heartbeat:
         self._tell(self._listening.heartbeat_reply, heartbeat_reply)
         return heartbeat_reply.peers
 
-    async def _bury_dead(self, engine: Engine, dead: list[Peer]) -> None:
+    async def _remove_dead(self, engine: Engine, dead: list[Peer]) -> None:
         removed = False
         for peer in dead:
             if peer.id != self._node and await engine.remove_dead_node(peer.id, peer.beat):

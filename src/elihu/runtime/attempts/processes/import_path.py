@@ -11,7 +11,7 @@ from elihu.runtime.attempts.processes.protocol import frame
 from elihu.task import Task, importable_name
 
 
-class Origin:
+class AppLocation:
     """``app`` is the node's, None where its tasks stand alone; ``needed`` says that
     they cannot: it has a lifespan.
     """

@@ -12,7 +12,7 @@ from elihu.runtime.attempts.error_text import set_traceback
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.processes.child import Child
 from elihu.runtime.attempts.processes.errors import unpack
-from elihu.runtime.attempts.processes.import_path import Origin
+from elihu.runtime.attempts.processes.import_path import AppLocation
 from elihu.runtime.attempts.processes.protocol import Message, frame
 
 logger = logging.getLogger("elihu")
@@ -38,12 +38,12 @@ class Answer(NamedTuple):
     raised: bool = False
 
 
-class Children:
+class ProcessPool:
     """Never more children than jobs that run at once in any of them; each runs one job
     at a time.
     """
 
-    def __init__(self, config: Config, origin: Origin) -> None:
+    def __init__(self, config: Config, origin: AppLocation) -> None:
         self._config = config
         self._origin = origin
         self._all: set[Child] = set()

@@ -22,7 +22,7 @@ class App(Protocol):
     def lifespan(self) -> AbstractAsyncContextManager[Any] | None: ...
 
 
-class Home:
+class TaskLoader:
     """Finds each task once. ``settings`` are the node's, which hold here too: a task
     may enqueue. Raises ``NotImportable``.
     """

@@ -15,11 +15,11 @@ from types import FrameType
 from typing import Any, Final
 
 from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
-from elihu.processes.parent_death import end_with
+from elihu.processes.parent_death import die_with_parent
 from elihu.runtime.attempts.processes.channel import Channel
 from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
 from elihu.runtime.attempts.processes.errors import pack
-from elihu.runtime.attempts.processes.task_loader import Home
+from elihu.runtime.attempts.processes.task_loader import TaskLoader
 from elihu.storable_text import clean
 from elihu.task import ResultNotStored, Task
 
@@ -41,7 +41,7 @@ class Worker:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._home: Home
+        self._loader: TaskLoader
         self._loop = asyncio.new_event_loop()
         self._state: Any = None
         self._context: ChildContext | None = None
@@ -52,14 +52,14 @@ class Worker:
     def serve(self) -> None:
         """Run jobs until the end."""
         _, setup = self._channel.receive()
-        end_with(setup["node"], self._channel.fileno())
+        die_with_parent(setup["node"], self._channel.fileno())
         sys.path[:] = setup["path"]
         sys.argv[:] = setup["argv"]
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop()
             try:
-                self._home = Home(setup["app"], setup["settings"])
-                lifespan = self._home.lifespan()
+                self._loader = TaskLoader(setup["app"], setup["settings"])
+                lifespan = self._loader.lifespan()
                 self._state = self._wait(lifespan.__aenter__()) if lifespan else None
             except BaseException as error:
                 self._refuse(error)
@@ -96,7 +96,7 @@ class Worker:
 
     def _perform(self, call: Mapping[str, Any]) -> tuple[Any, ...]:
         try:
-            task, is_async = self._home.task(call["task"], call["module"], call["qualname"])
+            task, is_async = self._loader.task(call["task"], call["module"], call["qualname"])
             args, kwargs = task.codec.decode(call["args"])
             if task.context_parameter is None:
                 return self._answer(
