@@ -68,6 +68,6 @@ def test_the_next_check_is_the_very_moment_of_a_possible_death():
 
 
 def test_an_engine_that_holds_locks_is_believed_at_once():
-    assert watch().look(0, [Peer("a", None, True), Peer("b", None, False)]) == [
+    assert watch().observe(0, [Peer("a", None, True), Peer("b", None, False)]) == [
         Peer("a", None, True)
     ]
