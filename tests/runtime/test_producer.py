@@ -698,7 +698,7 @@ async def test_a_stop_whose_ends_cannot_be_written_ends_all_the_same(
         gate.set()
         async with asyncio.timeout(5):
             await stop(producer)
-    assert "the ends of 1 attempts could not be written in time" in caplog.text
+    assert "the ends of 1 attempts were not written in time" in caplog.text
 
 
 async def test_start_and_stop_are_safe_twice_and_stop_before_start(harness: NodeHarness):
