@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import asyncpg
 import pytest
 
-from elihu import Elihu
+from elihu import (
+    Elihu,
+    Task,
+)
 from elihu.testing.postgres import PostgresServer
+from tests.features.relays import HEARS
 from tests.support import QUICK, EventRecorder
 
 
@@ -53,3 +58,57 @@ async def app(database_url: str) -> AsyncIterator[Elihu]:
 @pytest.fixture
 async def seen(app: Elihu) -> EventRecorder:
     return EventRecorder(app)
+
+
+@pytest.fixture
+async def elsewhere(app: Elihu, database_url: str) -> AsyncIterator[Elihu]:
+    """An app as another process has it: its own connections, no tasks, and no way to
+    the first but the database.
+    """
+    other = Elihu(database_url, **HEARS)
+    yield other
+    await other.aclose()
+
+
+@pytest.fixture
+def double(app: Elihu) -> Task[..., Any]:
+    @app.task(name="double")
+    async def double(n: int) -> int:
+        return 2 * n
+
+    return double
+
+
+@pytest.fixture(scope="module")
+def databases(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """One database of each engine, with tables, for all tests here; the queue tells one
+    test's jobs from another's.
+    """
+    urls = {
+        "sqlite": f"sqlite:///{tmp_path_factory.mktemp('callers') / 'jobs.db'}",
+        "postgres": postgres_server.create_database("callers"),
+    }
+    for url in urls.values():
+        app = Elihu(url)
+        app.run(app.migrate())
+        app.run(app.aclose())
+    yield urls
+    postgres_server.drop_database("callers")
+
+
+@pytest.fixture
+def add(app: Elihu) -> Task[[int], Any]:
+    @app.task(name="add")
+    async def add(number: int): ...
+
+    return add
+
+
+@pytest.fixture
+def t(app: Elihu) -> Task[..., Any]:
+    @app.task(name="t")
+    async def t(number: int = 0, text: str = ""): ...
+
+    return t

@@ -1,18 +1,14 @@
-"""From a call to a row: single, coalesced and in bulk, unique, from everywhere a
-program may enqueue.
-"""
+"""From a call to a row, from everywhere a program may enqueue."""
 
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from elihu import (
-    DataRefused,
     DuplicateTask,
     Elihu,
     InvalidArguments,
@@ -26,17 +22,8 @@ from elihu import (
     Unique,
     WrongLoop,
 )
-from elihu.options import UniqueStates
 from elihu.telemetry.events import EngineCalled, JobStopped
 from tests.support import BUSY_MACHINE, QUICK, EventRecorder
-
-
-@pytest.fixture
-def add(app: Elihu) -> Task[[int], Any]:
-    @app.task(name="add")
-    async def add(number: int): ...
-
-    return add
 
 
 async def test_what_enqueue_returns_is_what_is_stored(app: Elihu):
@@ -184,264 +171,6 @@ async def test_a_running_task_enqueues(app: Elihu, seen: EventRecorder, add: Tas
     assert {job.args["number"] for job in (await app.jobs.list(task="add")).items} == {1, 2}
 
 
-async def test_callers_at_the_same_moment_share_statements(
-    app: Elihu, seen: EventRecorder, add: Task[[int], Any]
-):
-    await add.aenqueue(0)
-    before = seen.calls("insert")
-    jobs = await asyncio.gather(*(add.aenqueue(number) for number in range(2_500)))
-    assert seen.calls("insert") - before <= 5
-    assert len({job.id for job in jobs}) == 2_500
-    assert [job.args["number"] for job in jobs] == list(range(2_500))
-    stored = {job.id: job for job in (await app.jobs.list(limit=1_000)).items}
-    for job in jobs:
-        assert stored.get(job.id, job) == job
-
-
-def refused(number: int) -> NewJob:
-    """What passes every check of ours but not the database's own."""
-    return NewJob(task="add", args=f'{{"number": {number}}}', priority=99)
-
-
-async def test_a_bad_row_fails_alone(app: Elihu, add: Task[[int], Any]):
-    news = [add.build(number) for number in range(40)]
-    news[7], news[8], news[31] = refused(7), refused(8), refused(31)
-    answers = await asyncio.gather(*(app.aenqueue(new) for new in news), return_exceptions=True)
-    failed = {number for number, answer in enumerate(answers) if isinstance(answer, BaseException)}
-    assert failed == {7, 8, 31}
-    assert all(isinstance(answers[number], DataRefused) for number in failed)
-    assert sorted(job.args["number"] for job in (await app.jobs.list()).items) == sorted(
-        set(range(40)) - failed
-    )
-
-
-async def test_a_caller_that_is_cancelled_before_its_batch_is_sent_stores_nothing(
-    app: Elihu, add: Task[[int], Any]
-):
-    await app.jobs.count()
-    first = asyncio.create_task(add.aenqueue(1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    late = [asyncio.create_task(add.aenqueue(number)) for number in (2, 3, 4)]
-    await asyncio.sleep(0)
-    late[1].cancel()
-    await asyncio.wait([first, *late])
-    assert late[1].cancelled()
-    assert sorted(job.args["number"] for job in (await app.jobs.list()).items) == [1, 2, 4]
-
-
-async def test_enqueue_many_takes_any_iterable(app: Elihu, add: Task[[int], Any]):
-    def numbers() -> Iterator[NewJob]:
-        for number in range(3):
-            yield add.build(number)
-
-    async def slow() -> AsyncIterator[NewJob]:
-        for number in range(4):
-            await asyncio.sleep(0)
-            yield add.using(delay=60).build(number)
-
-    lists = await app.enqueue_many([add.build(1), add.build(2)], ids=True)
-    assert (lists.inserted, lists.conflicts, lists.ids) == (2, 0, [1, 2])
-    assert (await app.enqueue_many(numbers())).inserted == 3
-    assert (await app.enqueue_many(slow())).inserted == 4
-    nothing = await app.enqueue_many([], ids=True)
-    assert (nothing.inserted, nothing.conflicts, nothing.ids) == (0, 0, [])
-    assert (await app.enqueue_many([])).ids is None
-    assert await app.jobs.counts() == {"default": {"available": 5, "scheduled": 4}}
-
-
-async def test_enqueue_many_streams_in_chunks(database_url: str):
-    app = Elihu(database_url, **QUICK | BUSY_MACHINE)
-    await app.migrate()
-    seen = EventRecorder(app)
-
-    @app.task(name="add")
-    async def add(number: int): ...
-
-    done = await app.enqueue_many((add.build(number) for number in range(12_000)), ids=True)
-    assert (done.inserted, done.conflicts, seen.calls("insert")) == (12_000, 0, 3)
-    assert done.ids is not None
-    assert done.ids == sorted(set(done.ids))
-    for place in (0, 4_999, 5_000, 11_999):
-        assert (await app.jobs.get(done.ids[place])).args == {"number": place}
-
-    def broken() -> Iterator[NewJob]:
-        yield from (add.build(number) for number in range(5_001))
-        raise LookupError("no more")
-
-    with pytest.raises(LookupError, match="no more"):
-        await app.enqueue_many(broken())
-    assert await app.jobs.count() == 17_000
-    with pytest.raises(DataRefused):
-        await app.enqueue_many([add.build(1), refused(2), add.build(3)])
-    assert await app.jobs.count() == 17_000
-    await app.aclose()
-
-
-async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, seen: EventRecorder):
-    @app.task(name="t")
-    async def t(text: str): ...
-
-    text = "x" * 1_000_000
-    assert (await app.enqueue_many(t.build(text) for _ in range(20))).inserted == 20
-    assert seen.calls("insert") == 2
-    noted = t.using(meta={"note": "x" * 60_000})
-    assert (await app.enqueue_many(noted.build("") for _ in range(300))).inserted == 300
-    assert seen.calls("insert") == 4
-
-
-async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, seen: EventRecorder):
-    @app.task(name="t", unique=Unique())
-    async def t(number: int, note: str = ""): ...
-
-    first = await t.aenqueue(1)
-    again = await t.aenqueue(number=1, note="")
-    other = await t.aenqueue(2)
-    assert (first.conflict, again.conflict, other.conflict) == (False, True, False)
-    assert again.id == first.id != other.id
-    assert again.unique_key == first.unique_key
-    assert (await app.jobs.get(first.id)) == first
-
-    done = await app.enqueue_many(
-        [t.build(1), t.build(3), t.build(3), t.build(2), t.build(4)], ids=True
-    )
-    assert (done.inserted, done.conflicts) == (2, 3)
-    assert done.ids is not None
-    assert done.ids[0] == first.id
-    assert done.ids[1] == done.ids[2] > other.id
-    assert done.ids[3] == other.id
-    assert done.ids[4] > done.ids[1]
-
-    async with app.running():
-        await seen.count(JobStopped, 4)
-    assert (await t.aenqueue(1)).conflict is False
-
-
-async def test_keys_and_fields_of_uniqueness(app: Elihu):
-    @app.task(name="t")
-    async def t(a: int, b: int = 0): ...
-
-    @app.task(name="u")
-    async def u(a: int, b: int = 0): ...
-
-    by_key = Unique(keys=("a",))
-    assert not (await t.using(unique=by_key).aenqueue(1, 1)).conflict
-    assert (await t.using(unique=by_key).aenqueue(1, 2)).conflict
-    assert not (await t.using(unique=by_key).aenqueue(2, 2)).conflict
-    assert not (await u.using(unique=by_key).aenqueue(1, 1)).conflict
-    by_task = Unique(by=("task",))
-    assert not (await t.using(unique=by_task).aenqueue(8)).conflict
-    assert (await t.using(unique=by_task).aenqueue(9)).conflict
-    by_args = Unique(by=("args",))
-    assert not (await t.using(unique=by_args).aenqueue(7)).conflict
-    assert (await u.using(unique=by_args).aenqueue(7)).conflict
-    by_queue = Unique(by=("queue", "task"))
-    assert not (await t.using(unique=by_queue, queue="a").aenqueue(1)).conflict
-    assert not (await t.using(unique=by_queue, queue="b").aenqueue(1)).conflict
-    assert (await t.using(unique=by_queue, queue="a").aenqueue(2)).conflict
-    by_meta = Unique(by=("meta",))
-    assert not (await t.using(unique=by_meta, meta={"x": 1, "y": 2}).aenqueue(1)).conflict
-    assert (await t.using(unique=by_meta, meta={"y": 2, "x": 1}).aenqueue(2)).conflict
-    assert not (await t.using(unique=by_meta, meta={"x": 1}).aenqueue(1)).conflict
-
-
-async def test_states_of_uniqueness(app: Elihu, seen: EventRecorder):
-    @app.task(name="t")
-    async def t(kind: str, scope: str):
-        if kind == "fails":
-            raise ValueError("x")
-
-    scopes: tuple[UniqueStates, ...] = ("incomplete", "successful", "all")
-
-    async def meets(kind: str) -> dict[str, bool]:
-        return {
-            scope: (
-                await t.using(unique=Unique(states=scope), max_attempts=1, hold=True).aenqueue(
-                    kind, scope
-                )
-            ).conflict
-            for scope in scopes
-        }
-
-    for kind in ("works", "fails"):
-        for scope in scopes:
-            await t.using(unique=Unique(states=scope), max_attempts=1, hold=True).aenqueue(
-                kind, scope
-            )
-    assert await meets("works") == {"incomplete": True, "successful": True, "all": True}
-    await app.jobs.release(state="suspended")
-    async with app.running():
-        await seen.count(JobStopped, 6)
-    assert await meets("works") == {"incomplete": False, "successful": True, "all": True}
-    assert await meets("fails") == {"incomplete": False, "successful": False, "all": True}
-
-
-async def test_a_period_ends(app: Elihu, seen: EventRecorder):
-    @app.task(name="t")
-    async def t(): ...
-
-    each_second = Unique(period=1)
-    jobs = [await t.using(unique=each_second).aenqueue()]
-    async with asyncio.timeout(5):
-        for met in (False, True):
-            while jobs[-1].conflict is met:
-                jobs.append(await t.using(unique=each_second).aenqueue())
-    assert jobs[-1].id != jobs[-2].id
-    assert jobs[-1].unique_key != jobs[-2].unique_key
-    assert jobs[-1].inserted_at.second != jobs[-2].inserted_at.second
-    day = t.using(unique=Unique(period="1d"))
-    assert [(await day.aenqueue()).conflict for _ in range(3)] == [False, True, True]
-
-
-async def test_unique_inserts_from_two_loops_make_one_job(app: Elihu, database_url: str):
-    @app.task(name="t", unique=Unique())
-    async def t(number: int): ...
-
-    def elsewhere() -> list[Job]:
-        async def work() -> list[Job]:
-            try:
-                return await asyncio.gather(*(t.aenqueue(number) for number in range(10)))
-            finally:
-                await close_here(app)
-
-        return asyncio.run(work())
-
-    here = asyncio.gather(*(t.aenqueue(number) for number in reversed(range(10))))
-    both = [*(await asyncio.gather(asyncio.to_thread(elsewhere), here))]
-    assert await app.jobs.count() == 10
-    answers = [job for jobs in both for job in jobs]
-    assert sum(not job.conflict for job in answers) == 10
-    for number in range(10):
-        assert len({job.id for job in answers if job.args["number"] == number}) == 1
-
-
-async def close_here(app: Elihu) -> None:
-    """Close what the running loop opened, and no other loop's."""
-    loop = asyncio.get_running_loop()
-    clients = app._clients._open.clients
-    if client := clients.pop(loop, None):
-        await client.close()
-
-
-async def test_bulk_unique_inserts_in_opposite_orders_do_not_deadlock(
-    app: Elihu, seen: EventRecorder
-):
-    @app.task(name="t", unique=Unique())
-    async def t(number: int): ...
-
-    done = await asyncio.gather(
-        *(
-            app.enqueue_many(
-                [t.build(n) for n in (range(300) if turn % 2 else reversed(range(300)))], ids=True
-            )
-            for turn in range(4)
-        )
-    )
-    assert await app.jobs.count() == 300
-    assert sum(each.inserted for each in done) == 300
-    assert sum(each.conflicts for each in done) == 900
-
-
 async def test_order_of_fetch(app: Elihu, seen: EventRecorder):
     ran: list[str] = []
 
@@ -587,31 +316,3 @@ def test_a_forked_child_enqueues_and_its_parent_goes_on(database_url: str):
     assert in_child(lambda: None) == 0
     assert [job.args["number"] for job in app.run(app.jobs.list()).items] == [4, 3, 2, 1]
     app.run(app.aclose())
-
-
-async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announced(
-    app: Elihu, seen: EventRecorder
-) -> None:
-    ran: list[int] = []
-
-    @app.task(
-        name="latest",
-        unique=Unique(by=("task",), on_conflict={"replace": ["args", "scheduled_at", "tags"]}),
-    )
-    async def latest(number: int) -> None:
-        ran.append(number)
-
-    async with app.running(queues={"default": 1}):
-        first = await latest.using(delay="1h").aenqueue(1)
-        second = await latest.using(delay="2h", tags=["late"]).aenqueue(2)
-        assert (second.id, second.conflict, second.state) == (first.id, True, "scheduled")
-        assert (second.args, second.tags) == ({"number": 2}, ("late",))
-        done = await app.enqueue_many(
-            [latest.using(delay="3h").build(3), latest.using(delay="3h").build(4)]
-        )
-        assert (done.inserted, done.conflicts) == (0, 2)
-        last = await latest.aenqueue(5)
-        assert (last.id, last.conflict, last.args) == (first.id, True, {"number": 5})
-        await seen.stored(first.id, {JobState.COMPLETED})
-    assert ran == [5]
-    assert await app.jobs.count() == 1
