@@ -3,7 +3,9 @@ schema of its own.
 """
 
 import itertools
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,3 +81,17 @@ async def raw(engine: Engine, database_url: str, schema: str) -> AsyncIterator[R
     raw = await raw_for(database_url, schema).open()
     yield raw
     await raw.close()
+
+
+@pytest.fixture
+def path(sqlite_url: str) -> Path:
+    """The file of ``sqlite_url``."""
+    return Path(sqlite_url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
+def outside(engine: Engine, path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that does not wait for locks."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    yield connection
+    connection.close()

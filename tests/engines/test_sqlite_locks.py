@@ -44,11 +44,6 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
-@pytest.fixture
-def path(sqlite_url: str) -> Path:
-    return Path(sqlite_url.removeprefix("sqlite:///"))
-
-
 @contextmanager
 def holder(url: str, node: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that is a node and the leader, and executes what is available."""

@@ -10,6 +10,7 @@ from elihu import Elihu
 from elihu.testing.postgres import PostgresServer
 from tests.engines.raw import Raw, raw_for
 from tests.runtime.harness import NodeHarness, open_harness
+from tests.runtime.workbench import Gate
 from tests.support import QUICK, EventRecorder
 
 Desks = Callable[..., Awaitable[NodeHarness]]
@@ -75,3 +76,11 @@ async def raw(database_url: str, schema: str) -> AsyncIterator[Raw]:
     raw = await raw_for(database_url, schema).open()
     yield raw
     await raw.close()
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open.set()
+    gate.async_open.set()
