@@ -20,10 +20,10 @@ from elihu.engines.in_transaction.steps import Completion, run
 from elihu.engines.protocol import Ack, PruneRule
 from elihu.engines.protocol.waits import Wait
 from elihu.engines.sqlite import (
-    changes,
     exchange,
     in_transaction,
     insert,
+    jobs,
     maintenance,
     migrations,
     waits,
@@ -61,7 +61,7 @@ def database(path: Path, finished: int) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = OFF")
     migrations.migrate(Session(connection))
-    connection.execute(statement("ending"))
+    connection.execute(statement("exchange_ends"))
     connection.execute("INSERT INTO node (id, name) VALUES ('here', 'here')")
     connection.execute(
         """
@@ -218,10 +218,10 @@ def control_batch(session: Session) -> Callable[[], object]:
         assert maintenance.lost_claims(session, "here", [*held, (held[0][0], 9)]) == [
             (held[0][0], 9)
         ]
-        assert changes.stop(session, held[0][0]).changed == 1
-        picked = changes.pick(session, changes.KILL, where, 0, held[-1][0])
+        assert jobs.stop(session, held[0][0]).changed == 1
+        picked = jobs.pick(session, jobs.kill, where, 0, held[-1][0])
         assert picked is not None
-        assert changes.change(session, changes.KILL, where, picked).changed == BATCH - 1
+        assert jobs.change(session, jobs.kill, where, picked).changed == BATCH - 1
 
     return work
 
@@ -280,9 +280,9 @@ def cancel_by_id(session: Session) -> Callable[[], object]:
     where = JobFilter(ids=ids)
 
     def work() -> None:
-        picked = changes.pick(session, changes.CANCEL, where, 0, ids[-1])
+        picked = jobs.pick(session, jobs.cancel, where, 0, ids[-1])
         assert picked is not None
-        assert changes.change(session, changes.CANCEL, where, picked).changed == BATCH
+        assert jobs.change(session, jobs.cancel, where, picked).changed == BATCH
 
     return work
 
@@ -350,7 +350,7 @@ def test_the_ends_of_one_exchange_are_not_those_of_the_next(small: sqlite3.Conne
 INDEXES = {
     "exchange_peek": ["job_fetch"],
     "exchange_written": ["INTEGER PRIMARY KEY"],
-    "exchange_history": ["INTEGER PRIMARY KEY"],
+    "exchange_runs": ["INTEGER PRIMARY KEY"],
     "exchange_ack": ["INTEGER PRIMARY KEY"],
     "exchange_claims": ["job_fetch"],
     "exchange_fetch": ["INTEGER PRIMARY KEY", "job_fetch"],
@@ -358,22 +358,22 @@ INDEXES = {
     "stage": ["INTEGER PRIMARY KEY", "job_stage"],
     "stage_ready": ["job_fetch"],
     "rescue_lost": ["job_running"],
-    "rescue_history": ["INTEGER PRIMARY KEY"],
+    "rescue_runs": ["INTEGER PRIMARY KEY"],
     "rescue": ["INTEGER PRIMARY KEY"],
     "reconcile_lost": ["job_running"],
     "intents": ["job_running"],
     "lost_claims": ["INTEGER PRIMARY KEY"],
     "stop": ["INTEGER PRIMARY KEY"],
-    "stop_history": ["INTEGER PRIMARY KEY"],
+    "stop_runs": ["INTEGER PRIMARY KEY"],
     "expire_due": ["job_expiry"],
     "expire": ["INTEGER PRIMARY KEY"],
-    "progress": ["INTEGER PRIMARY KEY"],
+    "record_progress": ["INTEGER PRIMARY KEY"],
     "prune_pick": ["job_finished"],
     "insert_holders": ["job_unique"],
     "position": ["INTEGER PRIMARY KEY", "job_fetch"],
     "nodes": ["job_running"],
     "get_by_identifier": ["job_identifier"],
-    "identifiers": ["job_identifier"],
+    "insert_identifiers": ["job_identifier"],
     "front": ["job_fetch"],
 }
 

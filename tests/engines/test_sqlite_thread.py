@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from elihu.engines.sqlite.connection import connect
-from elihu.engines.sqlite.session import DatabaseThread, Session
+from elihu.engines.sqlite.session import Session
+from elihu.engines.sqlite.thread import DatabaseThread
 from elihu.errors import DatabaseTimeout, DatabaseUnavailable, DataRefused, SchemaOutdated
 
 
@@ -231,7 +232,7 @@ def test_a_closed_loop_stops_no_thread(tmp_path: Path) -> None:
 async def test_a_file_that_was_removed_is_not_written_to(
     thread: DatabaseThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
-    monkeypatch.setattr("elihu.engines.sqlite.session.CHECK", 0.0)
+    monkeypatch.setattr("elihu.engines.sqlite.thread.CHECK", 0.0)
     await thread.call(lambda session: add(session, 1))
     for name in ("t.db", "t.db-wal", "t.db-shm"):
         (tmp_path / name).unlink()

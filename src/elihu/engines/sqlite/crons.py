@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from elihu.engines.protocol.crons import CronRow, CronTable, TickJob
-from elihu.engines.sqlite.insert import CLOCK, store
+from elihu.engines.sqlite.insert import store
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, stored_time
 from elihu.engines.sqlite.session import Session
@@ -14,17 +14,17 @@ from elihu.failpoints import ACTIVE, reach
 from elihu.job import NewJob
 
 _CRONS: Final = statement("crons")
-_BOOTED: Final = statement("boot_get")
-_DECLARE: Final = statement("cron_declare")
-_CREATE: Final = statement("cron_create")
-_CHANGE: Final = statement("cron_change")
-_DELETE: Final = statement("cron_delete")
-_DELETE_TICKS: Final = statement("cron_delete_ticks")
-_TAKE: Final = statement("cron_take")
-_FIRED: Final = statement("cron_fired")
-_TICK: Final = statement("cron_tick")
-_SETTLE: Final = statement("cron_settle")
-_PRUNE: Final = statement("cron_prune")
+_BOOTED: Final = statement("crons_booted")
+_DECLARE: Final = statement("declare_crons")
+_CREATE: Final = statement("create_cron")
+_CHANGE: Final = statement("change_cron")
+_DELETE: Final = statement("delete_cron")
+_DELETE_TICKS: Final = statement("delete_cron_ticks")
+_TAKE: Final = statement("fire_cron_take")
+_FIRED: Final = statement("fire_cron_fired")
+_TICK: Final = statement("fire_cron_tick")
+_SETTLE: Final = statement("fire_cron_settle")
+_PRUNE: Final = statement("prune_ticks")
 
 
 def crons(session: Session, names: Sequence[str] | None) -> CronTable:
@@ -34,27 +34,27 @@ def crons(session: Session, names: Sequence[str] | None) -> CronTable:
         _cron(row)
         for row in session.rows(_CRONS, {"names": None if names is None else dump(list(names))})
     ]
-    return CronTable(moment(_now(session)), moment(booted[0]) if booted else None, rows)
+    return CronTable(moment(session.now()), moment(booted[0]) if booted else None, rows)
 
 
-def declare(session: Session, declared: Sequence[tuple[str, str]]) -> None:
+def declare_crons(session: Session, declared: Sequence[tuple[str, str]]) -> None:
     """Write what a node's code declares."""
     with session.write():
-        now = _now(session)
+        now = session.now()
         for name, text in declared:
             session.execute(_DECLARE, {"name": name, "declared": text, "now": now})
 
 
-def create(session: Session, name: str, changes: str, paused: bool) -> bool:
+def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool:
     """Store an entry made at run time; False where the name is taken."""
     return bool(
         session.execute(
-            _CREATE, {"name": name, "changes": changes, "paused": paused, "now": _now(session)}
+            _CREATE, {"name": name, "changes": changes, "paused": paused, "now": session.now()}
         ).rowcount
     )
 
 
-def change(
+def change_cron(
     session: Session, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool
 ) -> bool:
     """Change an entry that is still of that revision; whether it was."""
@@ -64,12 +64,12 @@ def change(
         "changes": changes,
         "paused": paused,
         "anew": anew,
-        "now": _now(session),
+        "now": session.now(),
     }
     return bool(session.execute(_CHANGE, values).rowcount)
 
 
-def delete(session: Session, name: str, rev: int) -> bool:
+def delete_cron(session: Session, name: str, rev: int) -> bool:
     """Remove an entry that is still of that revision; whether it was."""
     with session.write():
         deleted = bool(session.execute(_DELETE, {"name": name, "rev": rev}).rowcount)
@@ -77,7 +77,7 @@ def delete(session: Session, name: str, rev: int) -> bool:
     return deleted
 
 
-def fire(
+def fire_cron(
     session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime
 ) -> list[TickJob] | None:
     """Store the jobs of ticks and settle the entry, or neither."""
@@ -95,7 +95,7 @@ def fire(
         stored = store(session, [replace(job, run_at=at) for at, job in fresh])
         if ACTIVE:
             reach("inside cron")
-        values |= {"now": _now(session), "fired_at": None, "job_id": None}
+        values |= {"now": session.now(), "fired_at": None, "job_id": None}
         for (at, _), job in zip(fresh, stored, strict=True):
             session.execute(_TICK, values | {"at": stored_time(at), "job_id": job.id})
             values |= {"fired_at": stored_time(at), "job_id": job.id}
@@ -103,14 +103,9 @@ def fire(
     return [TickJob(at, job.id, job.conflict) for (at, _), job in zip(fresh, stored, strict=True)]
 
 
-def prune(session: Session, age: float, limit: int) -> int:
+def prune_ticks(session: Session, age: float, limit: int) -> int:
     """Remove old ticks; how many went."""
-    return session.execute(_PRUNE, {"age": age, "limit": limit, "now": _now(session)}).rowcount
-
-
-def _now(session: Session) -> float:
-    (now,) = session.row(CLOCK)
-    return float(now)
+    return session.execute(_PRUNE, {"age": age, "limit": limit, "now": session.now()}).rowcount
 
 
 def _cron(row: Sequence[Any]) -> CronRow:

@@ -8,25 +8,24 @@ from datetime import datetime
 from typing import Any, Final
 
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
-from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
 from elihu.engines.sqlite.session import Session
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunOutcome
 
-_PLAIN: Final = statement("ending_plain")
-_OTHER: Final = statement("ending_other")
+_PLAIN: Final = statement("exchange_plain")
+_OTHER: Final = statement("exchange_other")
 _AS_PLAIN: Final = Ack(0, 0, RunOutcome.COMPLETED, JobState.COMPLETED)[2:]
-_CLEAR: Final = statement("ending_clear")
+_CLEAR: Final = statement("exchange_clear")
 _WIDTH: Final = len(Ack._fields) + 1
 _PEEK: Final = statement("exchange_peek")
 _WRITTEN: Final = statement("exchange_written")
-_HISTORY: Final = statement("exchange_history")
+_RUNS: Final = statement("exchange_runs")
 _ACK: Final = statement("exchange_ack")
 _CLAIMS: Final = statement("exchange_claims")
 _FETCH: Final = statement("exchange_fetch")
-_VERDICTS: Final = statement("ack_statuses")
+_STATUSES: Final = statement("ack_statuses")
 _SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED, _EXPIRES_AT = map(
     ClaimedJob._fields.index,
     ("scheduled_at", "inserted_at", "started_at", "tags", "awaited", "expires_at"),
@@ -59,7 +58,7 @@ def exchange(
     with session.write():
         acked = _acknowledge(session, where, acks) if acks else []
         if not acks:
-            (where["now"],) = session.row(CLOCK)
+            where["now"] = session.now()
         if ACTIVE and acks:
             reach("inside acknowledge")
         claims = _claim(session, where) if free > 0 else []
@@ -73,7 +72,7 @@ def ack_statuses(
     asked = dump([(ack.id, ack.claim, ack.outcome) for ack in acks])
     return {
         (id_, claim): AckStatus(ack_status)
-        for id_, claim, ack_status in session.rows(_VERDICTS, {"node": node, "acks": asked})
+        for id_, claim, ack_status in session.rows(_STATUSES, {"node": node, "acks": asked})
     }
 
 
@@ -88,7 +87,7 @@ def _acknowledge(
         session.execute(with_rows(_OTHER, len(portion), _WIDTH), flat(portion))
     where["now"], written = session.row(_WRITTEN)
     if other:
-        session.execute(_HISTORY, where)
+        session.execute(_RUNS, where)
     session.execute(_ACK, where)
     session.execute(_CLEAR)
     return [(id_, bool(awaited)) for id_, awaited in json.loads(written)]

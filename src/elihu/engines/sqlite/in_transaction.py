@@ -22,7 +22,7 @@ _REPLACE: Final = statement("in_transaction_replace")
 _HOLDERS: Final = statement("in_transaction_holders")
 _IDENTIFIERS: Final = statement("in_transaction_identifiers")
 _COMPLETE: Final = statement("in_transaction_complete")
-_HISTORY: Final = statement("in_transaction_complete_history")
+_RUNS: Final = statement("in_transaction_complete_runs")
 _WHY: Final = statement("in_transaction_complete_why")
 _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
@@ -96,7 +96,7 @@ def complete(raw: Callable[[], Any], completion: Completion) -> Steps[Answer]:
     done = bool((yield Statement(_COMPLETE, body)))
     if done:
         if completion.log is not None or completion.error_type is not None:
-            yield Statement(_HISTORY, body)
+            yield Statement(_RUNS, body)
         return Answer(True, completion.installation, JobState.EXECUTING)
     ((installation, state),) = map(values, (yield Statement(_WHY, body)))
     return Answer(False, installation, state)

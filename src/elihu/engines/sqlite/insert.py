@@ -18,11 +18,10 @@ KEPT: Final = 30 * 86_400.0
 period.
 """
 
-CLOCK: Final = statement("clock")
 _INSERT: Final = statement("insert")
 _HOLDERS: Final = statement("insert_holders")
-_REPLACE: Final = statement("replace")
-_IDENTIFIERS: Final = statement("identifiers")
+_REPLACE: Final = statement("insert_replace")
+_IDENTIFIERS: Final = statement("insert_identifiers")
 _WIDTH: Final = 18
 _KEY, _IDENTIFIER = 9, 17
 
@@ -34,7 +33,7 @@ def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
         and len(jobs).bit_count() == 1
         and all(job.unique_key is None and job.identifier is None for job in jobs)
     ):
-        now = _now(session)
+        now = session.now()
         return _store(session, [row_of(job, now) for job in jobs])
     with session.write():
         return store(session, jobs)
@@ -42,7 +41,7 @@ def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
 
 def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
     """The same inside the caller's transaction."""
-    now = _now(session)
+    now = session.now()
     rows = [row_of(job, now) for job in jobs]
     if all(job.unique_key is None for job in jobs):
         _check_identifiers(session, rows)
@@ -158,11 +157,6 @@ def _looked_up(session: Session, keys: set[str]) -> dict[str, tuple[Inserted, st
         )
         for key, id_, state, inserted, scheduled, queue in json.loads(found)
     }
-
-
-def _now(session: Session) -> float:
-    (now,) = session.row(CLOCK)
-    return float(now)
 
 
 def row_of(job: NewJob, now: float) -> tuple[Any, ...]:

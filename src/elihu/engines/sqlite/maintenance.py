@@ -6,28 +6,27 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from elihu.engines.protocol import Expired, PruneRule, Rescued
-from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump
 from elihu.engines.sqlite.session import Session
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import Intent, JobState
 
-_DUE: Final = statement("stage_due")
+_STAGE_DUE: Final = statement("stage_due")
 _STAGE: Final = statement("stage")
-_READY: Final = statement("stage_ready")
-_LOST: Final = statement("rescue_lost")
-_RESCUE_HISTORY: Final = statement("rescue_history")
+_STAGE_READY: Final = statement("stage_ready")
+_RESCUE_LOST: Final = statement("rescue_lost")
+_RESCUE_RUNS: Final = statement("rescue_runs")
 _RESCUE: Final = statement("rescue")
-_RESCUED: Final = statement("rescued")
+_RESCUE_READ: Final = statement("rescue_read")
 _RECONCILE_LOST: Final = statement("reconcile_lost")
-_RECONCILE_HISTORY: Final = statement("reconcile_history")
+_RECONCILE_RUNS: Final = statement("reconcile_runs")
 _RECONCILE: Final = statement("reconcile")
 _EXPIRE_DUE: Final = statement("expire_due")
 _EXPIRE: Final = statement("expire")
-_TAKEN: Final = statement("lost_claims")
+_LOST_CLAIMS: Final = statement("lost_claims")
 _INTENTS: Final = statement("intents")
-_PROGRESS: Final = statement("progress")
+_PROGRESS: Final = statement("record_progress")
 _PRUNE_PICK: Final = statement("prune_pick")
 _PRUNE: Final = statement("prune")
 _PRUNE_RUNS: Final = statement("prune_runs")
@@ -39,14 +38,14 @@ _KNOWN: Final = frozenset(Intent)
 def stage(session: Session, limit: int) -> dict[str, int]:
     """Make due jobs available; the count for each queue that has available jobs then."""
     staged: dict[str, int] = {}
-    if session.rows(_DUE, {"now": session.row(CLOCK)[0], "limit": 1}):
+    if session.rows(_STAGE_DUE, {"now": session.now(), "limit": 1}):
         with session.write():
-            due = {"now": session.row(CLOCK)[0], "limit": limit}
-            staged = dict(session.rows(_DUE, due))
+            due = {"now": session.now(), "limit": limit}
+            staged = dict(session.rows(_STAGE_DUE, due))
             session.execute(_STAGE, due)
             if ACTIVE and staged:
                 reach("inside staging")
-    ready = {queue for (queue,) in session.rows(_READY)}
+    ready = {queue for (queue,) in session.rows(_STAGE_READY)}
     return dict.fromkeys(ready, 0) | staged
 
 
@@ -54,31 +53,31 @@ def rescue(session: Session, limit: int) -> list[Rescued]:
     """End orphaned attempts, all in one statement; where one row makes that fail, one
     by one, past the bad ones.
     """
-    if session.row(_LOST, {"limit": 1})[0] == "[]":
+    if session.row(_RESCUE_LOST, {"limit": 1})[0] == "[]":
         return []
     try:
         with session.write():
-            return _rescue(session, session.row(_LOST, {"limit": limit})[0])
+            return _rescue(session, session.row(_RESCUE_LOST, {"limit": limit})[0])
     except sqlite3.IntegrityError:
         with session.write():
             return _rescue_singly(session, limit)
 
 
 def _rescue(session: Session, ids: str) -> list[Rescued]:
-    now = session.row(CLOCK)[0]
-    session.execute(_RESCUE_HISTORY, {"ids": ids, "now": now})
+    now = session.now()
+    session.execute(_RESCUE_RUNS, {"ids": ids, "now": now})
     if ACTIVE:
         reach("inside rescue")
     session.execute(_RESCUE, {"ids": ids, "now": now})
     return [
         Rescued(id_, queue, JobState(state), bool(awaited))
-        for id_, queue, state, awaited in session.rows(_RESCUED, {"ids": ids})
+        for id_, queue, state, awaited in session.rows(_RESCUE_READ, {"ids": ids})
     ]
 
 
 def _rescue_singly(session: Session, limit: int) -> list[Rescued]:
     rescued: list[Rescued] = []
-    for id_ in json.loads(session.row(_LOST, {"limit": _ALL})[0]):
+    for id_ in json.loads(session.row(_RESCUE_LOST, {"limit": _ALL})[0]):
         session.execute("SAVEPOINT one")
         try:
             rescued += _rescue(session, dump([id_]))
@@ -104,9 +103,9 @@ def reconcile(
         ]
         given_back: dict[str, Any] = {
             "ids": dump([job.id for job in lost]),
-            "now": session.row(CLOCK)[0],
+            "now": session.now(),
         }
-        session.execute(_RECONCILE_HISTORY, given_back)
+        session.execute(_RECONCILE_RUNS, given_back)
         session.execute(_RECONCILE, given_back)
     return lost
 
@@ -124,15 +123,15 @@ def lost_claims(
     session: Session, node: str, held: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """The claims that are no longer the node's own."""
-    return session.rows(_TAKEN, {"node": node, "held": dump(held)})
+    return session.rows(_LOST_CLAIMS, {"node": node, "held": dump(held)})
 
 
 def expire(session: Session, limit: int) -> list[Expired]:
     """Cancel what did not start in time."""
-    if not session.rows(_EXPIRE_DUE, {"now": session.row(CLOCK)[0], "limit": 1}):
+    if not session.rows(_EXPIRE_DUE, {"now": session.now(), "limit": 1}):
         return []
     with session.write():
-        now = session.row(CLOCK)[0]
+        now = session.now()
         due = [
             Expired(id_, queue, bool(awaited))
             for id_, queue, awaited in session.rows(_EXPIRE_DUE, {"now": now, "limit": limit})
@@ -151,7 +150,7 @@ def record_progress(session: Session, node: str, progress: Sequence[tuple[int, i
 def prune(session: Session, rule: PruneRule, limit: int) -> int:
     """Pick without the write lock, then remove what is still as it was."""
     asked = {
-        "now": session.row(CLOCK)[0],
+        "now": session.now(),
         "state": rule.state.value,
         "age": rule.age,
         "queue": rule.queue,

@@ -4,6 +4,7 @@ import sqlite3
 from importlib.resources import files
 from typing import Final, NamedTuple
 
+from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.session import Session
 from elihu.errors import SchemaError, SchemaOutdated, SchemaTooNew
 
@@ -24,6 +25,7 @@ def _load() -> tuple[Migration, ...]:
     )
 
 
+_INSTALLATION: Final = statement("installation")
 MIGRATIONS: Final = _load()
 NEWEST: Final = MIGRATIONS[-1].version
 
@@ -38,7 +40,11 @@ def migration_sql(schema: str) -> str:
     return f"BEGIN IMMEDIATE;\n{steps}COMMIT;\n"
 
 
-def version(session: Session) -> int:
+def installation(session: Session) -> str:
+    return str(session.row(_INSTALLATION)[0])
+
+
+def schema_version(session: Session) -> int:
     """The version of the tables; 0 where there are none."""
     if session.row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'") is None:
         return 0
@@ -51,7 +57,7 @@ def migrate(session: Session) -> list[int]:
     ``SchemaTooNew``.
     """
     with session.write():
-        present = version(session)
+        present = schema_version(session)
         check_not_newer(present)
         missing = [migration for migration in MIGRATIONS if migration.version > present]
         for migration in missing:
@@ -59,9 +65,9 @@ def migrate(session: Session) -> list[int]:
     return [migration.version for migration in missing]
 
 
-def check(session: Session) -> None:
+def check_schema(session: Session) -> None:
     """Raise unless the tables fit; make them where there are none."""
-    present = version(session)
+    present = schema_version(session)
     if present == 0:
         migrate(session)
         return

@@ -3,18 +3,17 @@
 from typing import Final
 
 from elihu.engines.protocol import HeartbeatReply, NodeRow, Peer
-from elihu.engines.sqlite.insert import CLOCK
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, node_from
 from elihu.engines.sqlite.session import Session
 
-_BOOT: Final = statement("boot")
-_ENLIST: Final = statement("register_node")
-_DESCRIBE: Final = statement("update_node_info")
-_BURY: Final = statement("remove_dead_node")
+_BOOT: Final = statement("register_node_boot")
+_REGISTER: Final = statement("register_node")
+_UPDATE_INFO: Final = statement("update_node_info")
+_REMOVE: Final = statement("remove_dead_node")
 _PEERS: Final = statement("peers")
-_LASTING: Final = statement("lasting")
+_LASTING: Final = statement("register_node_lasting")
 _NODES: Final = statement("nodes")
 
 
@@ -31,8 +30,8 @@ def register_node(
             if "once" not in info and all(
                 locks.is_dead(other) for (other,) in session.rows(_LASTING) if other != node
             ):
-                session.execute(_BOOT, {"now": session.row(CLOCK)[0]})
-            session.execute(_ENLIST, {"node": node, "name": name, "info": dump(info)})
+                session.execute(_BOOT, {"now": session.now()})
+            session.execute(_REGISTER, {"node": node, "name": name, "info": dump(info)})
     except BaseException:
         locks.drop_node(node)
         raise
@@ -40,34 +39,40 @@ def register_node(
 
 def update_node_info(session: Session, node: str, info: dict[str, object]) -> None:
     """Write what the node says of itself now."""
-    session.execute(_DESCRIBE, {"node": node, "info": dump(info)})
+    session.execute(_UPDATE_INFO, {"node": node, "info": dump(info)})
 
 
 def deregister_node(session: Session, locks: Locks, node: str) -> None:
     """Remove the row, then let go of the lock."""
-    session.rows(_BURY, {"node": node})
+    session.rows(_REMOVE, {"node": node})
     locks.drop_node(node)
 
 
 def heartbeat(session: Session, locks: Locks, node: str) -> HeartbeatReply:
-    """Look at everybody; the lock needs no renewal."""
+    """SQLite: the lock needs no renewal, so nothing is written."""
     ids = [id_ for (id_,) in session.rows(_PEERS)]
-    return HeartbeatReply(
-        node in ids, [Peer(id_, None, locks.is_dead(id_)) for id_ in ids if id_ != node], None
-    )
+    return HeartbeatReply(node in ids, _peers(locks, ids, node), None)
+
+
+def peers(session: Session, locks: Locks, node: str) -> list[Peer]:
+    return _peers(locks, [id_ for (id_,) in session.rows(_PEERS)], node)
+
+
+def _peers(locks: Locks, ids: list[str], node: str) -> list[Peer]:
+    return [Peer(id_, None, locks.is_dead(id_)) for id_ in ids if id_ != node]
 
 
 def remove_dead_node(session: Session, locks: Locks, node: str) -> bool:
     """Remove the row of a node that is still dead, then its lock file."""
     if not locks.is_dead(node):
         return False
-    removed = bool(session.rows(_BURY, {"node": node}))
+    removed = bool(session.rows(_REMOVE, {"node": node}))
     if removed:
         locks.drop_node(node)
     return removed
 
 
-def remove_dead_nodes(session: Session, locks: Locks) -> list[str]:
+def remove_silent_nodes(session: Session, locks: Locks) -> list[str]:
     """Bury every node that is dead; their ids."""
     return [id_ for (id_,) in session.rows(_PEERS) if remove_dead_node(session, locks, id_)]
 

@@ -1,29 +1,31 @@
-"""Other processes' writes as signals: SQLite tells of them when asked, and one question
-costs about two microseconds.
+"""Writes of other processes as signals. SQLite is asked for them; one check costs about
+two microseconds.
 """
 
 from collections.abc import Callable
 
 from elihu.engines.protocol.signals import Signal, SignalKind
-from elihu.engines.sqlite.session import LOOK, DatabaseThread
+from elihu.engines.sqlite.database import Database
+from elihu.engines.sqlite.thread import EAGER_INTERVAL, WATCH_INTERVAL, DatabaseThread
 
 
 class SqliteNotifier:
-    """Delivers ``CHANGED`` when another connection has written. It asks in the idle
-    moments of the engine's own connection, so that what the engine writes itself is no
-    news.
+    """Delivers ``CHANGED`` when another connection has written.
+
+    It checks on the engine's own connection while that is idle, so that the engine's own
+    writes are not reported.
     """
 
-    def __init__(self, writer: Callable[[], DatabaseThread], every: float = LOOK) -> None:
-        self._writer = writer
-        self._every = every
+    def __init__(self, database: Database, *, eager: bool = False) -> None:
+        self._database = database
+        self._interval = EAGER_INTERVAL if eager else WATCH_INTERVAL
         self._thread: DatabaseThread | None = None
         self._deliver: Callable[[Signal], None] | None = None
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
         self._deliver = deliver
-        self._thread = self._writer()
-        await self._thread.watch(self._changed, self._every)
+        self._thread = self._database.writer
+        await self._thread.watch(self._changed, self._interval)
 
     async def stop(self) -> None:
         self._deliver = None

@@ -6,10 +6,10 @@ from elihu.engines.protocol import QueueLoad, QueueOverride
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.session import Session
 
-_RULES: Final = statement("queue_overrides")
-_RULE: Final = statement("queue_override")
-_RULE_ENDS: Final = statement("queue_override_ends")
-_RULE_OF_NODE: Final = statement("queue_override_of_node")
+_OVERRIDES: Final = statement("queue_overrides")
+_SET_QUEUE: Final = statement("set_queue")
+_SET_QUEUE_ENDS: Final = statement("set_queue_ends")
+_SET_QUEUE_OF_NODE: Final = statement("set_queue_of_node")
 _LOADS: Final = statement("queue_loads")
 
 
@@ -17,7 +17,7 @@ def queue_overrides(session: Session, node: str | None) -> list[QueueOverride]:
     """What was said to every node, and to ``node`` alone, or where None is given to
     each.
     """
-    found = session.rows(_RULES, {"node": node})
+    found = session.rows(_OVERRIDES, {"node": node})
     return [
         QueueOverride(queue, of, _bool(served), limit, _bool(paused))
         for queue, of, served, limit, paused in found
@@ -29,9 +29,9 @@ def set_queue(session: Session, rule: QueueOverride) -> bool:
     said = rule._asdict()
     with session.write():
         if rule.node is not None:
-            return session.execute(_RULE_OF_NODE, said).rowcount > 0
-        session.execute(_RULE, said)
-        session.execute(_RULE_ENDS, said)
+            return session.execute(_SET_QUEUE_OF_NODE, said).rowcount > 0
+        session.execute(_SET_QUEUE, said)
+        session.execute(_SET_QUEUE_ENDS, said)
     return True
 
 

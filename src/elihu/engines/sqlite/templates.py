@@ -11,37 +11,41 @@ from elihu.engines.sqlite.rows import dump, moment, nearest
 from elihu.engines.sqlite.session import Session
 from elihu.template import NewTemplate, Template
 
-_ADD: Final = statement("template_add")
-_CHANGE: Final = statement("template_change")
-_REMOVE: Final = statement("template_remove")
-_GET: Final = statement("template_get")
-_FIND: Final = statement("template_find")
-_SCHEMAS: Final = statement("template_schemas")
+_ADD: Final = statement("add_template")
+_CHANGE: Final = statement("change_template")
+_REMOVE: Final = statement("remove_template")
+_GET: Final = statement("template")
+_FIND: Final = statement("find_templates")
+_SCHEMAS: Final = statement("schemas")
 _FRONT: Final = statement("front")
 
 
-def add(session: Session, new: NewTemplate, revision: str) -> Template | None:
+def add_template(session: Session, new: NewTemplate, revision: str) -> Template | None:
     """Store a template; None where its code is taken."""
     return _written(session, _ADD, asdict(new) | {"revision": revision})
 
 
-def change(session: Session, new: NewTemplate, revision: str, known: str) -> Template | None:
+def change_template(
+    session: Session, new: NewTemplate, revision: str, known: str
+) -> Template | None:
     """Write all of a template; None where its revision is no longer ``known``."""
     return _written(session, _CHANGE, asdict(new) | {"revision": revision, "known": known})
 
 
-def remove(session: Session, code: str) -> bool:
+def remove_template(session: Session, code: str) -> bool:
     """Remove a template; whether there was one."""
     with session.write():
         return session.row(_REMOVE, {"code": code}) is not None
 
 
-def get(session: Session, code: str) -> Template | None:
+def template(session: Session, code: str) -> Template | None:
     """The template of that code."""
     return _template(session.row(_GET, {"code": code}))
 
 
-def find(session: Session, active: bool | None, after: Place | None, limit: int) -> list[Template]:
+def find_templates(
+    session: Session, active: bool | None, after: Place | None, limit: int
+) -> list[Template]:
     """By display order, then code."""
     order, code = after or (None, None)
     asked = {"active": active, "after_order": order, "after_code": code, "limit": limit}

@@ -11,10 +11,10 @@ from elihu.engines.sqlite.session import Session
 from elihu.job import JobState, RunOutcome
 
 _ATTACH: Final = statement("attach")
-_ATTACHED: Final = statement("attached")
+_ATTACH_READ: Final = statement("attach_read")
 _ENDS: Final = statement("ends")
-_KEEP: Final = statement("add_results")
-_KEEP_HISTORY: Final = statement("add_results_history")
+_ADD_RESULTS: Final = statement("add_results")
+_ADD_RESULTS_RUNS: Final = statement("add_results_runs")
 
 
 def attach(session: Session, ids: Sequence[int]) -> list[AwaitedJob]:
@@ -22,20 +22,22 @@ def attach(session: Session, ids: Sequence[int]) -> list[AwaitedJob]:
     asked = {"ids": dump(ids)}
     with session.write():
         session.execute(_ATTACH, asked)
-        return [AwaitedJob(job_from(row[:-1]), row[-1]) for row in session.rows(_ATTACHED, asked)]
+        return [
+            AwaitedJob(job_from(row[:-1]), row[-1]) for row in session.rows(_ATTACH_READ, asked)
+        ]
 
 
 def add_results(session: Session, results: Sequence[LateResult]) -> None:
     """Add results to jobs that completed without one."""
     given = {"results": dump([(*late, JobState.COMPLETED.value) for late in results])}
     with session.write():
-        session.execute(_KEEP, given)
-        session.execute(_KEEP_HISTORY, given)
+        session.execute(_ADD_RESULTS, given)
+        session.execute(_ADD_RESULTS_RUNS, given)
 
 
-def ends(session: Session, waits: Sequence[Wait], room: int) -> list[JobEnd]:
+def ends(session: Session, pending: Sequence[Wait], room: int) -> list[JobEnd]:
     """Those that have come to something."""
-    (found,) = session.row(_ENDS, {"waits": dump(waits), "bytes": room})
+    (found,) = session.row(_ENDS, {"waits": dump(pending), "bytes": room})
     return [_end_from(row) for row in json.loads(found)]
 
 

@@ -1,8 +1,13 @@
--- Times are Unix seconds in UTC, REAL, each the double nearest to a whole number of microseconds, so that they survive a round trip
--- through a datetime. SQLite 3.40 has no 'subsec'; julianday() counts in milliseconds.
--- AUTOINCREMENT: the id of a job that was pruned is never handed out again.
+-- Times are Unix seconds in UTC, REAL. Each is the double nearest to a whole number of
+-- microseconds, so that it comes back from a datetime as it went in. SQLite 3.40 has no 'subsec';
+-- julianday() counts in milliseconds.
+-- AUTOINCREMENT: the id of a removed job is never used again.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES
+  ('installation_id', lower(
+    hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-'
+    || substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))));
 
 CREATE TABLE node (
   id TEXT PRIMARY KEY,
@@ -20,11 +25,11 @@ CREATE TABLE job (
   priority INTEGER NOT NULL DEFAULT 0 CHECK (priority BETWEEN 0 AND 9),
   attempt INTEGER NOT NULL DEFAULT 0,
   max_attempts INTEGER NOT NULL DEFAULT 20 CHECK (max_attempts >= 1),
-  claim INTEGER NOT NULL DEFAULT 0,
+  claim INTEGER NOT NULL DEFAULT 0,  -- raised by each fetch, never lowered; the guard is (id, node, claim)
   orphans INTEGER NOT NULL DEFAULT 0,
-  transactional INTEGER NOT NULL DEFAULT 0 CHECK (transactional IN (0, 1)),
-  has_on_error INTEGER NOT NULL DEFAULT 0 CHECK (has_on_error IN (0, 1)),
-  awaited INTEGER NOT NULL DEFAULT 0 CHECK (awaited IN (0, 1)),
+  transactional INTEGER NOT NULL DEFAULT 0 CHECK (transactional IN (0, 1)),  -- an orphaned attempt was rolled back and does not count
+  has_on_error INTEGER NOT NULL DEFAULT 0 CHECK (has_on_error IN (0, 1)),  -- an end by orphaning is still delivered to user code
+  awaited INTEGER NOT NULL DEFAULT 0 CHECK (awaited IN (0, 1)),  -- a caller waits: announce the end
   intent TEXT CHECK (intent IN ('kill', 'cancel', 'stop', 'on_error')),
   node TEXT,
   args TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(args)),
@@ -32,7 +37,7 @@ CREATE TABLE job (
   meta TEXT CHECK (meta IS NULL OR json_valid(meta)),
   tags TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(tags) AND json_type(tags) = 'array'),
   unique_key TEXT,
-  unique_scope INTEGER CHECK (unique_scope IN (0, 1, 2)),
+  unique_scope INTEGER CHECK (unique_scope IN (0, 1, 2)),  -- 0 incomplete, 1 and completed, 2 all
   inserted_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
   scheduled_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
   expires_at REAL,
@@ -41,7 +46,9 @@ CREATE TABLE job (
   result TEXT CHECK (result IS NULL OR json_valid(result)),
   reason TEXT,
   progress TEXT CHECK (progress IS NULL OR json_valid(progress)),
-  keep_until REAL,
+  keep_until REAL,  -- pruning waits for it: uniqueness that covers finished jobs
+  template TEXT,
+  identifier TEXT,
   CHECK ((unique_key IS NULL) = (unique_scope IS NULL)),
   CHECK (state <> 'executing' OR (node IS NOT NULL AND started_at IS NOT NULL)),
   CHECK ((state IN ('completed', 'discarded', 'cancelled')) = (finished_at IS NOT NULL))
@@ -54,6 +61,7 @@ CREATE INDEX job_finished ON job (state, finished_at) WHERE state IN ('completed
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'available');
 CREATE UNIQUE INDEX job_unique ON job (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2
   OR state IN ('suspended', 'scheduled', 'available', 'executing', 'retryable') OR (unique_scope = 1 AND state = 'completed'));
+CREATE UNIQUE INDEX job_identifier ON job (identifier) WHERE identifier IS NOT NULL;
 
 CREATE TABLE run (
   job_id INTEGER NOT NULL,
@@ -62,16 +70,81 @@ CREATE TABLE run (
   node TEXT,
   started_at REAL NOT NULL,
   ended_at REAL NOT NULL,
-  result TEXT NOT NULL CHECK (result IN
+  outcome TEXT NOT NULL CHECK (outcome IN
     ('completed', 'failed', 'killed', 'timed_out', 'orphaned', 'cancelled', 'snoozed', 'stopped', 'returned')),
   reason TEXT,
   error TEXT,
+  error_type TEXT,  -- module:qualname of the exception; whoever waits for the job raises the same type
   traceback TEXT,
   log TEXT,
   PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO meta (key, value) VALUES
-  ('installation_id', lower(
-    hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-'
-    || substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))));
+-- Overrides of queue settings: for every node, or for one. NULL leaves the node's configuration.
+CREATE TABLE queue (
+  name TEXT PRIMARY KEY,
+  served INTEGER CHECK (served IN (0, 1)),
+  slots INTEGER CHECK (slots BETWEEN 1 AND 10000),
+  paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE node_queue (
+  node TEXT NOT NULL,
+  queue TEXT NOT NULL,
+  served INTEGER CHECK (served IN (0, 1)),
+  slots INTEGER CHECK (slots BETWEEN 1 AND 10000),
+  paused INTEGER CHECK (paused IN (0, 1)),
+  PRIMARY KEY (node, queue)
+) STRICT, WITHOUT ROWID;
+
+-- In place of a foreign key, which SQLite checks only where a connection asks for it.
+CREATE TRIGGER node_queue_ends_with_node AFTER DELETE ON node BEGIN DELETE FROM node_queue WHERE node = OLD.id; END;
+
+-- Cron entries. declared is what the code declares, NULL for an entry made at run time. changes has
+-- what was set at run time and replaces values of declared. Ticks up to last_tick are settled. rev is
+-- raised by each change: a tick is fired only for the revision that was read.
+CREATE TABLE cron (
+  name TEXT PRIMARY KEY,
+  declared TEXT CHECK (declared IS NULL OR json_valid(declared)),
+  changes TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(changes)),
+  paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+  rev INTEGER NOT NULL DEFAULT 0,
+  last_tick REAL NOT NULL,
+  fired_at REAL,
+  job_id INTEGER,
+  created_at REAL NOT NULL,
+  updated_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The primary key enforces one job for each tick.
+CREATE TABLE cron_tick (
+  cron TEXT NOT NULL,
+  at REAL NOT NULL,
+  job_id INTEGER NOT NULL,
+  inserted_at REAL NOT NULL,
+  PRIMARY KEY (cron, at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cron_tick_age ON cron_tick (inserted_at);
+
+-- When a first node last started.
+CREATE TABLE boot (single INTEGER PRIMARY KEY CHECK (single = 1), at REAL NOT NULL) STRICT;
+
+-- Templates. revision changes with every write and is never used again, so that a write can check
+-- what it was made from. synced is the revision that the last synchronisation with the code wrote,
+-- NULL where a person made the row.
+CREATE TABLE template (
+  code TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  task TEXT NOT NULL,
+  queue TEXT NOT NULL,
+  schema TEXT NOT NULL CHECK (json_valid(schema)),
+  default_timeout REAL CHECK (default_timeout > 0),
+  default_max_attempts INTEGER NOT NULL CHECK (default_max_attempts >= 1),
+  active INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),
+  display_order INTEGER NOT NULL DEFAULT 0,
+  revision TEXT NOT NULL,
+  synced TEXT,
+  inserted_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
+  updated_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX template_page ON template (display_order, code);

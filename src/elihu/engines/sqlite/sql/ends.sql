@@ -6,7 +6,7 @@ SELECT json_group_array(json_array(place, state, claim, reason, CASE WHEN before
   traceback, before < :bytes AND (state IS NOT 'completed' OR value IS NOT NULL OR reason IS NOT NULL OR error_type IS NOT NULL
     OR finished_at < CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0 - 1.0)))
 FROM (
-  SELECT w.key AS place, j.state, coalesce(r.claim, j.claim) AS claim, j.reason, j.result AS value, j.finished_at, r.result AS outcome, r.reason AS run_reason, r.error, r.error_type,
+  SELECT w.key AS place, j.state, coalesce(r.claim, j.claim) AS claim, j.reason, j.result AS value, j.finished_at, r.outcome, r.reason AS run_reason, r.error, r.error_type,
     r.traceback,
     coalesce(sum(length(j.result)) OVER (ORDER BY w.key ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
   FROM json_each(:waits) w
@@ -14,5 +14,5 @@ FROM (
   LEFT JOIN run r ON r.job_id = j.id AND r.claim = CASE WHEN j.finished_at IS NOT NULL THEN j.claim
     WHEN w.value ->> 2 THEN NULL
     ELSE (SELECT max(claim) FROM run n
-      WHERE n.job_id = j.id AND n.claim > w.value ->> 1 AND n.result IN ('failed', 'killed', 'timed_out', 'snoozed')) END
-  WHERE j.id IS NULL OR j.finished_at IS NOT NULL OR r.result IS NOT NULL)
+      WHERE n.job_id = j.id AND n.claim > w.value ->> 1 AND n.outcome IN ('failed', 'killed', 'timed_out', 'snoozed')) END
+  WHERE j.id IS NULL OR j.finished_at IS NOT NULL OR r.outcome IS NOT NULL)

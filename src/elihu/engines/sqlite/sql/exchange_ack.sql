@@ -2,14 +2,14 @@
 -- before it ever started (no attempt counts) loses started_at, so that it can still expire.
 UPDATE job SET
   state = e.final,
-  attempt = attempt - e.uncount,
+  attempt = attempt - e.refund_attempt,
   intent = CASE WHEN intent = 'on_error' AND e.final IN ('available', 'scheduled', 'retryable') THEN intent END,
   reason = CASE WHEN e.final = e.state THEN e.reason ELSE 'cancelled' END,
   result = e.value,
-  orphans = CASE WHEN e.result = 'returned' THEN orphans ELSE 0 END,
+  orphans = CASE WHEN e.outcome = 'returned' THEN orphans ELSE 0 END,
   scheduled_at = CASE WHEN e.delay IS NOT NULL AND e.final IN ('available', 'scheduled', 'retryable')
     THEN round((:now + e.delay) * 1000000.0) / 1000000.0 ELSE scheduled_at END,
-  started_at = CASE WHEN e.result = 'returned' AND e.delay IS NOT NULL AND attempt = e.uncount THEN NULL ELSE started_at END,
+  started_at = CASE WHEN e.outcome = 'returned' AND e.delay IS NOT NULL AND attempt = e.refund_attempt THEN NULL ELSE started_at END,
   finished_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN :now END
 FROM (
   SELECT d.*, CASE WHEN j.intent = 'cancel' AND d.state IN ('available', 'scheduled', 'retryable') THEN 'cancelled' ELSE d.state END AS final

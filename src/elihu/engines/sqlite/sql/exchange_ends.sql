@@ -2,5 +2,5 @@
 -- and the state it holds in) stands in the row, so that a join with job has no condition on job alone: from one the planner would choose
 -- job_running and compare batch × slots rows, or, where somebody ran ANALYZE, build a Bloom filter over the whole table. Without an index
 -- of its own, ending can only be the outer loop.
-CREATE TEMP TABLE IF NOT EXISTS ending (id INTEGER, claim INTEGER, result TEXT, state TEXT, delay REAL, uncount INTEGER, value TEXT,
+CREATE TEMP TABLE IF NOT EXISTS ending (id INTEGER, claim INTEGER, outcome TEXT, state TEXT, delay REAL, refund_attempt INTEGER, value TEXT,
   reason TEXT, error TEXT, traceback TEXT, log TEXT, error_type TEXT, node TEXT, held TEXT DEFAULT 'executing')

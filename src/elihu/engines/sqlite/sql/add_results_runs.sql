@@ -1,5 +1,5 @@
 -- The runs of those of add_results.sql that have no result, as exchange_history.sql writes them; one that has log lines is there already.
-INSERT INTO run (job_id, claim, attempt, node, started_at, ended_at, result, reason, error_type)
+INSERT INTO run (job_id, claim, attempt, node, started_at, ended_at, outcome, reason, error_type)
 SELECT job.id, job.claim, job.attempt, job.node, job.started_at, job.finished_at, 'completed', v.value ->> 3, v.value ->> 4
 FROM json_each(:results) v CROSS JOIN job
 WHERE v.value ->> 4 IS NOT NULL AND job.id = v.value ->> 0 AND job.claim = v.value ->> 1 AND job.state = v.value ->> 5

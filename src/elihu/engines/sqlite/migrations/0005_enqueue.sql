@@ -1,1 +1,0 @@
--- SQLite stores no functions: here a plain INSERT INTO job (task, queue, args) is the way from other languages, and needs no change.

@@ -1,7 +1,0 @@
--- The runs of the ends, before the acknowledgement lets go of the guard; PostgreSQL does both in one statement. A plain completion is read from
--- the job row.
-INSERT INTO run (job_id, claim, attempt, node, started_at, ended_at, result, reason, error, traceback, log, error_type)
-SELECT job.id, job.claim, job.attempt, job.node, job.started_at, :now, e.result, e.reason, e.error, e.traceback, e.log, e.error_type
-FROM temp.ending e CROSS JOIN job
-WHERE (e.result <> 'completed' OR e.log IS NOT NULL OR e.error_type IS NOT NULL)
-  AND job.id = e.id AND job.claim = e.claim AND job.node = e.node AND job.state = e.held
