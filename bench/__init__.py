@@ -1,3 +1,3 @@
-"""Measurements: what Elihu does in a second on this machine, beside what plain SQL does
-on the same tables.
+"""Measurements: what Elihu does in a second on this machine, beside plain SQL on the
+same tables.
 """

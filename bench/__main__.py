@@ -2,11 +2,12 @@
 ratios on standard error.
 
 Without --database both engines are measured in turn: an SQLite file in the folder for
-temporary files, and a PostgreSQL server of its own with fsync. Each measurement has new
-tables of its own, so a database that is named keeps what it holds. Elihu and plain SQL
-take turns, round by round, and a figure is the median of its rounds: compare figures of
-one run only. `relay` and `gather` stand beside another subject of ours in place of
-plain SQL.
+temporary files, and a PostgreSQL server of its own with fsync. Each measurement makes
+new tables, so a named database keeps its own.
+
+Elihu and plain SQL take turns, round by round, and a figure is the median of its
+rounds. Compare figures of one run only. `relay` and `gather` are compared with another
+subject of ours, not with plain SQL.
 """
 
 import argparse
@@ -19,24 +20,31 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from bench import bulk, drain, gather, hop, insert, latency, relay
-from bench.arena import Arena, engine_of, new_arena
+from bench import bulk, drain, gather, insert, latency, off_loop, relay
 from bench.loop import run
 from bench.subject import Case, Figures, Options, Subject
+from bench.tables import Tables, engine_of, new_tables
 from elihu.testing.postgres import PostgresServer
 
 SUBJECTS = {
     subject.name: subject
     for subject in (
-        insert.SUBJECT, bulk.SUBJECT, drain.SUBJECT, latency.SUBJECT, hop.THREAD, hop.PROCESS, relay.SUBJECT, gather.SUBJECT,
+        insert.SUBJECT,
+        bulk.SUBJECT,
+        drain.SUBJECT,
+        latency.SUBJECT,
+        off_loop.THREAD,
+        off_loop.PROCESS,
+        relay.SUBJECT,
+        gather.SUBJECT,
     )
-}  # fmt: skip
+}
 BOUND = 120.0
-"""Seconds that one measurement may take."""
+"""The most seconds of one measurement."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what the command line names."""
+    """Measure the subjects of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure Elihu beside plain SQL."
     )
@@ -44,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "subjects", nargs="+", choices=SUBJECTS, metavar="SUBJECT", help=", ".join(SUBJECTS)
     )
     parser.add_argument(
-        "--database", metavar="URL", help="measure there instead; its own tables are not touched"
+        "--database", metavar="URL", help="measure in this database; its tables stay as they are"
     )
     parser.add_argument("--jobs", type=natural, metavar="N", help="jobs of a measurement")
     parser.add_argument(
@@ -80,7 +88,7 @@ def natural(text: str) -> int:
 
 @contextmanager
 def databases(url: str | None) -> Iterator[list[str]]:
-    """The database named, else one of each engine."""
+    """The named database, or one of each engine."""
     if url is not None:
         yield [url]
         return
@@ -94,7 +102,7 @@ def databases(url: str | None) -> Iterator[list[str]]:
 async def measure(
     subject: Subject, url: str, options: Options, rounds: int, add: Callable[[list[str]], None]
 ) -> None:
-    """Print the figures of each case, and add a row a figure to the table."""
+    """Print the figures of each case, and add their rows to the table."""
     for case in subject.cases(options):
         setting = {name: value for name, value in asdict(case).items() if value is not None}
         ours: list[Figures] = []
@@ -137,10 +145,10 @@ async def measure(
             )
 
 
-async def once(work: Callable[[Arena, Case], Awaitable[Figures]], url: str, case: Case) -> Figures:
-    """One measurement, bounded, on new tables."""
-    async with new_arena(url) as arena, asyncio.timeout(BOUND):
-        return await work(arena, case)
+async def once(work: Callable[[Tables, Case], Awaitable[Figures]], url: str, case: Case) -> Figures:
+    """One measurement on new tables, with a time limit."""
+    async with new_tables(url) as tables, asyncio.timeout(BOUND):
+        return await work(tables, case)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

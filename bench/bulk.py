@@ -4,9 +4,9 @@ jobs at a time.
 
 import time
 
-from bench.arena import Arena
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject, expect, rate
+from bench.tables import Tables
 
 JOBS = 50_000
 ROWS = 5_000
@@ -17,9 +17,9 @@ def cases(options: Options) -> list[Case]:
     return [Case(jobs=options.jobs or JOBS)]
 
 
-async def ours(arena: Arena, case: Case) -> Figures:
-    """The arguments are checked and written on the way."""
-    async with arena.app() as app:
+async def ours(tables: Tables, case: Case) -> Figures:
+    """The arguments are validated and serialized in the measured time."""
+    async with tables.app() as app:
 
         @app.task(name="bench.noop")
         async def noop(number: int) -> None: ...
@@ -32,9 +32,9 @@ async def ours(arena: Arena, case: Case) -> Figures:
     return rate(case.jobs, seconds)
 
 
-async def limit(arena: Arena, case: Case) -> Figures:
-    """Rows that are all the same."""
-    async with open_limit(arena) as sql:
+async def limit(tables: Tables, case: Case) -> Figures:
+    """Equal rows."""
+    async with open_limit(tables) as sql:
         await sql.insert(1)
         began = time.perf_counter()
         for first in range(0, case.jobs, ROWS):

@@ -5,9 +5,9 @@ limit completes a batch and fetches the next.
 import asyncio
 import time
 
-from bench.arena import Arena
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject, expect, rate
+from bench.tables import Tables
 from elihu.telemetry.events import EngineCalled
 
 JOBS = 20_000
@@ -21,9 +21,9 @@ def cases(options: Options) -> list[Case]:
     ]
 
 
-async def ours(arena: Arena, case: Case) -> Figures:
+async def ours(tables: Tables, case: Case) -> Figures:
     """One node in this process."""
-    async with arena.app(slots=case.slots or 1) as app:
+    async with tables.app(slots=case.slots or 1) as app:
         started = 0
         all_started = asyncio.Event()
         exchanges: list[tuple[float, float]] = []
@@ -48,10 +48,10 @@ async def ours(arena: Arena, case: Case) -> Figures:
     return rate(case.jobs, max(end for _, end in exchanges) - min(begin for begin, _ in exchanges))
 
 
-async def limit(arena: Arena, case: Case) -> Figures:
+async def limit(tables: Tables, case: Case) -> Figures:
     """One connection in this process; nothing is executed."""
     slots = case.slots or 1
-    async with open_limit(arena) as sql:
+    async with open_limit(tables) as sql:
         for first in range(0, case.jobs, 5_000):
             await sql.insert(min(5_000, case.jobs - first))
         done = 0

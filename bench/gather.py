@@ -1,13 +1,13 @@
-"""Waiting for many: jobs that are stored, from the first fetch until `agather` has the
-last value. Beside it, draining the same jobs.
+"""Waiting for many jobs: stored jobs, from the first fetch until `agather` has the last
+value. It is compared with draining the same jobs.
 """
 
 import asyncio
 import time
 
 from bench import drain
-from bench.arena import Arena
 from bench.subject import Case, Figures, Options, Subject, expect
+from bench.tables import Tables
 from elihu import agather
 
 JOBS = 10_000
@@ -18,9 +18,9 @@ def cases(options: Options) -> list[Case]:
     return [Case(slots=options.slots or 100, jobs=options.jobs or JOBS)]
 
 
-async def ours(arena: Arena, case: Case) -> Figures:
-    """One node in this process, which waits as well."""
-    async with arena.app(slots=case.slots or 1) as app:
+async def ours(tables: Tables, case: Case) -> Figures:
+    """One node in this process, which waits too."""
+    async with tables.app(slots=case.slots or 1) as app:
 
         @app.task(name="bench.noop")
         async def noop(number: int) -> None: ...
@@ -34,9 +34,9 @@ async def ours(arena: Arena, case: Case) -> Figures:
     return {"seconds": seconds}
 
 
-async def drained(arena: Arena, case: Case) -> Figures:
-    """The same jobs, for which nobody waits."""
-    figures = await drain.ours(arena, case)
+async def drained(tables: Tables, case: Case) -> Figures:
+    """The same jobs without waits."""
+    figures = await drain.ours(tables, case)
     return {"seconds": case.jobs / figures["jobs_per_second"]}
 
 

@@ -1,13 +1,13 @@
-"""Single inserts: callers at work at the same moment, each waiting for its commit. The
-limit is one statement for all of them at a time.
+"""Single inserts: concurrent callers, each waiting for its commit. The limit is one
+statement for all callers at a time.
 """
 
 import asyncio
 import time
 
-from bench.arena import Arena
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject, expect, rate
+from bench.tables import Tables
 
 JOBS = 3_000
 
@@ -20,10 +20,10 @@ def cases(options: Options) -> list[Case]:
     ]
 
 
-async def ours(arena: Arena, case: Case) -> Figures:
+async def ours(tables: Tables, case: Case) -> Figures:
     """Coroutines that call ``aenqueue``."""
     callers = case.callers or 1
-    async with arena.app() as app:
+    async with tables.app() as app:
 
         @app.task(name="bench.noop")
         async def noop(number: int) -> None: ...
@@ -40,10 +40,10 @@ async def ours(arena: Arena, case: Case) -> Figures:
     return rate(case.jobs, seconds)
 
 
-async def limit(arena: Arena, case: Case) -> Figures:
-    """Statements one after the other, each for as many jobs as there are callers."""
+async def limit(tables: Tables, case: Case) -> Figures:
+    """Statements in sequence, each for as many jobs as there are callers."""
     rows = case.callers or 1
-    async with open_limit(arena) as sql:
+    async with open_limit(tables) as sql:
         await sql.insert(1)
         began = time.perf_counter()
         for _ in range(case.jobs // rows):

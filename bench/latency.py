@@ -1,8 +1,8 @@
 """Latency: from the call of `aenqueue` to the first line of the task, one job at a
-time, on a worker that has nothing else to do.
+time, on an idle worker.
 
-The limit stores a job and claims it; on PostgreSQL another connection is told to claim
-it by NOTIFY.
+The limit stores a job and claims it; on PostgreSQL another connection claims it after a
+NOTIFY.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.arena import Arena
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject
+from bench.tables import Tables
 from elihu import Task
 
 JOBS = 200
 PAUSE = 0.03
-"""Seconds between two jobs, so that everything the first caused has ended."""
+"""Seconds between two jobs, so that all work for the first has ended."""
 
 HERE: Final = "this process"
 ELSEWHERE: Final = "another process"
@@ -34,8 +34,8 @@ Send = Callable[[], Awaitable[float]]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node at work: its one task, which is given the time when it is sent, and the
-    seconds from then to the next start.
+    """A running node: ``note`` is its only task, with the time at which it was sent;
+    ``started`` returns the seconds from then to the next start.
     """
 
     note: Task[[float], Coroutine[Any, Any, None]]
@@ -47,9 +47,9 @@ def cases(options: Options) -> list[Case]:
     return [Case(jobs=options.jobs or JOBS, worker=each) for each in (HERE, ELSEWHERE)]
 
 
-async def ours(arena: Arena, case: Case) -> Figures:
+async def ours(tables: Tables, case: Case) -> Figures:
     """A node with ten slots."""
-    async with node_of(case)(arena) as node:
+    async with node_of(case)(tables) as node:
 
         async def send() -> float:
             await node.note.aenqueue(time.monotonic())
@@ -58,9 +58,9 @@ async def ours(arena: Arena, case: Case) -> Figures:
         return await sample(send, case.jobs)
 
 
-async def limit(arena: Arena, case: Case) -> Figures:
-    """The same wherever the worker is."""
-    async with open_limit(arena) as sql:
+async def limit(tables: Tables, case: Case) -> Figures:
+    """The same for both cases."""
+    async with open_limit(tables) as sql:
 
         async def send() -> float:
             sent = time.monotonic()
@@ -83,15 +83,15 @@ async def sample(send: Send, jobs: int) -> Figures:
     return {"p50_ms": percentiles[49] * 1_000, "p99_ms": percentiles[98] * 1_000}
 
 
-def node_of(case: Case) -> Callable[[Arena], AbstractAsyncContextManager[Node]]:
-    """Starts the node that the case asks for."""
+def node_of(case: Case) -> Callable[[Tables], AbstractAsyncContextManager[Node]]:
+    """How the node of this case is started."""
     return here if case.worker == HERE else elsewhere
 
 
 @contextlib.asynccontextmanager
-async def here(arena: Arena) -> AsyncIterator[Node]:
+async def here(tables: Tables) -> AsyncIterator[Node]:
     """A node in this process."""
-    async with arena.app() as app:
+    async with tables.app() as app:
         started: asyncio.Queue[float] = asyncio.Queue()
 
         @app.task(name="bench.note")
@@ -103,19 +103,21 @@ async def here(arena: Arena) -> AsyncIterator[Node]:
 
 
 @contextlib.asynccontextmanager
-async def elsewhere(arena: Arena) -> AsyncIterator[Node]:
-    """A node in another process, which reports each start in a line; both read the same
+async def elsewhere(tables: Tables) -> AsyncIterator[Node]:
+    """A node in another process, which prints a line at each start. Both read the same
     monotonic clock.
     """
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.worker", arena.url, arena.schema,
-        cwd=Path(__file__).parents[1], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        *(sys.executable, "-m", "bench.worker", tables.url, tables.schema),
+        cwd=Path(__file__).parents[1],
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
     assert worker.stdin is not None
     assert worker.stdout is not None
     lines = worker.stdout
     try:
-        async with arena.app() as app:
+        async with tables.app() as app:
 
             @app.task(name="bench.note")
             async def note(sent: float) -> None: ...

@@ -1,8 +1,8 @@
-"""The least that plain SQL has to do for the same: no objects, no services, no guard
-beyond the job's id and claim.
+"""The least that plain SQL has to do for the same work: no objects, no services, no
+guard beyond the job's id and claim.
 
-It works on Elihu's own tables, since rows and indexes of the same size are what makes a
-ratio mean something.
+It uses Elihu's own tables: a ratio means something only with rows and indexes of the
+same size.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from bench.arena import SQLITE, Arena
+from bench.tables import SQLITE, Tables
 from elihu.engines.postgres.url import driver_url
 
 TASK: Final = "bench.limit"
@@ -32,29 +32,29 @@ class Limit(Protocol):
         ...
 
     async def exchange(self, finished: Sequence[Claimed], free: int) -> list[Claimed]:
-        """Complete these jobs and claim at most ``free`` others, in one transaction;
-        the id and claim of each.
+        """Complete these jobs and claim at most ``free`` others in one transaction;
+        returns the id and claim of each.
         """
         ...
 
     async def send(self) -> None:
-        """Store one job and claim it, told of it by an announcement where the engine
-        has them.
-        """
+        """Store one job and claim it, after a NOTIFY where the engine has one."""
         ...
 
 
 @asynccontextmanager
-async def open_limit(arena: Arena) -> AsyncIterator[Limit]:
+async def open_limit(tables: Tables) -> AsyncIterator[Limit]:
     """Plain SQL on these tables."""
-    if arena.engine == "sqlite":
-        with closing(sqlite3.connect(arena.url.removeprefix(SQLITE), isolation_level=None)) as file:
+    if tables.engine == "sqlite":
+        with closing(
+            sqlite3.connect(tables.url.removeprefix(SQLITE), isolation_level=None)
+        ) as file:
             yield SqliteLimit(file)
         return
-    worker, caller = [await asyncpg.connect(driver_url(arena.url)) for _ in range(2)]
-    limit = PostgresLimit(worker, caller, arena.schema)
+    worker, caller = [await asyncpg.connect(driver_url(tables.url)) for _ in range(2)]
+    limit = PostgresLimit(worker, caller, tables.schema)
     try:
-        await worker.add_listener(CHANNEL, limit.hear)
+        await worker.add_listener(CHANNEL, limit.on_notify)
         yield limit
     finally:
         await worker.close()
@@ -68,21 +68,23 @@ class PostgresLimit:
         self._worker = worker
         self._caller = caller
         self._node = str(uuid4())
-        self._heard = asyncio.Event()
+        self._notified = asyncio.Event()
         self._insert = (
             f"INSERT INTO {schema}.job (task, args) SELECT * FROM unnest($1::text[], $2::json[])"
         )
         self._exchange = f"""WITH done AS (
               UPDATE {schema}.job j SET state = 'completed', finished_at = now()
-              FROM unnest($1::bigint[], $2::integer[]) AS d(id, claim) WHERE j.id = d.id AND j.claim = d.claim)
-            UPDATE {schema}.job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $3::uuid, started_at = now()
+              FROM unnest($1::bigint[], $2::integer[]) AS d(id, claim)
+              WHERE j.id = d.id AND j.claim = d.claim)
+            UPDATE {schema}.job SET state = 'executing', claim = claim + 1, attempt = attempt + 1,
+              node = $3::uuid, started_at = now()
             WHERE id = ANY(ARRAY(
               SELECT id FROM {schema}.job WHERE state = 'available' AND queue = 'default'
               ORDER BY priority, scheduled_at, id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED))
             RETURNING id, claim, task, args, attempt"""
 
-    def hear(self, *_: object) -> None:
-        self._heard.set()
+    def on_notify(self, *_: object) -> None:
+        self._notified.set()
 
     async def insert(self, rows: int) -> None:
         await self._caller.fetch(self._insert, [TASK] * rows, ['{"number": 1}'] * rows)
@@ -93,10 +95,10 @@ class PostgresLimit:
         return [(row[0], row[1]) for row in rows]
 
     async def send(self) -> None:
-        self._heard.clear()
+        self._notified.clear()
         await self.insert(1)
         await self._caller.execute(f"NOTIFY {CHANNEL}")
-        await self._heard.wait()
+        await self._notified.wait()
         await self.exchange([], 1)
 
 
@@ -124,8 +126,11 @@ class SqliteLimit:
             [(now, *key) for key in finished],
         )
         rows = self._connection.execute(
-            """UPDATE job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = ?, started_at = ?
-            WHERE id IN (SELECT id FROM job WHERE state = 'available' AND queue = 'default' ORDER BY priority, scheduled_at, id LIMIT ?)
+            """UPDATE job SET state = 'executing', claim = claim + 1, attempt = attempt + 1,
+              node = ?, started_at = ?
+            WHERE id IN (
+              SELECT id FROM job WHERE state = 'available' AND queue = 'default'
+              ORDER BY priority, scheduled_at, id LIMIT ?)
             RETURNING id, claim, task, args, attempt""",
             (self._node, now, free),
         ).fetchall()

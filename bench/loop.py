@@ -1,5 +1,5 @@
-"""The event loop of the measurements: uvloop where it is installed, as `elihu start`
-takes it.
+"""The event loop of the measurements: uvloop where it is installed, as in `elihu
+start`.
 """
 
 import asyncio

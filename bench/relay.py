@@ -1,17 +1,17 @@
 """Waiting: from the call of `asubmit` to the task's value in the caller, one job at a
-time. Beside it, our own `latency`.
+time. It is compared with our own `latency`.
 """
 
 import time
 
 from bench import latency
-from bench.arena import Arena
 from bench.subject import Case, Figures, Subject
+from bench.tables import Tables
 
 
-async def ours(arena: Arena, case: Case) -> Figures:
+async def ours(tables: Tables, case: Case) -> Figures:
     """Submit, and wait for the end."""
-    async with latency.node_of(case)(arena) as node:
+    async with latency.node_of(case)(tables) as node:
 
         async def send() -> float:
             sent = time.monotonic()
@@ -24,4 +24,4 @@ async def ours(arena: Arena, case: Case) -> Figures:
 
 
 SUBJECT = Subject("relay", latency.cases, ours, latency.ours, beside="latency")
-"""What the caller waits for is a start, an end and a look at the result."""
+"""The caller waits for a start, an end and a read of the result."""

@@ -6,13 +6,15 @@ import asyncio
 import sys
 import time
 
-from bench.arena import Arena
 from bench.loop import run
+from bench.tables import Tables
 
 
-async def work(arena: Arena) -> None:
-    """Print a line when the node runs, and for each job the seconds since it was sent."""
-    async with arena.app() as app:
+async def work(tables: Tables) -> None:
+    """Print a line when the node is ready, and for each job the seconds since it was
+    sent.
+    """
+    async with tables.app() as app:
 
         @app.task(name="bench.note")
         async def note(sent: float) -> None:
@@ -24,4 +26,4 @@ async def work(arena: Arena) -> None:
 
 
 if __name__ == "__main__":
-    run(work(Arena(sys.argv[1], sys.argv[2])))
+    run(work(Tables(sys.argv[1], sys.argv[2])))

@@ -1,7 +1,8 @@
 """Named points at which a program kills itself, for crash tests.
 
-Off unless ``ELIHU_TEST_FAILPOINT`` names one when the program starts: ``NAME`` or
-``NAME:N``, for the N-th time it is reached.
+The environment variable ``ELIHU_TEST_FAILPOINT`` activates one when the program starts:
+``NAME``, or ``NAME:N`` for the N-th time the point is reached. Without it none is
+active.
 """
 
 import os
@@ -17,8 +18,8 @@ _left = int(_number or 1)
 
 
 def reach(name: str) -> None:
-    """Kill this process, as ``kill -9`` does, where ``name`` is the point that was
-    asked for; callable from any thread.
+    """Kill this process with SIGKILL if ``name`` is the active point; callable from any
+    thread.
     """
     global _left
     if name != _name:

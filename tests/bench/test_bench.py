@@ -1,6 +1,4 @@
-"""Each subject of bench/ runs, with numbers that say nothing, and prints what it says
-it prints.
-"""
+"""Each subject of bench/ runs, with meaningless numbers, and prints its figures."""
 
 import json
 import subprocess

@@ -1,6 +1,4 @@
-"""Where a measurement takes place: new tables in the database at hand, which go with
-it.
-"""
+"""New tables for one measurement, dropped at its end."""
 
 import itertools
 import os
@@ -23,8 +21,8 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Arena:
-    """Empty tables: in a schema of PostgreSQL, or in an SQLite file."""
+class Tables:
+    """Empty tables, in a PostgreSQL schema or an SQLite file."""
 
     url: str
     schema: str
@@ -35,7 +33,7 @@ class Arena:
         return engine_of(self.url)
 
     def app(self, slots: int = 10) -> Elihu:
-        """An app on these tables, with one queue; neither the environment nor a file
+        """An app on these tables, with one queue. No environment variable and no file
         changes its settings.
         """
         keywords = {"database_url": self.url, "schema": self.schema, "queues": {"default": slots}}
@@ -50,29 +48,29 @@ def engine_of(url: str) -> str:
 
 
 @asynccontextmanager
-async def new_arena(url: str) -> AsyncIterator[Arena]:
-    """New tables, with their indexes, in this database; beside the file that the URL
-    names where it is SQLite.
+async def new_tables(url: str) -> AsyncIterator[Tables]:
+    """Make new tables in this database; for SQLite, in a new file beside the one that
+    the URL names.
     """
     if engine_of(url) == "sqlite":
         with tempfile.TemporaryDirectory(
             prefix="elihu-bench-", dir=Path(url.removeprefix(SQLITE)).parent
         ) as folder:
-            arena = Arena(f"{SQLITE}{folder}/elihu.db", "elihu")
-            await migrate(arena)
-            yield arena
+            tables = Tables(f"{SQLITE}{folder}/elihu.db", "elihu")
+            await migrate(tables)
+            yield tables
         return
-    arena = Arena(url, f"bench_{os.getpid()}_{next(_numbers)}")
-    await migrate(arena)
+    tables = Tables(url, f"bench_{os.getpid()}_{next(_numbers)}")
+    await migrate(tables)
     try:
-        yield arena
+        yield tables
     finally:
         connection = await asyncpg.connect(driver_url(url))
-        await connection.execute(f"DROP SCHEMA {arena.schema} CASCADE")
+        await connection.execute(f"DROP SCHEMA {tables.schema} CASCADE")
         await connection.close()
 
 
-async def migrate(arena: Arena) -> None:
+async def migrate(tables: Tables) -> None:
     """Make the tables."""
-    async with arena.app() as app:
+    async with tables.app() as app:
         await app.migrate()

@@ -1,9 +1,9 @@
-"""Tasks that run outside the loop: no-op jobs in threads, or in warm child processes,
+"""Tasks outside the event loop: no-op jobs in threads, or in warm child processes,
 drained by one node.
 
-The limit is the bare way there and back, without jobs, a database or arguments: `slots`
-coroutines that each call a function in a thread of a pool of as many; or one caller and
-one child process that sends back what it gets, length-prefixed JSON over a socket pair.
+The limit is the bare call, without jobs, a database or arguments: `slots` coroutines
+that each call a function in a pool of as many threads; or one caller and one child
+process that returns what it gets, as length-prefixed JSON over a socket pair.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.arena import Arena
 from bench.subject import Case, Figures, Options, Subject, expect, rate
+from bench.tables import Tables
 from elihu import Task, Tasks
 from elihu.telemetry.events import EngineCalled, JobStarted, JobStopped
 
@@ -48,14 +48,14 @@ def cases(options: Options) -> list[Case]:
     return [Case(slots=options.slots or SLOTS, jobs=options.jobs or JOBS)]
 
 
-def ours(task: Task[[int], None]) -> Callable[[Arena, Case], Awaitable[Figures]]:
-    """One node in this process, whose threads or children are warm: what the first
-    ``slots`` jobs take does not count.
+def ours(task: Task[[int], None]) -> Callable[[Tables, Case], Awaitable[Figures]]:
+    """One node in this process. The first ``slots`` jobs start its threads or children
+    and do not count.
     """
 
-    async def measure(arena: Arena, case: Case) -> Figures:
+    async def measure(tables: Tables, case: Case) -> Figures:
         slots = case.slots or 1
-        async with arena.app(slots=slots) as app:
+        async with tables.app(slots=slots) as app:
             app.include(tasks)
             stopped = 0
             first = last = 0.0
@@ -95,8 +95,8 @@ def ours(task: Task[[int], None]) -> Callable[[Arena, Case], Awaitable[Figures]]
     return measure
 
 
-async def thread_hop(arena: Arena, case: Case) -> Figures:
-    """A pool of the standard library's."""
+async def thread_pool(tables: Tables, case: Case) -> Figures:
+    """A thread pool of the standard library."""
     slots = case.slots or 1
     loop = asyncio.get_running_loop()
 
@@ -110,13 +110,13 @@ async def thread_hop(arena: Arena, case: Case) -> Figures:
         return rate(case.jobs // slots * slots, time.perf_counter() - began)
 
 
-async def round_trip(arena: Arena, case: Case) -> Figures:
-    """One child, one message at a time, without a loop."""
+async def round_trip(tables: Tables, case: Case) -> Figures:
+    """One child, one message at a time, without an event loop."""
     return await asyncio.to_thread(exchange, case.jobs)
 
 
 def exchange(jobs: int) -> Figures:
-    """So many messages there and back."""
+    """Send so many messages and read the answers."""
     ours, theirs = socket.socketpair()
     with (
         ours,
@@ -141,5 +141,5 @@ def send(line: socket.socket, number: int) -> None:
     json.loads(line.recv(65_536)[4:])
 
 
-THREAD = Subject("thread", cases, ours(in_thread), thread_hop)
+THREAD = Subject("thread", cases, ours(in_thread), thread_pool)
 PROCESS = Subject("process", cases, ours(in_process), round_trip)
