@@ -1,5 +1,5 @@
-"""``python -m oracle``: the experiments by name, or all of them; exit status 1 where a
-promise was broken or a mutant not noticed.
+"""``python -m oracle``: runs experiments by name, or all of them. The exit status is 1
+if a promise was broken or a mutant was not found.
 """
 
 import argparse
@@ -7,7 +7,7 @@ import random
 import sys
 
 from oracle.mutants import MUTANTS
-from oracle.run import Order, faults, mutants, run
+from oracle.run import Trial, faults, mutants, run
 from oracle.scenario import BOTH, Size
 from oracle.scenarios import SCENARIOS
 from oracle.scenarios.safeguards import BY_MUTANT
@@ -22,17 +22,17 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="experiments (a part of the name will do); all without",
+        help="experiments, by a part of their names (all)",
     )
     parser.add_argument("--engine", action="append", choices=BOTH, help="only this engine")
     parser.add_argument("--seed", type=int, help="repeat the run of this seed")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="experiments at once (4)")
-    parser.add_argument("--full", action="store_true", help="the whole, and all broken builds")
+    parser.add_argument("--full", action="store_true", help="everything, and all mutants")
     parser.add_argument("--quick", action="store_true", help="as little as shows anything")
     parser.add_argument(
         "--mutants",
         action="store_true",
-        help="only show that the checker notices each broken build",
+        help="only show that the checker finds each mutant",
     )
     parser.add_argument("--list", action="store_true", help="print the names")
     given = parser.parse_args()
@@ -55,21 +55,21 @@ def main() -> None:
     size = Size(full=given.full, quick=given.quick)
     broken = names if given.mutants else list(MUTANTS) if given.full and not given.names else []
     experiments = dict.fromkeys(BY_MUTANT[name].name for name in names) if given.mutants else names
-    orders = [
-        Order(BY_MUTANT[name].name, engine, seed, Size(quick=given.quick), name)
+    trials = [
+        Trial(BY_MUTANT[name].name, engine, seed, Size(quick=given.quick), name)
         for name in broken
         for engine in engines
         if engine in MUTANTS[name].engines
     ]
     true = [
-        Order(scenario.name, engine, seed, size)
+        Trial(scenario.name, engine, seed, size)
         for scenario in SCENARIOS
         if scenario.name in experiments
         for engine in engines
         if engine in scenario.engines
     ]
-    results = run([*orders, *true], given.jobs)
-    good = given.mutants or faults({order: results[order] for order in true})
+    results = run([*trials, *true], given.jobs)
+    good = given.mutants or faults({trial: results[trial] for trial in true})
     if broken:
         good = mutants(broken, engines, results) and good
     sys.exit(0 if good else 1)

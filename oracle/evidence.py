@@ -1,4 +1,4 @@
-"""What is known when an experiment is over, as values. Times are Unix seconds of this
+"""What is known at the end of an experiment, as values. Times are Unix seconds by this
 machine's clock.
 """
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class StoredJob(NamedTuple):
-    """A row of ``job``; ``key`` is what its producer called it."""
+    """A row of ``job``; ``key`` is the name that its enqueuer gave it."""
 
     id: int
     key: str
@@ -21,12 +21,12 @@ class StoredRun(NamedTuple):
 
     job_id: int
     claim: int
-    result: str
+    outcome: str
     node: str | None
 
 
 class Change(NamedTuple):
-    """One change of a job's state or claim, as the database itself recorded it, in
+    """One change of a job's state or claim, recorded by a trigger in the database, in
     order; ``before`` is None for an insert.
     """
 
@@ -40,7 +40,7 @@ class Change(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What the task itself wrote: ``end`` is None where the process did not come to it."""
+    """What the task itself wrote; ``end`` is None where the process ended first."""
 
     job_id: int
     claim: int
@@ -51,40 +51,40 @@ class Attempt(NamedTuple):
     end: float | None
 
 
-class Injury(NamedTuple):
-    """What was done, on purpose, to process ``pid`` (None: to all) at ``at``; see
-    ``Harm``.
-    """
-
-    harm: str
-    pid: int | None
-    at: float
-
-
-class Harm:
-    """The kinds of injuries."""
+class FaultKind:
+    """The kinds of faults that hurt a process."""
 
     KILL = "kill"
     """SIGKILL: the process is gone from then on."""
     DIED = "died"
-    """It killed itself at a fail point; ``at`` is when that was noticed."""
+    """It killed itself at a failpoint; ``at`` is when that was noticed."""
     FREEZE = "freeze"
     """SIGSTOP."""
     CUT = "cut"
-    """No way to the database, for longer than it takes to be taken for dead."""
+    """No way to the database, for longer than ``dead_after``."""
     STOP = "stop"
-    """SIGTERM: running attempts may be given back."""
+    """SIGTERM: running attempts may be returned."""
 
 
-class Burial(NamedTuple):
-    """Node ``dead`` was found dead."""
+class Fault(NamedTuple):
+    """What the experiment did to process ``pid`` (None: to all) at ``at``; ``kind`` is
+    one of ``FaultKind``.
+    """
+
+    kind: str
+    pid: int | None
+    at: float
+
+
+class Removal(NamedTuple):
+    """Node ``dead`` was removed as dead."""
 
     dead: str
     at: float
 
 
 class Recovery(NamedTuple):
-    """How long something took to work again, and how long it may take."""
+    """How long something took to work again, and how long it may take, in seconds."""
 
     what: str
     seconds: float
@@ -92,16 +92,18 @@ class Recovery(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a wait for the job of this key came to, and whether that is right."""
+    """What a wait for the job of this key returned or raised, and whether that is
+    right.
+    """
 
     key: str
     right: bool
     got: str
 
 
-class Wish(NamedTuple):
-    """Somebody asked to ``cancel``, ``kill`` or ``stop`` a job, between two moments,
-    and was told whether that changed anything.
+class Request(NamedTuple):
+    """A call of ``jobs.cancel``, ``jobs.kill`` or ``jobs.stop`` between two moments;
+    ``changed`` is what it answered.
     """
 
     job_id: int
@@ -113,15 +115,14 @@ class Wish(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Evidence:
-    """Everything that the checker judges. ``acknowledged`` are (key, job id) pairs,
-    ``effects`` (job id, claim) pairs with their key.
+    """Everything that the checker judges.
 
-    ``bound`` are the keys of jobs that were stored in a transaction of their
-    producer's, if at all, and ``beside`` the keys of the rows that the same
-    transactions left. ``awaited`` are the keys of jobs for each of which somebody
-    waited once, ``timed`` those of jobs whose first attempt outlasts its time, ``due``
-    those of ticks that must have been fired, ``once`` those of jobs whose effect and
-    whose end are one transaction.
+    ``acknowledged``: pairs of key and job id. ``effects``: job id, claim and key.
+    ``bound``: keys of jobs that were stored in a transaction of their enqueuer's, if at
+    all. ``beside``: keys of the rows that the same transactions left. ``awaited``: keys
+    of jobs with exactly one wait each. ``timed``: keys of jobs whose first attempt
+    outlasts its timeout. ``due``: keys of ticks that must have been fired. ``once``:
+    keys of jobs whose effect and end are one transaction.
     """
 
     intended: set[str] = field(default_factory=set)
@@ -131,13 +132,13 @@ class Evidence:
     changes: list[Change] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     effects: list[tuple[int, int, str]] = field(default_factory=list)
-    injuries: list[Injury] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     nodes: dict[str, int] = field(default_factory=dict)
-    burials: list[Burial] = field(default_factory=list)
+    removals: list[Removal] = field(default_factory=list)
     elections: list[tuple[float, str]] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    wishes: list[Wish] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     once: set[str] = field(default_factory=set)
     due: set[str] = field(default_factory=set)
     timed: set[str] = field(default_factory=set)

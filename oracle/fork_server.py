@@ -1,5 +1,5 @@
-"""Processes that are forks of one which has imported everything, as the arena sees
-them.
+"""The client of ``oracle.programs.fork_server``: starts processes as forks of one that
+has imported everything.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Forked:
-    """A process, with what ``asyncio.subprocess.Process`` has."""
+    """A forked process, with the interface of ``asyncio.subprocess.Process``."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -43,34 +43,34 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-class Forge:
-    """Starts them; ``close`` ends the one that they are forks of."""
+class ForkServer:
+    """Starts processes; ``close`` ends the process that they are forks of."""
 
     def __init__(self) -> None:
-        self._making = asyncio.Lock()
+        self._starting = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._asked: deque[asyncio.Future[Forked]] = deque()
-        self._living: dict[int, Forked] = {}
+        self._requests: deque[asyncio.Future[Forked]] = deque()
+        self._alive: dict[int, Forked] = {}
 
     async def start(
         self, program: str, environ: Mapping[str, str], folder: Path, log: Path
     ) -> Forked:
         """Start one of ``oracle.programs.fork_server.PROGRAMS``."""
-        async with self._making:
-            process = self._process = self._process or await self._make(
+        async with self._starting:
+            process = self._process = self._process or await self._spawn(
                 environ["PYTHONPATH"], folder
             )
         assert process.stdin
         started: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
-        self._asked.append(started)
-        asked: dict[str, Any] = {
+        self._requests.append(started)
+        request: dict[str, Any] = {
             "program": program,
             "environ": dict(environ),
             "folder": str(folder),
             "log": str(log),
         }
-        process.stdin.write(json.dumps(asked).encode() + b"\n")
+        process.stdin.write(json.dumps(request).encode() + b"\n")
         return await started
 
     async def close(self) -> None:
@@ -80,7 +80,7 @@ class Forge:
             await self._process.wait()
             await self._reading
 
-    async def _make(self, path: str, folder: Path) -> asyncio.subprocess.Process:
+    async def _spawn(self, path: str, folder: Path) -> asyncio.subprocess.Process:
         clean = {
             name: value
             for name, value in os.environ.items()
@@ -99,9 +99,9 @@ class Forge:
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout
         while line := await process.stdout.readline():
-            told = json.loads(line)
-            if "started" in told:
-                forked = self._living[told["started"]] = Forked(told["started"])
-                self._asked.popleft().set_result(forked)
+            message = json.loads(line)
+            if "started" in message:
+                forked = self._alive[message["started"]] = Forked(message["started"])
+                self._requests.popleft().set_result(forked)
             else:
-                self._living.pop(told["ended"]).ended(told["status"])
+                self._alive.pop(message["ended"]).ended(message["status"])

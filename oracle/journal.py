@@ -1,9 +1,9 @@
 """Lines that outlive their writer: what was intended, what was acknowledged, and when
 each attempt began and ended.
 
-A line is one ``write`` to a file opened for appending, so the kernel has it whole when
-the process is killed the moment after; ``sync`` makes it outlive the machine too. A
-last line that was torn all the same is left out.
+A line is one ``write`` to a file opened for appending: the kernel has the whole line
+even if the process is killed the next moment. ``sync`` makes it outlive the machine
+too. A torn last line is left out.
 """
 
 import json
@@ -38,17 +38,15 @@ class Journal:
 
 
 class Reader:
-    """All journals of a folder, read as they grow; ``lines`` are those so far, by their
-    kind.
-    """
+    """All journals of a folder, read as they grow; ``lines`` has those so far, by kind."""
 
     def __init__(self, folder: Path) -> None:
         self.lines: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._folder = folder
         self._read: dict[Path, int] = {}
 
-    def look(self) -> None:
-        """Take in what was written since the last look."""
+    def read_new(self) -> None:
+        """Read what was written since the last call."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             done = self._read.get(path, 0)
             if path.stat().st_size == done:

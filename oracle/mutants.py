@@ -1,21 +1,23 @@
-"""Broken builds: each takes one safeguard out of the program that it is applied in,
-before that starts.
+"""Mutants: each takes one safeguard out of the process that it is applied in, before
+that process starts to work.
 
-They show that the checker would notice. A text that is no longer found in the code is
-an error: a mutant must never be the true build.
+They show that the checker finds what the safeguard prevents. A text that is not found
+in the code is an error: a mutant must never be the true build.
 """
 
 import asyncio
+import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final
 
 from elihu.engines.postgres.queries import Queries
 from elihu.engines.protocol import Inserted
 from elihu.engines.protocol.signals import Signal, SignalKind
-from elihu.engines.sqlite import exchange as sqlite_exchange
 from elihu.engines.sqlite import insert as sqlite_insert
-from elihu.engines.sqlite import maintenance as sqlite_upkeep
+from elihu.engines.sqlite import queries as sqlite_queries
 from elihu.enqueue.inserter import Inserter
 from elihu.job import NewJob
 from elihu.runtime.membership.heartbeat import Heartbeat
@@ -28,9 +30,9 @@ BEFORE_COMMIT: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``patch`` breaks the process it is called in, ``tables`` are statements that
-    break the database; ``engines`` are those that have the safeguard at all, and
-    ``why_not`` says why another has none.
+    """``patch`` breaks the process it is called in; ``tables`` are statements that
+    break the database. ``engines`` are those that have the safeguard; ``why_not`` says
+    why another has none.
     """
 
     patch: Callable[[], None]
@@ -40,43 +42,42 @@ class Mutant:
 
 
 def guard_without_claim() -> None:
-    """An acknowledgement counts for the state and the node, whichever claim it is of."""
-    _in_postgres("exchange", " AND job.claim = d.claim AND node", " AND node")
+    """An acknowledgement of any claim ends the job, if the state and the node match."""
+    _in_postgres("exchange", "AND job.claim = d.claim AND node", "AND node")
     _in_postgres(
         "exchange", "), taken AS (", "  ON CONFLICT (job_id, claim) DO NOTHING\n), taken AS ("
     )
-    _in_module(sqlite_exchange, "_WRITTEN", " AND job.claim = e.claim", "")
-    _in_module(sqlite_exchange, "_HISTORY", " AND job.claim = e.claim", "")
-    _in_module(sqlite_exchange, "_ACK", " AND j.claim = d.claim", "")
+    _in_sqlite("exchange_written", "AND job.claim = e.claim", "")
+    _in_sqlite("exchange_history", "AND job.claim = e.claim", "")
+    _in_sqlite("exchange_ack", "AND j.claim = d.claim", "")
 
 
 def rescue_by_age() -> None:
-    """What has been executing for a second is taken for orphaned, whoever runs it."""
+    """A job that has been executing for a second counts as orphaned."""
     for name in ("lost", "rescue"):
         _in_postgres(
             name,
             "NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node)",
             "started_at < now() - interval '1 s'",
         )
-    _in_module(
-        sqlite_upkeep,
-        "_LOST",
+    _in_sqlite(
+        "rescue_lost",
         "NOT EXISTS (SELECT 1 FROM node n WHERE n.id = job.node)",
         "started_at < (julianday('now') - 2440587.5) * 86400.0 - 1",
     )
 
 
 def acknowledgement_waits() -> None:
-    """An acknowledgement waits for a row that somebody holds."""
+    """An acknowledgement waits for a row that another transaction locks."""
     _in_postgres(
         "exchange",
-        "AND node = $1::uuid\n    FOR NO KEY UPDATE SKIP LOCKED",
-        "AND node = $1::uuid\n    FOR NO KEY UPDATE",
+        "AND node = $1::uuid FOR NO KEY UPDATE SKIP LOCKED",
+        "AND node = $1::uuid FOR NO KEY UPDATE",
     )
 
 
 def no_reconcile() -> None:
-    """What a lost answer claimed is never looked for."""
+    """Claims of a lost answer are never searched for."""
 
     async def tick(self: Reconciler) -> Tick:
         return Tick(self.scope.config.heartbeat)
@@ -85,7 +86,7 @@ def no_reconcile() -> None:
 
 
 def heartbeat_on_the_loop() -> None:
-    """A heartbeat waits until the event loop that runs users' code has a moment."""
+    """A heartbeat waits for the event loop that runs users' code."""
     beat = Heartbeat._beat
 
     async def waiting(self: Heartbeat, engine: Any) -> Any:
@@ -96,11 +97,11 @@ def heartbeat_on_the_loop() -> None:
 
 
 def no_unique_index() -> None:
-    """Uniqueness rests on looking first."""
+    """Uniqueness is checked before the insert only."""
     _in_postgres(
         "insert_unique",
-        "ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2\n"
-        "    OR state IN ('suspended','scheduled','available','executing','retryable')"
+        "ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2 "
+        "OR state IN ('suspended','scheduled','available','executing','retryable')"
         " OR (unique_scope = 1 AND state = 'completed')) DO NOTHING",
         "ON CONFLICT DO NOTHING",
     )
@@ -108,11 +109,12 @@ def no_unique_index() -> None:
     def holders(session: object, keys: set[str]) -> dict[str, Inserted]:
         return {}
 
+    assert hasattr(sqlite_insert, "_holders")
     sqlite_insert._holders = holders
 
 
 def announced_before_commit() -> None:
-    """A queue is announced, and then its job is committed."""
+    """A queue is announced before its job is committed."""
     many = Inserter.many
 
     async def announcing(self: Inserter, jobs: list[NewJob]) -> list[Inserted]:
@@ -120,7 +122,7 @@ def announced_before_commit() -> None:
         self._announce(queues)
         await self._engine.notify([Signal(SignalKind.JOBS, queue) for queue in queues])
         await asyncio.sleep(BEFORE_COMMIT)
-        announce, self._announce = self._announce, _unheard
+        announce, self._announce = self._announce, _ignore
         try:
             return await many(self, jobs)
         finally:
@@ -133,11 +135,13 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "guard without the claim": Mutant(guard_without_claim),
     "rescue by age": Mutant(rescue_by_age),
     "acknowledgement waits for locks": Mutant(
-        acknowledgement_waits, ("postgres",), why_not="one writer: no row is locked by another"
+        acknowledgement_waits, ("postgres",), why_not="one writer: no other transaction locks a row"
     ),
     "no reconcile": Mutant(no_reconcile),
     "heartbeat on the event loop": Mutant(
-        heartbeat_on_the_loop, ("postgres",), why_not="a lock on a file tells life, not a heartbeat"
+        heartbeat_on_the_loop,
+        ("postgres",),
+        why_not="a locked file, not a heartbeat, shows that a node lives",
     ),
     "unique index dropped": Mutant(no_unique_index, tables="DROP INDEX {elihu}job_unique"),
     "announcement before commit, no polling": Mutant(
@@ -158,27 +162,43 @@ async def break_tables(name: str | None, database: Database) -> None:
         await database.change(MUTANTS[name].tables)
 
 
-def _unheard(queues: Iterable[str]) -> None:
+def _ignore(queues: Iterable[str]) -> None:
     return None
 
 
 def _in_postgres(name: str, old: str, new: str) -> None:
-    make = Queries.__init__
+    init = Queries.__init__
 
-    def broken(self: Queries, schema: str) -> None:
-        make(self, schema)
+    def mutated(self: Queries, schema: str) -> None:
+        init(self, schema)
         self._texts[name] = _replaced(
             name, self._texts[name], old.replace("elihu.", f'"{schema}".'), new
         )
 
-    Queries.__init__ = broken  # type: ignore[method-assign]
+    Queries.__init__ = mutated  # type: ignore[method-assign]
 
 
-def _in_module(module: Any, name: str, old: str, new: str) -> None:
-    setattr(module, name, _replaced(name, getattr(module, name), old, new))
+def _in_sqlite(name: str, old: str, new: str) -> None:
+    import_module("elihu.engines.sqlite.engine")
+    text = sqlite_queries.statement(name)
+    mutated = _replaced(name, text, old, new)
+    constants = [
+        (module, constant)
+        for path, module in list(sys.modules.items())
+        if path.startswith("elihu.engines.sqlite")
+        for constant, value in vars(module).items()
+        if value == text
+    ]
+    if not constants:
+        raise LookupError(f"{name}: expected a constant with this statement, found none")
+    for module, constant in constants:
+        setattr(module, constant, mutated)
 
 
 def _replaced(name: str, text: str, old: str, new: str) -> str:
-    if text.count(old) != 1:
-        raise LookupError(f"{name}: expected to find {old!r} once, got it {text.count(old)} times")
-    return text.replace(old, new)
+    """The text with ``new`` for the one place of ``old``, however its spaces are."""
+    pattern = r"\s+".join(map(re.escape, old.split()))
+    found, times = re.subn(pattern, lambda _: new, text)
+    if times != 1:
+        raise LookupError(f"{name}: expected {old!r} once, found it {times} times")
+    return found

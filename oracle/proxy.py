@@ -1,4 +1,4 @@
-"""A TCP proxy on 127.0.0.1 that can be told to behave as bad networks do."""
+"""A TCP proxy on 127.0.0.1 that behaves as bad networks do."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,9 @@ CHUNK: Final = 65_536
 class Proxy:
     """Passes bytes between clients and ``host:port``.
 
-    ``stalled``: nothing is passed on and nothing closed, and all of it arrives when
-    that ends. ``delay``: each piece is late by so many seconds. ``swallow()``: the next
-    answer of the server is lost, and with it all that would follow on that connection.
+    ``stalled``: no byte passes and no connection closes; all bytes arrive at the end of
+    the stall. ``delay``: each message is late by so many seconds. ``swallow()``: the
+    next answer of the server is lost, and all that follows on that connection.
     ``drop()``: every connection is cut.
     """
 

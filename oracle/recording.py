@@ -1,5 +1,5 @@
-"""A trigger in the database itself that records each change of a job's state or claim,
-and the reading of all that it holds in the end.
+"""A trigger in the database that records each change of a job's state or claim, and the
+reading of all that the database holds in the end.
 """
 
 import json
@@ -19,34 +19,40 @@ SQLITE: Final = "sqlite:///"
 
 _POSTGRES: Final = """
 CREATE TABLE elihu.oracle_change (
-  seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bigint NOT NULL, before text, after text NOT NULL, old_claim integer NOT NULL,
-  claim integer NOT NULL, node uuid, at timestamptz NOT NULL DEFAULT clock_timestamp());
+  seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bigint NOT NULL,
+  before text, after text NOT NULL, old_claim integer NOT NULL, claim integer NOT NULL,
+  node uuid, at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE elihu.oracle_beside (key text PRIMARY KEY);
 CREATE TABLE elihu.oracle_effect (id bigint NOT NULL, claim integer NOT NULL, key text NOT NULL);
 CREATE FUNCTION elihu.oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    INSERT INTO elihu.oracle_change (id, after, old_claim, claim, node) VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node);
+    INSERT INTO elihu.oracle_change (id, after, old_claim, claim, node)
+    VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node);
   ELSIF OLD.state <> NEW.state OR OLD.claim <> NEW.claim THEN
     INSERT INTO elihu.oracle_change (id, before, after, old_claim, claim, node)
     VALUES (NEW.id, OLD.state, NEW.state, OLD.claim, NEW.claim, NEW.node);
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER oracle_record AFTER INSERT OR UPDATE ON elihu.job FOR EACH ROW EXECUTE FUNCTION elihu.oracle_record();
+CREATE TRIGGER oracle_record AFTER INSERT OR UPDATE ON elihu.job
+  FOR EACH ROW EXECUTE FUNCTION elihu.oracle_record();
 """
 
 _NOW: Final = "CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0"
 _SQLITE: Final = f"""
 CREATE TABLE oracle_change (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL, before TEXT, after TEXT NOT NULL, old_claim INTEGER NOT NULL,
-  claim INTEGER NOT NULL, node TEXT, at REAL NOT NULL);
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL,
+  before TEXT, after TEXT NOT NULL, old_claim INTEGER NOT NULL, claim INTEGER NOT NULL,
+  node TEXT, at REAL NOT NULL);
 CREATE TABLE oracle_beside (key TEXT PRIMARY KEY) STRICT;
 CREATE TABLE oracle_effect (id INTEGER NOT NULL, claim INTEGER NOT NULL, key TEXT NOT NULL) STRICT;
 CREATE TRIGGER oracle_insert AFTER INSERT ON job BEGIN
-  INSERT INTO oracle_change (id, after, old_claim, claim, node, at) VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node, {_NOW});
+  INSERT INTO oracle_change (id, after, old_claim, claim, node, at)
+  VALUES (NEW.id, NEW.state, 0, NEW.claim, NEW.node, {_NOW});
 END;
-CREATE TRIGGER oracle_update AFTER UPDATE ON job WHEN OLD.state <> NEW.state OR OLD.claim <> NEW.claim BEGIN
+CREATE TRIGGER oracle_update AFTER UPDATE ON job
+  WHEN OLD.state <> NEW.state OR OLD.claim <> NEW.claim BEGIN
   INSERT INTO oracle_change (id, before, after, old_claim, claim, node, at)
   VALUES (NEW.id, OLD.state, NEW.state, OLD.claim, NEW.claim, NEW.node, {_NOW});
 END;
@@ -57,17 +63,19 @@ _RUNS: Final = "SELECT job_id, claim, result, CAST(node AS TEXT) FROM {}run"
 _BESIDE: Final = "SELECT key FROM {}oracle_beside"
 _EFFECTS: Final = "SELECT id, claim, key FROM {}oracle_effect"
 _TICKS: Final = "SELECT job_id, cron, {} FROM {}cron_tick"
-_CHANGES: Final = "SELECT id, before, after, old_claim, claim, CAST(node AS TEXT), {} FROM {}oracle_change ORDER BY seq"
+_CHANGES: Final = """
+SELECT id, before, after, old_claim, claim, CAST(node AS TEXT), {}
+FROM {}oracle_change ORDER BY seq"""
 
 
 def tick_key(cron: str, at: float) -> str:
-    """What the job of a tick is called: jobs of one entry have all the same arguments."""
+    """The key of a tick's job: all jobs of one entry have the same arguments."""
     return f"{cron} at {datetime.fromtimestamp(at, UTC):%d. %H:%M}"
 
 
 class Database:
-    """The database of one experiment, seen past every fault: directly, on a connection
-    for each question.
+    """The database of one experiment, without the faults: each call makes a direct
+    connection.
     """
 
     def __init__(self, url: str) -> None:
@@ -80,7 +88,7 @@ class Database:
         return Path(self.url.removeprefix(SQLITE))
 
     async def rows(self, sql: str) -> Sequence[Sequence[Any]]:
-        """The rows of a statement, in which ``{elihu}`` stands for the schema."""
+        """The rows of a statement, in which ``{elihu}`` is the schema."""
         text = sql.replace("{elihu}", "" if self.is_sqlite else "elihu.")
         if self.is_sqlite:
             with closing(
@@ -94,7 +102,7 @@ class Database:
             await connection.close(timeout=5)
 
     async def change(self, script: str) -> None:
-        """Execute statements, in which ``{elihu}`` stands for the schema."""
+        """Execute statements, in which ``{elihu}`` is the schema."""
         text = script.replace("{elihu}", "" if self.is_sqlite else "elihu.")
         if self.is_sqlite:
             with closing(
@@ -113,21 +121,26 @@ class Database:
         await self.change(_SQLITE if self.is_sqlite else _POSTGRES)
 
     async def hurry(self) -> None:
-        """Make what waits for another attempt due: what is asked here is not how long
-        it waits.
-        """
+        """Make retries due at once: how long they wait is not the question here."""
         now = "(julianday('now') - 2440587.5) * 86400.0" if self.is_sqlite else "now()"
         await self.change(
             f"UPDATE {{elihu}}job SET scheduled_at = {now} WHERE state = 'retryable' AND "
             f"scheduled_at > {now}"
         )
 
+    async def start_cron_entry(self, name: str, last_tick: float) -> None:
+        """Resume a paused entry whose last tick was at this moment."""
+        at = str(last_tick) if self.is_sqlite else f"to_timestamp({last_tick})"
+        await self.change(
+            f"UPDATE {{elihu}}cron SET paused = false, last_tick = {at} WHERE name = '{name}'"
+        )
+
     async def ticks(self) -> int:
-        """How many ticks of cron entries were fired."""
+        """The number of ticks that were fired."""
         return int((await self.rows("SELECT count(*) FROM {elihu}cron_tick"))[0][0])
 
     async def unfinished(self) -> int:
-        """How many jobs have not ended."""
+        """The number of jobs that are not finished."""
         found = await self.rows(
             "SELECT count(*) FROM {elihu}job WHERE state NOT IN ('completed', 'discarded', "
             "'cancelled')"

@@ -1,4 +1,4 @@
-"""What an experiment is, and the one way in which each is run."""
+"""What a scenario is, and how each is run."""
 
 import asyncio
 import json
@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from elihu.testing.postgres import PostgresServer
-from oracle.checker import Findings
-from oracle.experiment import QUICK, Experiment, Missed
+from oracle.checks.findings import Findings
+from oracle.experiment import QUICK, Experiment
+from oracle.waiting import WaitTimeout
 
 BOTH: Final = ("sqlite", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is done: ``share`` of the whole."""
+    """How much of a scenario is run: as little as shows anything, the usual, or all."""
 
     full: bool = False
     quick: bool = False
@@ -35,11 +36,10 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``run`` starts processes on an open arena, breaks something and returns when all
-    should have ended.
+    """``run`` starts processes in an open experiment, breaks something and returns when
+    all jobs should be finished.
 
-    One that is ``calm`` measures what users will see, so that nothing else of the
-    oracle's runs beside it.
+    A scenario that is ``alone`` measures what users will see: no other runs beside it.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Scenario:
     engines: tuple[str, ...] = BOTH
     settings: Mapping[str, str] = field(default_factory=lambda: QUICK)
     full_only: bool = False
-    calm: bool = False
+    alone: bool = False
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of one experiment on one engine."""
+    """What one experiment found on one engine."""
 
     scenario: str
     engine: str
@@ -76,8 +76,8 @@ async def perform(
     mutant: str | None = None,
     keep: bool = True,
 ) -> Result:
-    """Run one experiment from nothing; its folder is kept where something was found and
-    ``keep`` is true.
+    """Run one experiment on a new database. Its folder is kept if something was found
+    and ``keep`` is true.
     """
     folder = Path(tempfile.mkdtemp(prefix="elihu-oracle-"))
     number = next(_numbers)
@@ -95,11 +95,11 @@ async def perform(
         await experiment.open()
         try:
             await scenario.run(experiment, size, server)
-        except Missed as missed:
-            experiment.evidence.problems.append(str(missed))
+        except WaitTimeout as error:
+            experiment.evidence.problems.append(str(error))
         if server is not None:
             await asyncio.to_thread(server.start)
-        findings = await experiment.ack_status()
+        findings = await experiment.judge()
     finally:
         await experiment.close()
         if engine == "postgres" and server is not None:

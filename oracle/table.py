@@ -1,4 +1,4 @@
-"""Results as the table that ``docs/promises.md`` shows."""
+"""Results as the table that ``docs/reliability/results.md`` shows."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,9 +7,21 @@ from oracle.evidence import Recovery
 from oracle.scenario import Result
 
 HEAD = (
-    "fault", "engine", "injections", "jobs", "lost", "phantom", "illegal", "double ends", "overlap", "duplicates explained", "unexplained",
-    "living buried", "wrong", "slowest recovery",
-)  # fmt: skip
+    "fault",
+    "engine",
+    "injections",
+    "jobs",
+    "lost",
+    "phantom",
+    "illegal",
+    "double ends",
+    "overlap",
+    "duplicates explained",
+    "unexplained",
+    "living nodes removed",
+    "wrong",
+    "slowest recovery",
+)
 
 
 def row(result: Result) -> list[str]:
@@ -36,7 +48,7 @@ TIMES_HEAD = ("fault", "engine", "what", "times", "slowest", "promised")
 
 
 def times(result: Result) -> list[list[str]]:
-    """How long each thing took to work again, the slowest of its kind."""
+    """How long each kind of recovery took: a row a kind, with the slowest."""
     slowest: dict[str, list[Recovery]] = defaultdict(list)
     for recovery in result.findings.recoveries:
         slowest[recovery.what].append(recovery)

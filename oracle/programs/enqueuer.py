@@ -1,5 +1,5 @@
-"""Stores jobs: what is intended is on the disk before the enqueue begins, and what was
-acknowledged after it has returned.
+"""Stores jobs. The intent is on the disk before the enqueue begins, the acknowledgement
+after it has returned.
 """
 
 import asyncio
@@ -18,27 +18,27 @@ from oracle.programs.plan import Plan, plan_of
 from oracle.programs.tasks import COMPLETING, declare
 
 AFTER_FAILURE = 0.2
-"""Seconds before the next group where the database did not answer; what became of the
-failed one is not known.
+"""Seconds before the next group after a database error; the fate of the failed group is
+not known.
 """
 
 TIMEOUT = 0.6
-"""Seconds for which an attempt may run that is to be ended for its time."""
+"""The timeout of an attempt that is to outlast it, in seconds."""
 OUTLASTS = 8.0
-"""Seconds by which the first attempt of such a job lasts longer."""
+"""Seconds that the first attempt of such a job lasts longer."""
 
 
-async def produce(app: Elihu, journal: Journal, plan: Plan) -> None:
-    """Store every group once, whatever comes of it."""
-    chance = random.Random(f"{plan.seed}{plan.prefix}")
+async def enqueue(app: Elihu, journal: Journal, plan: Plan) -> None:
+    """Store every group once. A database error is written and not retried."""
+    rng = random.Random(f"{plan.seed}{plan.prefix}")
     for first in range(0, plan.jobs, plan.together):
         keys = [
             f"{plan.prefix}{number}"
             for number in range(first, min(first + plan.together, plan.jobs))
         ]
-        timed = [plan.timed > 0 and chance.random() < plan.timed for _ in keys]
+        timed = [plan.timed > 0 and rng.random() < plan.timed for _ in keys]
         jobs = [
-            build(app, plan, key, chance, timed=late) for key, late in zip(keys, timed, strict=True)
+            build(app, plan, key, rng, timed=late) for key, late in zip(keys, timed, strict=True)
         ]
         for key, late in zip(keys, timed, strict=True):
             journal.write("intent", key=key, timed=late, once=plan.task in COMPLETING)
@@ -62,11 +62,11 @@ async def produce(app: Elihu, journal: Journal, plan: Plan) -> None:
             journal.write("refused", keys=keys, error=str(error))
             await asyncio.sleep(AFTER_FAILURE)
         await asyncio.sleep(plan.pause)
-    journal.write("produced", jobs=plan.jobs)
+    journal.write("enqueued", jobs=plan.jobs)
 
 
 async def one(app: Elihu, journal: Journal, key: str, job: NewJob) -> bool:
-    """Store one job; whether the database acknowledged it."""
+    """Store one job; returns whether the database acknowledged it."""
     try:
         stored = await app.aenqueue(job)
     except DatabaseError as error:
@@ -76,14 +76,14 @@ async def one(app: Elihu, journal: Journal, key: str, job: NewJob) -> bool:
     return True
 
 
-def build(app: Elihu, plan: Plan, key: str, chance: random.Random, *, timed: bool) -> NewJob:
+def build(app: Elihu, plan: Plan, key: str, rng: random.Random, *, timed: bool) -> NewJob:
     """One job of the plan."""
     task = app.task_named(plan.task)
     options: dict[str, Any] = (
-        {"delay": chance.uniform(0.1, 2.0)} if chance.random() < plan.delayed else {}
+        {"delay": rng.uniform(0.1, 2.0)} if rng.random() < plan.delayed else {}
     )
-    arguments: dict[str, Any] = {"key": key, "seconds": chance.uniform(*plan.seconds)}
-    if chance.random() < plan.failing:
+    arguments: dict[str, Any] = {"key": key, "seconds": rng.uniform(*plan.seconds)}
+    if rng.random() < plan.failing:
         arguments["fails"] = 1
     if timed:
         options["timeout"] = TIMEOUT
@@ -91,16 +91,16 @@ def build(app: Elihu, plan: Plan, key: str, chance: random.Random, *, timed: boo
     return (task.using(**options) if options else task).build(**arguments)
 
 
-async def main(produce: Callable[[Elihu, Journal, Plan], Awaitable[None]]) -> None:
-    """Produce what the environment asks for."""
+async def main(enqueue: Callable[[Elihu, Journal, Plan], Awaitable[None]]) -> None:
+    """Enqueue what the environment asks for."""
     mutants.apply(os.environ.get("ORACLE_MUTANT"))
-    journal = Journal(Path(os.environ["ORACLE_FOLDER"]), "producer")
+    journal = Journal(Path(os.environ["ORACLE_FOLDER"]), "enqueuer")
     async with Elihu() as app:
         declare(app)
         await app.nodes.list()  # connected before the first intent
         journal.write("ready")
-        await produce(app, journal, plan_of(os.environ["ORACLE_PLAN"]))
+        await enqueue(app, journal, plan_of(os.environ["ORACLE_PLAN"]))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(produce))
+    asyncio.run(main(enqueue))

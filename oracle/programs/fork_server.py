@@ -1,8 +1,8 @@
 """Starts processes of an experiment as forks of one that has imported everything: most
-of what a start costs is imports.
+of the cost of a start is imports.
 
-Each line on standard input asks for one; lines on standard output say which have
-started and which have ended, and how.
+Each line on standard input is a request for one process. Lines on standard output
+report which processes have started, and which have ended with which status.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from oracle.programs import enqueuer, node, waiter
 
 PROGRAMS: Final[dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
     "node": node.main,
-    "producer": lambda: enqueuer.main(enqueuer.produce),
+    "enqueuer": lambda: enqueuer.main(enqueuer.enqueue),
     "waiter": lambda: enqueuer.main(waiter.wait_for_all),
 }
 
@@ -30,16 +30,16 @@ PROGRAMS: Final[dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
 def main() -> None:
     """Serve until the end of standard input; in a fork, run its program."""
     gc.freeze()
-    wake, ring = os.pipe()
-    os.set_blocking(ring, False)
-    signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     buffer = b""
     while True:
-        ready, _, _ = select.select([0, wake], [], [])
-        if wake in ready:
-            os.read(wake, 1024)
-            tell_ends()
+        ready, _, _ = select.select([0, read_end], [], [])
+        if read_end in ready:
+            os.read(read_end, 1024)
+            report_ends()
         if 0 not in ready:
             continue
         data = os.read(0, 65_536)
@@ -47,44 +47,42 @@ def main() -> None:
             return
         *lines, buffer = (buffer + data).split(b"\n")
         for line in lines:
-            asked = json.loads(line)
+            request = json.loads(line)
             pid = os.fork()
             if pid == 0:
-                become(asked)
+                run_program(request)
                 return
-            say({"started": pid})
+            report({"started": pid})
 
 
-def say(told: dict[str, int]) -> None:
-    os.write(1, json.dumps(told).encode() + b"\n")
+def report(message: dict[str, int]) -> None:
+    os.write(1, json.dumps(message).encode() + b"\n")
 
 
-def tell_ends() -> None:
+def report_ends() -> None:
     with suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG)) != (0, 0):
-            say({"ended": found[0], "status": os.waitstatus_to_exitcode(found[1])})
+            report({"ended": found[0], "status": os.waitstatus_to_exitcode(found[1])})
 
 
-def become(asked: dict[str, Any]) -> None:
-    """Run the program that was asked for, in this fork."""
+def run_program(request: dict[str, Any]) -> None:
+    """Run the requested program in this fork."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for number, file in enumerate((nowhere, nowhere, log)):
+    null = os.open(os.devnull, os.O_RDWR)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number, file in enumerate((null, null, log)):
         os.dup2(file, number)
-    os.chdir(asked["folder"])
+    os.chdir(request["folder"])
     os.environ.clear()
-    os.environ.update(asked["environ"])
+    os.environ.update(request["environ"])
     random.seed()
     activate(os.environ.get("ELIHU_TEST_FAILPOINT", ""))
-    asyncio.run(PROGRAMS[asked["program"]]())
+    asyncio.run(PROGRAMS[request["program"]]())
 
 
 def activate(point: str) -> None:
-    """Put in the fail point that would have been there if the environment had said so
-    at the imports.
-    """
+    """Set the failpoint that the environment would have set at the imports."""
     failpoints._name, _, number = point.partition(":")
     failpoints._left = int(number or 1)
     for module in list(sys.modules.values()):

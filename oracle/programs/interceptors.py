@@ -1,5 +1,5 @@
-"""Faults inside a node, on any engine: what a network does to an exchange, done to the
-call itself.
+"""Faults inside a node, on any engine: intercepted exchanges behave as on a bad
+network.
 """
 
 import asyncio
@@ -14,27 +14,29 @@ from elihu.runtime.node import Node
 
 SHARE: Final = 0.2
 LATE: Final = 0.5
-"""Seconds after which a copy of a call arrives that went astray."""
+"""Seconds after which the delayed copy of a call arrives."""
 
-_astray: set[asyncio.Task[None]] = set()
+_delayed: set[asyncio.Task[None]] = set()
 
 
-def lose_answers(engine: Engine, chance: random.Random) -> None:
-    """Of some exchanges that did something the answer is lost after the commit."""
+def lose_answers(engine: Engine, rng: random.Random) -> None:
+    """Lose the answers of some exchanges that acknowledged or claimed something, after
+    the commit.
+    """
     exchange = engine.exchange
 
     async def losing(*args: Any, **kwargs: Any) -> Exchange:
         answer = await exchange(*args, **kwargs)
-        if (answer.acked or answer.claims) and chance.random() < SHARE:
+        if (answer.acked or answer.claims) and rng.random() < SHARE:
             raise DatabaseTimeout("the answer was lost on purpose")
         return answer
 
     engine.exchange = losing  # type: ignore[method-assign]
 
 
-def deliver_twice(engine: Engine, chance: random.Random) -> None:
-    """Acknowledgements after which a job runs again arrive once more when it does: a
-    copy that was on its way all the while.
+def deliver_twice(engine: Engine, rng: random.Random) -> None:
+    """Deliver each acknowledgement that makes a job retryable a second time, while the
+    next attempt runs.
     """
     exchange = engine.exchange
 
@@ -48,30 +50,28 @@ def deliver_twice(engine: Engine, chance: random.Random) -> None:
         answer = await exchange(node, queue, free, acks, **kwargs)
         if copies := [ack for ack in acks if ack.state is JobState.RETRYABLE]:
             task = asyncio.get_running_loop().create_task(again(node, queue, copies))
-            _astray.add(task)
-            task.add_done_callback(_astray.discard)
+            _delayed.add(task)
+            task.add_done_callback(_delayed.discard)
         return answer
 
     engine.exchange = doubling  # type: ignore[method-assign]
 
 
-WRAPS: Final[dict[str, Callable[[Engine, random.Random], None]]] = {
+INTERCEPTORS: Final[dict[str, Callable[[Engine, random.Random], None]]] = {
     "lose answers": lose_answers,
     "deliver twice": deliver_twice,
 }
 
 
 def apply(name: str | None, seed: int) -> None:
-    """Put the fault of this name into the engine that the node makes for itself; None
-    puts in none.
-    """
+    """Intercept the engine that the node makes for itself; None intercepts nothing."""
     if not name:
         return
-    wrap = WRAPS[name]
-    make = Node.__init__
+    intercept = INTERCEPTORS[name]
+    init = Node.__init__
 
-    def wrapped(self: Node, *args: Any, **kwargs: Any) -> None:
-        make(self, *args, **kwargs)
-        wrap(self.engine, random.Random(seed))
+    def intercepted(self: Node, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        intercept(self.engine, random.Random(seed))
 
-    Node.__init__ = wrapped  # type: ignore[method-assign]
+    Node.__init__ = intercepted  # type: ignore[method-assign]

@@ -1,5 +1,5 @@
-"""A node that says what happens to it, with a mutant or an in-process fault put in
-where the experiment asks for one.
+"""A node that writes its events to a journal, with the mutant or interceptor that the
+experiment asks for.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from elihu.telemetry.events import LeaderElected, LeaderLost, NodeRejoined, Node
 from oracle import mutants
 from oracle.journal import Journal
 from oracle.programs import interceptors
-from oracle.programs.enqueuer import produce
+from oracle.programs.enqueuer import enqueue
 from oracle.programs.plan import plan_of
 from oracle.programs.tasks import Effects, declare
 
@@ -21,15 +21,18 @@ from oracle.programs.tasks import Effects, declare
 async def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     mutants.apply(os.environ.get("ORACLE_MUTANT"))
-    interceptors.apply(os.environ.get("ORACLE_WRAP"), int(os.environ.get("ORACLE_SEED", "0")))
+    interceptors.apply(
+        os.environ.get("ORACLE_INTERCEPTOR"), int(os.environ.get("ORACLE_SEED", "0"))
+    )
     folder = Path(os.environ["ORACLE_FOLDER"])
     journal = Journal(folder, "node")
     app = Elihu()
     declare(app, journal, Effects(folder / f"effects-{os.getpid()}.db"))
     app.on(
-        NodeRejoined, lambda event: journal.write("reborn", node=event.node, removed=event.removed)
+        NodeRejoined,
+        lambda event: journal.write("rejoined", node=event.node, removed=event.removed),
     )
-    app.on(NodeRemoved, lambda event: journal.write("buried", dead=event.dead))
+    app.on(NodeRemoved, lambda event: journal.write("removed", removed=event.dead))
     app.on(LeaderElected, lambda event: journal.write("elected", node=event.node))
     app.on(LeaderLost, lambda event: journal.write("deposed", node=event.node))
     stopping, now = asyncio.Event(), asyncio.Event()
@@ -44,7 +47,7 @@ async def main() -> None:
             journal.write("node", node=node.id)
             journal.write("ready")
             if plan := os.environ.get("ORACLE_PLAN"):
-                await produce(app, journal, plan_of(plan))
+                await enqueue(app, journal, plan_of(plan))
             await stopping.wait()
             hurry = asyncio.create_task(now.wait())
             hurry.add_done_callback(lambda _: node.hurry())

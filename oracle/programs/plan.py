@@ -1,4 +1,4 @@
-"""What a producer is to store, as it crosses to its process."""
+"""What an enqueuer is to store, as it passes to its process."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """``jobs`` jobs whose keys begin with ``prefix``, in groups of ``together`` that
-    are intended at once and enqueued at the same moment.
+    are enqueued at the same moment.
 
-    ``how`` is ``single`` (one call a job), ``bulk`` (one call a group), ``unique``
-    (each key by three calls at once) or ``transactions`` (each group in one of the
-    producer's own). Each job lasts between the ``seconds``; the shares ``delayed`` and
-    ``failing`` of them wait first, or fail their first attempt; ``pause`` is waited
-    after each group, in seconds. Of the share ``timed`` the first attempt outlasts its
-    time. ``awaited`` is another producer: it waits for the end of every job.
+    ``how``: ``single`` is one call a job, ``bulk`` one call a group, ``unique`` three
+    calls a key at once, ``transactions`` one transaction of the enqueuer's a group,
+    ``awaited`` a process that waits for the end of every job. ``seconds`` is the range
+    of durations. ``delayed`` and ``failing`` are the shares of jobs that wait first, or
+    fail their first attempt; ``timed`` is the share whose first attempt outlasts its
+    timeout. ``pause`` follows each group, in seconds.
     """
 
     jobs: int
@@ -34,6 +34,6 @@ class Plan:
 
 
 def plan_of(text: str) -> Plan:
-    """What ``Plan.text`` made."""
+    """Read what ``Plan.text`` made."""
     fields = json.loads(text)
     return Plan(**{**fields, "seconds": tuple(fields["seconds"])})

@@ -1,5 +1,5 @@
-"""The task of the experiments that runs in a process of its own: a child imports this
-module and no other of the oracle's tasks.
+"""The task of the experiments that runs in a process. The child process imports this
+module and none of the oracle's other tasks.
 """
 
 import os
@@ -24,8 +24,8 @@ def journal() -> Journal:
 def process(
     key: str, seconds: float = 0.0, fails: int = 0, drags: float = 0.0, *, ctx: Context
 ) -> None:
-    """Says for which node it works, and leaves it to the reader to find out of which
-    claim it is, which a task does not know.
+    """Write for which node the task runs. The claim is not known here; the gathering
+    finds it.
     """
     said = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
     journal().write("child begin", **said)

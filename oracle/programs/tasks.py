@@ -1,4 +1,4 @@
-"""The tasks of the experiments: each attempt writes when it began and ended, and has an
+"""The tasks of the experiments. Each attempt writes when it began and ended, and has an
 effect in a transaction of its own.
 """
 
@@ -21,15 +21,13 @@ from oracle.journal import Journal
 from oracle.programs import process_tasks
 
 LISTENS = 0.1
-"""Seconds after which a thread looks whether somebody wants its end."""
+"""Seconds between two looks of a thread at ``ctx.cancelled``."""
 
 _attempt: ContextVar[tuple[int, int, str]] = ContextVar("attempt")
 
 
 COMPLETING = frozenset({"oracle.complete", "oracle.complete_sync"})
-"""The tasks whose effect is in one transaction with their job's end, on PostgreSQL and
-on SQLite.
-"""
+"""The tasks whose effect and end are one transaction, on PostgreSQL and on SQLite."""
 _EFFECT = "INSERT INTO {}oracle_effect (id, claim, key) VALUES ({}, {}, '{}')"
 
 
@@ -43,8 +41,8 @@ class Planned(Exception):
 
 
 class Effects:
-    """What attempts did to the world: one row each, in a file of this process alone, so
-    that no fault but its own reaches it.
+    """The effects of attempts: one row each, in a file of this process alone, which no
+    other fault reaches.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +88,7 @@ class Work:
 
     @contextmanager
     def ending_by_errors(self) -> Iterator[None]:
-        """Write the end where an error is it."""
+        """Write the end if the block raises."""
         try:
             yield
         except BaseException:
@@ -99,9 +97,7 @@ class Work:
 
 
 def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None = None) -> None:
-    """Give ``app`` the tasks; a producer, which runs none, needs neither journal nor
-    effects.
-    """
+    """Declare the tasks in ``app``; an enqueuer needs neither journal nor effects."""
 
     def work(key: str) -> Work:
         assert journal is not None
@@ -195,7 +191,7 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
 
     @app.task(name="oracle.block", max_attempts=1_000)
     async def block(key: str, seconds: float) -> None:
-        """Holds up the node's whole event loop."""
+        """Block the node's event loop."""
         attempt = work(key)
         try:
             attempt.begin(fail=False)

@@ -1,5 +1,5 @@
-"""Stores jobs in transactions of the producer's own, each through a connection of
-another kind, beside a row of the producer's.
+"""Stores jobs in transactions of the enqueuer's own, beside a row of its own, through
+every kind of connection.
 """
 
 import asyncio
@@ -14,23 +14,23 @@ from oracle.programs.plan import Plan
 from tests.features.callers import KINDS, Caller
 
 ROLLED_BACK: Final = 0.3
-"""The share of the transactions that are."""
+"""The share of transactions that are rolled back."""
 MANY: Final = 0.3
-"""The share of the others in which one call stores all."""
+"""The share of the others in which one call stores all jobs."""
 
 
-async def produce_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> None:
-    """Store every group in one transaction, committed or not; the kinds take turns at
-    random, and none is left out.
+async def enqueue_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> None:
+    """Store every group in one transaction, committed or rolled back. Each kind of
+    connection has its turn in random order.
     """
-    chance = random.Random(f"{plan.seed}{plan.prefix}")
+    rng = random.Random(f"{plan.seed}{plan.prefix}")
     url = os.environ["ELIHU_DATABASE_URL"]
     engine = "sqlite" if url.startswith("sqlite") else "postgres"
     waiting: list[type[Caller]] = []
     for first in range(0, plan.jobs, plan.together):
         if not waiting:
             waiting = [kind for kind in KINDS if kind.engine == engine]
-            chance.shuffle(waiting)
+            rng.shuffle(waiting)
         caller = waiting.pop()()
         keys = [
             f"{plan.prefix}{number}"
@@ -42,27 +42,27 @@ async def produce_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> N
         journal.sync()
         await caller.open(url)
         try:
-            await _transact(app, journal, plan, caller, keys, chance)
+            await _transact(app, journal, plan, caller, keys, rng)
         finally:
             await caller.close()
-    journal.write("produced", jobs=plan.jobs)
+    journal.write("enqueued", jobs=plan.jobs)
 
 
 async def _transact(
-    app: Elihu, journal: Journal, plan: Plan, caller: Caller, keys: list[str], chance: random.Random
+    app: Elihu, journal: Journal, plan: Plan, caller: Caller, keys: list[str], rng: random.Random
 ) -> None:
     schema = "" if caller.engine == "sqlite" else "elihu."
     task = app.task_named(plan.task)
     for key in keys:
         await caller.execute(f"INSERT INTO {schema}oracle_beside (key) VALUES ('{key}')")
-    if chance.random() < MANY:
+    if rng.random() < MANY:
         done = await caller.enqueue_many(
-            app, [task.build(key, chance.uniform(*plan.seconds)) for key in keys], ids=True
+            app, [task.build(key, rng.uniform(*plan.seconds)) for key in keys], ids=True
         )
         ids = list(done.ids or ())
     else:
-        ids = [(await caller.enqueue(task, key, chance.uniform(*plan.seconds))).id for key in keys]
-    if chance.random() < ROLLED_BACK:
+        ids = [(await caller.enqueue(task, key, rng.uniform(*plan.seconds))).id for key in keys]
+    if rng.random() < ROLLED_BACK:
         await caller.rollback()
         return
     await caller.commit()
@@ -72,4 +72,4 @@ async def _transact(
 
 
 if __name__ == "__main__":
-    asyncio.run(main(produce_in_transactions))
+    asyncio.run(main(enqueue_in_transactions))

@@ -1,5 +1,5 @@
-"""Submits jobs, waits for the end of each, all at once, and writes down what each wait
-came to.
+"""Submits jobs, waits for all of them at once, and writes what each wait returned or
+raised.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from oracle.programs.tasks import Planned, answer_to
 
 
 async def wait_for_all(app: Elihu, journal: Journal, plan: Plan) -> None:
-    """Return when every wait has ended. Some are for the job's end, the others for that
-    of its first attempt too, where it fails.
+    """Return when every wait has ended. Some waits end with the job, the others also
+    with a failed first attempt.
     """
-    chance = random.Random(f"{plan.seed}{plan.prefix}")
+    rng = random.Random(f"{plan.seed}{plan.prefix}")
     task = app.task_named(plan.task)
     waits: list[asyncio.Task[None]] = []
     for first in range(0, plan.jobs, plan.together):
@@ -27,17 +27,17 @@ async def wait_for_all(app: Elihu, journal: Journal, plan: Plan) -> None:
         for key in keys:
             journal.write("intent", key=key, awaited=True)
         journal.sync()
-        failing = [int(chance.random() < plan.failing) for _ in keys]
+        failing = [int(rng.random() < plan.failing) for _ in keys]
         relays = await asyncio.gather(
             *(
-                task.asubmit(key, chance.uniform(*plan.seconds), fails)
+                task.asubmit(key, rng.uniform(*plan.seconds), fails)
                 for key, fails in zip(keys, failing, strict=True)
             )
         )
         for key, relay, fails in zip(keys, relays, failing, strict=True):
             journal.write("acknowledged", key=key, id=relay.ref)
-            attached = relay if chance.random() < 0.5 else app.relay(relay.ref)
-            patient = chance.random() < 0.5
+            attached = relay if rng.random() < 0.5 else app.relay(relay.ref)
+            patient = rng.random() < 0.5
             waits.append(
                 asyncio.create_task(
                     _wait(
@@ -51,7 +51,7 @@ async def wait_for_all(app: Elihu, journal: Journal, plan: Plan) -> None:
             )
         await asyncio.sleep(plan.pause)
     await asyncio.gather(*waits)
-    journal.write("produced", jobs=plan.jobs)
+    journal.write("enqueued", jobs=plan.jobs)
 
 
 async def _wait(

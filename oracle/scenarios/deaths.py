@@ -1,4 +1,4 @@
-"""Processes are killed, frozen and told to end."""
+"""Processes are killed, frozen and stopped."""
 
 import asyncio
 import signal
@@ -9,6 +9,7 @@ from elihu.testing.postgres import PostgresServer
 from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
+from oracle.waiting import until
 
 SOON = 20.0
 """Seconds within which, with the quick settings, a dead node's job runs again."""
@@ -19,8 +20,8 @@ async def killed_nodes(experiment: Experiment, size: Size, server: PostgresServe
     experiment.first_run_bound = SOON
     nodes = await experiment.nodes(4)
     jobs = size.count(300, 3_000, 20_000)
-    producers = [
-        await experiment.producer(
+    enqueuers = [
+        await experiment.enqueuer(
             Plan(
                 jobs=jobs // 2,
                 prefix="bulk",
@@ -32,10 +33,10 @@ async def killed_nodes(experiment: Experiment, size: Size, server: PostgresServe
                 seed=experiment.seed,
             )
         ),
-        await experiment.producer(
+        await experiment.enqueuer(
             Plan(jobs=jobs // 4, prefix="one", pause=0.1, seconds=(0, 0.2), seed=experiment.seed)
         ),
-        await experiment.producer(
+        await experiment.enqueuer(
             Plan(
                 jobs=jobs // 4,
                 prefix="thread",
@@ -49,29 +50,29 @@ async def killed_nodes(experiment: Experiment, size: Size, server: PostgresServe
     kills = size.count(2, 0, 0)
     deadline = time.monotonic() + size.pick(20, 30, 900)
     while time.monotonic() < deadline and (not kills or experiment.injections < kills):
-        await asyncio.sleep(experiment.chance.uniform(0.5, 3))
-        victim = nodes.pop(experiment.chance.randrange(len(nodes)))
+        await asyncio.sleep(experiment.rng.uniform(0.5, 3))
+        victim = nodes.pop(experiment.rng.randrange(len(nodes)))
         await experiment.kill(victim)
         nodes.append(await experiment.node())
         if (
-            not any(producer.alive for producer in producers)
+            not any(enqueuer.alive for enqueuer in enqueuers)
             and not await experiment.database.unfinished()
         ):
             break
-    for producer in producers:
-        await experiment.end_of(producer, within=120)
+    for enqueuer in enqueuers:
+        await enqueuer.end(within=120)
     await experiment.drained(within=300, hurry=True)
 
 
-async def killed_producers(
+async def killed_enqueuers(
     experiment: Experiment, size: Size, server: PostgresServer | None
 ) -> None:
-    """A producer is killed while its commits are under way."""
+    """An enqueuer is killed during its commits."""
     await experiment.node()
     for number in range(size.count(2, 8, 100)):
         how = ("single", "bulk", "unique")[number % 3]
         task = "oracle.once" if how == "unique" else "oracle.wait"
-        producer = await experiment.producer(
+        enqueuer = await experiment.enqueuer(
             Plan(
                 jobs=100_000,
                 prefix=f"p{number}-",
@@ -82,15 +83,15 @@ async def killed_producers(
                 seed=experiment.seed,
             )
         )
-        await asyncio.sleep(experiment.chance.uniform(0.0, 0.4))
-        await experiment.kill(producer)
+        await asyncio.sleep(experiment.rng.uniform(0.0, 0.4))
+        await experiment.kill(enqueuer)
     await experiment.drained(within=size.pick(60, 60, 300))
 
 
-async def frozen_shortly(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """SIGSTOP for less than it takes to be taken for dead: nothing happens to anybody."""
+async def frozen_briefly(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """SIGSTOP for less than ``dead_after``: nothing happens."""
     nodes = await experiment.nodes(2)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=size.count(100, 400, 2_000),
             together=20,
@@ -99,22 +100,22 @@ async def frozen_shortly(experiment: Experiment, size: Size, server: PostgresSer
             seed=experiment.seed,
         )
     )
-    while producer.alive:
-        node = experiment.chance.choice(nodes)
+    while enqueuer.alive:
+        node = experiment.rng.choice(nodes)
         experiment.injected()
         node.process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(experiment.chance.uniform(0.2, 1.8))
+        await asyncio.sleep(experiment.rng.uniform(0.2, 1.8))
         experiment.thaw(node)
-        await asyncio.sleep(experiment.chance.uniform(0.5, 1.0))
+        await asyncio.sleep(experiment.rng.uniform(0.5, 1.0))
     await experiment.drained(within=30)
 
 
 async def frozen_long(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """SIGSTOP for longer: on PostgreSQL the node is buried and comes back as another,
-    on SQLite it keeps its jobs.
+    """SIGSTOP for longer than ``dead_after``: on PostgreSQL the node is removed and
+    rejoins as another, on SQLite it keeps its jobs.
     """
     nodes = await experiment.nodes(3)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=size.count(100, 400, 2_000),
             together=20,
@@ -125,19 +126,19 @@ async def frozen_long(experiment: Experiment, size: Size, server: PostgresServer
         )
     )
     for _ in range(size.count(1, 2, 10)):
-        node = experiment.chance.choice(nodes)
+        node = experiment.rng.choice(nodes)
         experiment.freeze(node)
-        await asyncio.sleep(experiment.chance.uniform(7, 10))
+        await asyncio.sleep(experiment.rng.uniform(7, 10))
         experiment.thaw(node)
         await asyncio.sleep(1)
-    await experiment.end_of(producer, within=120)
+    await enqueuer.end(within=120)
     await experiment.drained(within=60, hurry=True)
 
 
-async def told_to_end(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """SIGTERM, and a second one, while jobs run that outlast the grace."""
+async def stopped_nodes(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
+    """SIGTERM, and a second one, while jobs run for longer than ``grace``."""
     node = await experiment.node(GRACE="0.3")
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=size.count(100, 250, 2_000),
             together=size.count(20, 20, 10),
@@ -146,32 +147,32 @@ async def told_to_end(experiment: Experiment, size: Size, server: PostgresServer
             seed=experiment.seed,
         )
     )
-    while producer.alive:
-        await asyncio.sleep(experiment.chance.uniform(0.5, 1.5))
+    while enqueuer.alive:
+        await asyncio.sleep(experiment.rng.uniform(0.5, 1.5))
         following = await experiment.node(GRACE="0.3")
         experiment.terminate(node)
-        if experiment.chance.random() < 0.5:
+        if experiment.rng.random() < 0.5:
             await asyncio.sleep(0.1)
             experiment.terminate(node)
-        await experiment.end_of(node, within=20)
+        await node.end(within=20)
         node = following
     await experiment.drained(within=size.pick(60, 60, 300))
 
 
 async def defaults(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """The figures that are promised, with the settings that users have: nodes die,
-    freeze, and end, and the database goes away.
+    """The promised figures, with the default settings: nodes die, freeze and stop, and
+    the database is restarted.
     """
     experiment.first_run_bound = 30
     nodes = await experiment.nodes(3)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(jobs=100_000, together=10, pause=0.3, seconds=(0.1, 1.5), seed=experiment.seed)
     )
     for _ in range(size.count(1, 1, 3)):
-        await experiment.until(lambda: experiment.leader() is not None, within=20, what="a leader")
-        begun = experiment.begun()
-        await experiment.until(
-            partial(experiment.has_begun, begun + 60), within=30, what="jobs to begin"
+        await until(lambda: experiment.leader() is not None, within=20, what="a leader")
+        begun = experiment.progress.begun()
+        await until(
+            partial(experiment.progress.has_begun, begun + 60), within=30, what="jobs to begin"
         )
         leader = experiment.leader()
         assert leader is not None
@@ -186,18 +187,18 @@ async def defaults(experiment: Experiment, size: Size, server: PostgresServer | 
         nodes.remove(leader)
         told = time.time()
         experiment.terminate(leader)
-        await experiment.end_of(leader, within=20)
-        # its running jobs are given their time first, then it resigns
-        stopped = max(line["at"] for line in experiment.lines("stopped"))
-        await experiment.until(
-            partial(experiment.elected_since, told),
+        await leader.end(within=20)
+        # it waits for its running jobs first, then it resigns
+        stopped = max(line["at"] for line in experiment.progress.lines("stopped"))
+        await until(
+            lambda told=told: bool(experiment.progress.elected_since(told)),
             within=20,
             what="a new leader after a clean stop",
         )
-        elected = max(line["at"] for line in experiment.lines("elected"))
+        elected = max(line["at"] for line in experiment.progress.lines("elected"))
         experiment.recovered("a new leader after a clean stop", max(0.0, elected - stopped), 1)
         nodes.append(await experiment.node())
-        node = experiment.chance.choice(nodes)
+        node = experiment.rng.choice(nodes)
         experiment.injected()
         node.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(12)
@@ -211,15 +212,15 @@ async def defaults(experiment: Experiment, size: Size, server: PostgresServer | 
             await experiment.begun_again(
                 time.time(), "the first job after the database was back", 5
             )
-    await experiment.kill(producer)
+    await experiment.kill(enqueuer)
     await experiment.drained(within=90, hurry=True)
 
 
 SCENARIOS = (
     Scenario("nodes killed", killed_nodes),
-    Scenario("producers killed around their commit", killed_producers),
-    Scenario("nodes frozen shortly", frozen_shortly),
+    Scenario("enqueuers killed around their commit", killed_enqueuers),
+    Scenario("nodes frozen briefly", frozen_briefly),
     Scenario("nodes frozen for long", frozen_long),
-    Scenario("nodes told to end", told_to_end),
-    Scenario("default settings: death, stop, freeze, outage", defaults, settings={}, calm=True),
+    Scenario("nodes stopped", stopped_nodes),
+    Scenario("default settings: death, stop, freeze, outage", defaults, settings={}, alone=True),
 )

@@ -1,5 +1,5 @@
-"""What stands on the core, while processes are killed: transactions of the caller's,
-waiting for results, killing and cancelling.
+"""Features on top of the core, while processes are killed: callers' transactions, waits
+for results, kill and cancel.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from tests.features.callers import KINDS
 async def in_transactions(
     experiment: Experiment, size: Size, server: PostgresServer | None
 ) -> None:
-    """Producers with transactions of their own, through every kind of connection, are
-    killed in them; nodes now and then.
+    """Enqueuers are killed inside transactions of their own, on every kind of
+    connection. Nodes are killed now and then.
     """
     nodes = await experiment.nodes(2)
 
@@ -32,18 +32,18 @@ async def in_transactions(
         )
 
     for number in range(size.count(1, 6, 30)):
-        producers = await asyncio.gather(
-            *(experiment.producer(plan(f"t{number}{name}-", 100_000, 3)) for name in "ab")
+        enqueuers = await asyncio.gather(
+            *(experiment.enqueuer(plan(f"t{number}{name}-", 100_000, 3)) for name in "ab")
         )
-        await asyncio.sleep(experiment.chance.uniform(0.2, 2))
-        for producer in producers:
-            await experiment.kill(producer)
+        await asyncio.sleep(experiment.rng.uniform(0.2, 2))
+        for enqueuer in enqueuers:
+            await experiment.kill(enqueuer)
         if number % 5 == 4:
             await experiment.kill(nodes.pop(0))
             nodes.append(await experiment.node())
     kinds = [kind for kind in KINDS if kind.engine == experiment.engine]
-    await experiment.produce(plan("whole", len(kinds) * size.count(3, 3, 30), 3))
-    used = {line["caller"] for line in experiment.lines("caller")}
+    await experiment.enqueue(plan("whole", len(kinds) * size.count(3, 3, 30), 3))
+    used = {line["caller"] for line in experiment.progress.lines("caller")}
     if missing := [kind.__name__ for kind in kinds if kind.__name__ not in used]:
         experiment.evidence.problems.append(
             f"expected every kind of connection to be used, not {', '.join(missing)}"
@@ -52,8 +52,8 @@ async def in_transactions(
 
 
 async def awaited(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Two processes without a node wait for many jobs at once, while one of four nodes
-    is killed every 0.5 to 3 s.
+    """Two processes without a node wait for many jobs at once. One of four nodes is
+    killed every 0.5 to 3 s.
     """
     nodes = await experiment.nodes(4)
     jobs = size.count(60, 400, 2_000)
@@ -67,21 +67,21 @@ async def awaited(experiment: Experiment, size: Size, server: PostgresServer | N
         seed=experiment.seed,
     )
     waiters = await asyncio.gather(
-        *(experiment.producer(replace(plan, prefix=name)) for name in ("a", "b"))
+        *(experiment.enqueuer(replace(plan, prefix=name)) for name in ("a", "b"))
     )
     deadline = time.monotonic() + 600
     while any(waiter.alive for waiter in waiters) and time.monotonic() < deadline:
-        await asyncio.sleep(experiment.chance.uniform(0.5, 3))
-        await experiment.kill(nodes.pop(experiment.chance.randrange(len(nodes))))
+        await asyncio.sleep(experiment.rng.uniform(0.5, 3))
+        await experiment.kill(nodes.pop(experiment.rng.randrange(len(nodes))))
         nodes.append(await experiment.node())
     for waiter in waiters:
-        await experiment.end_of(waiter, within=60)
+        await waiter.end(within=60)
     await experiment.drained(within=60, hurry=True)
 
 
 async def intended(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Attempts in the loop, in threads and in processes are killed, cancelled, stopped,
-    or outlast their time, while nodes die.
+    """Attempts in the loop, in threads and in processes are killed, cancelled and
+    stopped, or outlast their timeout, while nodes die.
     """
     nodes = await experiment.nodes(3)
     jobs = size.count(30, 200, 1_500)
@@ -94,8 +94,8 @@ async def intended(experiment: Experiment, size: Size, server: PostgresServer | 
         timed=0.15,
         seed=experiment.seed,
     )
-    producers = [
-        await experiment.producer(
+    enqueuers = [
+        await experiment.enqueuer(
             replace(
                 plan,
                 prefix=task,
@@ -108,37 +108,37 @@ async def intended(experiment: Experiment, size: Size, server: PostgresServer | 
     ]
     dying = time.monotonic() + 3
     over = time.monotonic() + 600
-    while any(producer.alive for producer in producers) or (
+    while any(enqueuer.alive for enqueuer in enqueuers) or (
         await experiment.database.unfinished() and time.monotonic() < over
     ):
-        await asyncio.sleep(experiment.chance.uniform(0.05, 0.3))
-        running = experiment.running()
-        waiting = [line["id"] for line in experiment.lines("acknowledged")[-20:]]
-        if which := running if experiment.chance.random() < 0.8 else waiting:
-            await experiment.intent(
-                experiment.chance.choice(("kill", "kill", "cancel", "stop")),
-                experiment.chance.choice(which),
+        await asyncio.sleep(experiment.rng.uniform(0.05, 0.3))
+        running = experiment.progress.running()
+        waiting = [line["id"] for line in experiment.progress.lines("acknowledged")[-20:]]
+        if which := running if experiment.rng.random() < 0.8 else waiting:
+            await experiment.request(
+                experiment.rng.choice(("kill", "kill", "cancel", "stop")),
+                experiment.rng.choice(which),
             )
         if time.monotonic() > dying:
-            await experiment.kill(nodes.pop(experiment.chance.randrange(len(nodes))))
+            await experiment.kill(nodes.pop(experiment.rng.randrange(len(nodes))))
             nodes.append(await experiment.node())
-            dying = time.monotonic() + experiment.chance.uniform(2, 6)
+            dying = time.monotonic() + experiment.rng.uniform(2, 6)
         await experiment.database.hurry()
 
 
 async def missed_ticks(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Entries have missed half an hour of ticks; leaders are killed, and kill
+    """Entries have missed half an hour of ticks. Leaders are killed, and kill
     themselves, while they fire them.
     """
     nodes = [await experiment.node(), await experiment.node()]
     for number in range(size.count(3, 10, 100)):
-        await experiment.entry(f"entry {number}", behind=30)
+        await experiment.add_cron_entry(f"entry {number}", behind=30)
         if number % 3 == 2:
             nodes.append(
-                await experiment.node(failpoint=f"inside cron:{experiment.chance.randint(1, 2)}")
+                await experiment.node(failpoint=f"inside cron:{experiment.rng.randint(1, 2)}")
             )
-        await asyncio.sleep(experiment.chance.uniform(0.1, 1))
-        if (leader := experiment.leader()) is not None and experiment.chance.random() < 0.7:
+        await asyncio.sleep(experiment.rng.uniform(0.1, 1))
+        if (leader := experiment.leader()) is not None and experiment.rng.random() < 0.7:
             await experiment.kill(leader)
             nodes.append(await experiment.node())
     await experiment.ticks_fired(within=60)
@@ -146,16 +146,16 @@ async def missed_ticks(experiment: Experiment, size: Size, server: PostgresServe
 
 
 async def minutes(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """One entry fires every minute, and around each the leader is killed, stands still
-    for a moment, or for longer than its lease.
+    """One entry fires every minute. Around each tick the leader is killed, frozen
+    briefly, or frozen for longer than its lease.
     """
     for _ in range(3):
         await experiment.node()
-    await experiment.entry("each minute")
+    await experiment.add_cron_entry("each minute")
     end = time.monotonic() + 60 * 20 + 5
     number = 0
     while time.monotonic() < end:
-        await asyncio.sleep(60 - time.time() % 60 - experiment.chance.uniform(-0.7, 1.5))
+        await asyncio.sleep(60 - time.time() % 60 - experiment.rng.uniform(-0.7, 1.5))
         leader = experiment.leader()
         if leader is not None:
             match ("kill", "pause", "freeze")[number % 3]:
@@ -164,11 +164,11 @@ async def minutes(experiment: Experiment, size: Size, server: PostgresServer | N
                     await experiment.node()
                 case "pause":
                     experiment.freeze(leader)
-                    await asyncio.sleep(experiment.chance.uniform(0.5, 2))
+                    await asyncio.sleep(experiment.rng.uniform(0.5, 2))
                     experiment.thaw(leader)
                 case "freeze":
                     experiment.freeze(leader)
-                    await asyncio.sleep(experiment.chance.uniform(6, 12))
+                    await asyncio.sleep(experiment.rng.uniform(6, 12))
                     experiment.thaw(leader)
         number += 1
         await asyncio.sleep(5)
@@ -177,7 +177,7 @@ async def minutes(experiment: Experiment, size: Size, server: PostgresServer | N
 
 
 SCENARIOS = (
-    Scenario("producers with their own transactions killed", in_transactions),
+    Scenario("enqueuers with their own transactions killed", in_transactions),
     Scenario("nodes killed whose jobs are awaited", awaited),
     Scenario("ticks missed, leaders killed", missed_ticks),
     Scenario("a tick each minute, leaders killed and frozen", minutes, full_only=True),

@@ -1,4 +1,4 @@
-"""What can happen to an SQLite file."""
+"""Faults of an SQLite file."""
 
 import asyncio
 import resource
@@ -10,18 +10,19 @@ from elihu.testing.postgres import PostgresServer
 from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
+from oracle.waiting import until
 
 LIMIT = 1_500_000
-"""Bytes that a file may have while the disk is full: less than the log of changes grows
-to before it is folded in.
+"""The most bytes of a file while the disk is full: less than the write-ahead log has
+before a checkpoint.
 """
-NONE = resource.RLIM_INFINITY
+NO_LIMIT = resource.RLIM_INFINITY
 
 
 async def disk_full(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """No file may grow beyond a limit: commits fail until there is room again."""
+    """No file may grow beyond a limit: commits fail until the limit is lifted."""
     nodes = await experiment.nodes(2)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=100_000,
             together=20,
@@ -32,23 +33,23 @@ async def disk_full(experiment: Experiment, size: Size, server: PostgresServer |
         )
     )
     for _ in range(size.count(1, 3, 6)):
-        everybody = [*nodes, producer]
+        processes = [*nodes, enqueuer]
         await asyncio.sleep(0.5)
-        for worker in everybody:
-            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (LIMIT, NONE))
+        for worker in processes:
+            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (LIMIT, NO_LIMIT))
         experiment.injected()
-        await experiment.until(lambda: stuck(experiment), within=60, what="commits to fail")
-        await asyncio.sleep(experiment.chance.uniform(1, 4))
-        for worker in everybody:
-            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (NONE, NONE))
+        await until(lambda: stuck(experiment), within=60, what="commits to fail")
+        await asyncio.sleep(experiment.rng.uniform(1, 4))
+        for worker in processes:
+            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (NO_LIMIT, NO_LIMIT))
         await experiment.begun_again(time.time(), "the first job after there was room again", 5)
-    await experiment.kill(producer)
+    await experiment.kill(enqueuer)
     await experiment.drained(within=60)
 
 
 def stuck(experiment: Experiment) -> bool:
-    """Whether producers are refused and nothing has begun for a second."""
-    refused, begun = experiment.lines("refused"), experiment.lines("begin")
+    """Whether enqueues fail and no attempt has begun for a second."""
+    refused, begun = experiment.progress.lines("refused"), experiment.progress.lines("begin")
     now = time.time()
     return (
         bool(refused)
@@ -58,11 +59,11 @@ def stuck(experiment: Experiment) -> bool:
 
 
 async def long_writer(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Somebody's transaction holds the one write lock, for less and for longer than a
-    call may take.
+    """Another transaction holds the write lock, for less and for more than
+    ``call_timeout``.
     """
     await experiment.nodes(2)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=100_000,
             together=10,
@@ -86,7 +87,7 @@ async def long_writer(experiment: Experiment, size: Size, server: PostgresServer
         await experiment.begun_again(
             time.time(), f"the first job after the file was locked for {seconds:g} s", 5
         )
-    await experiment.kill(producer)
+    await experiment.kill(enqueuer)
     await experiment.drained(within=60)
 
 

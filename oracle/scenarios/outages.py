@@ -1,5 +1,5 @@
-"""PostgreSQL goes away, cuts connections, has none left; the network between does what
-networks do.
+"""PostgreSQL is stopped, cuts connections or has none left; the network stalls, drops
+and loses what it carries.
 """
 
 import asyncio
@@ -11,21 +11,22 @@ import asyncpg
 
 from elihu.engines.postgres.url import driver_url
 from elihu.testing.postgres import PostgresServer
-from oracle.evidence import Harm, Injury
-from oracle.experiment import QUICK, Experiment, Worker
+from oracle.experiment import QUICK, Experiment
+from oracle.processes import Worker
 from oracle.programs.plan import Plan
 from oracle.proxy import Proxy
 from oracle.scenario import Scenario, Size
+from oracle.waiting import until
 
 BACK = 5.0
 """Seconds after the database is back within which the first job must begin."""
 
 
 async def stopped(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """The server is stopped at once, as by a crash, and comes back after a while."""
+    """The server is stopped as by a crash, and starts again after a while."""
     assert server is not None
     await experiment.nodes(2)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=100_000,
             together=10,
@@ -39,7 +40,7 @@ async def stopped(experiment: Experiment, size: Size, server: PostgresServer | N
     for away in (
         (0.0, 2.0) if size.quick else (0.0, 2.0, 10.0, 60.0) if size.full else (0.0, 2.0, 10.0)
     ):
-        await asyncio.sleep(experiment.chance.uniform(0.5, 2))
+        await asyncio.sleep(experiment.rng.uniform(0.5, 2))
         experiment.injected()
         await asyncio.to_thread(server.stop, immediate=True)
         await asyncio.sleep(away)
@@ -47,14 +48,14 @@ async def stopped(experiment: Experiment, size: Size, server: PostgresServer | N
         await experiment.begun_again(
             time.time(), f"the first job after {away:g} s without the database", BACK
         )
-    await experiment.kill(producer)
+    await experiment.kill(enqueuer)
     await experiment.drained(within=60)
 
 
 async def cut_all(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Every connection is terminated, every second."""
     await experiment.nodes(2)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=100_000,
             together=20,
@@ -69,30 +70,31 @@ async def cut_all(experiment: Experiment, size: Size, server: PostgresServer | N
         await terminate(experiment, "true")
         experiment.injected()
     await experiment.begun_again(time.time(), "the first job after the last cut", BACK)
-    await experiment.kill(producer)
+    await experiment.kill(enqueuer)
     await experiment.drained(within=60)
 
 
 async def cut_listener(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Only the connections that listen are terminated; nothing else would find work
-    soon.
-    """
+    """Only the listening connections are terminated. Nothing else finds work soon."""
     await experiment.nodes(2, POLL="30", POLL_FALLBACK="0.5")
     for number in range(size.count(2, 5, 50)):
         await terminate(experiment, "query LIKE 'LISTEN%'")
         experiment.injected()
         asked = time.time()
-        await experiment.produce_here(f"heard{number}")
+        await experiment.enqueue_here(f"notified{number}")
         await experiment.begun_again(asked, "a job after the listener was cut", BACK)
-        await asyncio.sleep(experiment.chance.uniform(0, 1))
+        await asyncio.sleep(experiment.rng.uniform(0, 1))
     await experiment.drained(within=20)
 
 
 async def terminate(experiment: Experiment, which: str) -> None:
-    """Cut the connections of the experiment's database for which the condition holds."""
-    where = f"datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND {which}"
+    """Terminate the connections to the experiment's database for which the condition
+    holds.
+    """
     await experiment.database.rows(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        f"AND backend_type = 'client backend' AND {which}"
     )
 
 
@@ -100,11 +102,11 @@ async def terminate(experiment: Experiment, which: str) -> None:
 async def behind_proxy(
     experiment: Experiment, number: int = 2
 ) -> AsyncIterator[tuple[Proxy, list[Worker], Worker]]:
-    """Nodes and a producer that reach their database through a proxy."""
+    """Nodes and an enqueuer that reach their database through a proxy."""
     async with Proxy(experiment.database.url) as proxy:
         experiment.url_of_nodes = proxy.url
         nodes = await experiment.nodes(number)
-        producer = await experiment.producer(
+        enqueuer = await experiment.enqueuer(
             Plan(
                 jobs=100_000,
                 together=10,
@@ -114,19 +116,19 @@ async def behind_proxy(
                 seed=experiment.seed,
             )
         )
-        await experiment.until(lambda: experiment.begun() > 20, within=20, what="jobs to begin")
-        yield proxy, nodes, producer
-        await experiment.kill(producer)
+        await until(lambda: experiment.progress.begun() > 20, within=20, what="jobs to begin")
+        yield proxy, nodes, enqueuer
+        await experiment.kill(enqueuer)
         await experiment.drained(within=120, hurry=True)
         for worker in experiment.workers:
             if worker.alive:
                 worker.process.terminate()
-                await experiment.end_of(worker, within=30)
+                await worker.end(within=30)
 
 
 async def stalls(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Nothing comes through and nothing is closed, for less and for longer than a call
-    may take; then everything arrives at once.
+    """No byte passes and no connection closes, for less and for longer than
+    ``call_timeout``. Then everything arrives at once.
     """
     async with behind_proxy(experiment) as (proxy, _, _):
         for seconds in (
@@ -147,30 +149,29 @@ async def stalls(experiment: Experiment, size: Size, server: PostgresServer | No
 
 
 async def one_cut_off(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """One node alone is cut off for longer than it takes to be taken for dead."""
+    """One node alone is cut off for longer than ``dead_after``."""
     await experiment.node()
     async with behind_proxy(experiment, 1) as (proxy, nodes, _):
         for _ in range(size.count(1, 1, 10)):
-            experiment.evidence.injuries.append(Injury(Harm.CUT, nodes[0].pid, time.time()))
-            experiment.injected()
+            experiment.cut_off(nodes[0])
             proxy.stalled = True
-            await asyncio.sleep(experiment.chance.uniform(7, 9))
+            await asyncio.sleep(experiment.rng.uniform(7, 9))
             proxy.stalled = False
             await asyncio.sleep(3)
 
 
 async def drops(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Every connection is cut in the middle of whatever it carries, at random moments."""
+    """Every connection is cut at random moments, in the middle of a message."""
     async with behind_proxy(experiment) as (proxy, _, _):
         for _ in range(size.count(5, 20, 200)):
-            await asyncio.sleep(experiment.chance.uniform(0.1, 0.8))
+            await asyncio.sleep(experiment.rng.uniform(0.1, 0.8))
             proxy.drop()
             experiment.injected()
         await experiment.begun_again(time.time(), "the first job after the last cut", BACK)
 
 
 async def slows(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Each piece is late, up to half of what a call may take."""
+    """Each message is late, by up to half of ``call_timeout``."""
     async with behind_proxy(experiment) as (proxy, _, _):
         for delay in (0.05, 0.2, 0.5):
             experiment.injected()
@@ -180,10 +181,10 @@ async def slows(experiment: Experiment, size: Size, server: PostgresServer | Non
 
 
 async def swallows(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """An answer never arrives: what was asked has been done."""
+    """An answer never arrives, and the database has done the work."""
     async with behind_proxy(experiment) as (proxy, _, _):
         for _ in range(size.count(5, 20, 200)):
-            await asyncio.sleep(experiment.chance.uniform(0.1, 0.7))
+            await asyncio.sleep(experiment.rng.uniform(0.1, 0.7))
             proxy.swallow()
             experiment.injected()
         await experiment.begun_again(
@@ -192,7 +193,7 @@ async def swallows(experiment: Experiment, size: Size, server: PostgresServer | 
 
 
 async def snapshot(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """A snapshot is held open all the while, so that no dead row can be removed."""
+    """A snapshot is held open all the time, so that no dead row can be removed."""
     connection = await asyncpg.connect(driver_url(experiment.database.url))
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
@@ -200,7 +201,7 @@ async def snapshot(experiment: Experiment, size: Size, server: PostgresServer | 
     experiment.injected()
     try:
         await experiment.nodes(2)
-        await experiment.produce(
+        await experiment.enqueue(
             Plan(
                 jobs=size.count(500, 5_000, 50_000),
                 how="bulk",
@@ -217,11 +218,11 @@ async def snapshot(experiment: Experiment, size: Size, server: PostgresServer | 
 
 
 async def exhausted(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """No connection is left for anybody, for less than it takes to be taken for dead,
-    while those there are get cut.
+    """No connection is left for less than ``dead_after``, and the existing ones are
+    terminated.
     """
     await experiment.nodes(2)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(jobs=100_000, together=10, pause=0.1, seconds=(0, 0.3), seed=experiment.seed)
     )
     for _ in range(size.count(1, 2, 10)):
@@ -242,13 +243,13 @@ async def exhausted(experiment: Experiment, size: Size, server: PostgresServer |
                 taken.append(await asyncpg.connect(driver_url(experiment.database.url)))
         except asyncpg.TooManyConnectionsError:
             pass
-        await asyncio.sleep(experiment.chance.uniform(3, 6))
+        await asyncio.sleep(experiment.rng.uniform(3, 6))
         for each in taken:
             each.terminate()
         await experiment.begun_again(
             time.time(), "the first job after there were connections again", BACK
         )
-    await experiment.kill(producer)
+    await experiment.kill(enqueuer)
     await experiment.drained(within=60)
 
 

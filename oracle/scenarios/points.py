@@ -7,9 +7,10 @@ from math import inf
 from typing import Final
 
 from elihu.testing.postgres import PostgresServer
-from oracle.experiment import QUICK, Experiment, Missed
+from oracle.experiment import QUICK, Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
+from oracle.waiting import WaitTimeout, until
 
 POINTS: Final = {
     "after claim": 6,
@@ -29,24 +30,26 @@ POINTS: Final = {
     "inside complete": 20,
     "after complete": 20,
 }
-"""The names, and the most times a node reaches each before it dies there."""
+"""The failpoints. A node dies at a random time it reaches one, and at most at this
+time.
+"""
 
 AT_ONCE: Final = 4
-"""Nodes that die at the same time, in the whole run."""
+"""Nodes that die at the same time, with --full."""
 PATIENT: Final = {**QUICK, "CALL_TIMEOUT": "10", "DEAD_AFTER": "12"}
-"""Where tasks hold the one write lock of SQLite in transactions of their own."""
+"""For tasks that hold the write lock of SQLite in transactions of their own."""
 PATIENCE: Final = 120.0
-"""Seconds within which some node must come to its point."""
+"""Seconds within which some node must reach its failpoint."""
 
 
 async def dies(
     point: str, experiment: Experiment, size: Size, server: PostgresServer | None
 ) -> None:
-    """Some nodes at a time that die at ``point``, replaced at once until there were
-    enough deaths; then two that live finish the work.
+    """Nodes die at the failpoint ``point`` and are replaced at once until there were
+    enough deaths. Then two nodes finish the work.
     """
     deaths = size.count(1, 2, 100)
-    producer = await experiment.producer(
+    enqueuer = await experiment.enqueuer(
         Plan(
             jobs=100_000,
             prefix=point.replace(" ", ""),
@@ -68,22 +71,20 @@ async def dies(
     async def live_and_die() -> None:
         while not enough():
             node = await experiment.node(
-                failpoint=f"{point}:{experiment.chance.randint(1, POINTS[point])}"
+                failpoint=f"{point}:{experiment.rng.randint(1, POINTS[point])}"
             )
             if point == "during shutdown":
-                await asyncio.sleep(experiment.chance.uniform(0.1, 1.0))
+                await asyncio.sleep(experiment.rng.uniform(0.1, 1.0))
                 node.process.terminate()
-            await experiment.until(
-                lambda node=node: enough() or not node.alive, within=inf, what="an end"
-            )
+            await until(lambda node=node: enough() or not node.alive, within=inf, what="an end")
             await experiment.kill(node)
 
     async def be_victims() -> None:
         while not enough():
-            await asyncio.sleep(experiment.chance.uniform(0.5, 1.5))
+            await asyncio.sleep(experiment.rng.uniform(0.5, 1.5))
             victim = await experiment.node()
-            await experiment.until(
-                lambda victim=victim: experiment.has_begun_in(victim),
+            await until(
+                lambda victim=victim: experiment.progress.has_begun_in(victim.pid),
                 within=PATIENCE,
                 what="a victim's job",
             )
@@ -92,7 +93,7 @@ async def dies(
     async def look_on() -> None:
         while not enough():
             seen = experiment.deaths
-            await experiment.until(
+            await until(
                 lambda seen=seen: enough() or experiment.deaths > seen,
                 within=PATIENCE,
                 what=f"a node to die {point}",
@@ -101,8 +102,8 @@ async def dies(
     async def one_of(part: Callable[[], Awaitable[None]]) -> None:
         try:
             await part()
-        except Missed as missed:
-            experiment.evidence.problems.append(str(missed))
+        except WaitTimeout as error:
+            experiment.evidence.problems.append(str(error))
             over.set()
 
     parts = [
@@ -111,20 +112,20 @@ async def dies(
         *[be_victims] * point.endswith("rescue"),
     ]
     await asyncio.gather(*(one_of(part) for part in parts))
-    await experiment.kill(producer)
+    await experiment.kill(enqueuer)
     await experiment.nodes(2)
     await experiment.drained(within=60, hurry=True)
 
 
 def _task(point: str, engine: str) -> str:
-    """Three points are inside a task that completes its job itself."""
+    """Three failpoints are inside a task that completes its job itself."""
     if not point.endswith(" complete"):
         return "oracle.wait"
     return "oracle.complete_sync" if engine == "sqlite" else "oracle.complete"
 
 
 def scenario(point: str) -> Scenario:
-    """The experiment of one point."""
+    """The scenario of one failpoint."""
     run: Callable[[Experiment, Size, PostgresServer | None], Awaitable[None]] = partial(dies, point)
     return Scenario(
         f"dies: {point}", run, settings=PATIENT if point.endswith(" complete") else QUICK

@@ -1,5 +1,5 @@
-"""What each safeguard is for: the true build passes, and the mutant without it does
-not.
+"""What each safeguard is for: the true build passes, and the mutant without the
+safeguard does not.
 """
 
 import asyncio
@@ -13,44 +13,47 @@ import asyncpg
 
 from elihu.engines.postgres.url import driver_url
 from elihu.testing.postgres import PostgresServer
-from oracle.experiment import Experiment, Missed
+from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
+from oracle.waiting import WaitTimeout, until
 
 
 async def copies(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Acknowledgements arrive twice, the second time while the next attempt runs."""
     jobs = size.count(20, 100, 400)
-    await experiment.node(wrap="deliver twice", QUEUES=f"default={jobs}")
-    await experiment.produce(Plan(jobs=jobs, seconds=(1.5, 2.0), failing=1.0, seed=experiment.seed))
+    await experiment.node(interceptor="deliver twice", QUEUES=f"default={jobs}")
+    await experiment.enqueue(Plan(jobs=jobs, seconds=(1.5, 2.0), failing=1.0, seed=experiment.seed))
     experiment.injected(jobs)
     await experiment.drained(within=30 + jobs / 2)
 
 
 async def long_jobs(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Jobs that run for longer than anything that looks for dead nodes waits."""
+    """Jobs that run for longer than every interval of the services."""
     await experiment.nodes(2)
-    await experiment.produce(Plan(jobs=10, seconds=(3.5, 5.0), seed=experiment.seed))
+    await experiment.enqueue(Plan(jobs=10, seconds=(3.5, 5.0), seed=experiment.seed))
     await experiment.drained(within=15)
 
 
 async def locked_row(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """A row of a batch is locked by somebody's transaction; the others of that queue go
-    on.
+    """Another transaction locks a row of a batch. The other jobs of the queue still
+    run.
     """
     await experiment.node()
-    await experiment.produce(Plan(jobs=1, prefix="held", seconds=(3.0, 3.0)))
-    await experiment.until(lambda: experiment.begun() == 1, within=10, what="the job to begin")
+    await experiment.enqueue(Plan(jobs=1, prefix="held", seconds=(3.0, 3.0)))
+    await until(lambda: experiment.progress.begun() == 1, within=10, what="the job to begin")
     hold = size.pick(7, 7, 20)
     async with held(experiment, "held0"):
         begun = time.monotonic()
         number = 0
         while time.monotonic() < begun + hold:
             key, asked = f"other{number}", time.time()
-            await experiment.produce_here(key)
-            with contextlib.suppress(Missed):  # that it took too long is noted
-                await experiment.until(
-                    partial(experiment.ended, key), within=hold, what="a job beside the locked one"
+            await experiment.enqueue_here(key)
+            with contextlib.suppress(WaitTimeout):  # that it took too long is noted
+                await until(
+                    partial(experiment.progress.ended, key),
+                    within=hold,
+                    what="a job beside the locked one",
                 )
             experiment.recovered("a job beside a locked row", time.time() - asked, 2.0)
             number += 1
@@ -61,7 +64,7 @@ async def locked_row(experiment: Experiment, size: Size, server: PostgresServer 
 
 @asynccontextmanager
 async def held(experiment: Experiment, key: str) -> AsyncIterator[None]:
-    """Hold the job of this key in a transaction."""
+    """Lock the row of this job in a transaction."""
     connection = await asyncpg.connect(driver_url(experiment.database.url))
     transaction = connection.transaction()
     await transaction.start()
@@ -74,10 +77,10 @@ async def held(experiment: Experiment, key: str) -> AsyncIterator[None]:
 
 
 async def lost_answers(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """The database does what it was asked, and the answer is lost."""
-    await experiment.nodes(2, wrap="lose answers")
+    """The database commits, and the answer is lost."""
+    await experiment.nodes(2, interceptor="lose answers")
     jobs = size.count(60, 400, 2_000)
-    await experiment.produce(
+    await experiment.enqueue(
         Plan(jobs=jobs, seconds=(0.0, 0.1), failing=0.3, delayed=0.2, seed=experiment.seed)
     )
     experiment.injected(jobs // 5)
@@ -85,16 +88,14 @@ async def lost_answers(experiment: Experiment, size: Size, server: PostgresServe
 
 
 async def blocked_loop(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """A task holds up its node's event loop for longer than it takes to be taken for
-    dead.
-    """
+    """A task blocks its node's event loop for longer than ``dead_after``."""
     await experiment.nodes(2)
     seconds = size.pick(7, 10, 30)
-    await experiment.produce(
+    await experiment.enqueue(
         Plan(jobs=1, prefix="block", task="oracle.block", seconds=(seconds, seconds))
     )
-    await experiment.until(lambda: experiment.begun() == 1, within=10, what="the job to begin")
-    await experiment.produce(
+    await until(lambda: experiment.progress.begun() == 1, within=10, what="the job to begin")
+    await experiment.enqueue(
         Plan(jobs=50, prefix="beside", seconds=(0.0, 0.2), seed=experiment.seed)
     )
     experiment.injected()
@@ -102,7 +103,7 @@ async def blocked_loop(experiment: Experiment, size: Size, server: PostgresServe
 
 
 async def holders(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Several producers store the same unique jobs at the same moment."""
+    """Several enqueuers store the same unique jobs at the same moment."""
     plan = Plan(
         jobs=size.count(40, 200, 2_000),
         prefix="twin",
@@ -112,16 +113,16 @@ async def holders(experiment: Experiment, size: Size, server: PostgresServer | N
         seed=experiment.seed,
     )
     await experiment.node()
-    producers = await asyncio.gather(*(experiment.producer(plan) for _ in range(3)))
-    for producer in producers:
-        await experiment.end_of(producer, within=60 + plan.jobs / 5)
+    enqueuers = await asyncio.gather(*(experiment.enqueuer(plan) for _ in range(3)))
+    for enqueuer in enqueuers:
+        await enqueuer.end(within=60 + plan.jobs / 5)
     experiment.injected(plan.jobs)
     await experiment.drained(within=20 + plan.jobs / 20)
 
 
 async def no_polling(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
-    """Nothing polls, and a node that also produces, one job after the other, must hear
-    of each.
+    """Nothing polls. A node that enqueues one job after the other must be notified of
+    each.
     """
     hour = "1h"
     jobs = size.count(5, 20, 100)
@@ -132,8 +133,10 @@ async def no_polling(experiment: Experiment, size: Size, server: PostgresServer 
         STAGER__INTERVAL=hour,
         LIFELINE__INTERVAL=hour,
     )
-    await experiment.until(
-        lambda: bool(experiment.lines("produced")), within=20 + jobs, what="the producer's end"
+    await until(
+        lambda: bool(experiment.progress.lines("enqueued")),
+        within=20 + jobs,
+        what="the enqueuer's end",
     )
     await experiment.drained(within=3)
 

@@ -1,24 +1,27 @@
 """The checker finds each kind of broken promise in evidence made by hand, and nothing
-in evidence of a good run.
+in the evidence of a good run.
 """
 
 from dataclasses import replace
 
 import pytest
 
-from oracle.checker import Findings, check, ends_after_wishes, first_runs_after
+from oracle.checker import check
+from oracle.checks.attempts import first_runs_after
+from oracle.checks.findings import Findings
+from oracle.checks.requests import ends_after_requests
 from oracle.evidence import (
     Answer,
     Attempt,
-    Burial,
     Change,
     Evidence,
-    Harm,
-    Injury,
+    Fault,
+    FaultKind,
     Recovery,
+    Removal,
+    Request,
     StoredJob,
     StoredRun,
-    Wish,
 )
 
 A, B = "node-a", "node-b"
@@ -42,8 +45,8 @@ def good() -> Evidence:
     )
 
 
-def twice(*injuries: Injury) -> Evidence:
-    """Node A dies in the first attempt after its effect, node B completes the job in
+def twice(*faults: Fault) -> Evidence:
+    """Node A dies in the first attempt after its effect; node B completes the job in
     the second.
     """
     return Evidence(
@@ -61,11 +64,11 @@ def twice(*injuries: Injury) -> Evidence:
         attempts=[Attempt(1, 1, "x", 1, A, 11.1, None), Attempt(1, 2, "x", 2, B, 21.1, 22.9)],
         effects=[(1, 1, "x"), (1, 2, "x")],
         nodes=PIDS,
-        injuries=list(injuries),
+        faults=list(faults),
     )
 
 
-KILLED = Injury(Harm.KILL, 1, 12.0)
+KILLED = Fault(FaultKind.KILL, 1, 12.0)
 
 
 def kinds(evidence: Evidence) -> set[str]:
@@ -77,9 +80,9 @@ def test_a_good_run_has_no_findings():
     assert findings == Findings(jobs=1)
 
 
-def test_a_job_acknowledged_and_not_there_is_lost():
+def test_an_acknowledged_job_that_is_not_stored_is_lost():
     assert check(replace(good(), jobs=[], changes=[], attempts=[], effects=[])).lost == [
-        "job 1 (x) was acknowledged and is not there"
+        "job 1 (x) was acknowledged and is not stored"
     ]
 
 
@@ -91,7 +94,7 @@ def test_a_job_that_has_not_ended_is_lost(state: str):
 
 
 @pytest.mark.parametrize("state", ["discarded", "cancelled"])
-def test_an_end_that_nobody_asked_for_is_a_loss(state: str):
+def test_an_end_without_a_request_is_a_loss(state: str):
     assert "lost" in kinds(replace(good(), jobs=[StoredJob(1, "x", state, 1, "boom")]))
 
 
@@ -103,7 +106,7 @@ def test_a_discard_is_no_loss_where_its_nodes_were_killed():
     findings = check(evidence)
     assert not findings.broken()
     assert len(findings.discarded) == 1
-    evidence.injuries = []
+    evidence.faults = []
     assert "lost" in kinds(evidence)
 
 
@@ -111,11 +114,11 @@ def test_a_job_completed_without_its_effect_is_lost():
     assert kinds(replace(good(), effects=[])) == {"lost"}
 
 
-def test_what_was_not_acknowledged_may_be_missing():
+def test_a_job_that_was_not_acknowledged_may_be_missing():
     assert not kinds(Evidence(intended={"x"}))
 
 
-def test_what_nobody_intended_is_a_phantom():
+def test_a_job_without_an_intent_is_a_phantom():
     assert check(replace(good(), intended=set(), acknowledged=[])).phantom == [
         "job 1 (x) was never intended"
     ]
@@ -132,10 +135,10 @@ def test_a_job_and_the_row_of_its_transaction_exist_both_or_neither():
     bound = replace(good(), bound={"x", "y"}, beside={"x"})
     assert not kinds(bound)
     assert check(replace(bound, beside=set())).phantom == [
-        "job 1 (x) is stored, and what its transaction stored beside it is not"
+        "job 1 (x) is stored, and the row of its transaction is not"
     ]
     assert check(replace(bound, beside={"x", "y"})).lost == [
-        "y is not stored, and what its transaction stored beside it is"
+        "y is not stored, and the row of its transaction is"
     ]
 
 
@@ -155,7 +158,7 @@ def test_an_attempt_of_a_job_that_is_not_stored_is_a_phantom():
         Change(2, None, "executing", 0, 1, A, 14.0),
     ],
 )
-def test_a_change_where_no_way_leads_is_illegal(change: Change):
+def test_a_change_that_is_not_a_transition_is_illegal(change: Change):
     evidence = good()
     evidence.changes.append(change)
     assert "illegal" in kinds(evidence)
@@ -179,7 +182,7 @@ def test_an_end_that_is_not_on_record():
     assert "the end of claim 1.1 is not on record" in check(evidence).double
 
 
-def test_a_completion_before_its_attempt_ended_is_another_claims():
+def test_a_completion_before_its_attempt_ended_is_a_double_end():
     evidence = good()
     evidence.attempts = [Attempt(1, 1, "x", 1, A, 11.1, 13.5)]
     assert check(evidence).double == ["attempt 1.1 was written completed before it ended"]
@@ -191,47 +194,47 @@ def test_a_second_run_after_a_kill_is_explained():
     assert findings.explained == 1
 
 
-def test_a_second_run_without_an_injury_is_not():
+def test_a_second_run_without_a_fault_is_not_explained():
     assert kinds(twice()) == {"overlap", "unexplained"}
 
 
-def test_an_effect_in_one_transaction_with_the_end_is_had_once_whatever_happened():
+def test_an_effect_in_one_transaction_with_the_end_happens_once_in_spite_of_faults():
     assert kinds(replace(twice(KILLED), once={"x"})) == {"unexplained"}
     assert not kinds(replace(good(), once={"x"}))
 
 
-def test_an_injury_of_another_process_explains_nothing():
-    assert "unexplained" in kinds(twice(Injury(Harm.KILL, 7, 12.0)))
+def test_a_fault_of_another_process_explains_nothing():
+    assert "unexplained" in kinds(twice(Fault(FaultKind.KILL, 7, 12.0)))
 
 
-def test_an_injury_that_came_later_explains_nothing():
-    assert "unexplained" in kinds(twice(Injury(Harm.KILL, 1, 30.0)))
+def test_a_later_fault_explains_nothing():
+    assert "unexplained" in kinds(twice(Fault(FaultKind.KILL, 1, 30.0)))
 
 
-def test_two_attempts_at_once_are_excused_where_the_older_was_frozen():
-    evidence = twice(Injury(Harm.FREEZE, 1, 12.0))
+def test_two_attempts_at_once_are_right_if_the_older_was_frozen():
+    evidence = twice(Fault(FaultKind.FREEZE, 1, 12.0))
     evidence.attempts[0] = evidence.attempts[0]._replace(end=40.0)
     assert not kinds(evidence)
-    evidence.injuries = [Injury(Harm.FREEZE, 2, 12.0)]
+    evidence.faults = [Fault(FaultKind.FREEZE, 2, 12.0)]
     assert "overlap" in kinds(evidence)
 
 
-def test_a_living_node_that_was_buried():
-    assert "buried" in kinds(replace(good(), burials=[Burial(B, 20.0)]))
-    assert "buried" not in kinds(
-        replace(good(), burials=[Burial(B, 20.0)], injuries=[Injury(Harm.KILL, 2, 5.0)])
+def test_a_living_node_that_was_removed():
+    assert "removed" in kinds(replace(good(), removals=[Removal(B, 20.0)]))
+    assert "removed" not in kinds(
+        replace(good(), removals=[Removal(B, 20.0)], faults=[Fault(FaultKind.KILL, 2, 5.0)])
     )
 
 
-def test_a_buried_node_that_never_said_who_it_was_is_one_that_was_killed_before_it_could():
-    unnamed = replace(good(), burials=[Burial("node-c", 20.0)])
-    assert "buried" in kinds(unnamed)
-    assert "buried" in kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 2, 5.0)]))
-    assert "buried" in kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 3, 30.0)]))
-    assert not kinds(replace(unnamed, injuries=[Injury(Harm.DIED, 3, 5.0)]))
+def test_a_removed_node_without_a_known_process_was_killed_before_it_could_write_its_id():
+    unnamed = replace(good(), removals=[Removal("node-c", 20.0)])
+    assert "removed" in kinds(unnamed)
+    assert "removed" in kinds(replace(unnamed, faults=[Fault(FaultKind.DIED, 2, 5.0)]))
+    assert "removed" in kinds(replace(unnamed, faults=[Fault(FaultKind.DIED, 3, 30.0)]))
+    assert not kinds(replace(unnamed, faults=[Fault(FaultKind.DIED, 3, 5.0)]))
 
 
-def test_a_wait_comes_to_one_end_and_the_right_one():
+def test_a_wait_ends_once_with_the_right_answer():
     right = Answer("x", True, "7")
     assert not kinds(replace(good(), awaited={"x"}, answers=[right]))
     assert check(replace(good(), awaited={"x"})).wrong == ["the wait for x ended 0 times"]
@@ -239,7 +242,7 @@ def test_a_wait_comes_to_one_end_and_the_right_one():
         "the wait for x ended 2 times"
     ]
     assert check(replace(good(), awaited={"x"}, answers=[Answer("x", False, "8")])).wrong == [
-        "the wait for x came to 8"
+        "the wait for x returned 8"
     ]
 
 
@@ -248,50 +251,50 @@ def test_a_tick_that_was_due_has_its_job():
     assert check(replace(good(), due={"x", "y"})).lost == ["y was due and has no job"]
 
 
-def ended(result: str, *wishes: Wish) -> Evidence:
-    """The first attempt is ended with this result while it runs, and nothing was done
-    to its node.
+def ended(outcome: str, *requests: Request) -> Evidence:
+    """The first attempt ends with this outcome while it runs, and its node has no
+    fault.
     """
     evidence = twice()
-    evidence.runs = [StoredRun(1, 1, result, A)]
+    evidence.runs = [StoredRun(1, 1, outcome, A)]
     evidence.attempts[0] = evidence.attempts[0]._replace(end=19.9)
-    evidence.wishes = list(wishes)
+    evidence.requests = list(requests)
     return evidence
 
 
-@pytest.mark.parametrize(("verb", "result"), [("kill", "killed"), ("stop", "stopped")])
-def test_an_attempt_ends_by_force_where_somebody_asked_for_that_alone(verb: str, result: str):
-    intent = Wish(1, verb, 15.0, 15.1, True)
-    assert not kinds(ended(result, intent))
-    assert check(ended(result)).wrong == [f"claim 1.1 ended {result}, which nobody asked for"]
-    assert kinds(ended(result, intent._replace(job_id=2))) == {"wrong"}
-    assert ends_after_wishes(ended(result, intent)) == [pytest.approx(4.9)]
+@pytest.mark.parametrize(("verb", "outcome"), [("kill", "killed"), ("stop", "stopped")])
+def test_an_attempt_ends_by_force_only_after_a_request(verb: str, outcome: str):
+    request = Request(1, verb, 15.0, 15.1, True)
+    assert not kinds(ended(outcome, request))
+    assert check(ended(outcome)).wrong == [f"claim 1.1 ended {outcome} without a request"]
+    assert kinds(ended(outcome, request._replace(job_id=2))) == {"wrong"}
+    assert ends_after_requests(ended(outcome, request)) == [pytest.approx(4.9)]
 
 
-def test_an_attempt_that_was_ended_for_its_time_had_one():
+def test_an_attempt_that_timed_out_had_a_timeout():
     assert not kinds(replace(ended("timed_out"), timed={"x"}))
     assert kinds(ended("timed_out")) == {"wrong"}
 
 
-def test_an_attempt_does_not_outlast_its_time():
+def test_an_attempt_does_not_outlast_its_timeout():
     evidence = replace(good(), timed={"x"})
     evidence.attempts = [Attempt(1, 1, "x", 1, A, 1.0, 12.9)]
     assert check(evidence).wrong == [
-        "attempt 1.1 was to be ended for its time, and completed after 11.9 s"
+        "attempt 1.1 outlasted its timeout, and completed after 11.9 s"
     ]
 
 
-def test_a_cancelled_job_was_to_be_and_is_never_claimed_again():
+def test_a_cancelled_job_had_a_request_and_is_never_claimed_again():
     evidence = replace(good(), jobs=[StoredJob(1, "x", "cancelled", 1, None)])
     evidence.changes[-1] = evidence.changes[-1]._replace(after="cancelled")
     evidence.runs = [StoredRun(1, 1, "cancelled", A)]
     assert kinds(evidence) == {"lost", "wrong"}
-    intent = Wish(1, "cancel", 12.0, 12.1, True)
-    assert not kinds(replace(evidence, wishes=[intent]))
-    assert kinds(replace(twice(KILLED), wishes=[intent])) == {"wrong"}
+    request = Request(1, "cancel", 12.0, 12.1, True)
+    assert not kinds(replace(evidence, requests=[request]))
+    assert kinds(replace(twice(KILLED), requests=[request])) == {"wrong"}
 
 
-def test_what_took_too_long_is_late_and_the_slowest_is_told():
+def test_a_recovery_beyond_its_bound_is_late_and_the_slowest_is_known():
     findings = check(
         replace(good(), recoveries=[Recovery("a job", 4.0, 5.0), Recovery("a leader", 13.0, 12.0)])
     )
@@ -300,16 +303,16 @@ def test_what_took_too_long_is_late_and_the_slowest_is_told():
 
 
 def test_the_first_run_after_a_kill_is_timed():
-    ((job_id, seconds),) = first_runs_after(twice(KILLED), {Harm.KILL})
+    ((job_id, seconds),) = first_runs_after(twice(KILLED), {FaultKind.KILL})
     assert job_id == 1
     assert seconds == pytest.approx(9.1)
-    assert first_runs_after(twice(), {Harm.KILL}) == []
+    assert first_runs_after(twice(), {FaultKind.KILL}) == []
 
 
-def test_an_attempt_that_was_given_back_by_a_stop_may_go_on_beside_the_next():
+def test_a_stopped_attempt_may_run_beside_the_next():
     evidence = twice()
     evidence.runs = [StoredRun(1, 1, "stopped", A)]
-    evidence.wishes = [Wish(1, "stop", 15.0, 15.1, True)]
+    evidence.requests = [Request(1, "stop", 15.0, 15.1, True)]
     evidence.attempts[0] = evidence.attempts[0]._replace(end=22.0)
     findings = check(evidence)
     assert not findings.broken()

@@ -1,5 +1,5 @@
-"""The quickest experiments: broken builds are found out, and on the true build nothing
-is found. ``script/faults`` runs all of them.
+"""The quickest experiments: mutants are found, and the true build has no finding.
+``script/faults`` runs all experiments.
 """
 
 import os
@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from elihu.testing.postgres import PostgresServer
-from oracle.experiment import ROOT
 from oracle.mutants import MUTANTS
+from oracle.processes import ROOT
 from oracle.scenario import Result, Scenario, Size, perform
 from oracle.scenarios import BY_NAME
 from oracle.scenarios.safeguards import BY_MUTANT
@@ -55,8 +55,8 @@ async def test_a_broken_build_is_found_out(
         ("unique jobs from many sides", "postgres"),
         ("announcements without polling", "postgres"),
         ("acknowledgements delivered twice", "postgres"),
-        ("producers killed around their commit", "sqlite"),
-        ("producers killed around their commit", "postgres"),
+        ("enqueuers killed around their commit", "sqlite"),
+        ("enqueuers killed around their commit", "postgres"),
         ("nodes killed", "sqlite"),
         ("nodes killed", "postgres"),
         ("listening connection cut", "postgres"),
@@ -71,7 +71,10 @@ async def test_every_promise_is_kept(name: str, engine: str, server: PostgresSer
     assert result.findings.jobs
 
 
-BREAK = "import sys; from elihu.engines.postgres.queries import Queries; from oracle.mutants import apply; apply(sys.argv[1]); Queries('elihu')"
+BREAK = (
+    "import sys; from elihu.engines.postgres.queries import Queries; "
+    "from oracle.mutants import apply; apply(sys.argv[1]); Queries('elihu')"
+)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

@@ -1,4 +1,4 @@
-"""The proxy passes bytes on, and misbehaves exactly as it is told to."""
+"""The proxy passes bytes on, and misbehaves as asked."""
 
 import asyncio
 from collections.abc import AsyncIterator
