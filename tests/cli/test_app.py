@@ -14,8 +14,8 @@ from tests.cli.shell import Shell
             "nowhere:app",
             None,
             (
-                "expected the module 'nowhere', got no module named 'nowhere' in the working folder "
-                "or among"
+                "expected the module 'nowhere', got no module named 'nowhere' in the working "
+                "folder or among"
             ),
         ),
         ("shop.sub:app", None, "expected the module 'shop.sub', got no module named 'shop.sub'"),
@@ -23,15 +23,15 @@ from tests.cli.shell import Shell
             "other:app",
             "x = 1",
             (
-                "expected 'app' in the module 'other', got no such name, and no Elihu under another "
-                "(flag --app)"
+                "expected 'app' in the module 'other', got no such name, and no Elihu under "
+                "another name (flag --app)"
             ),
         ),
         (
             "other:ap",
             "from shop import app",
             (
-                "expected 'ap' in the module 'other', got no such name; apps there are app (flag "
+                "expected 'ap' in the module 'other', got no such name; the module has app (flag "
                 "--app)"
             ),
         ),
@@ -62,8 +62,8 @@ from tests.cli.shell import Shell
             "other:app",
             "import nonesuch",
             (
-                "got ModuleNotFoundError while importing it: No module named 'nonesuch' ({file}, line "
-                "1)"
+                "got ModuleNotFoundError while importing it: No module named 'nonesuch' "
+                "({file}, line 1)"
             ),
         ),
         (
@@ -119,7 +119,7 @@ def test_steering_jobs_needs_no_code(bare: Shell, source: str | None) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout
         assert done.stderr.startswith(
-            "elihu: warning: the app could not be imported, so its own settings do not count ("
+            "elihu: warning: the app could not be imported, its own settings are ignored ("
         )
         assert bare.environ.get("ELIHU_DATABASE_URL", "elihu.db").rpartition("/")[2] in done.stderr
         assert done.stderr.count("\n") == 1

@@ -146,7 +146,7 @@ REFUSED = [
         "--catch-up: expected one of none, last, all",
     ),
     (["update", "nobody", "--queue", "q"], 1, "expected the name of a cron entry, got 'nobody'"),
-    (["update", "nobody"], 2, "expected something to change, got none"),
+    (["update", "nobody"], 2, "expected at least one option to change, got none"),
     (["run", "nobody"], 1, "expected the name of a cron entry, got 'nobody'"),
     (
         ["preview", "5/15 * * * *"],

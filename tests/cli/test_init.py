@@ -25,10 +25,7 @@ def test_the_starter_project_works_as_it_stands(bare: Shell) -> None:
 def test_nothing_is_written_over(bare: Shell, name: str) -> None:
     (bare.folder / name).write_text("mine")
     said = bare.refused("init", status=1)
-    assert (
-        said
-        == f"elihu: expected a folder without elihu.toml and tasks.py, got {bare.folder}, which has {name}\n"
-    )
+    assert said == f"elihu: {bare.folder} already has {name}; nothing was written\n"
     assert {path.name for path in bare.folder.iterdir()} == {"shop.py", name}
     assert (bare.folder / name).read_text() == "mine"
 

@@ -58,9 +58,9 @@ def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) ->
     shop("enqueue", "brief")
     node.wait_for("brief job ran")
     node.signal(signal.SIGTERM)
-    node.wait_for("stopping: running jobs have 15 s to end")
+    node.wait_for("stopping: running jobs have 15 s to finish")
     assert node.end() == 0
-    assert "every job that ran here is finished" in node.seen[-1]
+    assert "all jobs finished" in node.seen[-1]
     assert "Traceback" not in node.errors
     assert shop.json("nodes", "ls") == []
     assert shop.json("jobs", "show", "1")["state"] == "completed"
@@ -74,9 +74,9 @@ def test_a_second_signal_does_not_wait(shop: Shell, number: signal.Signals) -> N
     node.wait_for("long job begins")
     node.signal(number)
     node.wait_for("stopping")
-    node.signal_until(number, "second signal: giving back what runs")
+    node.signal_until(number, "second signal: returning running jobs")
     assert node.end() == 0
-    assert "1 job given back" in node.seen[-1]
+    assert "1 job returned" in node.seen[-1]
     job = shop.json("jobs", "show", "1")
     assert (job["state"], job["attempt"]) == ("available", 0)
     assert [run["outcome"] for run in shop.json("jobs", "runs", "1")] == ["returned"]
@@ -104,7 +104,7 @@ def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
 
 def test_up_makes_the_tables_and_needs_no_app(shell: Shell) -> None:
     node = shell.begin("up")
-    node.wait_for("app       none: this node knows no task, and puts back the jobs it meets")
+    node.wait_for("app       none: this node has no tasks and returns the jobs it fetches")
     assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
     assert node.wait_for("queues  ").split()[1] == "default=10"
     node.wait_for("node  ")
@@ -169,7 +169,7 @@ def test_a_live_display_on_a_terminal(shop: Shell) -> None:
         screen = read_until(master, "completed 1")
         assert "\x1b[" in screen
         process.send_signal(signal.SIGTERM)
-        read_until(master, "every job that ran here is finished")
+        read_until(master, "all jobs finished")
         assert process.wait(BOUND) == 0
     finally:
         process.kill()
@@ -196,7 +196,7 @@ def test_a_live_display_in_a_narrow_terminal(bare: Shell) -> None:
     try:
         read_until(master, "…")
         process.send_signal(signal.SIGINT)
-        screen = read_until(master, "every job that ran here is finished")
+        screen = read_until(master, "all jobs finished")
         assert process.wait(BOUND) == 0
     finally:
         process.kill()
@@ -215,7 +215,7 @@ def test_cancel_tells_of_running_jobs(shop: Shell) -> None:
     shop("enqueue", "mailed")
     assert (
         shop("jobs", "cancel", "--task", "long", "--task", "mailed")
-        == "1 job cancelled, 1 running job told to end\n"
+        == "1 job cancelled, cancelling 1 running job\n"
     )
     node.signal(signal.SIGTERM)
     assert node.end() == 0
@@ -233,7 +233,8 @@ def test_runs_in_short_and_in_full(bare: Shell) -> None:
     (run,) = bare.json("jobs", "runs", "1")
     row = bare("jobs", "runs", "1").splitlines()[1]
     assert re.fullmatch(
-        rf"1\.1  1  +{run['node'][:8]}  .*\d\.\d{{3}}Z  \d+ ms +failed  -  +ValueError: a \[red\]bad\[/red\] thing",
+        rf"1\.1  1  +{run['node'][:8]}  .*\d\.\d{{3}}Z  \d+ ms +failed +-  +"
+        r"ValueError: a \[red\]bad\[/red\] thing",
         row,
     )
     full = bare("jobs", "runs", "1", "--full")

@@ -8,8 +8,8 @@ import pytest
 
 from elihu.app import Elihu
 from elihu.cli.event_loop import loop_factory
-from elihu.cli.progress import LINE, REFRESH, Tally
-from elihu.cli.signals import ECHO, Stops
+from elihu.cli.progress import LINE_INTERVAL, TERMINAL_INTERVAL, JobCounter
+from elihu.cli.signals import DUPLICATE_WINDOW, StopSignals
 from elihu.cli.start import ending
 from elihu.errors import DatabaseUnavailable
 
@@ -17,7 +17,7 @@ Counts = dict[str, dict[str, int]]
 
 
 class Source:
-    """Stands for an app whose counts are as told; a look at them takes as long as told."""
+    """A fake app: ``jobs.counts()`` takes the given time and returns the given answer."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -31,58 +31,65 @@ class Source:
             raise answer
         return answer
 
-    def tally(self, *answers: tuple[float, Any]) -> Tally:
+    def counter(self, *answers: tuple[float, Any]) -> JobCounter:
         self.answers = list(answers)
-        return Tally(cast(Elihu, self), lambda: self.now)
+        return JobCounter(cast(Elihu, self), lambda: self.now)
 
 
 async def test_counts_of_all_queues_and_the_rate() -> None:
     source = Source()
-    tally = source.tally(
+    counter = source.counter(
         (0.0, {}),
         (0.0, {"a": {"available": 1_500, "completed": 2}, "b": {"completed": 3, "discarded": 5}}),
         (0.0, {"a": {"executing": 1, "completed": 1_010}}),
         (0.0, {"a": {"completed": 10}}),
     )
-    assert await tally.look() == "none"
+    assert await counter.count() == "none"
     source.now = 10.0
-    assert await tally.look() == "available 1,500 · completed 5 · discarded 5 · 1/s"
+    assert await counter.count() == "available 1,500 · completed 5 · discarded 5 · 1/s"
     source.now = 12.0
-    assert await tally.look() == "executing 1 · completed 1,010 · 500/s"
+    assert await counter.count() == "executing 1 · completed 1,010 · 500/s"
     source.now = 13.0
-    assert await tally.look() == "completed 10 · idle"
+    assert await counter.count() == "completed 10 · idle"
 
 
 async def test_a_node_at_work_is_not_idle() -> None:
-    tally = Source().tally((0.0, {"a": {"executing": 1}}))
-    assert await tally.look() == "executing 1 · 0/s"
+    counter = Source().counter((0.0, {"a": {"executing": 1}}))
+    assert await counter.count() == "executing 1 · 0/s"
 
 
 async def test_a_signal_that_comes_twice_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
     now = 5.0
     ended: list[str] = []
-    stops = Stops("stopping", lambda: ended.append(capsys.readouterr().out), lambda: now)
-    stops.armed = True
-    stops.received()
+    signals = StopSignals("stopping", lambda: ended.append(capsys.readouterr().out), lambda: now)
+    signals.enabled = True
+    signals.received()
     assert ended == [""]
-    now += ECHO - 0.125
-    stops.received()
-    assert (stops.stopping.is_set(), stops.stop_now.is_set()) == (True, False)
+    now += DUPLICATE_WINDOW - 0.125
+    signals.received()
+    assert (signals.stopping.is_set(), signals.stop_now.is_set()) == (True, False)
     now += 0.125
     for _ in range(2):
-        stops.received()
-    assert stops.stop_now.is_set()
-    assert capsys.readouterr().out == "stopping\nsecond signal: giving back what runs\n"
+        signals.received()
+    assert signals.stop_now.is_set()
+    assert (
+        capsys.readouterr().out
+        == "stopping\nsecond signal: returning running jobs to their queues\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("unwritten", "released", "text"),
     [
-        (0, 0, "every job that ran here is finished"),
-        (0, 1, "1 job given back, every other one that ran here is finished"),
-        (0, 1_200, "1,200 jobs given back, every other one that ran here is finished"),
-        (1, 5, "the end of 1 attempt could not be written: other nodes will rescue its job"),
-        (2, 0, "the ends of 2 attempts could not be written: other nodes will rescue their jobs"),
+        (0, 0, "all jobs finished"),
+        (0, 1, "1 job returned, all other jobs finished"),
+        (0, 1_200, "1,200 jobs returned, all other jobs finished"),
+        (1, 5, "the outcome of 1 attempt could not be written; other nodes will rescue its job"),
+        (
+            2,
+            0,
+            "the outcomes of 2 attempts could not be written; other nodes will rescue their jobs",
+        ),
     ],
 )
 def test_how_it_ended(unwritten: int, released: int, text: str) -> None:
@@ -90,17 +97,20 @@ def test_how_it_ended(unwritten: int, released: int, text: str) -> None:
 
 
 async def test_a_database_that_is_away_is_no_end() -> None:
-    tally = Source().tally((0.0, DatabaseUnavailable("away")), (0.0, {"a": {"available": 1}}))
-    assert await tally.look() == ""
-    assert await tally.look() == "available 1 · idle"
+    counter = Source().counter((0.0, DatabaseUnavailable("away")), (0.0, {"a": {"available": 1}}))
+    assert await counter.count() == ""
+    assert await counter.count() == "available 1 · idle"
 
 
 async def test_a_slow_look_is_followed_by_a_long_pause() -> None:
-    tally = Source().tally((0.03125, {}), (2.0, {}))
-    await tally.look()
-    assert (tally.pause(REFRESH), tally.pause(LINE)) == (REFRESH, LINE)
-    await tally.look()
-    assert tally.pause(REFRESH) == tally.pause(LINE) == 40.0
+    counter = Source().counter((0.03125, {}), (2.0, {}))
+    await counter.count()
+    assert (counter.pause(TERMINAL_INTERVAL), counter.pause(LINE_INTERVAL)) == (
+        TERMINAL_INTERVAL,
+        LINE_INTERVAL,
+    )
+    await counter.count()
+    assert counter.pause(TERMINAL_INTERVAL) == counter.pause(LINE_INTERVAL) == 40.0
 
 
 def test_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

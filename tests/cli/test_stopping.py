@@ -51,10 +51,10 @@ def test_a_running_job_is_killed_and_another_given_back_from_outside(works: Shel
     node = works.begin("start")
     works("enqueue", "endless")
     node.wait_for("endless begins")
-    assert works("jobs", "kill", "1") == "1 running job told to end\n"
+    assert works("jobs", "kill", "1") == "killing 1 running job\n"
     works("enqueue", "told")
     node.wait_for("told begins")
-    assert works("jobs", "stop", "2") == "job 2 given back\n"
+    assert works("jobs", "stop", "2") == "job 2 stopped and available again\n"
     node.wait_for("told ends")
     if node.seen.count("told begins\n") < 2:
         node.wait_for("told begins")
@@ -82,10 +82,7 @@ def test_what_does_not_end_is_counted_and_holds_up_no_stop(works: Shell) -> None
 
 def test_refusals(works: Shell) -> None:
     assert "expected ids or a filter" in works.refused("jobs", "kill", status=2)
-    assert (
-        works.refused("jobs", "kill", "1", status=1)
-        == "elihu: no job killed: job 1 does not exist\n"
-    )
+    assert works.refused("jobs", "kill", "1", status=1) == "elihu: no job killed: job 1 not found\n"
     assert (
         works.refused("jobs", "stop", "1", status=1)
         == "elihu: expected the id of a stored job, got 1\n"
@@ -93,11 +90,11 @@ def test_refusals(works: Shell) -> None:
     works("enqueue", "endless", "--timeout", "1m", "--expires", "90")
     assert (
         works.refused("jobs", "kill", "1", status=1)
-        == "elihu: no job killed: job 1 is available, which kill does not change\n"
+        == "elihu: no job killed: job 1 is available, kill does not apply\n"
     )
     assert "got job 1, which is available" in works.refused("jobs", "stop", "1", status=1)
-    assert works("jobs", "kill", "--queue", "default") == "0 running jobs told to end\n"
-    assert works.json("jobs", "kill", "--queue", "default") == {"told_to_end": 0}
+    assert works("jobs", "kill", "--queue", "default") == "killing 0 running jobs\n"
+    assert works.json("jobs", "kill", "--queue", "default") == {"killing": 0}
     for flag in ("--timeout", "--expires"):
         assert f"{flag}: expected at least a millisecond" in works.refused(
             "enqueue", "endless", flag, "0", status=2

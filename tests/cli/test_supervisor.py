@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from elihu.cli import supervisor as module
-from elihu.cli.signals import Stops
+from elihu.cli.signals import StopSignals
 from elihu.cli.supervisor import Supervisor, command_of
 from tests.cli.shell import BOUND, Shell
 
@@ -19,8 +19,8 @@ class Said:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.stops = Stops("", lambda: None, hurry_notice="")
-        self.stops.armed = True
+        self.signals = StopSignals("", lambda: None, stop_now_notice="")
+        self.signals.enabled = True
         self._changed = asyncio.Event()
 
     def supervisor(self, script: str, processes: int = 1) -> Supervisor:
@@ -28,10 +28,13 @@ class Said:
 
         def command(supervised: str) -> Sequence[str]:
             number, _, descriptor = supervised.partition(":")
-            start = f"import os, signal, socket, sys, time; link = socket.socket(fileno={descriptor}); number = {number}; "
+            start = (
+                "import os, signal, socket, sys, time; "
+                f"link = socket.socket(fileno={descriptor}); number = {number}; "
+            )
             return [sys.executable, "-I", "-S", "-c", start + script]
 
-        return Supervisor(command, processes, grace=0.0, say=self._say)
+        return Supervisor(command, processes, grace=0.0, print_status=self._print_status)
 
     async def until(self, text: str, number: int = 1) -> None:
         async with asyncio.timeout(BOUND):
@@ -39,7 +42,7 @@ class Said:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _say(self, line: str) -> None:
+    def _print_status(self, line: str) -> None:
         self.lines.append(line)
         self._changed.set()
 
@@ -47,7 +50,13 @@ class Said:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them a hundredth."""
-    for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "PATIENCE", "LAST_WORDS", "HURRIED"):
+    for name in (
+        "FIRST_DELAY",
+        "LONGEST_DELAY",
+        "STOP_MARGIN",
+        "READ_AFTER_EXIT",
+        "STOP_NOW_TIMEOUT",
+    ):
         monkeypatch.setattr(module, name, getattr(module, name) / 100)
 
 
@@ -83,11 +92,11 @@ def test_the_command_line_of_a_process(given: list[str], expected: list[str]) ->
 
 async def test_what_ends_quickly_is_started_again_ever_later(pauses: None) -> None:
     said = Said()
-    running = asyncio.create_task(said.supervisor("sys.exit(3)").run(said.stops))
-    await said.until("ended with status 3; another is started in", 3)
-    said.stops.received()
+    running = asyncio.create_task(said.supervisor("sys.exit(3)").run(said.signals))
+    await said.until("exited with status 3; restarting in", 3)
+    said.signals.received()
     assert await running == 0
-    assert [line.rpartition(" in ")[2] for line in said.lines if "another" in line][:3] == [
+    assert [line.rpartition(" in ")[2] for line in said.lines if "restarting" in line][:3] == [
         "0.005 s",
         "0.01 s",
         "0.02 s",
@@ -97,13 +106,13 @@ async def test_what_ends_quickly_is_started_again_ever_later(pauses: None) -> No
 async def test_what_ends_after_long_is_started_again_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "LASTING", 0.0)
+    monkeypatch.setattr(module, "STABLE_AFTER", 0.0)
     said = Said()
     running = asyncio.create_task(
-        said.supervisor("os.kill(os.getpid(), signal.SIGKILL)").run(said.stops)
+        said.supervisor("os.kill(os.getpid(), signal.SIGKILL)").run(said.signals)
     )
-    await said.until("was ended by SIGKILL; another is started", 2)
-    said.stops.received()
+    await said.until("was killed by SIGKILL; restarting", 2)
+    said.signals.received()
     assert await running == 0
     assert not any(" in " in line for line in said.lines)
 
@@ -111,52 +120,54 @@ async def test_what_ends_after_long_is_started_again_at_once(
 async def test_a_command_that_cannot_be_run_is_tried_again(pauses: None) -> None:
     said = Said()
     running = asyncio.create_task(
-        Supervisor(lambda _: ["/nonesuch"], 1, grace=0.0, say=said._say).run(said.stops)
+        Supervisor(lambda _: ["/nonesuch"], 1, grace=0.0, print_status=said._print_status).run(
+            said.signals
+        )
     )
-    await said.until("1 could not be started: No such file or directory; another is started in", 2)
-    said.stops.received()
+    await said.until("1 failed to start: No such file or directory; restarting in", 2)
+    said.signals.received()
     assert await running == 0
 
 
 async def test_the_unfit_are_given_up_on_together(pauses: None) -> None:
     said = Said()
     async with asyncio.timeout(BOUND):
-        assert await said.supervisor("link.send(b'u'); sys.exit(1)", 3).run(said.stops) == 1
-    assert said.lines[-1] == "none could start"
+        assert await said.supervisor("link.send(b'c'); sys.exit(1)", 3).run(said.signals) == 1
+    assert said.lines[-1] == "no process could start"
 
 
 async def test_once_one_was_ready_none_is_given_up_on(pauses: None) -> None:
     said = Said()
     running = asyncio.create_task(
-        said.supervisor("link.send(b'ru'); sys.exit(1)", 2).run(said.stops)
+        said.supervisor("link.send(b'rc'); sys.exit(1)", 2).run(said.signals)
     )
-    await said.until("another is started", 8)
-    said.stops.received()
+    await said.until("restarting", 8)
+    said.signals.received()
     assert await running == 0
 
 
 async def test_what_does_not_stop_is_killed(pauses: None) -> None:
     said = Said()
     running = asyncio.create_task(
-        said.supervisor("link.send(b'r'); time.sleep(600)", 2).run(said.stops)
+        said.supervisor("link.send(b'r'); time.sleep(600)", 2).run(said.signals)
     )
     await said.until("2 started")
-    said.stops.received()
+    said.signals.received()
     async with asyncio.timeout(BOUND):
         assert await running == 1
-    assert sum("did not stop in time and is killed" in line for line in said.lines) == 2
+    assert sum("did not stop in time, killing it" in line for line in said.lines) == 2
 
 
 async def test_both_signals_are_passed_on() -> None:
     said = Said()
     running = asyncio.create_task(
-        said.supervisor("link.recv(2, socket.MSG_WAITALL) == b'sh' or time.sleep(600)").run(
-            said.stops
+        said.supervisor("link.recv(2, socket.MSG_WAITALL) == b'sn' or time.sleep(600)").run(
+            said.signals
         )
     )
     await said.until("1 started")
-    said.stops.received()
-    said.stops.hurry()
+    said.signals.received()
+    said.signals.request_stop_now()
     async with asyncio.timeout(BOUND):
         assert await running == 0
 
@@ -167,7 +178,7 @@ def test_wrong_numbers_of_processes(bare: Shell) -> None:
         assert "Invalid value for '--processes'" in bare.refused(
             "start", "--processes", number, status=2
         )
-    assert "--supervised: expected what a supervisor gives its processes, got 'x'" in bare.refused(
+    assert "--supervised: expected NUMBER:DESCRIPTOR from a supervisor, got 'x'" in bare.refused(
         "start", "--supervised", "x", status=2
     )
     assert "--supervised" not in bare("start", "--help")

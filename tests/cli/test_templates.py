@@ -27,8 +27,8 @@ def test_create_show_update_and_delete(shop: Shell) -> None:
     rows = dict(line.split(maxsplit=1) for line in shop("templates", "show", "sum").splitlines())
     assert (rows["name"], rows["active"]) == ("Add two numbers", "yes")
     changed = shop.json(
-        "templates", "update", "sum", "--inactive", "--default-timeout", "none", "--default-max-attempts", "2", "--queue", "slow",
-        "--display-order", "-5", "--name", "Sum",
+        "templates", "update", "sum", "--inactive", "--default-timeout", "none",
+        "--default-max-attempts", "2", "--queue", "slow", "--display-order", "-5", "--name", "Sum",
     )  # fmt: skip
     assert (changed["active"], changed["default_timeout"], changed["default_max_attempts"]) == (
         False,
@@ -59,7 +59,8 @@ def test_ls_in_pages(shop: Shell) -> None:
         )
     lines = shop("templates", "ls").splitlines()
     assert lines[0].split() == [
-        "code", "name", "task", "queue", "default_timeout", "default_max_attempts", "active", "display_order",
+        "code", "name", "task", "queue", "default_timeout", "default_max_attempts", "active",
+        "display_order",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines[1:]] == ["b", "a", "c"]
     assert [each["code"] for each in shop.json("templates", "ls", "--active")["items"]] == [
@@ -68,7 +69,7 @@ def test_ls_in_pages(shop: Shell) -> None:
     ]
     assert [each["code"] for each in shop.json("templates", "ls", "--inactive")["items"]] == ["a"]
     page = shop.run("templates", "ls", "--limit", "2")
-    assert page.stderr == "elihu: there are more: --after -1:a\n"
+    assert page.stderr == "elihu: more templates: add --after -1:a\n"
     assert [
         each["code"]
         for each in shop.json("templates", "ls", "--limit", "2", "--after", "-1:a")["items"]
@@ -133,14 +134,15 @@ def test_enqueue_and_find(shop: Shell) -> None:
 
 
 def test_sync(shop: Shell) -> None:
-    assert shop("templates", "sync") == "no task of the app declares a template\n"
+    assert shop("templates", "sync") == "the app has no task with a template\n"
     with (shop.folder / "shop.py").open("a") as file:
         file.write(
-            '\n\n@app.task(name="made", template="made")\ndef made(a: int) -> None:\n    """Made."""\n'
+            '\n\n@app.task(name="made", template="made")\n'
+            'def made(a: int) -> None:\n    """Made."""\n'
         )
     assert shop("templates", "sync") == "made: created\n"
     shop("templates", "update", "made", "--name", "Mine")
-    assert shop("templates", "sync") == "made: kept as changed by hand\n"
+    assert shop("templates", "sync") == "made: kept, it was changed by hand\n"
     assert shop.json("templates", "sync", "--force") == {
         "created": [],
         "updated": ["made"],
@@ -154,7 +156,7 @@ def test_wrong_use(shop: Shell) -> None:
     for arguments, words in (
         (
             ("create", "sum", "--name", "x", "--task", "shop.add"),
-            "--json-schema: expected it, got none",
+            "--json-schema: missing",
         ),
         (("create", "sum", *MAKE, "{"), "--json-schema: expected JSON"),
         (
@@ -162,7 +164,7 @@ def test_wrong_use(shop: Shell) -> None:
             "--default-timeout: expected",
         ),
         (("create", "", *MAKE, "{}"), "code: expected"),
-        (("update", "sum"), "expected something to change, got none"),
+        (("update", "sum"), "expected at least one option to change, got none"),
         (("enqueue", "sum", "--context", "{"), "--context: expected JSON"),
         (("enqueue", "sum", "--run", "soon"), "--run"),
         (("ls", "--after", "x"), "--after: expected the next of the page before"),

@@ -13,8 +13,8 @@ def test_what_it_prints(shop: Shell) -> None:
     assert done.stdout.splitlines() == [
         "brief job ran",
         (
-            '{"start": {"ok": 1, "error": 1}, "expire": {"ok": 0, "error": 0}, "staged": 0, "cron": '
-            '0, "pruned": 0}'
+            '{"start": {"ok": 1, "error": 1}, "expire": {"ok": 0, "error": 0}, "staged": 0, '
+            '"cron": 0, "pruned": 0}'
         ),
     ]
     assert "job 2 (fail) failed in attempt 1 of 1 and is discarded" in done.stderr

@@ -19,13 +19,13 @@ from tests.cli.shell import BOUND, Shell
         (["cancel", "1"], "no such command 'cancel'; did you mean 'jobs cancel'?"),
         (["jobs", "canel"], "no such command 'canel'; did you mean 'cancel'?"),
         (["nodes", "lss"], "no such command 'lss'; did you mean 'ls'?"),
-        (["jobs", "update", "1"], "expected something to change, got none"),
+        (["jobs", "update", "1"], "expected at least one option to change, got none"),
         (["jobs", "update", "1", "--args", "[1]"], "--args: expected a JSON object, got a list"),
         (
             ["jobs", "update", "1", "--run-at", "2030-01-31T08:00:00"],
-            "--run-at: expected a time with its offset",
+            "--run-at: expected a time with a UTC offset",
         ),
-        (["jobs", "cancel"], "expected ids or a filter, got none: every job would match"),
+        (["jobs", "cancel"], "expected ids or a filter, got none"),
         (["jobs", "ls", "--state", "running"], "'running' is not one of 'suspended'"),
         (["jobs", "ls", "--limit", "0"], "0 is not in the range 1<=x<=1000"),
         (["jobs", "ls", "--limit", "1001"], "1001 is not in the range 1<=x<=1000"),
@@ -39,17 +39,20 @@ from tests.cli.shell import BOUND, Shell
         (["enqueue", "t", "--args", "{"], "--args: expected JSON, got '{'"),
         (["enqueue", "t", "--args", "5"], "--args: expected a JSON object or list, got '5'"),
         (["enqueue", "t", "--args", "[" * 100_000], "--args: expected JSON, got"),
-        (["enqueue", "t", "--within", "5"], "--within: expected it with --wait, got it without"),
+        (
+            ["enqueue", "t", "--within", "5"],
+            "--within: expected together with --wait, got it alone",
+        ),
         (["enqueue", "t", "--meta", "x"], "--meta: expected JSON, got 'x'"),
         (
             ["enqueue", "t", "--run-at", "soon"],
-            "--run-at: expected a time with its offset such as 2030-01-31T08:00:00Z, got 'soon'",
+            "--run-at: expected a time with a UTC offset, such as 2030-01-31T08:00:00Z, got 'soon'",
         ),
         (
             ["enqueue", "t"],
             (
-                "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, got "
-                "none"
+                "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, "
+                "got none"
             ),
         ),
         (["start"], "app: expected --app module:attribute"),
@@ -73,7 +76,7 @@ from tests.cli.shell import BOUND, Shell
         ),
         (["--json", "up"], "--json: expected a command that prints a table"),
         (["up", "--json"], "No such option"),
-        (["migrate", "--sql", "--json"], "--sql: expected it without --json, got both"),
+        (["migrate", "--sql", "--json"], "expected --sql or --json, got both"),
         ([], "Usage: "),
     ],
 )
@@ -126,8 +129,9 @@ def test_output_that_cannot_be_written_is_told_in_one_line(
     bare("migrate")
     with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
         done = subprocess.run(
-            [sys.executable, "-m", "elihu", *arguments], cwd=bare.folder, env=bare.environ, stdout=full, stderr=subprocess.PIPE, text=True,
-            check=False, timeout=BOUND,
+            [sys.executable, "-m", "elihu", *arguments],
+            cwd=bare.folder, env=bare.environ, stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False, timeout=BOUND,
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "elihu: standard output: No space left on device\n"

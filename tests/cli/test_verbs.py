@@ -31,8 +31,8 @@ def test_enqueue_with_keywords_positions_and_stdin(shop: Shell) -> None:
 
 def test_enqueue_with_options(shop: Shell) -> None:
     job = shop.json(
-        "enqueue", "brief", "--queue", "mail", "--priority", "3", "--max-attempts", "4", "--delay", "1h", "--tag", "Vip", "--tag", "b",
-        "--meta", '{"by": "me"}',
+        "enqueue", "brief", "--queue", "mail", "--priority", "3", "--max-attempts", "4",
+        "--delay", "1h", "--tag", "Vip", "--tag", "b", "--meta", '{"by": "me"}',
     )  # fmt: skip
     assert job == {"id": 1, "state": "scheduled", "queue": "mail", "conflict": False}
     shown = shop.json("jobs", "show", "1")
@@ -63,7 +63,7 @@ def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
     assert shop.json("enqueue", "once", "--args", "[1]")["conflict"] is True
     done = shop.run("enqueue", "once", "--args", "[1]")
     assert (done.returncode, done.stdout) == (0, "1\n")
-    assert done.stderr == "elihu: nothing stored: job 1 holds the unique key\n"
+    assert done.stderr == "elihu: no job stored: job 1 has the same unique key\n"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
         (["brief", "--delay", "soon"], "Error: --delay: expected a duration", 2),
         (
             ["brief", "--run-at", "2099-01-31T08:00:00"],
-            "Error: --run-at: expected a time with its offset such as",
+            "Error: --run-at: expected a time with a UTC offset, such as",
             2,
         ),
         (
@@ -134,7 +134,7 @@ def test_jobs_ls(shop: Shell) -> None:
     assert ([job["id"] for job in page["items"]], page["next"]) == ([4, 3], 3)
     assert ids("--limit", "2", "--after", "3") == [2, 1]
     done = shop.run("jobs", "ls", "--limit", "2")
-    assert done.stderr == "elihu: there are more: --after 3\n"
+    assert done.stderr == "elihu: more jobs: add --after 3\n"
 
 
 def test_jobs_show(shop: Shell) -> None:
@@ -172,7 +172,7 @@ def test_jobs_runs_and_position(shop: Shell) -> None:
         "node",
         "started_at",
         "duration",
-        "result",
+        "outcome",
         "reason",
         "error",
     ]
@@ -194,7 +194,7 @@ def test_the_verbs_that_change_jobs(shop: Shell) -> None:
     assert states() == ["available", "cancelled", "available", "available"]
     assert shop.json("jobs", "cancel", "--tag", "many", "--queue", "default") == {
         "cancelled": 3,
-        "told_to_end": 0,
+        "cancelling": 0,
     }
     assert shop("jobs", "retry", "2") == "1 job retried\n"
     assert shop("jobs", "delete", "2", "3", "99") == "2 jobs deleted\n"
@@ -206,7 +206,9 @@ def test_ids_that_change_nothing_are_a_failure(bare: Shell) -> None:
     bare.environ["ELIHU_APP"] = "shop:app"
     bare("enqueue", "brief")
     bare("enqueue", "brief", "--hold")
-    expected = "elihu: no job released: job 1 is available, which release does not change; job 99 does not exist\n"
+    expected = (
+        "elihu: no job released: job 1 is available, release does not apply; job 99 not found\n"
+    )
     assert bare.refused("jobs", "release", "1", "99", "1", status=1) == expected
     done = bare.run("jobs", "release", "1", "99", "--json")
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (1, {"released": 0}, expected)
@@ -215,7 +217,7 @@ def test_ids_that_change_nothing_are_a_failure(bare: Shell) -> None:
     assert bare("jobs", "release", "--state", "completed") == "0 jobs released\n"
     many = [str(number) for number in range(100, 130)]
     assert bare.refused("jobs", "hold", *many, status=1).endswith(
-        "job 119 does not exist; and 10 more\n"
+        "job 119 not found; and 10 more\n"
     )
 
 

@@ -124,7 +124,7 @@ async def test_a_second_signal_stops_now_whatever_runs(app: Elihu, processes: Pr
 
     def counts_when_it_is_no_echo() -> bool:
         node.send(signal.SIGTERM)
-        return node.count("second signal: giving back") > 0
+        return node.count("second signal: returning") > 0
 
     await processes.until(counts_when_it_is_no_echo)
     assert await node.end() == 0

@@ -59,7 +59,7 @@ async def test_one_that_is_killed_is_replaced_and_all_stop_together(
     killed = next(number for number in (1, 2) if pid_of(supervisor, number) == holder)
     psutil.Process(pid_of(supervisor, killed)).kill()
     await processes.printed(
-        supervisor, f"{killed} (pid {holder}) was ended by SIGKILL; another is started in 0.5 s"
+        supervisor, f"{killed} (pid {holder}) was killed by SIGKILL; restarting in 0.5 s"
     )
     await processes.printed(supervisor, "event NodeStarted", 3)
     gate.touch()
@@ -70,9 +70,9 @@ async def test_one_that_is_killed_is_replaced_and_all_stop_together(
     await processes.until_found(completed)
     supervisor.send(signal.SIGTERM)
     assert await supervisor.end() == 0
-    assert supervisor.lines[-1] == "stopped   every process"
-    assert supervisor.count("every job that ran here is finished") == 2
-    assert supervisor.count("stopping: running jobs have 5 s to end") == 1
+    assert supervisor.lines[-1] == "stopped   all processes"
+    assert supervisor.count("all jobs finished") == 2
+    assert supervisor.count("stopping: running jobs have 5 s to finish") == 1
     assert await app.nodes.list() == []
     assert not any("Traceback" in line for line in supervisor.errors)
 
@@ -87,7 +87,7 @@ async def test_a_second_signal_gives_back_what_runs(app: Elihu, processes: Proce
         supervisor.send(signal.SIGINT)
         await asyncio.sleep(0.1)
     assert await supervisor.end() == 0
-    assert supervisor.count("1 job given back") == 1
+    assert supervisor.count("1 job returned") == 1
     assert (await app.jobs.get(held.id)).state is JobState.AVAILABLE
 
 
@@ -109,5 +109,5 @@ async def test_tables_that_are_absent_are_given_up_on(postgres_url: str, tmp_pat
     processes = Processes(postgres_url, tmp_path)
     supervisor = await processes.run("start", "--processes", "2")
     assert await supervisor.end() == 1
-    assert supervisor.lines[-1] == "process   none could start"
+    assert supervisor.lines[-1] == "process   no process could start"
     assert sum('run "elihu migrate"' in line for line in supervisor.errors) >= 2

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from elihu import Cron, ElihuError, InvalidCron, InvalidOption
-from elihu.schedule import MOST_MISSED, due_ticks
+from elihu.schedule import MOST_MISSED, due_occurrences
 
 
 def at(text: str) -> datetime:
@@ -284,49 +284,55 @@ class TestDue:
     @pytest.mark.parametrize("catch_up", ["none", "last", "all"])
     def test_nothing_before_its_time(self, catch_up: Any) -> None:
         assert (
-            due_ticks(self.EVERY_MINUTE, catch_up, self.LAST, at("2026-01-01T00:00:59.999"), None)
+            due_occurrences(
+                self.EVERY_MINUTE, catch_up, self.LAST, at("2026-01-01T00:00:59.999"), None
+            )
             is None
         )
 
     @pytest.mark.parametrize("catch_up", ["none", "last", "all"])
     def test_the_tick_of_this_minute(self, catch_up: Any) -> None:
-        due = due_ticks(self.EVERY_MINUTE, catch_up, self.LAST, at("2026-01-01T00:01:30"), None)
+        due = due_occurrences(
+            self.EVERY_MINUTE, catch_up, self.LAST, at("2026-01-01T00:01:30"), None
+        )
         assert due == ((at("2026-01-01T00:01"),), at("2026-01-01T00:01"), False)
 
     def test_missed_ones(self) -> None:
         now = at("2026-01-01T00:03:00")
-        ticks = tuple(at(f"2026-01-01T00:0{minute}") for minute in (1, 2, 3))
-        assert due_ticks(self.EVERY_MINUTE, "all", self.LAST, now, None) == (
-            ticks,
-            ticks[-1],
+        occurrences = tuple(at(f"2026-01-01T00:0{minute}") for minute in (1, 2, 3))
+        assert due_occurrences(self.EVERY_MINUTE, "all", self.LAST, now, None) == (
+            occurrences,
+            occurrences[-1],
             False,
         )
-        assert due_ticks(self.EVERY_MINUTE, "last", self.LAST, now, None) == (
-            ticks[-1:],
-            ticks[-1],
+        assert due_occurrences(self.EVERY_MINUTE, "last", self.LAST, now, None) == (
+            occurrences[-1:],
+            occurrences[-1],
             True,
         )
-        assert due_ticks(self.EVERY_MINUTE, "none", self.LAST, now, None) == (
-            ticks[-1:],
-            ticks[-1],
+        assert due_occurrences(self.EVERY_MINUTE, "none", self.LAST, now, None) == (
+            occurrences[-1:],
+            occurrences[-1],
             True,
         )
 
     def test_none_leaves_out_what_is_a_minute_late(self) -> None:
         hourly = Cron("@hourly")
-        due = due_ticks(hourly, "none", self.LAST, at("2026-01-01T01:01:00"), None)
+        due = due_occurrences(hourly, "none", self.LAST, at("2026-01-01T01:01:00"), None)
         assert due == ((), at("2026-01-01T01:00"), True)
 
     def test_all_are_a_hundred_at_most_and_years_cost_nothing(self) -> None:
-        due = due_ticks(self.EVERY_MINUTE, "all", at("2016-01-01"), at("2026-01-01T00:00:30"), None)
+        due = due_occurrences(
+            self.EVERY_MINUTE, "all", at("2016-01-01"), at("2026-01-01T00:00:30"), None
+        )
         assert due is not None
-        assert len(due.ticks) == MOST_MISSED == 100
-        assert due.ticks[-1] == due.until == at("2026-01-01T00:00")
+        assert len(due.occurrences) == MOST_MISSED == 100
+        assert due.occurrences[-1] == due.until == at("2026-01-01T00:00")
         assert due.skipped
 
     def test_a_clock_that_went_back_fires_nothing_twice(self) -> None:
         assert (
-            due_ticks(
+            due_occurrences(
                 self.EVERY_MINUTE, "all", at("2026-01-01T00:05"), at("2026-01-01T00:03"), None
             )
             is None
@@ -334,7 +340,7 @@ class TestDue:
 
     def test_reboot(self) -> None:
         reboot, now = Cron("@reboot"), at("2026-01-02")
-        assert due_ticks(reboot, "none", self.LAST, now, None) is None
+        assert due_occurrences(reboot, "none", self.LAST, now, None) is None
         booted = at("2026-01-01T00:00:01")
-        assert due_ticks(reboot, "none", self.LAST, now, booted) == ((booted,), booted, False)
-        assert due_ticks(reboot, "all", booted, now, booted) is None
+        assert due_occurrences(reboot, "none", self.LAST, now, booted) == ((booted,), booted, False)
+        assert due_occurrences(reboot, "all", booted, now, booted) is None

@@ -1,4 +1,4 @@
-"""Applies a verb of ``app.jobs`` to ids and filters, and finds out what it did."""
+"""Applies a method of ``app.jobs`` to ids and filters, and explains the outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,48 +8,51 @@ from elihu.app import Elihu
 from elihu.job import INCOMPLETE, JobState
 
 SHOWN: Final = 20
-"""So many ids are explained."""
+"""The largest number of ids that are explained."""
 
 _WAITING = INCOMPLETE - {JobState.EXECUTING}
 
 
 @dataclass(frozen=True, slots=True)
-class Steered:
-    """How many jobs changed, how many running ones were told to end, and why ids alone
-    changed nothing.
+class BulkOutcome:
+    """What a bulk command did.
+
+    ``changed`` jobs are in their new state. ``signalled`` running jobs were asked to
+    end. ``refusals`` explains each id if a command with ids only changed nothing.
     """
 
     changed: int
-    told: int = 0
+    signalled: int = 0
     refusals: list[str] = field(default_factory=list)
 
 
-async def steer(app: Elihu, verb: str, chosen: Mapping[str, list[Any]]) -> Steered:
-    """Apply the verb; jobs that move meanwhile may be counted with the others."""
-    told = 0
+async def apply_to_jobs(app: Elihu, verb: str, chosen: Mapping[str, list[Any]]) -> BulkOutcome:
+    """Apply the method. A job that changes state at the same time may be counted as
+    ``changed`` or as ``signalled``."""
+    signalled = 0
     if verb == "cancel":
         states = _WAITING & {JobState(state) for state in chosen.get("state", _WAITING)}
         waiting = await app.jobs.count(**{**chosen, "state": sorted(states)}) if states else 0
         changed = await app.jobs.cancel(**chosen)
-        told = max(0, changed - waiting)
+        signalled = max(0, changed - waiting)
     else:
         changed = await getattr(app.jobs, verb)(**chosen)
-        told = changed if verb == "kill" else 0
+        signalled = changed if verb == "kill" else 0
     refusals = (
         await _refusals(app, verb, list(dict.fromkeys(chosen["ids"])))
         if not changed and chosen.keys() == {"ids"}
         else []
     )
-    return Steered(changed - told, told, refusals)
+    return BulkOutcome(changed - signalled, signalled, refusals)
 
 
 async def _refusals(app: Elihu, verb: str, ids: list[int]) -> list[str]:
     page = await app.jobs.list(ids=ids[:SHOWN], limit=SHOWN)
     states = {job.id: job.state for job in page.items}
     texts = [
-        f"job {each} is {states[each]}, which {verb} does not change"
+        f"job {each} is {states[each]}, {verb} does not apply"
         if each in states
-        else f"job {each} does not exist"
+        else f"job {each} not found"
         for each in ids[:SHOWN]
     ]
     return [*texts, f"and {len(ids) - SHOWN:,} more"] if len(ids) > SHOWN else texts

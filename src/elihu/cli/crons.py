@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from elihu.cli.group import Group
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_arguments, read_json
 
 if TYPE_CHECKING:
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--tz", metavar="ZONE", help="The time zone of its times, such as Europe/Oslo."),
+    click.option("--tz", metavar="ZONE", help="Time zone, such as Europe/Oslo."),
     click.option(
         "--catch-up",
         metavar="none|last|all",
-        help="Which of the ticks missed while nothing ran are made up for.",
+        help="Which missed occurrences to run after a downtime.",
     ),
     click.option(
         "--args",
         metavar="JSON",
-        help="An object: the job's arguments by name; - reads it from stdin.",
+        help="Arguments of the job as a JSON object; - reads it from stdin.",
     ),
     click.option("--queue", metavar="NAME"),
     click.option("--priority", type=int, metavar="0-9", help="0 is first."),
     click.option("--max-attempts", type=int, metavar="N"),
-    click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times."),
-    click.option("--meta", metavar="JSON", help="An object."),
+    click.option("--tag", "tags", multiple=True, metavar="TAG", help="Repeatable."),
+    click.option("--meta", metavar="JSON", help="A JSON object."),
 )
 _COUNT = click.option(
     "--next",
@@ -38,7 +38,7 @@ _COUNT = click.option(
     type=click.IntRange(0, 10_000),
     default=5,
     show_default=True,
-    help="How many times to print.",
+    help="Number of occurrences to print.",
 )
 
 
@@ -49,18 +49,18 @@ def _options(command: F) -> F:
 
 
 @click.group(cls=Group)
-@shared
+@shared_options
 def crons() -> None:
-    """Look at cron entries, and change them.
+    """List, inspect and change cron entries.
 
-    What is changed in an entry of the code survives restarts, until reset.
+    A change to an entry declared in code survives restarts until it is reset.
     """
 
 
 @crons.command("ls")
-@shared
-@given
-def ls(options: Given) -> None:
+@shared_options
+@pass_shared_options
+def ls(options: SharedOptions) -> None:
     """List cron entries."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
@@ -82,10 +82,10 @@ def ls(options: Given) -> None:
 @crons.command("show")
 @click.argument("name", metavar="NAME")
 @_COUNT
-@shared
-@given
-def show(options: Given, /, name: str, count: int) -> None:
-    """Show all fields of an entry, in words when it fires, and its next times."""
+@shared_options
+@pass_shared_options
+def show(options: SharedOptions, /, name: str, count: int) -> None:
+    """Show all fields of an entry, its schedule in words and its next occurrences."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
     from elihu.schedule import Cron
@@ -107,10 +107,10 @@ def show(options: Given, /, name: str, count: int) -> None:
 @click.argument("cron", metavar="CRON")
 @click.option("--tz", metavar="ZONE", default="UTC", show_default=True)
 @_COUNT
-@shared
-@given
-def preview(options: Given, /, cron: str, tz: str, count: int) -> None:
-    """Print in words when a cron text fires, and its next times; nothing is stored."""
+@shared_options
+@pass_shared_options
+def preview(options: SharedOptions, /, cron: str, tz: str, count: int) -> None:
+    """Explain a cron expression and print its next occurrences. Nothing is stored."""
     from elihu.cli.output import print_json
     from elihu.schedule import Cron
 
@@ -131,13 +131,15 @@ def preview(options: Given, /, cron: str, tz: str, count: int) -> None:
 @click.argument("cron", metavar="CRON")
 @click.argument("task", metavar="TASK")
 @_options
-@click.option("--paused", is_flag=True, default=None, help="It fires nothing until it is resumed.")
-@shared
-@given
-def create(options: Given, /, name: str, cron: str, task: str, **given_options: Any) -> None:
-    """Store an entry.
+@click.option("--paused", is_flag=True, default=None, help="Create it paused.")
+@shared_options
+@pass_shared_options
+def create(
+    options: SharedOptions, /, name: str, cron: str, task: str, **given_options: Any
+) -> None:
+    """Create an entry.
 
-    TASK and its arguments are checked where there is an app with tasks.
+    TASK and its arguments are checked if the app has tasks.
     """
     from elihu.cli.load_app import open_app, run
 
@@ -151,17 +153,17 @@ def create(options: Given, /, name: str, cron: str, task: str, **given_options: 
 @click.argument("name", metavar="NAME")
 @click.option("--cron", metavar="CRON")
 @_options
-@shared
-@given
-def update(options: Given, /, name: str, **changes: Any) -> None:
+@shared_options
+@pass_shared_options
+def update(options: SharedOptions, /, name: str, **changes: Any) -> None:
     """Change an entry.
 
-    Arguments, tags and meta are replaced as a whole. One whose times change has missed
-    none of them.
+    Arguments, tags and meta are replaced as a whole. If the schedule changes, earlier
+    occurrences of the new schedule do not count as missed.
     """
     chosen = _chosen(changes)
     if not chosen:
-        raise click.UsageError("expected something to change, got none")
+        raise click.UsageError("expected at least one option to change, got none")
 
     from elihu.cli.load_app import open_app, run
 
@@ -172,10 +174,10 @@ def update(options: Given, /, name: str, **changes: Any) -> None:
 
 @crons.command("delete")
 @click.argument("name", metavar="NAME")
-@shared
-@given
-def delete(options: Given, /, name: str) -> None:
-    """Remove an entry made at run time, or one that the code declares no more."""
+@shared_options
+@pass_shared_options
+def delete(options: SharedOptions, /, name: str) -> None:
+    """Delete an entry that was created at run time or is no longer declared in code."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import cell, print_json
 
@@ -188,10 +190,10 @@ def delete(options: Given, /, name: str) -> None:
 
 @crons.command("run")
 @click.argument("name", metavar="NAME")
-@shared
-@given
-def run_now(options: Given, /, name: str) -> None:
-    """Store the job of an entry at once, and print its id; its ticks stay as they are."""
+@shared_options
+@pass_shared_options
+def run_now(options: SharedOptions, /, name: str) -> None:
+    """Enqueue the job of an entry now and print its id. The schedule does not change."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
@@ -201,17 +203,17 @@ def run_now(options: Given, /, name: str) -> None:
         return
     click.echo(job.id)
     if job.conflict:
-        click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
+        click.echo(f"elihu: no job stored: job {job.id} has the same unique key", err=True)
 
 
 def _verb(verb: str, past: str, line: str) -> None:
-    """Add a verb that takes an entry's name."""
+    """Add a command that takes the name of an entry."""
 
     @crons.command(verb, help=line)
     @click.argument("name", metavar="NAME")
-    @shared
-    @given
-    def command(options: Given, /, name: str) -> None:
+    @shared_options
+    @pass_shared_options
+    def command(options: SharedOptions, /, name: str) -> None:
         from elihu.cli.load_app import open_app, run
 
         _print(options, run(open_app(options), lambda app: getattr(app.crons, verb)(name)), past)
@@ -230,7 +232,7 @@ def _chosen(given_options: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _print(options: Given, entry: "CronEntry", past: str) -> None:
+def _print(options: SharedOptions, entry: "CronEntry", past: str) -> None:
     from elihu.cli.output import cell, field_values, print_json
 
     if options.json:
@@ -245,10 +247,10 @@ def _state(entry: "CronEntry") -> str:
 
 
 def _local(time: Any) -> str:
-    """A time in its own zone, with its offset from UTC."""
+    """A time in its own time zone, with its UTC offset."""
     return str(time.isoformat(" ", "minutes"))
 
 
-_verb("pause", "paused", "Let an entry fire nothing, until it is resumed.")
-_verb("resume", "resumed", "Let a paused entry fire again; it has missed nothing meanwhile.")
-_verb("reset", "reset", "Return to what the code declares: nothing changed, not paused.")
+_verb("pause", "paused", "Pause an entry until it is resumed.")
+_verb("resume", "resumed", "Resume a paused entry. Occurrences during the pause are skipped.")
+_verb("reset", "reset", "Discard run-time changes and return to the declaration in code.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elihu.cli.group import Failure
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_arguments, read_delay, read_json, read_time
 
 if TYPE_CHECKING:
@@ -23,40 +23,50 @@ if TYPE_CHECKING:
     "arguments",
     metavar="JSON",
     default="{}",
-    help="An object for keywords, a list for positions; - reads it from stdin.",
+    help="A JSON object for keyword arguments, a list for positional ones; - reads it from stdin.",
 )
 @click.option("--queue", metavar="NAME")
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option("--max-attempts", type=int, metavar="N")
-@click.option("--timeout", metavar="DURATION", help="The longest that an attempt may take.")
+@click.option("--timeout", metavar="DURATION", help="Time limit of each attempt.")
 @click.option(
-    "--expires", metavar="DURATION", help="Not to be started later than so long after its time."
+    "--expires",
+    metavar="DURATION",
+    help="Cancel the job if it has not started this long after its scheduled time.",
 )
 @click.option("--delay", metavar="DURATION", help='Seconds, or text such as "10m" or "1h30m".')
 @click.option(
     "--run-at",
     metavar="TIME",
-    help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.",
+    help="ISO 8601 with a UTC offset, such as 2030-01-31T08:00:00Z.",
 )
 @click.option(
-    "--hold", is_flag=True, default=None, help="Store it suspended; elihu jobs release lets it go."
+    "--hold", is_flag=True, default=None, help="Store the job suspended, until elihu jobs release."
 )
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
-@click.option("--meta", metavar="JSON", help="An object.")
-@click.option("--wait", is_flag=True, help="Wait for the job's end and print its result as JSON.")
-@click.option("--within", metavar="DURATION", help="With --wait: how long; 5 seconds without.")
-@shared
-@given
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Repeatable.")
+@click.option("--meta", metavar="JSON", help="A JSON object.")
+@click.option("--wait", is_flag=True, help="Wait for the job to end and print its result as JSON.")
+@click.option(
+    "--within", metavar="DURATION", help="Longest time to wait, with --wait (default: 5 seconds)."
+)
+@shared_options
+@pass_shared_options
 def enqueue(
-    options: Given, /, task: str, arguments: str, wait: bool, within: str | None, **using: Any
+    options: SharedOptions,
+    /,
+    task: str,
+    arguments: str,
+    wait: bool,
+    within: str | None,
+    **using: Any,
 ) -> None:
-    """Store a job.
+    """Enqueue a job.
 
-    Prints the id of the job, which runs TASK: the name of a task of the app; with
-    --wait its result.
+    TASK is the name of a task of the app. Prints the id of the job, or its result with
+    --wait.
     """
     if within is not None and not wait:
-        raise click.UsageError("--within: expected it with --wait, got it without")
+        raise click.UsageError("--within: expected together with --wait, got it alone")
     values = read_arguments(arguments)
     chosen = {name: value for name, value in using.items() if value is not None and value != ()}
     for name in ("delay", "timeout", "expires"):
@@ -67,11 +77,11 @@ def enqueue(
     if "meta" in chosen:
         chosen["meta"] = read_json("--meta", chosen["meta"])
 
-    from elihu.cli.load_app import Need, open_app, run
+    from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
     from elihu.relay import TIMEOUT, check_timeout
 
-    app = open_app(options, need=Need.TASKS)
+    app = open_app(options, need=AppNeed.TASKS)
     found = app.task_named(task)
     positions, keywords = (
         found.codec.decode(json.dumps(values)) if isinstance(values, dict) else (values, {})
@@ -96,7 +106,7 @@ def enqueue(
         return
     click.echo(job.id)
     if job.conflict:
-        click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
+        click.echo(f"elihu: no job stored: job {job.id} has the same unique key", err=True)
 
 
 async def _result(
@@ -105,8 +115,8 @@ async def _result(
     timeout: float | None,
     limit: int,
 ) -> Any:
-    """The job's result as plain JSON. An error of the task itself becomes one of
-    Elihu's, which is told in one line.
+    """The result of the job as plain JSON. An exception of the task becomes a
+    ``Failure``.
     """
     from elihu.errors import ElihuError
 

@@ -1,4 +1,4 @@
-"""The event loop of a command that runs jobs, and where it logs."""
+"""The event loop and the logging of commands that run jobs."""
 
 import asyncio
 import logging
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 logger = logging.getLogger("elihu")
 
-LAST: Final = 1.0
-"""Seconds that tasks which are left over have to end."""
+CANCEL_TIMEOUT: Final = 1.0
+"""Seconds that remaining asyncio tasks have to end after they were cancelled."""
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run a loop until the work is done; what it returns."""
+    """Run a coroutine in a new event loop and return its result."""
     log_to_stderr()
     with _own_loop(loop_factory()) as loop:
         try:
@@ -29,8 +29,8 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run the loop until the coroutine ends. ``SystemExit`` of an asyncio task that a
-    job made stops a loop: it goes on.
+    """Run the loop until the coroutine ends. ``SystemExit`` in an asyncio task of a job
+    stops the loop, so the loop is started again.
     """
     task = loop.create_task(coroutine)
     while not task.done():
@@ -39,7 +39,7 @@ def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, A
         except (SystemExit, KeyboardInterrupt) as error:
             if task.done():
                 raise
-            logger.warning("a job's asyncio task raised %r; the node goes on", error)
+            logger.warning("an asyncio task of a job raised %r; the node keeps running", error)
     return task.result()
 
 
@@ -47,8 +47,8 @@ def _run_to_its_end(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, A
 def _own_loop(
     factory: Callable[[], asyncio.AbstractEventLoop] | None,
 ) -> Iterator[asyncio.AbstractEventLoop]:
-    """A new loop, closed at the end. Unlike ``asyncio.Runner``'s it ends although a
-    task swallows its cancellation.
+    """Create a loop and close it at the end. Unlike with ``asyncio.Runner``, closing
+    does not wait for a task that ignores its cancellation.
     """
     loop = (factory or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
@@ -67,19 +67,17 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
     for task in left:
         task.cancel()
     if left:
-        _, going_on = loop.run_until_complete(asyncio.wait(left, timeout=LAST))
-        if going_on:
+        _, unfinished = loop.run_until_complete(asyncio.wait(left, timeout=CANCEL_TIMEOUT))
+        if unfinished:
             loop.set_exception_handler(
                 lambda loop, context: None
-            )  # that they are destroyed while pending is no news
+            )  # hides "Task was destroyed but it is pending!"
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes uvloop's event loops where it is installed; None for the standard
-    library's.
-    """
+    """The factory of uvloop if it is installed, else None for the standard library's."""
     try:
         factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
     except ModuleNotFoundError:
@@ -88,7 +86,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what ``sys.stderr`` is at that moment, which the live display replaces."""
+    """Writes to the current ``sys.stderr``, which the live display replaces."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -96,7 +94,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def log_to_stderr() -> None:
-    """Show log lines, unless the app has set logging up itself."""
+    """Log to standard error, unless the app has configured logging itself."""
     root = logging.getLogger()
     if not root.handlers:
         handler = _StderrHandler()

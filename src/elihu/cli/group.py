@@ -1,6 +1,4 @@
-"""What the groups of commands have in common: how they fail, and how they say which
-command was meant.
-"""
+"""Base classes of the command groups: one-line errors and suggestions for typos."""
 
 from collections.abc import Iterable
 from typing import IO, Any
@@ -9,7 +7,7 @@ import click
 
 
 class Failure(click.ClickException):
-    """An error of Elihu, told in one line."""
+    """An error printed in one line, with exit status 1."""
 
     exit_code = 1
 
@@ -18,7 +16,7 @@ class Failure(click.ClickException):
 
 
 class Group(click.Group):
-    """Suggests the nearest command for one that it does not have."""
+    """A group that suggests a similar command for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -29,12 +27,12 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
     def suggest(self, ctx: click.Context, name: str) -> str:
-        """What to add about a command that there is not: a question, or nothing."""
+        """The text appended to the error about an unknown command; may be empty."""
         return nearest(name, self.list_commands(ctx))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A question about the known word nearest to this one, or nothing."""
+    """``; did you mean …?`` for the most similar known word, or an empty text."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, known, n=1)

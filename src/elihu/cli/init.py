@@ -6,18 +6,18 @@ from pathlib import Path
 import click
 
 from elihu.cli.group import Failure
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
-@shared
-@given
-def init(_options: Given, /, folder: Path) -> None:
-    """Write a starter project.
+@shared_options
+@pass_shared_options
+def init(_options: SharedOptions, /, folder: Path) -> None:
+    """Create a starter project.
 
-    It is two files, tasks.py and elihu.toml, in FOLDER or here. Nothing is written
-    where one of them is there already.
+    Writes tasks.py and elihu.toml to FOLDER (default: the working folder). Writes
+    nothing if one of them exists.
     """
     starter = {
         file.name: file.read_text(encoding="utf-8")
@@ -28,8 +28,7 @@ def init(_options: Given, /, folder: Path) -> None:
     try:
         if there := sorted(name for name in starter if (folder / name).exists()):
             raise Failure(
-                f"expected a folder without {names}, got {folder.resolve()}, which has "
-                f"{' and '.join(there)}"
+                f"{folder.resolve()} already has {' and '.join(there)}; nothing was written"
             )
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in starter.items():
@@ -38,6 +37,6 @@ def init(_options: Given, /, folder: Path) -> None:
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}") from error
     click.echo(f"wrote {names} in {folder.resolve()}")
-    click.echo("next, in that folder:")
+    click.echo("next steps in that folder:")
     click.echo("  elihu enqueue tasks.greet --args '[\"Ada\"]'")
     click.echo("  elihu up")

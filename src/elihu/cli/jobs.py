@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 import click
 
 from elihu.cli.group import Failure, Group
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_arguments, read_json, read_time
 from elihu.job import Job, JobState
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ID = click.IntRange(1, 2**63 - 1)
+_ENDING = {"cancel": "cancelling", "kill": "killing"}
 _FILTERS = (
     click.argument("ids", type=_ID, nargs=-1),
     click.option("--state", multiple=True, type=click.Choice([str(state) for state in JobState])),
@@ -31,22 +32,24 @@ def _filters(command: F) -> F:
 
 
 @click.group(cls=Group)
-@shared
+@shared_options
 def jobs() -> None:
-    """Look at stored jobs, and steer them.
+    """List, inspect and change stored jobs.
 
-    Each filter may be given several times: one of its values must match, and all
-    filters must.
+    A filter can be repeated: a job matches if one of the values matches. A job must
+    match every filter.
     """
 
 
 @jobs.command("ls")
 @_filters
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
-@click.option("--after", type=_ID, metavar="ID", help="The last id of the page before.")
-@shared
-@given
-def ls(options: Given, /, limit: int, after: int | None, **filters: tuple[Any, ...]) -> None:
+@click.option("--after", type=_ID, metavar="ID", help="Continue after this id.")
+@shared_options
+@pass_shared_options
+def ls(
+    options: SharedOptions, /, limit: int, after: int | None, **filters: tuple[Any, ...]
+) -> None:
     """List jobs, newest first."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
@@ -69,14 +72,14 @@ def ls(options: Given, /, limit: int, after: int | None, **filters: tuple[Any, .
         ],
     )
     if page.next is not None:
-        click.echo(f"elihu: there are more: --after {page.next}", err=True)
+        click.echo(f"elihu: more jobs: add --after {page.next}", err=True)
 
 
 @jobs.command("show")
 @click.argument("job_id", metavar="ID", type=_ID)
-@shared
-@given
-def show(options: Given, /, job_id: int) -> None:
+@shared_options
+@pass_shared_options
+def show(options: SharedOptions, /, job_id: int) -> None:
     """Show all fields of a job."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
@@ -90,13 +93,11 @@ def show(options: Given, /, job_id: int) -> None:
 
 @jobs.command("runs")
 @click.argument("job_id", metavar="ID", type=_ID)
-@click.option(
-    "--full", is_flag=True, help="Print all of each attempt, its traceback and log included."
-)
-@shared
-@given
-def runs(options: Given, /, job_id: int, full: bool) -> None:
-    """List the attempts to execute a job."""
+@click.option("--full", is_flag=True, help="Print every field, with traceback and log.")
+@shared_options
+@pass_shared_options
+def runs(options: SharedOptions, /, job_id: int, full: bool) -> None:
+    """List the attempts of a job."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json
     from elihu.cli.runs import print_full, print_runs
@@ -111,9 +112,9 @@ def runs(options: Given, /, job_id: int, full: bool) -> None:
 
 
 @jobs.command("counts")
-@shared
-@given
-def counts(options: Given) -> None:
+@shared_options
+@pass_shared_options
+def counts(options: SharedOptions) -> None:
     """Count the jobs of each queue by state."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
@@ -133,26 +134,28 @@ def counts(options: Given) -> None:
 
 @jobs.command("update")
 @click.argument("job_id", metavar="ID", type=_ID)
-@click.option("--args", metavar="JSON", help="An object: all keywords anew; - reads it from stdin.")
+@click.option(
+    "--args",
+    metavar="JSON",
+    help="A JSON object that replaces the arguments; - reads it from stdin.",
+)
 @click.option("--queue", metavar="NAME")
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option(
     "--run-at",
     metavar="TIME",
-    help="ISO 8601 with its offset from UTC, such as 2030-01-31T08:00:00Z.",
+    help="ISO 8601 with a UTC offset, such as 2030-01-31T08:00:00Z.",
 )
 @click.option("--max-attempts", type=int, metavar="N")
-@click.option(
-    "--tag", "tags", multiple=True, metavar="TAG", help="All tags anew; may be given several times."
-)
-@click.option("--meta", metavar="JSON", help="An object: all of it anew.")
-@shared
-@given
-def update(options: Given, /, job_id: int, **changes: Any) -> None:
-    """Change an unfinished job that is not executing."""
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Replaces all tags; repeatable.")
+@click.option("--meta", metavar="JSON", help="A JSON object that replaces meta.")
+@shared_options
+@pass_shared_options
+def update(options: SharedOptions, /, job_id: int, **changes: Any) -> None:
+    """Change a job that has not finished and is not executing."""
     chosen = {name: value for name, value in changes.items() if value is not None and value != ()}
     if not chosen:
-        raise click.UsageError("expected something to change, got none")
+        raise click.UsageError("expected at least one option to change, got none")
     if "args" in chosen:
         chosen["args"] = read_arguments(chosen["args"])
         if not isinstance(chosen["args"], dict):
@@ -175,13 +178,13 @@ def update(options: Given, /, job_id: int, **changes: Any) -> None:
 
 @jobs.command("stop")
 @click.argument("job_id", metavar="ID", type=_ID)
-@shared
-@given
-def stop(options: Given, /, job_id: int) -> None:
-    """Give a running job back without killing it.
+@shared_options
+@pass_shared_options
+def stop(options: SharedOptions, /, job_id: int) -> None:
+    """Return a running job to its queue without killing it.
 
-    It is available at once; the old attempt is told, may overlap the next one, and its
-    end is refused.
+    The job becomes available at once. The old attempt sees ctx.cancelled and may
+    overlap the next one; its outcome is ignored.
     """
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
@@ -190,20 +193,18 @@ def stop(options: Given, /, job_id: int) -> None:
     if options.json:
         print_json({"stopped": 1})
         return
-    click.echo(f"job {job_id} given back")
+    click.echo(f"job {job_id} stopped and available again")
 
 
 @jobs.command("position")
 @click.argument("job_id", metavar="[ID]", type=_ID, required=False)
-@click.option(
-    "--identifier", metavar="TEXT", help="In place of an id: the name that its caller gave the job."
-)
-@shared
-@given
-def position(options: Given, /, job_id: int | None, identifier: str | None) -> None:
-    """Print a job's place in its queue.
+@click.option("--identifier", metavar="TEXT", help="The identifier of the job, instead of its id.")
+@shared_options
+@pass_shared_options
+def position(options: SharedOptions, /, job_id: int | None, identifier: str | None) -> None:
+    """Print the position of a job in its queue.
 
-    1 is the next to run; a job that is not available has none.
+    1 runs next. A job that is not available has no position.
     """
     if (job_id is None) == (identifier is None):
         raise click.UsageError(
@@ -220,41 +221,49 @@ def position(options: Given, /, job_id: int | None, identifier: str | None) -> N
 
 
 def _verb(name: str, past: str, line: str) -> None:
-    """Add a verb that takes ids and filters and prints how many jobs changed; with ids
-    alone, none changed is a failure.
+    """Add a command that takes ids and filters and prints how many jobs changed. With
+    ids only, a command that changes no job fails.
     """
-    tells = name in {"cancel", "kill"}
 
     @jobs.command(name, help=line)
     @_filters
-    @shared
-    @given
-    def command(options: Given, /, **filters: tuple[Any, ...]) -> None:
+    @shared_options
+    @pass_shared_options
+    def command(options: SharedOptions, /, **filters: tuple[Any, ...]) -> None:
         chosen = _chosen(filters)
         if not chosen:
-            raise click.UsageError("expected ids or a filter, got none: every job would match")
+            raise click.UsageError("expected ids or a filter, got none")
 
-        from elihu.cli.bulk import steer
+        from elihu.cli.bulk import apply_to_jobs
         from elihu.cli.load_app import open_app, run
         from elihu.cli.output import print_json
 
-        steered = run(open_app(options), lambda app: steer(app, name, chosen))
+        outcome = run(open_app(options), lambda app: apply_to_jobs(app, name, chosen))
         if options.json:
             print_json(
-                ({} if name == "kill" else {past: steered.changed})
-                | ({"told_to_end": steered.told} if tells else {})
+                ({} if name == "kill" else {past: outcome.changed})
+                | ({_ENDING[name]: outcome.signalled} if name in _ENDING else {})
             )
-        if steered.refusals:
-            raise Failure(f"no job {past}: {'; '.join(steered.refusals)}")
+        if outcome.refusals:
+            raise Failure(f"no job {past}: {'; '.join(outcome.refusals)}")
         if options.json:
             return
-        told = f"{steered.told:,} running {'job' if steered.told == 1 else 'jobs'} told to end"
-        changed = f"{steered.changed:,} {'job' if steered.changed == 1 else 'jobs'} {past}"
-        click.echo(told if name == "kill" else f"{changed}, {told}" if steered.told else changed)
+        changed = f"{outcome.changed:,} {'job' if outcome.changed == 1 else 'jobs'} {past}"
+        click.echo(
+            _signalled(name, outcome.signalled)
+            if name == "kill"
+            else f"{changed}, {_signalled(name, outcome.signalled)}"
+            if outcome.signalled
+            else changed
+        )
+
+
+def _signalled(verb: str, count: int) -> str:
+    return f"{_ENDING[verb]} {count:,} running {'job' if count == 1 else 'jobs'}"
 
 
 def _fields(job: Job) -> dict[str, Any]:
-    """What is stored of a job."""
+    """The stored fields of a job."""
     from elihu.cli.output import field_values
 
     return {name: value for name, value in field_values(job).items() if name != "conflict"}
@@ -264,11 +273,9 @@ def _chosen(filters: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
     return {name: list(values) for name, values in filters.items() if values}
 
 
-_verb("cancel", "cancelled", "End jobs as cancelled; one that runs is told to end.")
-_verb(
-    "kill", "killed", "End the attempts of running jobs, which are then tried again or discarded."
-)
+_verb("cancel", "cancelled", "Cancel jobs; running ones are cancelled by their node.")
+_verb("kill", "killed", "End the running attempts of jobs; the jobs are retried or discarded.")
 _verb("retry", "retried", "Make jobs available again.")
 _verb("delete", "deleted", "Remove jobs that are not executing, with their runs.")
-_verb("hold", "held", "Suspend jobs that wait.")
-_verb("release", "released", "Let suspended jobs go.")
+_verb("hold", "held", "Suspend jobs that are not executing.")
+_verb("release", "released", "Release suspended jobs.")

@@ -1,4 +1,4 @@
-"""Opens the app that a command works with: the user's own, or a bare one with just a
+"""Loads the app of a command: the user's app, or one without tasks that only has a
 database.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from elihu.app import Elihu
-from elihu.cli.options import Given
+from elihu.cli.options import SharedOptions
 from elihu.config import find_app, load_config
 from elihu.config.sources import find_file
 from elihu.errors import ConfigError, ElihuError
@@ -29,34 +29,40 @@ _LIBRARIES: Final = tuple(
 )
 
 
-class Need(Enum):
-    """What a command needs of the user's app."""
+class AppNeed(Enum):
+    """How much of the user's app a command needs."""
 
     SETTINGS = "settings"
-    """Its settings at most: an app that cannot be imported is only a warning, unless a
-    flag names it.
+    """Its settings, if it can be imported. A failed import is a warning, unless
+    ``--app`` names the app.
     """
     APP = "app"
-    """The app where one is named, else none."""
+    """The app, if one is configured. A failed import is an error."""
     TASKS = "tasks"
-    """An app with tasks."""
+    """The app. A missing app is an error."""
 
 
-def open_app(given: Given, *, need: Need = Need.SETTINGS, **flags: Any) -> Elihu:
-    """The app named by a flag, the environment or a file, with the flags laid over its
-    settings; else an app without tasks.
+def open_app(
+    shared_options: SharedOptions, *, need: AppNeed = AppNeed.SETTINGS, **flags: Any
+) -> Elihu:
+    """Load the app named by a flag, the environment or a file, and override its
+    settings with the flags. Without a name, return an app without tasks.
 
-    Raises ``ConfigError``, and ``click.UsageError`` for a flag that is wrong by itself
-    and for an absent app where tasks are needed.
+    Raises ``ConfigError``. Raises ``click.UsageError`` for an invalid flag, and for a
+    missing app if ``need`` is ``TASKS``.
     """
-    flags |= {"app": given.app, "database_url": given.database, "schema": given.schema}
+    flags |= {
+        "app": shared_options.app,
+        "database_url": shared_options.database,
+        "schema": shared_options.schema,
+    }
     try:
         load_config(flags=flags, read_files=False, read_environment=False)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     named = find_app(flags=flags)
     if named is None:
-        if need is Need.TASKS:
+        if need is AppNeed.TASKS:
             raise click.UsageError(
                 "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, "
                 "got none"
@@ -65,13 +71,13 @@ def open_app(given: Given, *, need: Need = Need.SETTINGS, **flags: Any) -> Elihu
     try:
         app = import_app(*named)
     except ConfigError as error:
-        if need is not Need.SETTINGS or given.app is not None:
+        if need is not AppNeed.SETTINGS or shared_options.app is not None:
             raise
         app = Elihu(config=load_config(flags=flags))
         text = " ".join(str(error).split())
         database = app.config.describe_database()
         click.echo(
-            "elihu: warning: the app could not be imported, so its own settings do not count "
+            "elihu: warning: the app could not be imported, its own settings are ignored "
             f"({database}): {text}",
             err=True,
         )
@@ -84,10 +90,11 @@ def open_app(given: Given, *, need: Need = Need.SETTINGS, **flags: Any) -> Elihu
 
 
 def import_app(name: str, label: str) -> Elihu:
-    """The ``Elihu`` at ``module:attribute``. ``label`` says where the name stands.
+    """Import the ``Elihu`` at ``module:attribute``. ``label`` is the source of the
+    name.
 
-    The module is looked for in the folder of the configuration file that names it and
-    in the working folder too. Raises ``ConfigError``.
+    The folder of the configuration file that names the module and the working folder
+    are added to ``sys.path``. Raises ``ConfigError``.
     """
     module_name, _, path = name.partition(":")
     folders = _folders(label)
@@ -120,7 +127,7 @@ def import_app(name: str, label: str) -> Elihu:
 
 
 def run(app: Elihu, work: Callable[[Elihu], Awaitable[T]]) -> T:
-    """Do the work in a loop of its own, and close the app."""
+    """Run ``work`` in a new event loop, and close the app."""
 
     async def whole() -> T:
         async with app:
@@ -130,7 +137,7 @@ def run(app: Elihu, work: Callable[[Elihu], Awaitable[T]]) -> T:
 
 
 def _folders(label: str) -> list[str]:
-    """The folder of the configuration file, where that is what ``label`` means, and the
+    """The folder of the configuration file, if ``label`` names that file, and the
     working folder.
     """
     here = Path.cwd()
@@ -154,7 +161,7 @@ def _why(module_name: str, error: BaseException, folders: list[str]) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Where the user's own code raised it, or called what raised it."""
+    """The file and line in the user's code that raised the error, or led to it."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -167,7 +174,7 @@ def _place(error: BaseException) -> str:
 def _apps_in(module: ModuleType) -> str:
     apps = [name for name, value in vars(module).items() if isinstance(value, Elihu)]
     return (
-        f"no such name; apps there are {', '.join(apps)}"
+        f"no such name; the module has {', '.join(apps)}"
         if apps
-        else "no such name, and no Elihu under another"
+        else "no such name, and no Elihu under another name"
     )

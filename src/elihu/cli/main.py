@@ -1,4 +1,4 @@
-"""The command ``elihu``: a group that imports a command when it is run, so that ``elihu
+"""The command ``elihu``. Commands are imported only when they run, so that ``elihu
 --help`` starts fast.
 """
 
@@ -11,26 +11,30 @@ from typing import Any, Final
 import click
 
 from elihu.cli.group import Failure, Group
-from elihu.cli.options import shared
+from elihu.cli.options import shared_options
 from elihu.errors import ElihuError, InvalidCron, InvalidOption
 
 COMMANDS: Final = {
-    "init": ("elihu.cli.init", "Write a starter project."),
-    "up": ("elihu.cli.start", "Bring the tables up to date, then run a node."),
-    "start": ("elihu.cli.start", "Run a node: execute the jobs of some queues."),
-    "tick": ("elihu.cli.tick", "Do one bounded round, where no node may stay."),
-    "migrate": ("elihu.cli.migrate", "Make the tables, or bring them up to date."),
-    "enqueue": ("elihu.cli.enqueue", "Store a job."),
-    "jobs": ("elihu.cli.jobs", "Look at stored jobs, and steer them."),
-    "queues": ("elihu.cli.queues", "Look at queues, and change how nodes serve them."),
-    "crons": ("elihu.cli.crons", "Look at cron entries, and change them."),
-    "templates": ("elihu.cli.templates", "Look at job kinds, change them, make jobs of them."),
-    "nodes": ("elihu.cli.nodes", "Look at the nodes that execute jobs."),
+    "init": ("elihu.cli.init", "Create a starter project."),
+    "up": ("elihu.cli.start", "Create or upgrade the tables, then run a node."),
+    "start": ("elihu.cli.start", "Run a node that executes jobs."),
+    "tick": ("elihu.cli.tick", "Do one round of work and exit."),
+    "migrate": ("elihu.cli.migrate", "Create or upgrade the tables."),
+    "enqueue": ("elihu.cli.enqueue", "Enqueue a job."),
+    "jobs": ("elihu.cli.jobs", "List, inspect and change stored jobs."),
+    "queues": ("elihu.cli.queues", "List queues and change how nodes serve them."),
+    "crons": ("elihu.cli.crons", "List, inspect and change cron entries."),
+    "templates": (
+        "elihu.cli.templates",
+        "List, inspect and change templates; enqueue jobs from them.",
+    ),
+    "nodes": ("elihu.cli.nodes", "List the nodes that execute jobs."),
 }
 
 
 class LazyGroup(Group):
-    """Knows its commands by name and help line, and imports one when it is asked for."""
+    """A group that knows the name and help line of each command, and imports a command
+    when it is used."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -68,34 +72,33 @@ class LazyGroup(Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 @click.version_option(package_name="elihu", message="elihu %(version)s")
-@shared
+@shared_options
 def cli() -> None:
     """Persistent background jobs on PostgreSQL and SQLite.
 
-    Settings come from flags, the environment (ELIHU_…), elihu.toml or [tool.elihu] in
-    pyproject.toml, in this order.
+    Settings are read from flags, the environment (ELIHU_…) and elihu.toml or
+    [tool.elihu] in pyproject.toml. Flags win over the environment, the environment over
+    files.
     """
 
 
 def main() -> None:
-    """Run the command line of this process; exits with 0 (done), 1 (failed) or 2 (wrong
-    use).
-    """
+    """Run the command line. Exits with 0 (done), 1 (failed) or 2 (wrong use)."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     try:
         cli(prog_name="elihu")
     except OSError as error:
-        if not _is_of_output(error):
+        if not _is_output_error(error):
             raise
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # what could not be written is not tried again at exit
+        )  # otherwise Python flushes the rest at exit and fails again
         click.echo(f"elihu: standard output: {error.strerror}", err=True)
         sys.exit(1)
 
 
-def _is_of_output(error: OSError) -> bool:
-    """Whether it was raised as click wrote what a command prints."""
+def _is_output_error(error: OSError) -> bool:
+    """Whether click raised it while it wrote output."""
     *_, (frame, _line) = walk_tb(error.__traceback__)
     return frame.f_globals.get("__name__") == click.utils.__name__

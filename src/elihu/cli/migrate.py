@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
     from elihu.config import Config
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 @click.option(
     "--sql",
     is_flag=True,
-    help="Print the statements, from no tables to the newest, and change nothing.",
+    help="Print the SQL of all migrations and change nothing.",
 )
-@shared
-@given
-def migrate(options: Given, /, sql: bool) -> None:
-    """Make the tables, or bring them up to date."""
-    from elihu.cli.load_app import Need, open_app, run
+@shared_options
+@pass_shared_options
+def migrate(options: SharedOptions, /, sql: bool) -> None:
+    """Create or upgrade the tables."""
+    from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
 
     if sql and options.json:
-        raise click.UsageError("--sql: expected it without --json, got both")
-    app = open_app(options, need=Need.APP)
+        raise click.UsageError("expected --sql or --json, got both")
+    app = open_app(options, need=AppNeed.APP)
     if sql:
         click.echo(_migration_sql(app.config), nl=False)
         return

@@ -3,19 +3,19 @@
 import click
 
 from elihu.cli.group import Group
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 
 @click.group(cls=Group)
-@shared
+@shared_options
 def nodes() -> None:
-    """Look at the nodes that execute jobs."""
+    """List the nodes that execute jobs."""
 
 
 @nodes.command("ls")
-@shared
-@given
-def ls(options: Given) -> None:
+@shared_options
+@pass_shared_options
+def ls(options: SharedOptions) -> None:
     """List the nodes."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table

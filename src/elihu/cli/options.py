@@ -1,4 +1,4 @@
-"""The options that every command takes, before or after its name."""
+"""Options shared by all commands, accepted before or after the command name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass
-class Given:
-    """What the shared options said; the one nearest to the command's end wins."""
+class SharedOptions:
+    """Values of the shared options. If an option is repeated, the last one wins."""
 
     app: str | None = None
     database: str | None = None
@@ -19,12 +19,12 @@ class Given:
     json: bool | None = None
 
 
-given = click.make_pass_decorator(Given, ensure=True)
-"""Hands a command its ``Given``."""
+pass_shared_options = click.make_pass_decorator(SharedOptions, ensure=True)
+"""Passes ``SharedOptions`` to a command as its first argument."""
 
 
-def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    kept = context.ensure_object(Given)
+def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    kept = context.ensure_object(SharedOptions)
     if value is not None and parameter.name:
         setattr(kept, parameter.name, value)
 
@@ -34,40 +34,40 @@ _SHARED = (
         "--app",
         metavar="MODULE:ATTRIBUTE",
         expose_value=False,
-        callback=_keep,
-        help="The app, and with it its tasks.",
+        callback=_store,
+        help="The app to load.",
     ),
     click.option(
         "--database",
         metavar="URL",
         expose_value=False,
-        callback=_keep,
+        callback=_store,
         help="sqlite:///PATH or postgresql://…",
     ),
     click.option(
         "--schema",
         metavar="NAME",
         expose_value=False,
-        callback=_keep,
-        help="The schema that holds the jobs.",
+        callback=_store,
+        help="The database schema of the jobs.",
     ),
 )
 _JSON = click.option(
-    "--json", is_flag=True, default=None, expose_value=False, callback=_keep, help="Print JSON."
+    "--json", is_flag=True, default=None, expose_value=False, callback=_store, help="Print JSON."
 )
 
 
-def shared(command: F) -> F:
-    """Give a command the shared options, ``--json`` included."""
-    return _with(command, (*_SHARED, _JSON))
+def shared_options(command: F) -> F:
+    """Add the shared options, including ``--json``."""
+    return _add(command, (*_SHARED, _JSON))
 
 
-def shared_but_json(command: F) -> F:
-    """Give a command the shared options without ``--json``."""
-    return _with(command, _SHARED)
+def shared_options_without_json(command: F) -> F:
+    """Add the shared options without ``--json``."""
+    return _add(command, _SHARED)
 
 
-def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
+def _add(command: F, options: tuple[Callable[[F], F], ...]) -> F:
     for option in reversed(options):
         command = option(command)
     return command

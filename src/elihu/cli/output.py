@@ -16,7 +16,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows: fitted to a terminal, else each on one line however wide."""
+    """Print a table: fitted to the terminal, or one line a row if there is none."""
     lines = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
         _print_fitted(columns, lines)
@@ -42,17 +42,17 @@ def _print_fitted(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Non
 
 
 def field_values(record: Any) -> dict[str, Any]:
-    """A dataclass as a dict, not copied deeper."""
+    """The fields of a dataclass as a dict; a shallow copy."""
     return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
 def precise(time: datetime) -> str:
-    """A time with its milliseconds."""
+    """A UTC time with milliseconds."""
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'milliseconds')}Z"
 
 
 def cell(value: object) -> str:
-    """``value`` on one line, without control characters that a terminal would obey."""
+    """``value`` as text on one line, with control characters escaped."""
     match value:
         case None | ():
             text = "-"

@@ -1,5 +1,5 @@
-"""Values that are given as text: JSON, times and durations, and errors about them in
-the words of the command line.
+"""Parses values given as text (JSON, times, durations) and rewords errors for the
+command line.
 """
 
 import json
@@ -16,8 +16,8 @@ from elihu.errors import InvalidOption
 
 
 def read_arguments(text: str) -> dict[str, Any] | list[Any]:
-    """The value of ``--args``: an object or a list, ``-`` for that on standard input.
-    Raises ``click.UsageError``.
+    """Parse ``--args``: an object or a list; ``-`` reads standard input. Raises
+    ``click.UsageError``.
     """
     values = read_json_or_stdin("--args", text)
     if isinstance(values, dict | list):
@@ -28,24 +28,26 @@ def read_arguments(text: str) -> dict[str, Any] | list[Any]:
 
 
 def read_json_or_stdin(flag: str, text: str) -> Any:
-    """The JSON given with this flag, ``-`` for that on standard input. Raises
+    """Parse the JSON of a flag; ``-`` reads standard input. Raises
     ``click.UsageError``.
     """
     return read_json(flag, sys.stdin.read() if text == "-" else text)
 
 
 def read_json(flag: str, text: str) -> Any:
-    """The JSON given with this flag. Raises ``click.UsageError``."""
+    """Parse the JSON of a flag. Raises ``click.UsageError``."""
     try:
         return json.loads(text)
     except ValueError as error:
         raise click.UsageError(f"{flag}: expected JSON, got {_short(text)} ({error})") from error
     except RecursionError as error:
-        raise click.UsageError(f"{flag}: expected JSON, got a text nested too deeply") from error
+        raise click.UsageError(
+            f"{flag}: expected JSON, got JSON that is nested too deeply"
+        ) from error
 
 
 def read_delay(text: str) -> str | float:
-    """Seconds where the text is a number, else the text itself."""
+    """Parse a duration: seconds if the text is a number, else the text unchanged."""
     try:
         return float(text)
     except ValueError:
@@ -53,8 +55,8 @@ def read_delay(text: str) -> str | float:
 
 
 def read_time(flag: str, text: str) -> datetime:
-    """The time given with this flag, with its offset from UTC. Raises
-    ``click.UsageError``.
+    """Parse the time of a flag. Raises ``click.UsageError``, also if it has no UTC
+    offset.
     """
     try:
         time = datetime.fromisoformat(text)
@@ -62,15 +64,17 @@ def read_time(flag: str, text: str) -> datetime:
         time = None
     if time is None or time.utcoffset() is None:
         raise click.UsageError(
-            f"{flag}: expected a time with its offset such as 2030-01-31T08:00:00Z, got {text!r}"
+            f"{flag}: expected a time with a UTC offset, such as 2030-01-31T08:00:00Z, got {text!r}"
         )
     return time
 
 
 @contextmanager
 def flags_named(options: Iterable[str], names: Mapping[str, str]) -> Iterator[None]:
-    """Turn an ``InvalidOption`` about one of these options into wrong use of its flag:
-    ``--`` and the option, or that in ``names``.
+    """Convert an ``InvalidOption`` about one of ``options`` to a ``click.UsageError``
+    that names its flag.
+
+    ``names`` maps an option to its flag where the flag is not ``--option``.
     """
     flags = {option: names.get(option, f"--{option.replace('_', '-')}") for option in options}
     try:

@@ -1,5 +1,5 @@
-"""Shows how a node's database comes along: a display updated in place on a terminal,
-else a line now and then.
+"""Shows the progress of a running node: a live line on a terminal, otherwise a line
+every few seconds.
 """
 
 import asyncio
@@ -18,38 +18,39 @@ from elihu.job import FINISHED, JobState
 if TYPE_CHECKING:
     from rich.live import Live
 
-REFRESH: Final = 1.0
-"""Seconds between two looks on a terminal."""
-LINE: Final = 10.0
-"""Seconds between two lines elsewhere."""
-SHARE: Final = 20
-"""A look that takes long is followed by a pause this many times as long, so that
-counting a large table stays cheap.
+TERMINAL_INTERVAL: Final = 1.0
+"""Seconds between two updates on a terminal."""
+LINE_INTERVAL: Final = 10.0
+"""Seconds between two lines without a terminal."""
+COUNT_SHARE: Final = 20
+"""After a count that took ``n`` seconds, the next one waits at least ``n`` times this,
+so that counting a large table stays cheap.
 """
 
 
 class Progress:
-    """Shows counts by state and the rate of ended jobs until it is ended; a database
-    that is away only delays it.
+    """Shows the number of jobs by state and the rate of finished jobs. While the
+    database is unavailable it shows nothing new.
 
-    Without ``live`` it prints lines on a terminal too: others print there as well.
+    With ``live=False`` it prints lines on a terminal too, for a terminal shared with
+    other processes.
     """
 
     def __init__(self, app: Elihu, *, live: bool = True) -> None:
-        self._tally = Tally(app)
+        self._counter = JobCounter(app)
         self._may_be_live = live
         self._live: Live | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Show it from now on."""
+        """Start to show it."""
         self._task = asyncio.create_task(
             self._live_display() if self._may_be_live and sys.stdout.isatty() else self._lines()
         )
 
     def end(self) -> None:
-        """Show no more: what is printed from now on begins on a line of its own. Ending
-        twice does nothing.
+        """Stop to show it, so that later output begins on a new line. A second call
+        does nothing.
         """
         if self._task:
             self._task.cancel()
@@ -57,16 +58,16 @@ class Progress:
             self._live.stop()
 
     async def close(self) -> None:
-        """End it, and return when it no longer looks."""
+        """Call ``end`` and wait until no count is under way."""
         self.end()
         if self._task:
             await asyncio.wait([self._task])
 
     async def _lines(self) -> None:
-        before = await self._tally.look()
+        before = await self._counter.count()
         while True:
-            await asyncio.sleep(self._tally.pause(LINE))
-            text = await self._tally.look()
+            await asyncio.sleep(self._counter.pause(LINE_INTERVAL))
+            text = await self._counter.count()
             if text and text != before:
                 click.echo(f"jobs      {text}")
             before = text
@@ -84,16 +85,16 @@ class Progress:
             console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()
         ) as self._live:
             while True:
-                text = await self._tally.look()
+                text = await self._counter.count()
                 if text:
                     self._live.update(
                         Text(f"jobs      {text}", no_wrap=True, overflow="ellipsis"), refresh=True
                     )
-                await asyncio.sleep(self._tally.pause(REFRESH))
+                await asyncio.sleep(self._counter.pause(TERMINAL_INTERVAL))
 
 
-class Tally:
-    """Counts jobs by state, and how many ended a second since the look before."""
+class JobCounter:
+    """Counts jobs by state, and the jobs finished a second since the last count."""
 
     def __init__(self, app: Elihu, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
@@ -102,8 +103,8 @@ class Tally:
         self._at = 0.0
         self._took = 0.0
 
-    async def look(self) -> str:
-        """The counts in words, empty while the database cannot tell."""
+    async def count(self) -> str:
+        """Count, and return the counts as text; empty if the database is unavailable."""
         began = self._clock()
         try:
             counts = await self._app.jobs.counts()
@@ -122,7 +123,7 @@ class Tally:
         return " · ".join([*parts, pace] if parts else ["none"])
 
     def pause(self, seconds: float) -> float:
-        """Seconds until the next look is due: at least ``seconds``, longer after a look
-        that took long.
+        """Seconds until the next count: at least ``seconds``, longer after a slow
+        count.
         """
-        return max(seconds, SHARE * self._took)
+        return max(seconds, COUNT_SHARE * self._took)

@@ -1,4 +1,4 @@
-"""``elihu queues``: look at queues and steer them."""
+"""``elihu queues``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,36 +6,36 @@ from typing import Any
 import click
 
 from elihu.cli.group import Group
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 _NODE = click.option(
     "--node",
     metavar="ID",
-    help="One node alone, as long as it lives: its id, or the beginning of it.",
+    help="Change this node only, until it stops: its id or a prefix of it.",
 )
 
 
 @click.group(cls=Group)
-@shared
+@shared_options
 def queues() -> None:
-    """Look at queues, and change how nodes serve them.
+    """List queues and change how nodes serve them.
 
-    A change is stored, and holds for every node, those that start later too. With
-    --node it is for that node.
+    A change is stored and applies to all nodes, including those that start later. With
+    --node it applies to that node only.
     """
 
 
 @queues.command("ls")
 @click.option(
-    "--node", metavar="ID", help="The queues that this node serves: its id, or the beginning of it."
+    "--node", metavar="ID", help="Only queues that this node serves: its id or a prefix of it."
 )
-@shared
-@given
-def ls(options: Given, /, node: str | None) -> None:
-    """List queues: what is stored of each, its jobs, and who serves it.
+@shared_options
+@pass_shared_options
+def ls(options: SharedOptions, /, node: str | None) -> None:
+    """List queues with their stored settings, jobs and nodes.
 
-    LIMIT is the stored number of jobs at a time on each node; SLOTS are those of all
-    nodes that serve the queue.
+    LIMIT is the stored number of concurrent jobs on each node. SLOTS is the sum over
+    all nodes that serve the queue.
     """
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
@@ -73,14 +73,14 @@ def ls(options: Given, /, node: str | None) -> None:
 @click.argument("name", metavar="NAME")
 @click.argument("limit", metavar="LIMIT", type=int)
 @_NODE
-@shared
-@given
-def scale(options: Given, /, name: str, limit: int, node: str | None) -> None:
-    """Let each node run at most LIMIT jobs of a queue at a time, from now on.
+@shared_options
+@pass_shared_options
+def scale(options: SharedOptions, /, name: str, limit: int, node: str | None) -> None:
+    """Set how many jobs of a queue each node runs concurrently.
 
-    Running jobs are left alone.
+    Running jobs are not interrupted.
     """
-    _steer(
+    _change(
         options,
         name,
         node,
@@ -93,31 +93,31 @@ def scale(options: Given, /, name: str, limit: int, node: str | None) -> None:
 @click.argument("name", metavar="NAME")
 @click.argument("limit", metavar="[LIMIT]", type=int, required=False)
 @_NODE
-@shared
-@given
-def start(options: Given, /, name: str, limit: int | None, node: str | None) -> None:
-    """Serve a queue, which may be new, with LIMIT jobs at a time on each node.
+@shared_options
+@pass_shared_options
+def start(options: SharedOptions, /, name: str, limit: int | None, node: str | None) -> None:
+    """Serve a queue with LIMIT concurrent jobs on each node.
 
-    Nodes that were started with --queues do not serve it, unless --node names one. A
-    queue that was stopped needs no LIMIT.
+    The queue may be new. A stopped queue needs no LIMIT. Nodes that were started with
+    --queues do not serve it, unless --node names one.
     """
-    _steer(options, name, node, "started", lambda app: app.queues.start(name, limit, node=node))
+    _change(options, name, node, "started", lambda app: app.queues.start(name, limit, node=node))
 
 
 def _verb(verb: str, past: str, line: str) -> None:
-    """Add a verb that takes a queue's name."""
+    """Add a command that takes the name of a queue."""
 
     @queues.command(verb, help=line)
     @click.argument("name", metavar="NAME")
     @_NODE
-    @shared
-    @given
-    def command(options: Given, /, name: str, node: str | None) -> None:
-        _steer(options, name, node, past, lambda app: getattr(app.queues, verb)(name, node=node))
+    @shared_options
+    @pass_shared_options
+    def command(options: SharedOptions, /, name: str, node: str | None) -> None:
+        _change(options, name, node, past, lambda app: getattr(app.queues, verb)(name, node=node))
 
 
-def _steer(
-    options: Given, name: str, node: str | None, past: str, change: Callable[[Any], Any]
+def _change(
+    options: SharedOptions, name: str, node: str | None, past: str, change: Callable[[Any], Any]
 ) -> None:
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import cell, print_json
@@ -129,6 +129,6 @@ def _steer(
     click.echo(f"queue {cell(name)} {past}{f' on node {node}' if node else ''}")
 
 
-_verb("pause", "paused", "Fetch no more jobs of a queue; running jobs go on.")
-_verb("resume", "resumed", "Fetch jobs of a queue again.")
-_verb("stop", "stopped", "Serve a queue no longer; running jobs are finished.")
+_verb("pause", "paused", "Pause a queue. Running jobs continue.")
+_verb("resume", "resumed", "Resume a paused queue.")
+_verb("stop", "stopped", "Stop serving a queue. Running jobs finish first.")

@@ -1,4 +1,4 @@
-"""Prints the attempts of a job: one line each, or whole."""
+"""Prints the attempts of a job, as a table or in full."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,16 +10,14 @@ from elihu.cli.output import cell, field_values, precise, print_table
 from elihu.job import Run
 
 NODE_SHOWN: Final = 8
-"""So many characters of a node's id tell it from others."""
+"""Number of characters of a node id in the table."""
 
 _COLUMNS = ("id", "attempt", "node", "started_at", "duration", "outcome", "reason", "error")
 _TEXTS = ("traceback", "log")
 
 
 def print_runs(runs: Sequence[Run]) -> None:
-    """A table with a line for each attempt; a reason that the error repeats is left
-    out.
-    """
+    """Print one line for each attempt. A reason that the error repeats is left out."""
     print_table(
         _COLUMNS,
         [
@@ -39,7 +37,7 @@ def print_runs(runs: Sequence[Run]) -> None:
 
 
 def print_full(runs: Sequence[Run]) -> None:
-    """All fields of each attempt, its traceback and log as the text they are."""
+    """Print all fields of each attempt, with traceback and log as plain text."""
     for number, run in enumerate(runs):
         if number:
             click.echo()
@@ -59,7 +57,7 @@ def print_full(runs: Sequence[Run]) -> None:
 
 
 def reason(run: Run) -> str | None:
-    """The reason, unless the error says the same or more."""
+    """The reason, or None if the error starts with it."""
     return (
         None
         if run.reason and run.error and run.error.startswith(run.reason.removesuffix("…"))
@@ -68,8 +66,8 @@ def reason(run: Run) -> str | None:
 
 
 def duration(run: Run) -> str | None:
-    """How long the attempt took: milliseconds below a second, else seconds, else as a
-    clock shows it. None while it runs.
+    """The duration of an attempt: milliseconds below a second, seconds below a minute,
+    else H:MM:SS. None while it runs.
     """
     if run.ended_at is None:
         return None

@@ -1,4 +1,4 @@
-"""Signals as events: the first one stops, the second stops now."""
+"""SIGINT and SIGTERM as events: the first signal stops, the second one stops now."""
 
 import asyncio
 import signal
@@ -9,60 +9,61 @@ from typing import Final
 
 import click
 
-ECHO: Final = 0.5
-"""Seconds within which a second signal is the first one again: a terminal and a wrapper
-may each deliver one Ctrl-C.
+DUPLICATE_WINDOW: Final = 0.5
+"""Seconds in which a second signal is ignored: a terminal and a wrapper may each
+deliver the same Ctrl-C.
 """
 
 
-class Stops:
-    """What SIGINT and SIGTERM ask for. Until it is ``armed`` a signal ends the command.
+class StopSignals:
+    """Handles SIGINT and SIGTERM. Until ``enabled`` is set, a signal ends the command.
 
-    ``notice`` is printed at the first signal and ``hurry_notice`` at the second; where
-    they are empty, nothing is. ``before`` is called before anything is printed.
+    The first signal sets ``stopping`` and prints ``notice``; the second one also sets
+    ``stop_now`` and prints ``stop_now_notice``. An empty notice is not printed.
+    ``before_notice`` is called before the first notice.
     """
 
     def __init__(
         self,
         notice: str,
-        before: Callable[[], None],
+        before_notice: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         *,
-        hurry_notice: str = "second signal: giving back what runs",
+        stop_now_notice: str = "second signal: returning running jobs to their queues",
     ) -> None:
         self.stopping = asyncio.Event()
         self.stop_now = asyncio.Event()
-        self.armed = False
+        self.enabled = False
         self._notice = notice
-        self._hurry_notice = hurry_notice
-        self._before = before
+        self._stop_now_notice = stop_now_notice
+        self._before_notice = before_notice
         self._clock = clock
-        self._first = 0.0
+        self._first_at = 0.0
         self._task = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.received)
 
     def received(self) -> None:
-        """A signal came."""
-        if not self.armed and self._task:
+        """Handle one signal."""
+        if not self.enabled and self._task:
             self._task.cancel()
         elif not self.stopping.is_set():
-            self._first = self._clock()
+            self._first_at = self._clock()
             self.stopping.set()
-            self._before()
-            _tell(self._notice)
-        elif self._clock() - self._first >= ECHO:
-            self.hurry()
+            self._before_notice()
+            _print(self._notice)
+        elif self._clock() - self._first_at >= DUPLICATE_WINDOW:
+            self.request_stop_now()
 
-    def hurry(self) -> None:
-        """Stop now; once is enough."""
+    def request_stop_now(self) -> None:
+        """Set both events. Later calls do nothing."""
         if not self.stop_now.is_set():
             self.stopping.set()
             self.stop_now.set()
-            _tell(self._hurry_notice)
+            _print(self._stop_now_notice)
 
 
-def _tell(text: str) -> None:
-    """Print a line; on a terminal over the ``^C`` that it shows for the key."""
+def _print(text: str) -> None:
+    """Print a line; on a terminal it overwrites the ``^C`` of the key."""
     if text:
         click.echo(f"\r{text}" if sys.stdout.isatty() else text)

@@ -1,8 +1,8 @@
-"""Several node processes under one: it starts them, replaces what dies, and stops as a
-whole.
+"""Runs several node processes: starts them, replaces those that end, and stops them all
+on a signal.
 
-started ──ends──> replaced, after a pause that grows while it ends quickly
-   └──signal──> told to stop ──> ended, or killed when its time is over
+started ── ends ──> replaced, after a delay that grows if the process ends quickly
+   └─── signal ──> asked to stop ──> ended, or killed after a timeout
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from elihu.cli.signals import Stops
-from elihu.cli.supervisor_link import HURRY, READY, STOP, UNFIT
-from elihu.runtime.node import HURRY as HURRIED
+from elihu.cli.signals import StopSignals
+from elihu.cli.supervisor_link import CANNOT_START, READY, STOP, STOP_NOW
+from elihu.runtime.node import HURRY as STOP_NOW_TIMEOUT
 from elihu.runtime.timers import pause
 
-LASTING: Final = 10.0
-"""A process that ran for so many seconds did not end quickly."""
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 30.0
-LAST_WORDS: Final = 1.0
-"""Seconds for which what an ended process has said is read: one that it forked may hold
-the socket open much longer.
+STABLE_AFTER: Final = 10.0
+"""Seconds after which a process is stable: its replacement starts without a delay."""
+FIRST_DELAY: Final = 0.5
+LONGEST_DELAY: Final = 30.0
+READ_AFTER_EXIT: Final = 1.0
+"""Seconds for which the socket of an ended process is read. A process that it forked
+may hold the socket open for longer.
 """
-PATIENCE: Final = 20.0
-"""Seconds that a process has to end, beside those that its running jobs have."""
+STOP_MARGIN: Final = 20.0
+"""Seconds beyond ``grace`` in which a process has to stop."""
 
 
-class Member:
-    """One node process, and the end of the socket to it."""
+class NodeProcess:
+    """One node process and the supervisor's end of its socket."""
 
     def __init__(
         self, number: int, process: asyncio.subprocess.Process, connection: socket.socket
@@ -41,21 +41,21 @@ class Member:
         self.process = process
         self.started = time.monotonic()
         self.ready = False
-        self.unfit = False
+        self.cannot_start = False
         self._connection = connection
 
-    async def ended(self, on_ready: Callable[[], None]) -> int:
-        """Wait for its end; the exit status, negative for a signal."""
+    async def wait(self, on_ready: Callable[[], None]) -> int:
+        """Wait until it ends. Returns the exit status, negative for a signal."""
         listening = asyncio.create_task(self._listen(on_ready))
         status = await self.process.wait()
-        await asyncio.wait([listening], timeout=LAST_WORDS)
+        await asyncio.wait([listening], timeout=READ_AFTER_EXIT)
         listening.cancel()
         return status
 
-    def tell(self, word: bytes) -> None:
-        """Say ``STOP``, as a signal would, or ``HURRY``, as a second one would."""
-        with suppress(OSError):  # it has ended
-            self._connection.send(word)
+    def send(self, message: bytes) -> None:
+        """Send ``STOP``, which acts as a signal, or ``STOP_NOW``, as a second one."""
+        with suppress(OSError):  # the process has ended
+            self._connection.send(message)
 
     def kill(self) -> None:
         if self.process.returncode is None:
@@ -65,21 +65,21 @@ class Member:
         loop = asyncio.get_running_loop()
         with self._connection:
             try:
-                while word := await loop.sock_recv(self._connection, 1):
-                    self.unfit = self.unfit or word == UNFIT
-                    if word == READY:
+                while message := await loop.sock_recv(self._connection, 1):
+                    self.cannot_start = self.cannot_start or message == CANNOT_START
+                    if message == READY:
                         self.ready = True
                         on_ready()
             except OSError:
-                return  # it ended in the middle
+                return  # the process ended
 
 
 class Supervisor:
     """Keeps ``processes`` node processes running until a signal stops them all.
 
-    ``command`` is the command line of the process of a number, given the text of its
-    ``--supervised``; ``grace`` the seconds that running jobs have at a stop; ``say``
-    prints what happens.
+    ``command`` returns the command line of a process for the value of its
+    ``--supervised``. ``grace`` is the number of seconds that running jobs have at a
+    stop. ``print_status`` prints a line about each event.
     """
 
     def __init__(
@@ -88,59 +88,59 @@ class Supervisor:
         processes: int,
         *,
         grace: float,
-        say: Callable[[str], None],
+        print_status: Callable[[str], None],
     ) -> None:
         self._command = command
         self._processes = processes
         self._grace = grace
-        self._say = say
-        self._members: dict[int, Member] = {}
-        self._unfit: set[int] = set()
+        self._print_status = print_status
+        self._node_processes: dict[int, NodeProcess] = {}
+        self._cannot_start: set[int] = set()
         self._ever_ready = False
         self._failed = False
 
-    async def run(self, stops: Stops) -> int:
-        """The exit status: 0, or 1 where no process could ever start, or one had to be
-        killed.
+    async def run(self, signals: StopSignals) -> int:
+        """Run until a signal. Returns the exit status: 1 if no process could start or
+        one had to be killed, else 0.
         """
-        self._stops = stops
-        async with asyncio.TaskGroup() as seats:
+        self._signals = signals
+        async with asyncio.TaskGroup() as group:
             for number in range(1, self._processes + 1):
-                seats.create_task(self._keep(number))
-            await stops.stopping.wait()
-            for member in self._members.values():
-                member.tell(STOP)
+                group.create_task(self._keep_running(number))
+            await signals.stopping.wait()
+            for node in self._node_processes.values():
+                node.send(STOP)
             stragglers = asyncio.create_task(self._end_stragglers())
         stragglers.cancel()
         return int(self._failed)
 
-    async def _keep(self, number: int) -> None:
-        """Have a process of this number until it stops."""
+    async def _keep_running(self, number: int) -> None:
+        """Keep the process of this number running until the stop."""
         quick = 0
-        while not self._stops.stopping.is_set():
+        while not self._signals.stopping.is_set():
             try:
-                member = self._members[number] = await self._start(number)
+                node = self._node_processes[number] = await self._start(number)
             except OSError as error:
-                lived, what = 0.0, f"{number} could not be started: {error.strerror}"
+                lifetime, what = 0.0, f"{number} failed to start: {error.strerror}"
             else:
-                if self._stops.stopping.is_set():
-                    member.tell(STOP)
-                status = await member.ended(self._on_ready)
-                del self._members[number]
-                lived, what = (
-                    time.monotonic() - member.started,
-                    f"{number} (pid {member.process.pid}) {_ending(status)}",
+                if self._signals.stopping.is_set():
+                    node.send(STOP)
+                status = await node.wait(self._on_ready)
+                del self._node_processes[number]
+                lifetime, what = (
+                    time.monotonic() - node.started,
+                    f"{number} (pid {node.process.pid}) {_ending(status)}",
                 )
-                if member.unfit and not self._ever_ready:
-                    self._give_up_on(number)
-            if self._stops.stopping.is_set():
+                if node.cannot_start and not self._ever_ready:
+                    self._record_failed_start(number)
+            if self._signals.stopping.is_set():
                 return
-            quick = 0 if lived >= LASTING else quick + 1
-            delay = min(FIRST_PAUSE * 2 ** (quick - 1), LONGEST_PAUSE) if quick else 0.0
-            self._say(f"{what}; another is started{f' in {delay:g} s' if delay else ''}")
-            await pause(self._stops.stopping, delay)
+            quick = 0 if lifetime >= STABLE_AFTER else quick + 1
+            delay = min(FIRST_DELAY * 2 ** (quick - 1), LONGEST_DELAY) if quick else 0.0
+            self._print_status(f"{what}; restarting{f' in {delay:g} s' if delay else ''}")
+            await pause(self._signals.stopping, delay)
 
-    async def _start(self, number: int) -> Member:
+    async def _start(self, number: int) -> NodeProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -149,62 +149,62 @@ class Supervisor:
                     *self._command(f"{number}:{theirs.fileno()}"),
                     stdin=asyncio.subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
-                    # a Ctrl-C of the terminal is for the supervisor, which passes it on
+                    # Ctrl-C in the terminal must reach only the supervisor, which forwards it
                     start_new_session=True,
                 )
         except BaseException:
             ours.close()
             raise
-        self._say(f"{number} started, pid {process.pid}")
-        return Member(number, process, ours)
+        self._print_status(f"{number} started, pid {process.pid}")
+        return NodeProcess(number, process, ours)
 
     def _on_ready(self) -> None:
         self._ever_ready = True
 
-    def _give_up_on(self, number: int) -> None:
-        """Once the settings or the tables kept each process from starting, further
-        trials would not end otherwise.
+    def _record_failed_start(self, number: int) -> None:
+        """Give up once every process failed because of its settings or tables: a
+        restart would fail in the same way.
         """
-        self._unfit.add(number)
-        if len(self._unfit) == self._processes:
+        self._cannot_start.add(number)
+        if len(self._cannot_start) == self._processes:
             self._failed = True
-            self._say("none could start")
-            self._stops.stopping.set()
+            self._print_status("no process could start")
+            self._signals.stopping.set()
 
     async def _end_stragglers(self) -> None:
-        await pause(self._stops.stop_now, self._grace + PATIENCE)
-        if self._stops.stop_now.is_set():
-            for member in self._members.values():
-                member.tell(HURRY)
-            await asyncio.sleep(HURRIED + PATIENCE)
-        for member in self._members.values():
+        await pause(self._signals.stop_now, self._grace + STOP_MARGIN)
+        if self._signals.stop_now.is_set():
+            for node in self._node_processes.values():
+                node.send(STOP_NOW)
+            await asyncio.sleep(STOP_NOW_TIMEOUT + STOP_MARGIN)
+        for node in self._node_processes.values():
             self._failed = True
-            self._say(
-                f"{member.number} (pid {member.process.pid}) did not stop in time and is killed"
+            self._print_status(
+                f"{node.number} (pid {node.process.pid}) did not stop in time, killing it"
             )
-            member.kill()
+            node.kill()
 
 
 def command_of(argv: Sequence[str], supervised: str) -> list[str]:
-    """This command line for one process: ``--supervised`` in the place of
+    """The command line of one process: ``argv`` with ``--supervised`` instead of
     ``--processes``.
     """
     command = [sys.executable]
     rest = iter(argv[1:])
-    for word in rest:
-        if word == "--processes":
+    for argument in rest:
+        if argument == "--processes":
             next(rest, None)
-        if word == "--processes" or word.startswith("--processes="):
+        if argument == "--processes" or argument.startswith("--processes="):
             command.append(f"--supervised={supervised}")
         else:
-            command.append(word)
+            command.append(argument)
     return command
 
 
 def _ending(status: int) -> str:
     if status >= 0:
-        return f"ended with status {status}"
+        return f"exited with status {status}"
     try:
-        return f"was ended by {signal.Signals(-status).name}"
+        return f"was killed by {signal.Signals(-status).name}"
     except ValueError:
-        return f"was ended by signal {-status}"
+        return f"was killed by signal {-status}"

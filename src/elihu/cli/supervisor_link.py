@@ -1,8 +1,8 @@
-"""The tie between a supervisor and a node process that it started: a socket, whose end
-tells each that the other is no more.
+"""The socket between a supervisor and one of its node processes. Each side notices the
+end of the other by the end of the socket.
 
-supervisor ── stop, hurry ──> node process
-           <── ready, or unfit: settings or tables must be changed before any could start ──
+supervisor ── stop, stop now ──> node process
+           <── ready, or cannot start: the settings or tables must be changed first ──
 """
 
 import os
@@ -19,24 +19,25 @@ import click
 from elihu.errors import ConfigError, SchemaError
 
 READY: Final = b"r"
-UNFIT: Final = b"u"
+CANNOT_START: Final = b"c"
 STOP: Final = b"s"
-HURRY: Final = b"h"
+STOP_NOW: Final = b"n"
 
-PATIENCE: Final = 30.0
-"""Seconds beyond ``grace`` that a node process, once its supervisor is gone, has to end
-by itself.
+EXIT_TIMEOUT: Final = 30.0
+"""Seconds beyond ``grace`` in which a node process has to end after its supervisor
+ended. Then it exits at once.
 """
 
 
-class Link:
-    """The end that a node process holds: it stops when its supervisor is no more,
-    however that ended.
+class SupervisorLink:
+    """The node process's end of the socket. The process stops when its supervisor ends.
+
+    ``on_stop_now`` is called on a thread when the supervisor asks to stop now.
     """
 
     def __init__(self, number: int, connection: socket.socket) -> None:
         self.number = number
-        self.hurry: Callable[[], object] = lambda: None
+        self.on_stop_now: Callable[[], object] = lambda: None
         self.grace = 0.0
         self._connection = connection
         connection.set_inheritable(False)
@@ -44,45 +45,43 @@ class Link:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """That of the process ``NUMBER:DESCRIPTOR``. Raises ``click.UsageError``."""
+        """Open the link given as ``NUMBER:DESCRIPTOR``. Raises ``click.UsageError``."""
         try:
             number, descriptor = map(int, text.split(":"))
             return cls(number, socket.socket(fileno=descriptor))
         except (ValueError, OSError) as error:
             raise click.UsageError(
-                f"--supervised: expected what a supervisor gives its processes, got {text!r}"
+                f"--supervised: expected NUMBER:DESCRIPTOR from a supervisor, got {text!r}"
             ) from error
 
-    def ready(self) -> None:
-        """The node runs."""
-        self._tell(READY)
+    def send_ready(self) -> None:
+        """Report that the node runs."""
+        self._send(READY)
 
     @contextmanager
-    def telling_unfit(self) -> Iterator[None]:
-        """Tell the supervisor where the work fails for a reason that another process
-        could not mend.
-        """
+    def reporting_failed_start(self) -> Iterator[None]:
+        """Report a failure that a restart cannot fix: wrong settings, flags or tables."""
         try:
             yield
         except (ConfigError, SchemaError, click.UsageError):
-            self._tell(UNFIT)
+            self._send(CANNOT_START)
             raise
 
-    def _tell(self, word: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         with suppress(OSError):
-            self._connection.sendall(word)
+            self._connection.sendall(message)
 
     def _listen(self) -> None:
-        """On a thread: a task that blocks the event loop does not keep the process
-        alive without its supervisor.
+        """Runs on a thread, so that a task that blocks the event loop does not keep the
+        process alive without its supervisor.
         """
         with suppress(OSError):
-            while word := self._connection.recv(1):
-                if word == STOP:
+            while message := self._connection.recv(1):
+                if message == STOP:
                     os.kill(os.getpid(), signal.SIGTERM)
-                elif word == HURRY:
+                elif message == STOP_NOW:
                     with suppress(RuntimeError):  # the loop is closed
-                        self.hurry()
+                        self.on_stop_now()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(self.grace + PATIENCE)
+        time.sleep(self.grace + EXIT_TIMEOUT)
         os._exit(1)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from elihu.cli.group import Group
-from elihu.cli.options import Given, given, shared
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_delay, read_json_or_stdin
 
 _NO_LIMIT = "none"
@@ -22,20 +22,18 @@ _COLUMNS = (
 
 
 @click.group(cls=Group)
-@shared
+@shared_options
 def templates() -> None:
-    """Look at job kinds, change them, make jobs of them."""
+    """List, inspect and change templates; enqueue jobs from them."""
 
 
 @templates.command("ls")
-@click.option(
-    "--active/--inactive", default=None, help="Only those that take new jobs, or that take none."
-)
+@click.option("--active/--inactive", default=None, help="Only active, or only inactive templates.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=25, show_default=True)
-@click.option("--after", metavar="PLACE", help="What the page before ended with.")
-@shared
-@given
-def ls(options: Given, /, active: bool | None, limit: int, after: str | None) -> None:
+@click.option("--after", metavar="PLACE", help="Continue after this place.")
+@shared_options
+@pass_shared_options
+def ls(options: SharedOptions, /, active: bool | None, limit: int, after: str | None) -> None:
     """List templates by display order and code."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
@@ -51,14 +49,14 @@ def ls(options: Given, /, active: bool | None, limit: int, after: str | None) ->
         _COLUMNS, [[getattr(template, name) for name in _COLUMNS] for template in page.items]
     )
     if page.next is not None:
-        click.echo(f"elihu: there are more: --after {page.next}", err=True)
+        click.echo(f"elihu: more templates: add --after {page.next}", err=True)
 
 
 @templates.command("show")
 @click.argument("code")
-@shared
-@given
-def show(options: Given, /, code: str) -> None:
+@shared_options
+@pass_shared_options
+def show(options: SharedOptions, /, code: str) -> None:
     """Show all fields of a template."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json, print_table
@@ -71,20 +69,20 @@ def show(options: Given, /, code: str) -> None:
 
 
 def _writes(command: Any) -> Any:
-    """The options of what writes a template."""
+    """Add the options of commands that write a template."""
     for option in reversed(
         (
             click.option("--name", metavar="TEXT"),
-            click.option("--task", metavar="NAME", help="The task that its jobs run."),
+            click.option("--task", metavar="NAME", help="Task that the jobs run."),
             click.option(
                 "--json-schema",
                 metavar="JSON",
-                help="What a context must look like; - reads it from stdin.",
+                help="JSON Schema of the context; - reads it from stdin.",
             ),
             click.option(
                 "--queue",
                 metavar="NAME",
-                help="The task's where an app with it is given, else default.",
+                help="Default: the queue of the task if the app has it, else default.",
             ),
             click.option(
                 "--default-timeout",
@@ -92,8 +90,8 @@ def _writes(command: Any) -> Any:
                 help='Seconds, text such as "10m", or "none" for no limit.',
             ),
             click.option("--default-max-attempts", type=int, metavar="N"),
-            click.option("--active/--inactive", default=None, help="Whether it takes new jobs."),
-            click.option("--display-order", type=int, metavar="N", help="Lists are in this order."),
+            click.option("--active/--inactive", default=None, help="Whether it accepts new jobs."),
+            click.option("--display-order", type=int, metavar="N", help="Position in lists."),
         )
     ):
         command = option(command)
@@ -103,50 +101,50 @@ def _writes(command: Any) -> Any:
 @templates.command("create")
 @click.argument("code")
 @_writes
-@shared
-@given
-def create(options: Given, /, code: str, **fields: Any) -> None:
-    """Make a template."""
+@shared_options
+@pass_shared_options
+def create(options: SharedOptions, /, code: str, **fields: Any) -> None:
+    """Create a template."""
     chosen = _chosen(fields)
     for name, flag in (("name", "--name"), ("task", "--task"), ("schema", "--json-schema")):
         if name not in chosen:
-            raise click.UsageError(f"{flag}: expected it, got none")
+            raise click.UsageError(f"{flag}: missing")
 
-    from elihu.cli.load_app import Need, open_app, run
+    from elihu.cli.load_app import AppNeed, open_app, run
 
     with flags_named(fields, {}):
         template = run(
-            open_app(options, need=Need.APP), lambda app: app.templates.create(code, **chosen)
+            open_app(options, need=AppNeed.APP), lambda app: app.templates.create(code, **chosen)
         )
-    _told(options, template, "created")
+    _print_done(options, template, "created")
 
 
 @templates.command("update")
 @click.argument("code")
 @_writes
-@shared
-@given
-def update(options: Given, /, code: str, **fields: Any) -> None:
-    """Change a template; jobs that have not started are held to its new schema."""
+@shared_options
+@pass_shared_options
+def update(options: SharedOptions, /, code: str, **fields: Any) -> None:
+    """Change a template. Jobs that have not started are checked against its new schema."""
     chosen = _chosen(fields)
     if not chosen:
-        raise click.UsageError("expected something to change, got none")
+        raise click.UsageError("expected at least one option to change, got none")
 
-    from elihu.cli.load_app import Need, open_app, run
+    from elihu.cli.load_app import AppNeed, open_app, run
 
     with flags_named(fields, {}):
         template = run(
-            open_app(options, need=Need.APP), lambda app: app.templates.update(code, **chosen)
+            open_app(options, need=AppNeed.APP), lambda app: app.templates.update(code, **chosen)
         )
-    _told(options, template, "updated")
+    _print_done(options, template, "updated")
 
 
 @templates.command("delete")
 @click.argument("code")
-@shared
-@given
-def delete(options: Given, /, code: str) -> None:
-    """Remove a template; its jobs that have not started will be discarded."""
+@shared_options
+@pass_shared_options
+def delete(options: SharedOptions, /, code: str) -> None:
+    """Delete a template. Its jobs that have not started will be discarded."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
@@ -158,16 +156,16 @@ def delete(options: Given, /, code: str) -> None:
 
 
 @templates.command("sync")
-@click.option("--force", is_flag=True, help="Overwrite what a person changed, too.")
-@shared
-@given
-def sync(options: Given, /, force: bool) -> None:
-    """Make templates of the app's tasks, and bring them up to date."""
-    from elihu.cli.load_app import Need, open_app, run
+@click.option("--force", is_flag=True, help="Also overwrite fields that were changed by hand.")
+@shared_options
+@pass_shared_options
+def sync(options: SharedOptions, /, force: bool) -> None:
+    """Create or update the templates declared by the app's tasks."""
+    from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import field_values, print_json
 
     synced = field_values(
-        run(open_app(options, need=Need.TASKS), lambda app: app.templates.sync(force))
+        run(open_app(options, need=AppNeed.TASKS), lambda app: app.templates.sync(force))
     )
     if options.json:
         print_json(synced)
@@ -176,13 +174,13 @@ def sync(options: Given, /, force: bool) -> None:
         "created": "created",
         "updated": "updated",
         "unchanged": "unchanged",
-        "kept": "kept as changed by hand",
+        "kept": "kept, it was changed by hand",
     }
     for name, codes in synced.items():
         for code in codes:
             click.echo(f"{code}: {words[name]}")
     if not any(synced.values()):
-        click.echo("no task of the app declares a template")
+        click.echo("the app has no task with a template")
 
 
 @templates.command("enqueue")
@@ -191,10 +189,10 @@ def sync(options: Given, /, force: bool) -> None:
     "--context",
     metavar="JSON",
     default="{}",
-    help="An object: the task's keywords; - reads it from stdin.",
+    help="Keyword arguments of the task as a JSON object; - reads it from stdin.",
 )
 @click.option(
-    "--identifier", metavar="TEXT", help="Your own name for the job, unique among stored jobs."
+    "--identifier", metavar="TEXT", help="Your identifier for the job, unique among stored jobs."
 )
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option("--timeout", metavar="DURATION", help='Seconds, or text such as "10m".')
@@ -204,21 +202,21 @@ def sync(options: Given, /, force: bool) -> None:
     "when",
     type=click.Choice(["queued", "wake", "now"]),
     default="queued",
-    help="Wake nodes, or go to the front of the queue.",
+    help="wake starts it at once; now puts it at the front of the queue.",
 )
-@shared
-@given
-def enqueue(options: Given, /, code: str, context: str, when: Any, **using: Any) -> None:
-    """Store a job of a template, and print its id."""
+@shared_options
+@pass_shared_options
+def enqueue(options: SharedOptions, /, code: str, context: str, when: Any, **using: Any) -> None:
+    """Enqueue a job from a template and print its id."""
     values = read_json_or_stdin("--context", context)
     chosen = {name: value for name, value in using.items() if value is not None}
     if "timeout" in chosen:
         chosen["timeout"] = read_delay(chosen["timeout"])
 
-    from elihu.cli.load_app import Need, open_app, run
+    from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
 
-    app = open_app(options, need=Need.APP)
+    app = open_app(options, need=AppNeed.APP)
     with flags_named(using, {}):
         job = run(app, lambda app: app.templates.enqueue(code, values, run=when, **chosen))
     if options.json:
@@ -234,7 +232,7 @@ def enqueue(options: Given, /, code: str, context: str, when: Any, **using: Any)
         return
     click.echo(job.id)
     if job.conflict:
-        click.echo(f"elihu: nothing stored: job {job.id} holds the unique key", err=True)
+        click.echo(f"elihu: no job stored: job {job.id} has the same unique key", err=True)
 
 
 def _chosen(fields: dict[str, Any]) -> dict[str, Any]:
@@ -250,7 +248,7 @@ def _chosen(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(template: Any) -> dict[str, Any]:
-    """What people see of a template."""
+    """The public fields of a template."""
     from elihu.cli.output import field_values
 
     return {
@@ -260,7 +258,7 @@ def _fields(template: Any) -> dict[str, Any]:
     }
 
 
-def _told(options: Given, template: Any, done: str) -> None:
+def _print_done(options: SharedOptions, template: Any, done: str) -> None:
     from elihu.cli.output import print_json
 
     if options.json:

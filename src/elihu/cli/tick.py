@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from elihu.cli.event_loop import run_loop
-from elihu.cli.options import Given, given, shared
-from elihu.cli.signals import Stops
+from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
+from elihu.cli.signals import StopSignals
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     type=int,
     default=10,
     show_default=True,
-    help="Start at most so many jobs.",
+    help="Largest number of jobs to start.",
 )
-@shared
-@given
-def tick(options: Given, /, limit: int) -> None:
-    """Do one bounded round, where no node may stay.
+@shared_options
+@pass_shared_options
+def tick(options: SharedOptions, /, limit: int) -> None:
+    """Do one round of work and exit.
 
-    For hosts where an outside cron takes the place of a node: it fires what is due,
-    rescues, expires and stages, starts a few jobs, waits for them, prunes, and prints
-    what it did as one JSON object. The exit status is 0 also where jobs failed. SIGINT
-    or SIGTERM lets running jobs end, a second one does not wait.
+    For hosts where an external cron replaces a permanent node. Fires due cron entries,
+    rescues, expires and stages jobs, starts some, waits for them, prunes old jobs, and
+    prints the counts as one JSON object. Exits with 0 even if jobs failed. SIGINT or
+    SIGTERM waits for running jobs; a second signal stops now.
     """
     from dataclasses import asdict
 
-    from elihu.cli.load_app import Need, open_app
+    from elihu.cli.load_app import AppNeed, open_app
 
-    app = open_app(options, need=Need.TASKS)
-    click.echo(json.dumps(asdict(run_loop(_round(app, limit)))))
+    app = open_app(options, need=AppNeed.TASKS)
+    click.echo(json.dumps(asdict(run_loop(_run_tick(app, limit)))))
 
 
-async def _round(app: "Elihu", limit: int) -> "TickCounts":
-    stops = Stops("", lambda: None, hurry_notice="")
-    stops.armed = True
+async def _run_tick(app: "Elihu", limit: int) -> "TickCounts":
+    signals = StopSignals("", lambda: None, stop_now_notice="")
+    signals.enabled = True
     async with app:
-        return await app.tick(limit, stopping=stops.stopping, stop_now=stops.stop_now)
+        return await app.tick(limit, stopping=signals.stopping, stop_now=signals.stop_now)

@@ -1,7 +1,7 @@
 """Cron mathematics: texts, zones, what is due, and entries as they are stored."""
 
 from elihu.schedule.cron import Cron
-from elihu.schedule.due import CATCH_UPS, MOST_MISSED, CatchUp, Due, due_ticks
+from elihu.schedule.due import CATCH_UPS, MOST_MISSED, CatchUp, Due, due_occurrences
 from elihu.schedule.entry import (
     CronEntry,
     CronSource,
@@ -21,7 +21,7 @@ __all__ = [
     "CronSource",
     "CronSpec",
     "Due",
-    "due_ticks",
+    "due_occurrences",
     "dump_values",
     "job_of",
     "load_values",

@@ -20,12 +20,12 @@ class Due(NamedTuple):
     by that; whether some are left out.
     """
 
-    ticks: tuple[datetime, ...]
+    occurrences: tuple[datetime, ...]
     until: datetime
     skipped: bool
 
 
-def due_ticks(
+def due_occurrences(
     cron: Cron, catch_up: CatchUp, last: datetime, now: datetime, booted_at: datetime | None
 ) -> Due | None:
     """What is due at ``now`` of an entry that is settled up to ``last``; None for
@@ -40,9 +40,13 @@ def due_ticks(
     if newest is None or newest <= last:
         return None
     most = MOST_MISSED if catch_up == "all" else 1
-    ticks = [newest]
-    while (older := cron.previous(ticks[-1])) is not None and older > last and len(ticks) < most:
-        ticks.append(older)
+    occurrences = [newest]
+    while (
+        (older := cron.previous(occurrences[-1])) is not None
+        and older > last
+        and len(occurrences) < most
+    ):
+        occurrences.append(older)
     missed = catch_up == "none" and now - newest >= LATE
-    fired = () if missed else tuple(tick.astimezone(UTC) for tick in reversed(ticks))
+    fired = () if missed else tuple(tick.astimezone(UTC) for tick in reversed(occurrences))
     return Due(fired, newest.astimezone(UTC), missed or (older is not None and older > last))

@@ -13,7 +13,7 @@ from elihu.engines.protocol.crons import CronRow, CronTable
 from elihu.errors import CronError, DataRefused
 from elihu.runtime.leader.election import Leader
 from elihu.runtime.service import Scope, Service, Tick, logger
-from elihu.schedule import CronSpec, Due, due_ticks, dump_values, load_values
+from elihu.schedule import CronSpec, Due, due_occurrences, dump_values, load_values
 from elihu.task import Timetable
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import CronFailed, CronFired, CronSkipped
@@ -103,14 +103,16 @@ class Rounds:
     def _due(plan: _Plan, table: CronTable) -> Due | None:
         if plan.next_at is not None and plan.next_at > table.now:
             return None
-        return due_ticks(
+        return due_occurrences(
             plan.spec.cron, plan.spec.catch_up, plan.last_tick, table.now, table.booted_at
         )
 
     async def _fire(
         self, node: str, row: CronRow, spec: CronSpec, due: Due, queues: set[str]
     ) -> int:
-        jobs = await self._engine.fire_cron(row, [(at, spec.job) for at in due.ticks], due.until)
+        jobs = await self._engine.fire_cron(
+            row, [(at, spec.job) for at in due.occurrences], due.until
+        )
         if jobs is None:
             return 0  # fired by another, or changed since it was read
         if due.skipped and CronSkipped in self._bus:
