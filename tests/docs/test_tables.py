@@ -6,11 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
+import click
 import pytest
 
 import elihu.errors
 from elihu import ElihuError, Job, JobState, RunOutcome, Template, Unique
 from elihu.api.templates import When
+from elihu.cli.main import COMMANDS, cli
 from elihu.config import Config
 from elihu.config.checks import Unfit
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
@@ -52,7 +54,7 @@ def names(page: str, first_column: str) -> list[str]:
     return [
         name
         for row in table(page, first_column)
-        for name in re.findall(r"`(\w+)", row[first_column])
+        for name in re.findall(r"`(?:--)?(\w+)", row[first_column])
     ]
 
 
@@ -195,3 +197,26 @@ def test_tree_of_errors() -> None:
 def test_errors_of_the_advice() -> None:
     for name in names("reference/errors.md", "error"):
         assert hasattr(elihu.errors, name)
+
+
+def test_commands() -> None:
+    rows = table("reference/command-line.md", "command")
+    written = {
+        row["command"].strip("`").removeprefix("elihu "): row["what it does"] for row in rows
+    }
+    assert sorted(written) == sorted(COMMANDS)
+    for name, text in written.items():
+        command = cli.get_command(click.Context(cli), name)
+        if isinstance(command, click.Group):
+            (listed,) = re.findall(r"`([a-z ]+)`$", text)
+            assert sorted(listed.split()) == sorted(command.commands), name
+
+
+def test_shared_options() -> None:
+    command = cli.get_command(click.Context(cli), "enqueue")
+    assert command is not None
+    written = names("reference/command-line.md", "option")
+    flags = {f"--{name}" for name in written}
+    assert flags == {"--app", "--database", "--schema", "--json"}
+    for shared_by in (cli, command):
+        assert flags <= {flag for option in shared_by.params for flag in option.opts}
