@@ -59,7 +59,7 @@ END;
 """
 
 _JOBS: Final = "SELECT id, args, state, claim, reason FROM {}job ORDER BY id"
-_RUNS: Final = "SELECT job_id, claim, {}, CAST(node AS TEXT) FROM {}run"
+_RUNS: Final = "SELECT job_id, claim, outcome, CAST(node AS TEXT) FROM {}run"
 _BESIDE: Final = "SELECT key FROM {}oracle_beside"
 _EFFECTS: Final = "SELECT id, claim, key FROM {}oracle_effect"
 _TICKS: Final = "SELECT job_id, cron, {} FROM {}cron_tick"
@@ -149,7 +149,6 @@ class Database:
 
     async def read(self, evidence: Evidence) -> None:
         """Add what the tables hold."""
-        outcome = "result" if self.is_sqlite else "outcome"
         schema, at = ("", "at") if self.is_sqlite else ("elihu.", "extract(epoch FROM at)::float8")
         ticks = {
             id_: tick_key(cron, tick)
@@ -159,7 +158,7 @@ class Database:
             StoredJob(id_, ticks.get(id_) or json.loads(args).get("key", "?"), state, claim, reason)
             for id_, args, state, claim, reason in await self.rows(_JOBS.format(schema))
         ]
-        evidence.runs += [StoredRun(*row) for row in await self.rows(_RUNS.format(outcome, schema))]
+        evidence.runs += [StoredRun(*row) for row in await self.rows(_RUNS.format(schema))]
         evidence.effects += [
             (id_, claim, key) for id_, claim, key in await self.rows(_EFFECTS.format(schema))
         ]
