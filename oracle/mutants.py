@@ -57,7 +57,7 @@ def rescue_by_age() -> None:
     for name in ("rescue_lost", "rescue"):
         _in_postgres(
             name,
-            "NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node)",
+            "node = ANY(ARRAY(SELECT node FROM dead))",
             "started_at < now() - interval '1 s'",
         )
     _in_sqlite(

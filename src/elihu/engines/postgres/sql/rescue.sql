@@ -1,14 +1,34 @@
--- End at most $1 attempts whose node is no more, or only that of job $2 where it is given. The first orphaning gives a job back at once, the
--- second with a delay and jitter, the third in a row (max_orphans in its options) discards it; so does the last attempt. A wish to cancel
--- outlives the node.
--- Robust row by row: max_orphans is read as 3 unless it is a small whole number, and a run that stands already is left alone.
-WITH lost AS MATERIALIZED (
+-- End at most $1 attempts of nodes that no longer have a row; with $2 only the attempt of that job.
+--
+-- First orphaning: available at once. Second: retryable after a delay with jitter. The third in a row
+-- (max_orphans of the job's options) and the last attempt: discarded. An intent to cancel wins over all.
+--
+-- executing finds the nodes of executing jobs with one look-up in job_running each. Ordered as that index
+-- is: for the order of id alone the planner may read the whole primary key.
+--
+-- The dead nodes are an array that is computed once, before any row is locked. A row that changed meanwhile is
+-- checked again with its new node: a node that fetched the job after this statement began is not in the
+-- array. A condition on the table of nodes would be checked again with the old snapshot, in which that
+-- node does not exist.
+--
+-- One bad row stops no other one: a max_orphans that is no small whole number counts as 3, and a run that
+-- is already stored stays.
+WITH RECURSIVE executing(node) AS (
+  (SELECT node FROM elihu.job WHERE state = 'executing' ORDER BY node LIMIT 1)
+  UNION ALL
+  SELECT (SELECT j.node FROM elihu.job j WHERE j.state = 'executing' AND j.node > e.node ORDER BY j.node LIMIT 1)
+  FROM executing e
+  WHERE e.node IS NOT NULL
+), dead AS MATERIALIZED (
+  SELECT node FROM executing e
+  WHERE node IS NOT NULL AND NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = e.node)
+), lost AS MATERIALIZED (
   SELECT id, claim, attempt, node, started_at, intent, orphans, max_attempts, transactional, has_on_error,
     attempt - transactional::int >= max_attempts
       OR orphans + 1 >= CASE WHEN options->>'max_orphans' ~ '^[0-9]{1,4}$' THEN (options->>'max_orphans')::integer ELSE 3 END AS spent
   FROM elihu.job j
-  WHERE state = 'executing' AND NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node) AND ($2::bigint IS NULL OR id = $2::bigint)
-  ORDER BY node, id  -- the order of job_running: for that of id alone the planner may walk the whole primary key
+  WHERE state = 'executing' AND node = ANY(ARRAY(SELECT node FROM dead)) AND ($2::bigint IS NULL OR id = $2::bigint)
+  ORDER BY node, id
   LIMIT $1::integer
   FOR NO KEY UPDATE OF j SKIP LOCKED
 ), plan AS MATERIALIZED (
