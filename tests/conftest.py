@@ -1,8 +1,7 @@
 """The databases of the tests: each test gets an empty one of its own, on each engine.
 
-ELIHU_TEST_PG picks the PostgreSQL: 18 (default) or 16. ELIHU_TEST_PG_BIN names the
-folder of another server's programs instead. A worker of pytest-xdist starts a server of
-its own when its first test needs one.
+ELIHU_TEST_PG picks the PostgreSQL: 18 (default) or 16. A worker of pytest-xdist starts
+a server of its own, when its first test needs one.
 """
 
 import itertools
@@ -23,10 +22,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     """The PostgreSQL server of this run. Tests that stop it, or need it durable, start
     one of their own.
     """
-    version = int(os.environ.get("ELIHU_TEST_PG", "18"))
-    with PostgresServer(
-        version=version, bin_dir=os.environ.get("ELIHU_TEST_PG_BIN") or None
-    ) as server:
+    with PostgresServer(version=int(os.environ.get("ELIHU_TEST_PG", "18"))) as server:
         yield server
 
 

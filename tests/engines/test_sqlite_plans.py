@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
-from elihu.engines.in_transaction.connections import Sqlite3
-from elihu.engines.in_transaction.steps import Completion, run
+from elihu.config import Config
+from elihu.engines.in_transaction import Completion, open_session
 from elihu.engines.protocol import Ack, PruneRule
 from elihu.engines.protocol.waits import Wait
 from elihu.engines.sqlite import (
     exchange,
-    in_transaction,
     insert,
     jobs,
     maintenance,
@@ -247,28 +246,20 @@ def caller_batch(session: Session) -> Callable[[], object]:
         )
         for number in range(BATCH)
     ]
-    link = Sqlite3(session.connection)
+    (file,) = session.row("SELECT file FROM pragma_database_list WHERE name = 'main'")
+    caller = open_session(session.connection, Config(database_url=f"sqlite:///{file}"))
 
     def work() -> None:
-        assert len(run(link, in_transaction.insert(link.raw_sqlite, new))) == BATCH
-        again = run(
-            link,
-            in_transaction.insert(link.raw_sqlite, [replace(job, identifier=None) for job in new]),
-        )
+        assert len(caller.insert(new, notify=True)) == BATCH
+        again = caller.insert([replace(job, identifier=None) for job in new], notify=True)
         assert all(stored.row.conflict for stored in again)
         with pytest.raises(IdentifierTaken):
-            run(
-                link,
-                in_transaction.guarded(
-                    in_transaction.insert(link.raw_sqlite, [NewJob(task="t", identifier="7")]),
-                    ["7"],
-                ),
-            )
+            caller.insert([NewJob(task="t", identifier="7")], notify=True)
         for ack in acks:
             completion = Completion(
                 ack.id, ack.claim, "here", "here", None, None, "log", None, True
             )
-            assert run(link, in_transaction.complete(link.raw_sqlite, completion)).done
+            assert caller.complete(completion).done
 
     return work
 

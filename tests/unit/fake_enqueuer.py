@@ -6,11 +6,10 @@ from typing import Any
 
 from elihu.job import Job, JobState, NewJob
 from elihu.relay import Relay
-from elihu.task.declare import declare
-from elihu.task.task import Task
+from elihu.task.declare import Task, declare
 
 
-class FakeEnqueuer:
+class FakeHost:
     """Keeps what a task gives it."""
 
     def __init__(self, max_args: int = 1_048_576) -> None:
@@ -44,11 +43,11 @@ class FakeEnqueuer:
         raise NotImplementedError
 
 
-def made(enqueuer: FakeEnqueuer | None = None, **options: Any) -> Task[..., Any]:
+def made(host: FakeHost | None = None, **options: Any) -> Task[..., Any]:
     def order(user_id: int, at: date | None = None) -> int:
         return 0
 
     task = declare(order, {"name": "order", **options})  # type: ignore[typeddict-item]
-    if enqueuer:
-        task.bind(enqueuer)
+    if host:
+        task.bind(host)
     return task

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from elihu.errors import InvalidOption
-from elihu.task.declare import declare
-from elihu.task.task import Task
+from elihu.task.declare import Task, declare
 
 
 def make(fn: Callable[..., Any] | None = None, **options: Any) -> Task[..., Any]:

@@ -10,8 +10,7 @@ import pytest
 from pydantic import BaseModel, field_serializer, field_validator
 
 from elihu.options import Unique
-from elihu.task.declare import declare
-from elihu.task.task import Task
+from elihu.task.declare import Task, declare
 from tests.unit.fake_enqueuer import made
 
 

@@ -17,12 +17,10 @@ from elihu.errors import (
 )
 from elihu.job import NewJob
 from elihu.options import Unique
-from elihu.task.configured import ConfiguredTask
-from elihu.task.declare import declare
+from elihu.task.declare import ConfiguredTask, Task, declare
 from elihu.task.group import Tasks
 from elihu.task.registry import Registry
-from elihu.task.task import Task
-from tests.unit.fake_enqueuer import FakeEnqueuer, made
+from tests.unit.fake_enqueuer import FakeHost, made
 
 
 def refused(task: Task[..., Any], **options: Any) -> str:
@@ -71,33 +69,31 @@ class TestBuild:
 
     def test_the_app_s_limit(self) -> None:
         with pytest.raises(ArgumentsTooLarge, match="at most 10 bytes of JSON, got 23"):
-            made(FakeEnqueuer(max_args=10)).build(7)
+            made(FakeHost(max_args=10)).build(7)
 
 
 class TestEnqueue:
     async def test_both_ways(self) -> None:
-        enqueuer = FakeEnqueuer()
-        task = made(enqueuer)
+        host = FakeHost()
+        task = made(host)
         assert task.enqueue(7).id == 1
         assert (await task.aenqueue(8)).id == 2
         assert task.using(priority=2).enqueue(9).priority == 2
         assert (await task.using(priority=3).aenqueue(10)).priority == 3
-        assert [json.loads(new.args)["user_id"] for new in enqueuer.stored] == [7, 8, 9, 10]
+        assert [json.loads(new.args)["user_id"] for new in host.stored] == [7, 8, 9, 10]
 
     async def test_nothing_invalid_is_stored(self) -> None:
-        enqueuer = FakeEnqueuer()
-        task = made(enqueuer)
+        host = FakeHost()
+        task = made(host)
         for bad in ("x", None, 1.5):
             with pytest.raises(InvalidArguments):
                 task.enqueue(bad)
             with pytest.raises(InvalidArguments):
                 await task.aenqueue(bad)
-        assert enqueuer.stored == []
+        assert host.stored == []
 
     async def test_without_an_app(self) -> None:
-        with pytest.raises(
-            TaskNotBound, match="task order belongs to a group that no app includes"
-        ):
+        with pytest.raises(TaskNotBound, match=r"task order: .*include"):
             made().enqueue(7)
         with pytest.raises(TaskNotBound):
             await made().using(priority=1).aenqueue(7)
@@ -105,10 +101,10 @@ class TestEnqueue:
     def test_what_using_returned_before_the_app_came(self) -> None:
         task = made()
         later = task.using(priority=2)
-        enqueuer = FakeEnqueuer()
-        task.bind(enqueuer)
+        host = FakeHost()
+        task.bind(host)
         later.enqueue(7)
-        assert enqueuer.stored[0].priority == 2
+        assert host.stored[0].priority == 2
 
 
 class TestUsing:
@@ -198,7 +194,7 @@ class TestUsing:
             ({"retry_on": OSError}, "got retry_on"),
             ({"max_orphans": 3}, "got max_orphans"),
             ({"prioritty": 1}, "did you mean priority?"),
-            ({"notify": False}, "notify: expected conn with it, got none"),
+            ({"notify": False}, "notify: expected it with conn, got it without"),
             ({"notify": 1, "conn": object()}, "notify: expected True or False, got 1"),
             ({"timeout": 0}, "timeout: expected at least a millisecond"),
             ({"timeout": -1}, "timeout: expected a duration"),
@@ -224,8 +220,8 @@ class TestUsing:
         assert "65,536 bytes" in refused(task, meta={"b": "x" * 40_000})
 
     def test_recording_what_has_no_json_form(self) -> None:
-        def opaque() -> FakeEnqueuer:
-            return FakeEnqueuer()
+        def opaque() -> FakeHost:
+            return FakeHost()
 
         with pytest.raises(InvalidTask, match="return annotation"):
             declare(opaque, {"name": "x"}).using(record=True)
@@ -234,12 +230,12 @@ class TestUsing:
 class TestBinding:
     def test_a_group_gives_its_tasks_to_the_app(self) -> None:
         group = Tasks()
-        enqueuer, registry = FakeEnqueuer(), Registry()
+        host, registry = FakeHost(), Registry()
 
         @group.task(name="x")
         def fn(a: int) -> None: ...
 
-        group.join(enqueuer, registry)
+        group.join(host, registry)
         fn.enqueue(1)
-        assert enqueuer.stored[0].task == "x"
-        assert fn.enqueuer is enqueuer
+        assert host.stored[0].task == "x"
+        assert fn.host is host

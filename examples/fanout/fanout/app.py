@@ -1,4 +1,6 @@
-"""The app: a task that counts the words of one part of a text."""
+"""The app: one task, of which each job counts the words of a part of a text on whatever
+node takes it.
+"""
 
 import re
 from collections import Counter
@@ -13,12 +15,12 @@ app = Elihu()
 
 @app.task(name="fanout.count", queue="words", max_attempts=3, backoff=0)
 def count(part: str) -> dict[str, int]:
-    """Count each word of the part, in lower case."""
+    """How often each word stands in the part, in small letters."""
     return Counter(WORD.findall(part.lower()))
 
 
 def split(text: str, parts: int) -> Iterator[str]:
-    """Split a text into at most ``parts`` parts with about the same number of lines."""
+    """At most so many parts of about the same number of lines."""
     lines = text.splitlines(keepends=True)
     size = max(1, -(-len(lines) // parts))
     for start in range(0, len(lines), size):

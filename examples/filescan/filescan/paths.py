@@ -1,14 +1,16 @@
-"""Paths as percent-encoded text, since a file name may hold any bytes and JSON cannot."""
+"""Paths as text that JSON and both databases can hold: percent-encoded, since the name
+of a file is bytes of any encoding.
+"""
 
 import os
 from urllib.parse import quote, unquote_to_bytes
 
 
 def write_path(path: str) -> str:
-    """Encode a path."""
+    """The text of a path as the operating system gives it."""
     return quote(os.fsencode(path))
 
 
 def read_path(text: str) -> str:
-    """Decode a path."""
+    """The path of such a text."""
     return os.fsdecode(unquote_to_bytes(text))

@@ -6,9 +6,7 @@ FAILURES_SHOWN = 10
 
 
 def write_report(scan: int, totals: Totals, unfinished: int) -> str:
-    """The totals of a scan. ``unfinished`` is the number of discarded or cancelled
-    jobs.
-    """
+    """The totals of a scan; ``unfinished`` jobs ended without an outcome."""
     lines = [
         f"filescan: scan {scan} of {totals.folder} has ended",
         f"  files       {totals.files:,}",

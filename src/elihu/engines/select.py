@@ -1,21 +1,29 @@
-"""Chooses the engine that a database URL asks for."""
+"""The one place that decides which engine an app uses."""
 
 from importlib import import_module
-from typing import cast
+from types import ModuleType
+from typing import Literal, cast
 
 from elihu.config import Config
 from elihu.engines.protocol import Engine
 from elihu.errors import ConfigError
 from elihu.telemetry.bus import Bus
 
+EngineName = Literal["postgres", "sqlite"]
+
+
+def engine_name(config: Config) -> EngineName:
+    """The engine of ``config.database_url``."""
+    return "sqlite" if config.database_url.startswith("sqlite:") else "postgres"
+
 
 def engine_for(config: Config, bus: Bus) -> Engine:
-    """A new, unopened engine for ``config.database_url``; a driver is imported only
-    when its engine is asked for.
+    """A new, unopened engine for ``config.database_url``. Its driver is imported here and
+    not before.
 
     Raises ``ConfigError`` where the driver is not installed.
     """
-    if config.database_url.startswith("sqlite:"):
+    if engine_name(config) == "sqlite":
         return cast(Engine, import_module("elihu.engines.sqlite.engine").SqliteEngine(config, bus))
     try:
         module = import_module("elihu.engines.postgres.engine")
@@ -27,3 +35,8 @@ def engine_for(config: Config, bus: Bus) -> Engine:
             '"elihu[postgres]"'
         ) from error
     return cast(Engine, module.PostgresEngine(config, bus))
+
+
+def in_transaction(engine: EngineName) -> ModuleType:
+    """The module that works on callers' connections to ``engine``. It imports no driver."""
+    return import_module(f"elihu.engines.{engine}.in_transaction")

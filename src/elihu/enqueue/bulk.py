@@ -1,4 +1,4 @@
-"""Many jobs at once: a stream cut into chunks, and the counts."""
+"""Many jobs at once: a stream of them cut into chunks, and what came of it."""
 
 import reprlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
@@ -15,8 +15,8 @@ CHUNK_BYTES: Final = 16 * 1_048_576
 
 @dataclass(slots=True, kw_only=True)
 class Enqueued:
-    """How many jobs were stored, and how many met an existing unique job. ``ids`` are
-    in order of the jobs, None unless ``ids=True``.
+    """How many jobs were stored, and how many met a unique job that was there; ``ids``
+    in order, where asked for.
     """
 
     inserted: int = 0
@@ -35,12 +35,14 @@ class Enqueued:
 def check_new(value: Any) -> NewJob:
     """Return ``value``, a job to be stored; raise ``InvalidOption`` for anything else."""
     if not isinstance(value, NewJob):
-        raise InvalidOption(f"expected a job made by task.build(…), got {reprlib.repr(value)}")
+        raise InvalidOption(f"expected a job that task.build(…) made, got {reprlib.repr(value)}")
     return value
 
 
 def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
-    """The identifiers of these jobs. Raises ``InvalidOption`` for a repeated one."""
+    """The identifiers of these jobs. Raises ``InvalidOption`` for one that stands there
+    twice.
+    """
     identifiers = [new.identifier for new in jobs if new.identifier is not None]
     if len(set(identifiers)) < len(identifiers):
         again = next(each for each in identifiers if identifiers.count(each) > 1)
@@ -56,38 +58,38 @@ async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterat
         for chunk in chunks(jobs):
             yield chunk
         return
-    builder = _ChunkBuilder()
+    cutter = _Cutter()
     async for job in jobs:
-        if full := builder.put(job):
+        if full := cutter.put(job):
             yield full
-    if builder.chunk:
-        yield builder.chunk
+    if cutter.chunk:
+        yield cutter.chunk
 
 
 def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
     """``chunked`` for a plain iterable."""
     if not isinstance(jobs, Iterable):
         raise InvalidOption(
-            "enqueue_many(): expected an iterable of jobs made by task.build(…), got "
+            "enqueue_many(): expected an iterable of jobs that task.build(…) made, got "
             f"{reprlib.repr(jobs)}"
         )
-    builder = _ChunkBuilder()
+    cutter = _Cutter()
     for job in jobs:
-        if full := builder.put(job):
+        if full := cutter.put(job):
             yield full
-    if builder.chunk:
-        yield builder.chunk
+    if cutter.chunk:
+        yield cutter.chunk
 
 
-class _ChunkBuilder:
-    """Collects jobs until a chunk is full."""
+class _Cutter:
+    """The chunk that is being filled."""
 
     def __init__(self) -> None:
         self.chunk: list[NewJob] = []
         self._size = 0
 
     def put(self, job: NewJob) -> list[NewJob] | None:
-        """Add a job. Returns the chunk if this job fills it, and begins the next."""
+        """Add a job; the chunk, where it is full by it, and the next one begins."""
         self.chunk.append(check_new(job))
         self._size += len(job.args) + len(job.meta or "")
         if len(self.chunk) < CHUNK_ROWS and self._size < CHUNK_BYTES:

@@ -1,15 +1,12 @@
-"""Storing jobs in the caller's own transaction, on the caller's connection. Nothing of
-the app's own database connections is used.
+"""Storing jobs in the caller's own transaction, on the caller's connection. The app's own
+database connections are not used.
 """
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any
 
 from elihu.config import Config
-from elihu.engines.in_transaction.connections import Link, check_engine, link_to
-from elihu.engines.in_transaction.steps import Steps, Stored, arun, run
-from elihu.engines.postgres import in_transaction as postgres
-from elihu.engines.sqlite import in_transaction as sqlite
+from elihu.engines.in_transaction import Session, Stored, open_session
 from elihu.enqueue.bulk import Enqueued, check_new, chunked, chunks, distinct_identifiers
 from elihu.enqueue.stored import stored_job
 from elihu.errors import InvalidOption
@@ -17,10 +14,11 @@ from elihu.job import Job, NewJob
 
 
 class TransactionInserter:
-    """Stores jobs of the app that ``config`` tells of. Every verb raises
-    ``InvalidOption`` for a connection that it cannot use, and then nothing is stored;
-    after any refusal, ``IdentifierTaken`` too, the connection's transaction is as it
-    was.
+    """Stores jobs of one app through connections of its callers.
+
+    Every verb raises ``InvalidOption`` for a connection that cannot be used, and then
+    stores nothing. After any error, ``IdentifierTaken`` too, the transaction of the
+    connection is as it was before.
     """
 
     def __init__(self, config: Callable[[], Config]) -> None:
@@ -28,23 +26,15 @@ class TransactionInserter:
 
     def one(self, conn: object, new: NewJob, *, notify: bool) -> Job:
         """Store one job through a synchronous connection."""
-        link = link_to(conn)
-        if link.asynchronous:
-            raise _wrong_verb(
-                conn,
-                "a synchronous connection for enqueue()",
-                "await task.using(conn=…).aenqueue(…)",
-            )
-        return _job(new, *self._insert(link, [check_new(new)], notify))
+        session = open_session(conn, self._config())
+        session.require_sync("enqueue()", "await task.using(conn=…).aenqueue(…)")
+        return _job(new, *session.insert([check_new(new)], notify=notify))
 
     async def aone(self, conn: object, new: NewJob, *, notify: bool) -> Job:
         """Store one job through an asynchronous connection."""
-        link = link_to(conn)
-        if not link.asynchronous:
-            raise _wrong_verb(
-                conn, "an asynchronous connection for aenqueue()", "task.using(conn=…).enqueue(…)"
-            )
-        return _job(new, *await self._ainsert(link, [check_new(new)], notify))
+        session = open_session(conn, self._config())
+        session.require_async("aenqueue()", "task.using(conn=…).enqueue(…)")
+        return _job(new, *await session.ainsert([check_new(new)], notify=notify))
 
     def many(
         self,
@@ -54,58 +44,35 @@ class TransactionInserter:
         ids: bool,
         notify: bool,
     ) -> Coroutine[Any, Any, Enqueued]:
-        """Store jobs, a statement a chunk. On a synchronous connection all is done in
-        this call, in the caller's thread.
+        """Store jobs, one statement for each chunk. On a synchronous connection all is
+        done in this call, in the caller's thread.
         """
-        link = link_to(conn)
+        session = open_session(conn, self._config())
         done = Enqueued(ids=[] if ids else None)
-        if link.asynchronous:
-            return self._amany(link, jobs, done, notify)
+        if session.asynchronous:
+            return _amany(session, jobs, done, notify)
         if isinstance(jobs, AsyncIterable):
             raise InvalidOption(
                 "enqueue_many(): expected a plain iterable with a synchronous conn, got an "
                 "asynchronous one"
             )
         for chunk in chunks(jobs):
-            done.add([stored.row for stored in self._insert(link, chunk, notify)])
+            distinct_identifiers(chunk)
+            done.add([stored.row for stored in session.insert(chunk, notify=notify)])
         return _given(done)
 
-    async def _amany(
-        self,
-        link: Link,
-        jobs: Iterable[NewJob] | AsyncIterable[NewJob],
-        done: Enqueued,
-        notify: bool,
-    ) -> Enqueued:
-        async for chunk in chunked(jobs):
-            done.add([stored.row for stored in await self._ainsert(link, chunk, notify)])
-        return done
 
-    def _insert(self, link: Link, jobs: Sequence[NewJob], notify: bool) -> list[Stored]:
-        link.open()
-        return run(link, self._steps(link, jobs, notify))
-
-    async def _ainsert(self, link: Link, jobs: Sequence[NewJob], notify: bool) -> list[Stored]:
-        await link.open()
-        return await arun(link, self._steps(link, jobs, notify))
-
-    def _steps(self, link: Link, jobs: Sequence[NewJob], notify: bool) -> Steps[list[Stored]]:
-        config = self._config()
-        check_engine(link, config)
-        identifiers = distinct_identifiers(jobs)
-        if link.engine == "sqlite":
-            return sqlite.guarded(sqlite.insert(link.raw_sqlite, jobs), identifiers)
-        return postgres.saved(
-            postgres.insert(config.schema, jobs, notify=notify), config.schema, identifiers
-        )
+async def _amany(
+    session: Session, jobs: Iterable[NewJob] | AsyncIterable[NewJob], done: Enqueued, notify: bool
+) -> Enqueued:
+    async for chunk in chunked(jobs):
+        distinct_identifiers(chunk)
+        done.add([stored.row for stored in await session.ainsert(chunk, notify=notify)])
+    return done
 
 
 def _job(new: NewJob, stored: Stored) -> Job:
     return stored_job(new, stored.row) if stored.holder is None else stored.holder
-
-
-def _wrong_verb(conn: object, expected: str, right: str) -> InvalidOption:
-    return InvalidOption(f"conn: expected {expected}, got a {type(conn).__name__}: write {right}")
 
 
 async def _given(done: Enqueued) -> Enqueued:

@@ -1,4 +1,4 @@
-"""The job that an insert stored."""
+"""What an insert answered, as a job."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,7 +11,7 @@ from elihu.job import Job, NewJob
 
 
 def stored_job(new: NewJob, inserted: Inserted) -> Job:
-    """The job, from its fields and the database's answer."""
+    """The job that this insert made."""
     meta: Mapping[str, Any] = pydantic_core.from_json(new.meta) if new.meta else {}
     return Job(
         id=inserted.id,

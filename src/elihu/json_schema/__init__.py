@@ -1,4 +1,6 @@
-"""JSON Schema (2020-12): checked when stored, compiled once, with bounded work."""
+"""JSON Schema (2020-12): checked where it is stored, compiled once, and kept from doing
+harm.
+"""
 
 from elihu.json_schema.compiled import LARGEST, Problem, Schema, compiled
 

@@ -1,4 +1,4 @@
-"""Compiled schemas. This module alone calls the validator."""
+"""A schema compiled: the only module that calls the validator."""
 
 import json
 from functools import lru_cache
@@ -16,32 +16,34 @@ LARGEST: Final = 65_536
 """Bytes of JSON that a schema may have."""
 
 MOST_STEPS: Final = 5_000_000
-"""The most work for a value, estimated from its size alone."""
+"""A value may be so much work, where that is known without looking at it."""
 
 MOST_COUNTED: Final = 300_000
-"""The most work for a value, counted exactly, at about a microsecond a step."""
+"""A value may be so much work, where it must be counted, at about a microsecond each."""
 
 MOST_LISTED: Final = 50_000
-"""The most work for a value whose errors are listed: the validator takes much longer
-to list errors than to refuse.
+"""What is wrong with a value is looked for in all of it up to so much work: that takes
+the validator much longer than to refuse it.
 """
 
 MOST_PROBLEMS: Final = 50
-"""The most errors that are listed."""
+"""So many are told."""
 
 _PATTERNS: Final = jsonschema_rs.RegexOptions(size_limit=1_048_576, dfa_size_limit=1_048_576)
-"""Linear-time patterns: without look-around and back-references."""
+"""Patterns that take time in proportion to the text: without look-around and
+back-references.
+"""
 
 Problem = tuple[str, str]
-"""A place as a JSON Pointer, and the problem there."""
+"""A place, as a JSON Pointer, and what was expected there and what came."""
 
 
 class Schema:
     """A JSON Schema of the draft 2020-12, its formats included, compiled from its JSON
     text. Raises ``InvalidSchema``.
 
-    Compilation and checks read neither files nor the network, and end in bounded time
-    for any schema and value.
+    Neither this nor a check reads files or the network, and both end in bounded time,
+    whatever schema and value are.
     """
 
     def __init__(self, text: str) -> None:
@@ -63,8 +65,8 @@ class Schema:
             raise InvalidSchema(f"schema{place}: {problem(error)}", place=place) from error
 
     def problems(self, value: Any, size: int) -> list[Problem]:
-        """The problems of ``value``, whose JSON has ``size`` characters, in order of
-        places. Empty if it fits.
+        """What is wrong with ``value``, whose JSON has ``size`` characters, in order of
+        places; nothing where it fits.
         """
         structure = self._structure
         if (
@@ -75,8 +77,8 @@ class Schema:
                 (
                     "",
                     (
-                        "expected a value that can be checked in bounded time, got one that is too "
-                        "large or too deep for this schema"
+                        "expected a value that this schema is done with in bounded time, got one too "
+                        "large or too deep for that"
                     ),
                 )
             ]
@@ -87,8 +89,8 @@ class Schema:
                 (
                     "",
                     (
-                        "expected a value that fits the schema, got one that is too large to list "
-                        "its errors"
+                        "expected a value that fits the schema, got one too large for its errors to "
+                        "be listed"
                     ),
                 )
             ]

@@ -42,10 +42,10 @@ class Waiter:
             return False
         if not end.whole:
             return False
-        self.finish(end)
+        self.settle(end)
         return True
 
-    def finish(self, what: JobEnd | Exception) -> None:
+    def settle(self, what: JobEnd | Exception) -> None:
         if not self.future.done():
             self.future.set_result(what)
 
@@ -99,7 +99,7 @@ class PendingWaits:
         """End every wait with an error."""
         for waiters in self._waiters.values():
             for waiter in waiters:
-                waiter.finish(error)
+                waiter.settle(error)
 
 
 def distinct_ids(waiters: Collection[Waiter]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Cron expressions, time zones, due occurrences and stored entries."""
+"""Cron mathematics: texts, zones, what is due, and entries as they are stored."""
 
 from elihu.schedule.cron import Cron
 from elihu.schedule.due import CATCH_UPS, MOST_MISSED, CatchUp, Due, due_occurrences

@@ -1,1 +1,1 @@
-"""Tools for testing applications that use Elihu."""
+"""What an application needs to test its jobs."""

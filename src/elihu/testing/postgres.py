@@ -1,13 +1,15 @@
-"""A private PostgreSQL server for tests, which stops with the process that started it.
+"""A private PostgreSQL server for tests and trials, which ends with the process that
+started it.
 
-It needs the extra `testing`, whose wheel contains the server, or a PostgreSQL named by
-`bin_dir=`. The server listens on 127.0.0.1 and trusts every local connection: never use
-it for confidential data. Runs on Linux and macOS.
+It needs the extra `testing`, whose wheel holds the server's programs, or any PostgreSQL
+named by `bin_dir=`. It listens on 127.0.0.1 and trusts whoever connects from this
+machine: it is for tests, never for data that others must not read. Linux and macOS; on
+Windows use a server of your own.
 
     with PostgresServer() as server:
         app = Elihu(server.url)
 
-From a shell, with `ELIHU_DATABASE_URL` set for the command:
+and from a shell, with `ELIHU_DATABASE_URL` set for the command:
 
     python -m elihu.testing.postgres [--version 18] [--data DIR] [--durable] [--] COMMAND...
 """
@@ -35,8 +37,8 @@ from elihu.testing import postgres_guard
 
 DEFAULT_VERSION = 18
 HOST = "127.0.0.1"
-# Below the ports that systems use for outgoing connections: the port of a stopped server
-# must still be free when it starts again.
+# Below the range from which systems give ports to outgoing connections: the port of a
+# stopped server must be free when it starts again.
 PORTS = range(15_000, 32_000)
 READY_WITHIN = 60.0
 SUPERUSER = "postgres"
@@ -47,7 +49,7 @@ WHEEL_LIBRARIES = (f"{WHEEL}.libs", f"{WHEEL}/.dylibs")
 
 
 class PostgresServerError(ElihuError):
-    """The server could not be found, started or stopped. The message ends with the last
+    """The server could not be found, started or stopped; the message ends with the last
     lines of its log.
     """
 
@@ -56,14 +58,15 @@ class PostgresServer:
     """One PostgreSQL server on a free port of 127.0.0.1: `start()` and `close()`, or a
     `with` block.
 
-    `version` selects a server of the wheel (18 or 16), `bin_dir` any other. `data` is a
-    folder to keep, created if absent; without it the data is deleted with the server.
-    `durable=False` turns off fsync, synchronous_commit and full_page_writes: faster for
-    tests, but an immediate stop may lose the last commits. `options` are further server
-    settings.
+    `version` picks one of the wheel's servers (18 or 16), `bin_dir` any other. `data`
+    is a folder to keep, made where it is absent; without it the data goes with the
+    server. `durable=False` turns off fsync, synchronous_commit and full_page_writes,
+    which is right for tests and wrong for measurements and for data to keep: an
+    immediate stop may then lose the last commits. `options` are further settings of the
+    server.
 
-    If the process is root, which PostgreSQL refuses, the server runs as `nobody`, which
-    then owns the data folder. Raises `PostgresServerError`.
+    As root, which PostgreSQL refuses to run as, the server runs as `nobody` and owns
+    its data folder. Raises `PostgresServerError`.
     """
 
     def __init__(
@@ -88,13 +91,13 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The URL of the database `postgres`."""
+        """The URL of the database `postgres`; `database_url` gives that of another."""
         return self.database_url("postgres")
 
     @property
     def folder(self) -> Path:
-        """The temporary folder: Unix socket, log, and the data if `data` was not given.
-        `close()` deletes it.
+        """The folder of this run: the server's Unix socket, its log, and its data where
+        none was given. It goes with `close()`.
         """
         if self._folder is None:
             raise PostgresServerError(
@@ -109,7 +112,7 @@ class PostgresServer:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server, or None if it does not run."""
+        """The process id of the running server, None when it does not run."""
         if self._guard is None:
             return None
         match self._ask("poll").split():
@@ -122,8 +125,8 @@ class PostgresServer:
         return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{name}"
 
     def start(self) -> None:
-        """Start the server and wait until it accepts connections. After `stop()` it
-        uses the same port and data. Does nothing if the server runs.
+        """Start, and wait until connections are accepted. After `stop()`: on the same
+        port and data. Does nothing while it runs.
         """
         if self.pid is not None:
             return
@@ -136,8 +139,8 @@ class PostgresServer:
             raise
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server and keep its data. Connections are closed. `immediate` stops
-        it like a crash, so that the next start runs recovery.
+        """Stop the server and keep its data: connections are cut; `immediate` ends it
+        as a crash would, so that the next start recovers.
         """
         if self._guard is not None:
             self._ask("stop immediate" if immediate else "stop fast")
@@ -148,7 +151,7 @@ class PostgresServer:
         self.start()
 
     def close(self) -> None:
-        """Stop the server and delete its temporary folder. Later calls do nothing."""
+        """Stop the server and remove the folder of this run. Safe to call twice."""
         guard, self._guard = self._guard, None
         folder, self._folder = self._folder, None
         if guard is not None:
@@ -157,26 +160,26 @@ class PostgresServer:
             shutil.rmtree(folder, ignore_errors=True)
 
     def survive_exec(self) -> None:
-        """Keep the server running when this process becomes another program by
+        """Let the server live on when this process becomes another program by
         `os.exec*`, until that program ends.
         """
         if self._guard is not None and self._guard.stdin is not None:
             os.set_inheritable(self._guard.stdin.fileno(), True)
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create a database, empty or as a copy of `template`, and return its URL.
-        Nothing may be connected to the template.
+        """Create a database, empty or a copy of `template`, to which nothing may be
+        connected. Returns its URL.
         """
         options = [f"--template={template}"] if template is not None else []
         if self._given_bin_dir is None and not self.durable:
             options.append(
                 "--strategy=file_copy"
-            )  # three times as fast without fsync; unknown before PostgreSQL 15
+            )  # three times as fast where nothing is fsynced; unknown before PostgreSQL 15
         self._client("createdb", *options, name)
         return self.database_url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database if it exists, and close its connections."""
+        """Drop a database where it exists, and cut its connections."""
         self._client("dropdb", "--if-exists", "--force", name)
 
     def __enter__(self) -> Self:
@@ -197,7 +200,7 @@ class PostgresServer:
         self._make_data()
         if self._user is not None:
             shutil.chown(self._folder, self._user)
-        settings: postgres_guard.Settings = {
+        orders: postgres_guard.Orders = {
             "initdb": self._initdb(bin_dir),
             "postgres": self._postgres(bin_dir),
             "user": self._user,
@@ -207,7 +210,7 @@ class PostgresServer:
             "keeps_data": self._given_data is not None,
         }
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", postgres_guard.__file__, json.dumps(settings)],
+            [sys.executable, "-I", "-S", postgres_guard.__file__, json.dumps(orders)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -311,8 +314,8 @@ class PostgresServer:
             answer = self._ask("poll")
 
     def _is_ready(self, answer: str) -> bool:
-        """Read it from postmaster.pid. The file of a killed server remains, so the
-        process id in it must match.
+        """The last line of postmaster.pid says so; its first names the process, since
+        the file of a killed server stays behind.
         """
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
@@ -374,10 +377,11 @@ class PostgresServer:
 
 
 def wheel_bin_dir(version: int) -> Path:
-    """The folder of PostgreSQL `version` in the wheel of the extra `testing`.
+    """The folder of the programs of PostgreSQL `version` in the wheel of the extra
+    `testing`.
 
-    The wheel is located but not imported: importing it warns if the user has no home
-    folder.
+    The wheel is located, not imported: importing it looks for a home folder of its own
+    and warns where there is none.
     """
     if version not in WHEEL_FOLDERS:
         raise PostgresServerError(
@@ -393,11 +397,11 @@ def wheel_bin_dir(version: int) -> Path:
 
 
 def free_port() -> int:
-    """A free TCP port on 127.0.0.1."""
+    """A TCP port on 127.0.0.1 to which nothing is bound."""
     for _ in range(100):
         port = PORTS[
             secrets.randbelow(len(PORTS))
-        ]  # not `random`: tests seed it, so two of them would get the same port
+        ]  # not `random`, which tests seed: two of them would get one port
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
@@ -411,15 +415,15 @@ def free_port() -> int:
 
 
 def is_reachable(path: Path) -> bool:
-    """Whether every user may enter this folder and its parents."""
+    """Whether every user may enter this folder and all above it."""
     return all(
         folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents) if folder.exists()
     )
 
 
 def base_folder(user: str | None) -> str:
-    """The parent of temporary folders: the default one, or the first usual one that
-    `user` can reach.
+    """Where folders of runs are made: the folder for temporary files, or the first
+    usual one that `user` can reach.
     """
     if user is None:
         return tempfile.gettempdir()
@@ -433,10 +437,10 @@ def base_folder(user: str | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command with a server, or only a server until a signal.
+    """Run a command with a server, or a server alone until it is interrupted.
 
-    This process becomes the command, so that signals, terminal and exit status are the
-    command's own. The server stops with it.
+    This process becomes the command: its signals, its terminal and its exit status are
+    the command's own, and the server ends with it.
     """
     parser = argparse.ArgumentParser(
         prog="python -m elihu.testing.postgres",
@@ -447,9 +451,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="a data folder to keep; without it the data is deleted with the server",
+        help="a data folder to keep; without it the data goes with the server",
     )
-    parser.add_argument("--durable", action="store_true", help="turn fsync on")
+    parser.add_argument("--durable", action="store_true", help="with fsync, as for data to keep")
     parser.add_argument(
         "command",
         nargs=argparse.REMAINDER,

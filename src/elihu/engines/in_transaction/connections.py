@@ -1,17 +1,15 @@
-"""The connections that callers may have: six small adapters, chosen by the names of the
-class's bases. No driver is imported.
+"""Adapters for the connections of callers, chosen by the names of a class's bases. No
+driver is imported.
 """
 
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
-from elihu.config import Config
 from elihu.engines.in_transaction.steps import Rows, Statement
-from elihu.errors import InvalidOption, WrongDatabase
-
-EngineName = Literal["postgres", "sqlite"]
+from elihu.engines.select import EngineName
+from elihu.errors import InvalidOption
 
 EXPECTED: Final = (
     "expected an SQLAlchemy Session, AsyncSession, Connection or AsyncConnection, a connection of "
@@ -23,11 +21,11 @@ _MARKS: Final = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric_dollar
 
 
 class Link(ABC):
-    """A caller's connection. ``engine`` and ``mark``, its placeholder, are known once
-    it is open.
+    """A caller's connection. ``engine`` and ``mark``, its placeholder, are known after
+    ``open``.
 
     Its rows are plain, whatever factories the caller has set, and are always read to
-    the end: an ``INSERT … RETURNING`` of SQLite that is not keeps its lock.
+    the end: an unfinished ``INSERT … RETURNING`` of SQLite keeps its lock.
     """
 
     asynchronous: ClassVar[bool] = False
@@ -38,13 +36,14 @@ class Link(ABC):
         self._connection = connection
 
     def open(self) -> Any:
-        """Find out where the connection leads; awaitable where asynchronous. Raises
-        ``InvalidOption`` for one that is closed.
+        """Find out the engine at the other end; awaitable where asynchronous. Raises
+        ``InvalidOption`` for a closed connection, and for one in pipeline mode.
         """
         if self._closed():
             raise InvalidOption(
                 f"conn: expected an open connection, got {self._connection!r}, which is closed"
             )
+        self._refuse_pipeline()
 
     @abstractmethod
     def execute(self, statement: Statement) -> Any:
@@ -53,6 +52,23 @@ class Link(ABC):
     def raw_sqlite(self) -> Any:
         """The connection of the ``sqlite3`` or ``aiosqlite`` module below."""
         return self._connection
+
+    def is_two_phase(self) -> bool:
+        """Whether the transaction ends in PREPARE TRANSACTION, as far as the driver
+        knows. PostgreSQL refuses that after a NOTIFY.
+        """
+        return bool(getattr(self._connection, "_tpc", None))
+
+    def _driver_connection(self) -> Any:
+        return self._connection
+
+    def _refuse_pipeline(self) -> None:
+        pgconn = getattr(self._driver_connection(), "pgconn", None)
+        if getattr(pgconn, "pipeline_status", 0):  # its results arrive later
+            raise InvalidOption(
+                "conn: expected a psycopg connection outside of pipeline mode, got one inside "
+                "pipeline(): enqueue before or after it"
+            )
 
     def _closed(self) -> bool:
         return bool(self._connection.closed)
@@ -87,8 +103,8 @@ class Sqlite3(Link):
 
 
 class Psycopg(Link):
-    """A ``psycopg.Connection``. Its cursor is the plain one, since that of a connection
-    may have other placeholders.
+    """A ``psycopg.Connection``. The cursor is psycopg's plain one, since the connection's
+    own cursor class may have other placeholders.
     """
 
     engine = "postgres"
@@ -119,7 +135,7 @@ class AsyncPsycopg(Link):
 
 
 class Asyncpg(Link):
-    """An asyncpg connection, its pool's proxy too."""
+    """An asyncpg connection, or its pool's proxy."""
 
     asynchronous = True
     engine = "postgres"
@@ -141,9 +157,9 @@ class Asyncpg(Link):
 
 
 class SqlAlchemy(Link):
-    """A ``Connection``, or the one that a ``Session`` has or opens: its transaction,
-    which may begin with the first statement, is the caller's. The driver's connection
-    below has not begun it, and is never used.
+    """A ``Connection``, or the one that a ``Session`` has or opens. SQLAlchemy begins the
+    transaction with the first statement, so the driver's connection below executes
+    nothing of ours.
     """
 
     def open(self) -> None:
@@ -165,6 +181,12 @@ class SqlAlchemy(Link):
         self.mark = _MARKS[dialect.dbapi.paramstyle]
 
     def raw_sqlite(self) -> Any:
+        return self._driver_connection()
+
+    def is_two_phase(self) -> bool:
+        return _is_two_phase(self._connection)
+
+    def _driver_connection(self) -> Any:
         return self._connection.connection.driver_connection
 
     def execute(self, statement: Statement) -> Rows:
@@ -183,7 +205,10 @@ class AsyncSqlAlchemy(SqlAlchemy):
         self._use(found)
         Link.open(self)
 
-    def raw_sqlite(self) -> Any:
+    def is_two_phase(self) -> bool:
+        return _is_two_phase(self._connection.sync_connection)
+
+    def _driver_connection(self) -> Any:
         return self._connection.sync_connection.connection.driver_connection
 
     async def execute(self, statement: Statement) -> Rows:  # type: ignore[override]
@@ -202,8 +227,12 @@ class Django(Link):
                 f"conn: expected a connection to PostgreSQL or SQLite, got Django's to {vendor}"
             )
         self.engine = _DIALECTS[vendor]
+        self._refuse_pipeline()
 
     def raw_sqlite(self) -> Any:
+        return self._driver_connection()
+
+    def _driver_connection(self) -> Any:
         return self._connection.connection
 
     def execute(self, statement: Statement) -> Rows:
@@ -230,12 +259,19 @@ _KINDS: Final[dict[tuple[str, str], type[Link]]] = {
 
 
 def link_to(connection: object) -> Link:
-    """The adapter for this connection. Raises ``InvalidOption`` for what is none."""
+    """The adapter for a connection. Raises ``InvalidOption`` for any other object."""
     for base in type(connection).__mro__:
         if kind := _KINDS.get((base.__module__, base.__name__)):
             return kind(connection)
     kind_of = type(connection)
     raise InvalidOption(f"conn: {EXPECTED}, got a {kind_of.__module__}.{kind_of.__qualname__}")
+
+
+def _is_two_phase(connection: Any) -> bool:
+    return any(
+        base.__name__ == "TwoPhaseTransaction"
+        for base in type(connection.get_transaction()).__mro__
+    )
 
 
 def _tuples(_cursor: object) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
@@ -245,16 +281,3 @@ def _tuples(_cursor: object) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
 def _all(result: Any) -> Rows:
     rows: Rows = result.fetchall() if result.returns_rows else ()
     return rows
-
-
-def check_engine(link: Link, config: Config) -> None:
-    """Raise ``WrongDatabase`` where the connection leads to another engine than that of
-    the app's jobs.
-    """
-    names = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
-    here = "sqlite" if config.database_url.startswith("sqlite:") else "postgres"
-    if link.engine != here:
-        raise WrongDatabase(
-            f"conn: expected a connection to {names[here]}, where the jobs of this app are, got "
-            f"one to {names[link.engine]}"
-        )

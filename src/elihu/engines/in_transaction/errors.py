@@ -1,5 +1,5 @@
-"""What drivers raise on a caller's connection: refusals in Elihu's words, all else as
-it is, since the transaction is the caller's.
+"""Errors of drivers on a caller's connection. Refusals become errors of Elihu; every other
+error stays the driver's, since the transaction is the caller's.
 """
 
 import sqlite3
@@ -19,24 +19,24 @@ _NO_SQLITE_TABLES: Final = (
 
 
 def on_postgres(error: Exception, schema: str) -> Exception:
-    """The error to raise in place of ``error``; itself where it is no refusal of ours."""
+    """The error to raise in place of ``error``: itself unless it is a refusal."""
     if isinstance(error, ElihuError):
         return error
     state = sqlstate(error)
     if state in NO_TABLES:
         return SchemaOutdated(
-            f'conn: expected the tables of Elihu in schema "{schema}", got "{said(error)}": run '
+            f'conn: expected the tables of Elihu in schema "{schema}", got "{first_line(error)}": run '
             '"elihu migrate"'
         )
     if state == NO_TRANSACTION:
         return alone()
     if state.startswith(REFUSED):
-        return DataRefused(f"conn: PostgreSQL refuses a value: {said(error)}")
+        return DataRefused(f"conn: PostgreSQL refuses a value: {first_line(error)}")
     return error
 
 
 def on_sqlite(error: Exception) -> Exception:
-    """The error to raise in place of ``error``; itself where it is no refusal of ours."""
+    """The error to raise in place of ``error``: itself unless it is a refusal."""
     for inner in _chain(error):
         match inner:
             case ElihuError():
@@ -56,14 +56,13 @@ def alone() -> InvalidOption:
     """The error for a connection outside of a transaction."""
     return InvalidOption(
         "conn: expected a connection inside a transaction, got one in autocommit mode outside of "
-        "any: the job would be committed on its "
-        "own. Begin a transaction first, or leave conn out"
+        "any: the job would be committed on its own. Begin a transaction first, or leave conn out"
     )
 
 
 def sqlstate(error: BaseException) -> str:
-    """The code of PostgreSQL's error, however the driver and what stands above it wrap
-    it; empty where there is none.
+    """The code of PostgreSQL's error, through every wrapper of drivers and libraries.
+    Empty where there is none.
     """
     for inner in _chain(error):
         for name in ("sqlstate", "pgcode"):
@@ -72,8 +71,8 @@ def sqlstate(error: BaseException) -> str:
     return ""
 
 
-def said(error: BaseException) -> str:
-    """The first line of what the database said."""
+def first_line(error: BaseException) -> str:
+    """The first line of the database's message."""
     *_, innermost = _chain(error)
     return str(innermost).strip().partition("\n")[0]
 

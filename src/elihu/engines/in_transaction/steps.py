@@ -1,5 +1,5 @@
-"""Work on a caller's connection as a generator of statements: written once, executed by
-synchronous and by asynchronous drivers.
+"""Work on a caller's connection as a generator of statements. It is written once, and
+executed by synchronous and asynchronous drivers.
 """
 
 from collections.abc import Generator, Sequence
@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 
 class Statement(NamedTuple):
-    """SQL with the engine's own placeholder (``$1`` or ``?``) for its only parameter, a
-    JSON text.
+    """SQL with the engine's placeholder (``$1`` or ``?``) for its only parameter, a JSON
+    text.
     """
 
     sql: str
@@ -33,9 +33,9 @@ class Stored(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """The end of an attempt that completed, under the guard (id, claim, node) and for
-    one installation; JSON stays text. ``value``, or why there is none, is kept where it
-    is ``wanted``, and where somebody has begun to wait for the job.
+    """The end of a completed attempt, under the guard (id, claim, node) and for one
+    installation. JSON stays text. ``value``, or the reason why there is none, is kept
+    where it is ``wanted`` or the job is awaited.
     """
 
     id: int
@@ -50,8 +50,8 @@ class Completion(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Whether a completion was written; which installation the connection leads to, and
-    the state of the job there before.
+    """Whether a completion was written, the installation at the other end of the
+    connection, and the state of the job there before.
     """
 
     done: bool
@@ -60,7 +60,7 @@ class Answer(NamedTuple):
 
 
 class Executes(Protocol):
-    """A connection as work on it needs it."""
+    """A connection, as ``run`` and ``arun`` need it."""
 
     def execute(self, statement: Statement) -> Any:
         """The rows, or an awaitable of them."""
@@ -68,8 +68,8 @@ class Executes(Protocol):
 
 
 def run(connection: Executes, steps: Steps[T]) -> T:
-    """Execute what the steps ask for and return what they return; an error of a
-    statement is raised inside them first.
+    """Execute the statements of ``steps`` and return what they return. The error of a
+    statement is raised inside the steps first.
     """
     statement = next(steps)
     try:
@@ -86,7 +86,7 @@ def run(connection: Executes, steps: Steps[T]) -> T:
 
 
 async def arun(connection: Executes, steps: Steps[T]) -> T:
-    """``run`` for a connection whose ``execute`` must be awaited."""
+    """``run`` for a connection whose ``execute`` is awaited."""
     statement = next(steps)
     try:
         while True:

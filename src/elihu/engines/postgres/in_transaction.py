@@ -1,4 +1,4 @@
-"""Storing and completing jobs in a caller's transaction on PostgreSQL."""
+"""Jobs stored and completed in a caller's transaction."""
 
 import json
 from collections.abc import Sequence
@@ -7,16 +7,20 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from elihu.engines.in_transaction.errors import on_postgres, said
+from elihu.config import Config
+from elihu.engines.in_transaction.connections import Link
+from elihu.engines.in_transaction.errors import first_line, on_postgres, sqlstate
 from elihu.engines.in_transaction.rows import holders_of, taken, values
 from elihu.engines.in_transaction.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.queries import Queries
 from elihu.engines.postgres.rows import TEXT_ROWS
+from elihu.engines.postgres.url import database_name
 from elihu.engines.protocol import Inserted
 from elihu.engines.replacing import replacements
 from elihu.engines.rows import from_microseconds
-from elihu.errors import DatabaseUnavailable
+from elihu.engines.sqlstates import NO_TABLES
+from elihu.errors import DatabaseUnavailable, ElihuError, SchemaOutdated, WrongDatabase
 from elihu.job import JobState, NewJob
 
 T = TypeVar("T")
@@ -25,27 +29,50 @@ ROUNDS: Final = 10
 _SAVE: Final = Statement("SAVEPOINT elihu")
 _FORGET: Final = Statement("RELEASE SAVEPOINT elihu")
 _GO_BACK: Final = Statement("ROLLBACK TO SAVEPOINT elihu")
+_DATABASE: Final = Statement("SELECT current_database()::text")
 
 queries = cache(Queries)
 
 
-def saved(steps: Steps[T], schema: str, identifiers: Sequence[str] = ()) -> Steps[T]:
-    """The same work inside a savepoint, so that its failure leaves the caller's
-    transaction as it was.
+def insert(
+    link: Link, config: Config, jobs: Sequence[NewJob], *, notify: bool
+) -> Steps[list[Stored]]:
+    """Store the jobs. A job whose unique key is taken is answered with its holder.
 
-    A savepoint is also the one thing that every driver and pooler refuses outside of a
-    transaction: so none is ever begun, or taken for one, behind the caller's back.
-    Raises ``IdentifierTaken`` where one of ``identifiers`` stood in the way.
+    Without ``notify``, and in a transaction of two-phase commit, which must not notify,
+    the stager announces the queues.
     """
+    identifiers = [job.identifier for job in jobs if job.identifier is not None]
+    loud = notify and not link.is_two_phase()
+    return _saved(_insert(config.schema, jobs, notify=loud), config, identifiers)
+
+
+def complete(link: Link, config: Config, completion: Completion) -> Steps[Answer]:
+    """Complete an attempt."""
+    channel = None if link.is_two_phase() else channel_of(config.schema)
+    return _saved(_complete(config.schema, completion, channel), config)
+
+
+def _saved(steps: Steps[T], config: Config, identifiers: Sequence[str] = ()) -> Steps[T]:
+    """The same work inside a savepoint, so that a failure leaves the caller's transaction
+    as it was.
+
+    Every driver and pooler refuses a savepoint outside of a transaction. So no
+    transaction is begun on the caller's connection, and none is mistaken for one. Raises
+    ``IdentifierTaken`` where a stored job has one of ``identifiers``.
+    """
+    schema, database = config.schema, None
     try:
         yield _SAVE
         try:
             result = yield from steps
         except Exception as error:
             holder = None
-            with suppress(Exception):  # what went wrong first is what the caller should see
+            with suppress(Exception):  # the caller should get the first error
                 yield _GO_BACK
-                if identifiers and '"job_identifier"' in said(error):
+                if sqlstate(error) in NO_TABLES:
+                    ((database,),) = yield _DATABASE
+                if identifiers and '"job_identifier"' in first_line(error):
                     holder = taken(
                         (
                             yield Statement(
@@ -60,16 +87,27 @@ def saved(steps: Steps[T], schema: str, identifiers: Sequence[str] = ()) -> Step
         yield _FORGET
     except Exception as error:
         meaning = on_postgres(error, schema)
+        if isinstance(meaning, SchemaOutdated) and database is not None:
+            meaning = _without_tables(config, database, meaning)
         if meaning is error:
             raise
         raise meaning from error
     return result
 
 
-def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[Stored]]:
-    """Store the jobs; those whose unique key is taken are answered with its holder. A
-    holder that is gone when it is looked for makes room: another round.
-    """
+def _without_tables(config: Config, database: str, error: SchemaOutdated) -> ElihuError:
+    expected = database_name(config.database_url)
+    if expected == database:
+        return error
+    return WrongDatabase(
+        f'conn: expected a connection to database "{expected}", where the jobs of this app are, '
+        f'got one to database "{database}", which has no tables of Elihu in schema '
+        f'"{config.schema}"'
+    )
+
+
+def _insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[Stored]]:
+    """A holder that is gone when it is read makes room: another round."""
     sql = queries(schema)
     found: dict[int, Stored] = {}
     waiting = list(range(len(jobs)))
@@ -117,9 +155,8 @@ def insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[S
     return [found[place] for place in range(len(jobs))]
 
 
-def complete(schema: str, completion: Completion) -> Steps[Answer]:
-    """Complete an attempt."""
-    body = {**completion._asdict(), "channel": channel_of(schema)}
+def _complete(schema: str, completion: Completion, channel: str | None) -> Steps[Answer]:
+    body = {**completion._asdict(), "channel": channel}
     ((installation, state, done, _),) = map(
         values, (yield Statement(queries(schema)["in_transaction_complete"], _dump(body)))
     )

@@ -1,7 +1,7 @@
 """Database URLs as the driver takes them."""
 
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from elihu.errors import ConfigError
 
@@ -59,3 +59,10 @@ def place(url: str) -> str:
     named = dict(parse_qsl(parts.query))
     host = parts.netloc.rpartition("@")[2] or named.get("host", "the local socket")
     return f"{host}/{parts.path.lstrip('/') or named.get('dbname', '')}".rstrip("/")
+
+
+def database_name(url: str) -> str:
+    """The name of the database at a URL; by default that of the user."""
+    parts = urlsplit(url)
+    named = dict(parse_qsl(parts.query))
+    return unquote(parts.path.lstrip("/")) or named.get("dbname") or unquote(parts.username or "")

@@ -1,17 +1,23 @@
-"""Storing and completing jobs in a caller's transaction on SQLite."""
+"""Jobs stored and completed in a caller's transaction."""
 
+import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from elihu.config import Config
+from elihu.engines.in_transaction.connections import Link
 from elihu.engines.in_transaction.errors import alone, on_sqlite
 from elihu.engines.in_transaction.rows import holders_of, taken, values
 from elihu.engines.in_transaction.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.protocol import Inserted
 from elihu.engines.replacing import REPLACEABLE, replacements
+from elihu.engines.sqlite.connection import database_path
 from elihu.engines.sqlite.insert import replaced_values, row_of
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import MICROSECONDS, TEXT_ROWS, dump, moment
+from elihu.errors import WrongDatabase
 from elihu.job import JobState, NewJob
 
 T = TypeVar("T")
@@ -28,11 +34,27 @@ _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
 
 
-def guarded(steps: Steps[T], identifiers: Sequence[str] = ()) -> Steps[T]:
-    """The same work, its failures in Elihu's words. One that fails leaves the
-    transaction as it was without a savepoint: SQLite takes back the statement, and a
-    savepoint outside of a transaction would begin one. Raises ``IdentifierTaken`` where
-    one of ``identifiers`` stood in the way.
+def insert(
+    link: Link, config: Config, jobs: Sequence[NewJob], *, notify: bool
+) -> Steps[list[Stored]]:
+    """Store the jobs. A job whose unique key is taken is answered with its holder.
+    SQLite: every commit is noticed, with and without ``notify``.
+    """
+    identifiers = [job.identifier for job in jobs if job.identifier is not None]
+    return _translated(_insert(link, config, jobs), identifiers)
+
+
+def complete(link: Link, config: Config, completion: Completion) -> Steps[Answer]:
+    """Complete an attempt."""
+    return _translated(_complete(link, config, completion))
+
+
+def _translated(steps: Steps[T], identifiers: Sequence[str] = ()) -> Steps[T]:
+    """The same work, with the errors of Elihu.
+
+    A failure leaves the transaction as it was without a savepoint, since SQLite undoes
+    the statement. A savepoint outside of a transaction would begin one. Raises
+    ``IdentifierTaken`` where a stored job has one of ``identifiers``.
     """
     try:
         return (yield from steps)
@@ -49,11 +71,8 @@ def guarded(steps: Steps[T], identifiers: Sequence[str] = ()) -> Steps[T]:
         raise meaning from error
 
 
-def insert(raw: Callable[[], Any], jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
-    """Store the jobs; those whose unique key is taken are answered with its holder.
-    ``raw`` returns the connection below the caller's.
-    """
-    now = yield from _begin(raw)
+def _insert(link: Link, config: Config, jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
+    now = yield from _begin(link, config)
     rows = [row_of(job, now / MICROSECONDS) for job in jobs]
     inserted = sorted(
         map(values, (yield Statement(_INSERT, dump([_in_microseconds(row) for row in rows]))))
@@ -74,7 +93,7 @@ def insert(raw: Callable[[], Any], jobs: Sequence[NewJob]) -> Steps[list[Stored]
 
 
 def _holders(met: Sequence[tuple[str, NewJob]], now: int) -> Steps[dict[str, Stored]]:
-    """The jobs that hold the keys, changed as those who met them want it."""
+    """The jobs that hold the keys, with the changes of ``on_conflict`` applied."""
     keys = Statement(_HOLDERS, dump(sorted({key for key, _ in met})))
     holders = holders_of((yield keys), TEXT_ROWS)
     waiting = {
@@ -90,9 +109,9 @@ def _holders(met: Sequence[tuple[str, NewJob]], now: int) -> Steps[dict[str, Sto
     return holders_of((yield keys), TEXT_ROWS)
 
 
-def complete(raw: Callable[[], Any], completion: Completion) -> Steps[Answer]:
-    """Complete an attempt. ``raw`` as in ``insert``."""
-    body = dump({**completion._asdict(), "now": (yield from _begin(raw))})
+def _complete(link: Link, config: Config, completion: Completion) -> Steps[Answer]:
+    now = yield from _begin(link, config)
+    body = dump({**completion._asdict(), "now": now})
     done = bool((yield Statement(_COMPLETE, body)))
     if done:
         if completion.log is not None or completion.error_type is not None:
@@ -102,21 +121,40 @@ def complete(raw: Callable[[], Any], completion: Completion) -> Steps[Answer]:
     return Answer(False, installation, state)
 
 
-def _begin(raw: Callable[[], Any]) -> Steps[int]:
-    """The time in microseconds; raises ``InvalidOption`` outside of a transaction. The
-    clock is asked first: SQLAlchemy begins its transaction with the first statement, in
-    whatever way the caller has told it to.
+def _begin(link: Link, config: Config) -> Steps[int]:
+    """The time in microseconds. The clock is read first, since SQLAlchemy begins its
+    transaction with the first statement.
+
+    Raises ``WrongDatabase`` for another file than that of the jobs, and
+    ``InvalidOption`` outside of a transaction.
     """
-    ((now,),) = map(values, (yield _CLOCK))
-    if _commits_alone(raw()):
+    ((now, file),) = map(values, (yield _CLOCK))
+    _check_file(file, database_path(config.database_url))
+    if _commits_alone(link.raw_sqlite()):
         raise alone()
     return int(now)
 
 
+def _check_file(file: str | None, expected: Path) -> None:
+    if file and (os.path.realpath(file) == str(expected) or _is_same(Path(file), expected)):
+        return
+    got = f"one to {file}" if file else "one to a database in memory"
+    raise WrongDatabase(
+        f"conn: expected a connection to {expected}, where the jobs of this app are, got {got}"
+    )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except FileNotFoundError:
+        return False
+
+
 def _commits_alone(raw: Any) -> bool:
     """Whether a statement would be a transaction of its own. Python's driver begins one
-    before the first INSERT, unless it is told not to: by ``isolation_level=None``, or
-    from Python 3.12 on by ``autocommit=True``.
+    before the first INSERT, except with ``isolation_level=None`` and, from Python 3.12
+    on, with ``autocommit=True``.
     """
     if raw.in_transaction:
         return False

@@ -13,12 +13,9 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from elihu.engines.in_transaction.connections import Link, check_engine, link_to
-from elihu.engines.in_transaction.steps import Answer, Completion, Steps, arun, run
-from elihu.engines.postgres import in_transaction as postgres
+from elihu.engines.in_transaction import Answer, Completion, open_session
 from elihu.engines.protocol import Ack
-from elihu.engines.sqlite import in_transaction as sqlite
-from elihu.errors import ClaimLost, ElihuError, InvalidOption, SchemaOutdated, WrongDatabase
+from elihu.errors import ClaimLost, ElihuError, SchemaOutdated, WrongDatabase
 from elihu.job import RunOutcome
 from elihu.runtime.attempts.ack import ack_for
 from elihu.runtime.attempts.execution import Execution
@@ -34,33 +31,21 @@ class Completer:
 
     def complete(self, execution: Execution, value: Any, conn: object) -> None:
         """Through a synchronous connection; called in the task's thread."""
-        link = link_to(conn)
-        if link.asynchronous:
-            raise _wrong_verb(
-                conn,
-                "a synchronous connection for complete_sync()",
-                "await ctx.complete(…, conn=…)",
-            )
+        session = open_session(conn, self._scope.config)
+        session.require_sync("complete_sync()", "await ctx.complete(…, conn=…)")
         with _doubtful(execution):
-            link.open()
-            self._judge(execution, run(link, self._steps(link, execution, value)))
+            self._judge(execution, session.complete(self._completion(execution, value)))
 
     async def acomplete(self, execution: Execution, value: Any, conn: object) -> None:
         """Through an asynchronous connection."""
-        link = link_to(conn)
-        if not link.asynchronous:
-            raise _wrong_verb(
-                conn, "an asynchronous connection for complete()", "ctx.complete_sync(…, conn=…)"
-            )
+        session = open_session(conn, self._scope.config)
+        session.require_async("complete()", "ctx.complete_sync(…, conn=…)")
         with _doubtful(execution):
-            await link.open()
-            self._judge(execution, await arun(link, self._steps(link, execution, value)))
+            self._judge(execution, await session.acomplete(self._completion(execution, value)))
 
-    def _steps(self, link: Link, execution: Execution, value: Any) -> Steps[Answer]:
-        config = self._scope.config
-        check_engine(link, config)
-        ack = ack_for(execution, kept(execution, value, config.max_result))
-        completion = Completion(
+    def _completion(self, execution: Execution, value: Any) -> Completion:
+        ack = ack_for(execution, kept(execution, value, self._scope.config.max_result))
+        return Completion(
             id=ack.id,
             claim=ack.claim,
             node=execution.node,
@@ -71,9 +56,6 @@ class Completer:
             error_type=ack.error_type,
             wanted=execution.keeps_value,
         )
-        if link.engine == "sqlite":
-            return sqlite.guarded(sqlite.complete(link.raw_sqlite, completion))
-        return postgres.saved(postgres.complete(config.schema, completion), config.schema)
 
     def _judge(self, execution: Execution, answer: Answer) -> None:
         if answer.done:
@@ -117,7 +99,3 @@ def _doubtful(execution: Execution) -> Iterator[None]:
     except ElihuError:
         execution.completing = before
         raise
-
-
-def _wrong_verb(conn: object, expected: str, right: str) -> InvalidOption:
-    return InvalidOption(f"conn: expected {expected}, got a {type(conn).__name__}: write {right}")

@@ -19,13 +19,13 @@ WITH given AS MATERIALIZED (
   WHERE j.id = mine.id
   RETURNING j.id, j.awaited
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, outcome, reason, log, error_type)
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, result, reason, log, error_type)
   SELECT mine.id, mine.claim, mine.attempt, mine.node, mine.started_at, statement_timestamp(), 'completed',
     CASE WHEN mine.kept THEN given.reason END, given.log, CASE WHEN mine.kept THEN given.error_type END
   FROM mine, given
   WHERE given.log IS NOT NULL OR (mine.kept AND given.error_type IS NOT NULL)
 ), told AS MATERIALIZED (
-  SELECT pg_notify(given.channel, 'ended:' || done.id) FROM done, given WHERE done.awaited
+  SELECT pg_notify(given.channel, 'ended:' || done.id) FROM done, given WHERE done.awaited AND given.channel IS NOT NULL
 )
 SELECT json_build_array((SELECT installation FROM here), (SELECT state FROM elihu.job WHERE id = (SELECT id FROM given)),
   EXISTS (SELECT FROM done), (SELECT count(*) FROM told))::text
