@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from oracle.checks.attempts import duplicates, overlaps
+from oracle.checks.attempts import duplicates, orphaned_on_living_nodes, overlaps
 from oracle.checks.faults import lived
 from oracle.checks.findings import Findings
 from oracle.checks.jobs import lost, phantoms
@@ -39,5 +39,9 @@ def check(evidence: Evidence) -> Findings:
         for late in evidence.recoveries
         if late.seconds > late.bound
     ]
-    findings.wrong = wrong_answers(evidence) + wrong_ends(evidence, changes)
+    findings.wrong = [
+        *wrong_answers(evidence),
+        *wrong_ends(evidence, changes),
+        *orphaned_on_living_nodes(evidence, changes),
+    ]
     return findings

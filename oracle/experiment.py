@@ -126,6 +126,13 @@ class Experiment:
             )
         )
 
+    async def ticker(self, *, user: str | None = None, **settings: str) -> Worker:
+        """Start a process that does one ``elihu tick`` after the other, as this user of
+        PostgreSQL if one is given.
+        """
+        url = self.database.url_of(user) if user else self.url_of_nodes
+        return await self._start("ticker", {"ELIHU_DATABASE_URL": url}, settings)
+
     async def enqueuer(self, plan: Plan, *, failpoint: str = "", **settings: str) -> Worker:
         """Start an enqueuer; returns when it begins."""
         program = {"transactions": "transactions", "awaited": "waiter"}.get(plan.how, "enqueuer")

@@ -48,7 +48,7 @@ def guard_without_claim() -> None:
         "exchange", "), taken AS (", "  ON CONFLICT (job_id, claim) DO NOTHING\n), taken AS ("
     )
     _in_sqlite("exchange_written", "AND job.claim = e.claim", "")
-    _in_sqlite("exchange_history", "AND job.claim = e.claim", "")
+    _in_sqlite("exchange_runs", "AND job.claim = e.claim", "")
     _in_sqlite("exchange_ack", "AND j.claim = d.claim", "")
 
 

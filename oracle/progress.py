@@ -33,6 +33,10 @@ class Progress:
         """Whether an attempt has begun in this process."""
         return any(line["pid"] == pid for line in self.lines("begin"))
 
+    def begun_in(self, pid: int) -> int:
+        """The number of attempts that have begun in this process."""
+        return sum(line["pid"] == pid for line in self.lines("begin"))
+
     def begun_since(self, when: float) -> list[float]:
         """When the attempts after that moment began."""
         return [line["at"] for line in self.lines("begin") if line["at"] > when]

@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -86,6 +87,12 @@ class Database:
     def path(self) -> Path:
         """The file of an SQLite database."""
         return Path(self.url.removeprefix(SQLITE))
+
+    def url_of(self, user: str) -> str:
+        """The URL with this user of PostgreSQL."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{user}@{host}"))
 
     async def rows(self, sql: str) -> Sequence[Sequence[Any]]:
         """The rows of a statement, in which ``{elihu}`` is the schema."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import combinations, pairwise
 from math import inf
 
+from elihu.job import JobState
 from oracle.checks.faults import CLOCKS, NOTICED, pids_of_attempts, was_faulted
 from oracle.checks.transitions import BY_FORCE
 from oracle.evidence import Attempt, Change, Evidence, Fault
@@ -63,6 +64,27 @@ def overlaps(evidence: Evidence) -> list[str]:
                     "on a node that lived"
                 )
     return overlaps
+
+
+def orphaned_on_living_nodes(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
+    """Attempts that a rescue ended although their node had no fault."""
+    pids = pids_of_attempts(evidence)
+    taken = []
+    for run in evidence.runs:
+        pid = evidence.nodes.get(run.node or "", pids.get((run.job_id, run.claim)))
+        if run.outcome != "orphaned" or pid is None:
+            continue
+        ended = min(
+            (
+                change.at
+                for change in changes.get(run.job_id, ())
+                if change.old_claim == run.claim and change.before == JobState.EXECUTING
+            ),
+            default=inf,
+        )
+        if not was_faulted(evidence.faults, pid, before=ended + NOTICED):
+            taken.append(f"claim {run.job_id}.{run.claim} was orphaned, and its node lived")
+    return taken
 
 
 def _end(attempt: Attempt, faults: list[Fault]) -> float:

@@ -22,7 +22,7 @@ class Findings:
     ``removed``     nodes that were removed as dead and lived
     ``late``        what took longer to work again than it may
     ``wrong``       waits with no end, two ends or a wrong one; attempts that ended
-                    otherwise than requested
+                    otherwise than requested, or were rescued from a living node
     ``problems``    what the processes themselves reported
     ==============  ==================================================================
     """

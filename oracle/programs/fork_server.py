@@ -18,11 +18,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from elihu import failpoints
-from oracle.programs import enqueuer, node, waiter
+from oracle.programs import enqueuer, node, ticker, waiter
 
 PROGRAMS: Final[dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
     "node": node.main,
     "enqueuer": lambda: enqueuer.main(enqueuer.enqueue),
+    "ticker": ticker.main,
     "waiter": lambda: enqueuer.main(waiter.wait_for_all),
 }
 

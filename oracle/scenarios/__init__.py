@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from oracle.scenarios import deaths, features, files, outages, points, safeguards
+from oracle.scenarios import deaths, features, files, outages, points, rescues, safeguards
 
 SCENARIOS: Final = (
     *deaths.SCENARIOS,
@@ -10,6 +10,7 @@ SCENARIOS: Final = (
     *outages.SCENARIOS,
     *files.SCENARIOS,
     *features.SCENARIOS,
+    *rescues.SCENARIOS,
     *safeguards.SCENARIOS,
 )
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}

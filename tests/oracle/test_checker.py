@@ -195,7 +195,15 @@ def test_a_second_run_after_a_kill_is_explained():
 
 
 def test_a_second_run_without_a_fault_is_not_explained():
-    assert kinds(twice()) == {"overlap", "unexplained"}
+    assert kinds(twice()) == {"overlap", "unexplained", "wrong"}
+
+
+def test_an_attempt_that_was_rescued_from_a_living_node_is_wrong():
+    evidence = replace(twice(), effects=[(1, 2, "x")])
+    evidence.attempts[0] = evidence.attempts[0]._replace(end=19.9)
+    assert check(evidence).wrong == ["claim 1.1 was orphaned, and its node lived"]
+    assert not kinds(replace(evidence, faults=[KILLED]))
+    assert "wrong" in kinds(replace(evidence, faults=[KILLED._replace(at=30.0)]))
 
 
 def test_an_effect_in_one_transaction_with_the_end_happens_once_in_spite_of_faults():
