@@ -54,7 +54,7 @@ def guard_without_claim() -> None:
 
 def rescue_by_age() -> None:
     """A job that has been executing for a second counts as orphaned."""
-    for name in ("lost", "rescue"):
+    for name in ("rescue_lost", "rescue"):
         _in_postgres(
             name,
             "node = ANY(ARRAY(SELECT node FROM dead))",

@@ -60,7 +60,7 @@ END;
 """
 
 _JOBS: Final = "SELECT id, args, state, claim, reason FROM {}job ORDER BY id"
-_RUNS: Final = "SELECT job_id, claim, result, CAST(node AS TEXT) FROM {}run"
+_RUNS: Final = "SELECT job_id, claim, outcome, CAST(node AS TEXT) FROM {}run"
 _BESIDE: Final = "SELECT key FROM {}oracle_beside"
 _EFFECTS: Final = "SELECT id, claim, key FROM {}oracle_effect"
 _TICKS: Final = "SELECT job_id, cron, {} FROM {}cron_tick"

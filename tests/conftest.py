@@ -1,7 +1,8 @@
 """The databases of the tests: each test gets an empty one of its own, on each engine.
 
-ELIHU_TEST_PG picks the PostgreSQL: 18 (default) or 16. A worker of pytest-xdist starts
-a server of its own, when its first test needs one.
+ELIHU_TEST_PG picks the PostgreSQL: 18 (default) or 16. ELIHU_TEST_PG_BIN names the
+folder of another server's programs instead. A worker of pytest-xdist starts a server of
+its own when its first test needs one.
 """
 
 import itertools
@@ -22,7 +23,10 @@ def postgres_server() -> Iterator[PostgresServer]:
     """The PostgreSQL server of this run. Tests that stop it, or need it durable, start
     one of their own.
     """
-    with PostgresServer(version=int(os.environ.get("ELIHU_TEST_PG", "18"))) as server:
+    version = int(os.environ.get("ELIHU_TEST_PG", "18"))
+    with PostgresServer(
+        version=version, bin_dir=os.environ.get("ELIHU_TEST_PG_BIN") or None
+    ) as server:
         yield server
 
 

@@ -39,7 +39,7 @@ class Watched:
     since: int | None = None
 
 
-class RelayHost(Protocol):
+class ResultSource(Protocol):
     """Waits for jobs: the app, as relays see it."""
 
     async def answers(
@@ -60,10 +60,10 @@ class Relay(Generic[T]):
     It can be waited for again, by several at once, and after the end.
     """
 
-    __slots__ = ("_host", "_watched")
+    __slots__ = ("_source", "_watched")
 
-    def __init__(self, host: RelayHost, watched: Watched) -> None:
-        self._host = host
+    def __init__(self, host: ResultSource, watched: Watched) -> None:
+        self._source = host
         self._watched = watched
 
     @property
@@ -88,7 +88,7 @@ class Relay(Generic[T]):
         loop.
         """
         refuse_in_loop("relay.result()", "await relay.aresult(…)")
-        return self._host.run(self.aresult(timeout, wait_retries=wait_retries))
+        return self._source.run(self.aresult(timeout, wait_retries=wait_retries))
 
     async def aresult(self, timeout: Duration | None = TIMEOUT, *, wait_retries: bool = False) -> T:
         """The task's value in its declared type; plain JSON where the task is not
@@ -102,7 +102,7 @@ class Relay(Generic[T]):
         ``JobNotFound``, and ``InvalidOption`` for a negative time-out.
         """
         seconds = check_timeout(timeout)
-        (answer,) = await self._host.answers([self._watched], seconds, wait_retries=wait_retries)
+        (answer,) = await self._source.answers([self._watched], seconds, wait_retries=wait_retries)
         if answer.error is not None:
             raise answer.error
         return cast(T, answer.value)
@@ -144,10 +144,10 @@ async def agather(
         raise
     ready = await _settled(given)
     found: list[Any] = list(ready)
-    places: dict[RelayHost, list[int]] = {}
+    places: dict[ResultSource, list[int]] = {}
     for place, relay in enumerate(ready):
         if isinstance(relay, Relay):
-            places.setdefault(relay._host, []).append(place)
+            places.setdefault(relay._source, []).append(place)
     answers = await asyncio.gather(
         *(
             host.answers(
@@ -181,7 +181,7 @@ def gather(
     except BaseException:
         _close(given)
         raise
-    return given[0]._host.run(agather(given, timeout, wait_retries=wait_retries)) if given else []
+    return given[0]._source.run(agather(given, timeout, wait_retries=wait_retries)) if given else []
 
 
 async def _settled(given: Sequence[Any]) -> list[Any]:

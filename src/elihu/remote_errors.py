@@ -15,26 +15,26 @@ def type_name(kind: type[BaseException]) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def rebuilt(name: str, error: str, traceback: str | None) -> Exception | None:
-    """The exception of the type ``name`` that said ``error``, with the remote traceback
+def rebuild(name: str, error: str, traceback: str | None) -> Exception | None:
+    """The exception of the type ``name`` that message_of ``error``, with the remote traceback
     as a note.
 
     Only what this process has imported already, and never by running a constructor:
     what the row says chooses a type, and executes nothing. None where there is no such
     ``Exception`` here, or one that cannot stand without its constructor.
     """
-    kind = known(name)
+    kind = imported_type(name)
     if kind is None or not issubclass(kind, Exception):
         return None
     try:
-        found = unmade(kind, (_argument(kind, said(name, error)),))
+        found = build_without_init(kind, (_argument(kind, message_of(name, error)),))
         str(found)
     except Exception:
         return None
     return with_traceback(found, traceback)
 
 
-def unmade(kind: type[E], args: tuple[Any, ...]) -> E:
+def build_without_init(kind: type[E], args: tuple[Any, ...]) -> E:
     """An exception of this type with these arguments, made without a constructor of the
     user's. Raises whatever stands in its way.
     """
@@ -44,7 +44,7 @@ def unmade(kind: type[E], args: tuple[Any, ...]) -> E:
     return error
 
 
-def known(name: str) -> type[BaseException] | None:
+def imported_type(name: str) -> type[BaseException] | None:
     """The exception type of this name where this process has imported it; looked up
     without attribute access, which could import or run something.
     """
@@ -58,8 +58,8 @@ def known(name: str) -> type[BaseException] | None:
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
-def said(name: str, error: str) -> str:
-    """What the exception said, without its type's name before it."""
+def message_of(name: str, error: str) -> str:
+    """What the exception message_of, without its type's name before it."""
     kind = name.partition(":")[2]
     return "" if error == kind else error.removeprefix(f"{kind}: ")
 

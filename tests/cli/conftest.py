@@ -1,4 +1,4 @@
-"""Folders in which the command line is tried."""
+"""Fixtures for command-line tests."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.cli.warm import Warm
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Warm]:
-    """What runs the commands of this worker's tests."""
+    """Runs the commands of this worker's tests."""
     warm = Warm()
     yield warm
     warm.close()
@@ -20,7 +20,7 @@ def warm() -> Iterator[Warm]:
 
 @pytest.fixture
 def bare(tmp_path: Path, warm: Warm) -> Iterator[Shell]:
-    """A shell whose commands get no setting but the defaults."""
+    """A shell with default settings."""
     folder = tmp_path / "app"
     folder.mkdir()
     shell = Shell(
@@ -34,14 +34,14 @@ def bare(tmp_path: Path, warm: Warm) -> Iterator[Shell]:
 
 @pytest.fixture
 def shell(bare: Shell, database_url: str) -> Shell:
-    """A shell whose commands work with an empty database, once on each engine."""
+    """A shell with an empty database, once on each engine."""
     bare.environ["ELIHU_DATABASE_URL"] = database_url
     return bare
 
 
 @pytest.fixture
 def shop(shell: Shell) -> Shell:
-    """The same with its tables made, and an app with tasks."""
+    """A shell with migrated tables and an app with tasks."""
     shell.environ["ELIHU_APP"] = "shop:app"
     shell("migrate")
     return shell

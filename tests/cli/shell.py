@@ -1,6 +1,4 @@
-"""The command line as its users meet it: in processes of its own, in a folder with an
-app.
-"""
+"""Runs the command line in processes, in a folder with an app."""
 
 import json
 import queue
@@ -16,7 +14,7 @@ from typing import IO, Any
 from tests.cli.warm import Warm
 
 BOUND = 30.0
-"""Seconds after which a command that has not done what it should is given up."""
+"""Longest time in seconds to wait for a command."""
 
 SHOP = """
 import asyncio
@@ -59,7 +57,7 @@ async def mailed() -> None:
 
 
 class Process:
-    """A running command, of which a test reads one line after the other."""
+    """A running command. A test reads its lines one by one."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -80,7 +78,7 @@ class Process:
             reader.start()
 
     def wait_for(self, text: str) -> str:
-        """The next line of standard output that holds ``text``."""
+        """Return the next line of standard output that contains ``text``."""
         deadline = time.monotonic() + BOUND
         while True:
             try:
@@ -96,7 +94,7 @@ class Process:
                 return line
 
     def signal_until(self, number: signal.Signals, text: str) -> None:
-        """Send a signal again and again until a line of standard output holds ``text``."""
+        """Repeat a signal until a line of standard output contains ``text``."""
         deadline = time.monotonic() + BOUND
         while time.monotonic() < deadline:
             self.signal(number)
@@ -115,9 +113,7 @@ class Process:
         self.process.send_signal(number)
 
     def end(self) -> int:
-        """Wait for the process's end and return its status; ``seen`` then holds all it
-        printed.
-        """
+        """Wait for the exit and return the status; ``seen`` then has all lines."""
         status = self.process.wait(BOUND)
         for reader in self._readers:
             reader.join(BOUND)
@@ -127,7 +123,7 @@ class Process:
         return status
 
     def close(self) -> None:
-        """Kill the process where it still runs."""
+        """Kill the process if it still runs."""
         self.process.kill()
         self.end()
         for stream in (self.process.stdout, self.process.stderr):
@@ -147,7 +143,7 @@ class Process:
 
 
 class Shell:
-    """Runs ``python -m elihu`` in a folder that holds an app, ``shop:app``."""
+    """Runs ``python -m elihu`` in a folder with the app ``shop:app``."""
 
     def __init__(self, folder: Path, environ: dict[str, str], warm: Warm) -> None:
         self.folder = folder
@@ -157,9 +153,7 @@ class Shell:
         (folder / "shop.py").write_text(SHOP)
 
     def __call__(self, *arguments: str, status: int = 0, text: str | None = None) -> str:
-        """Run a command to its end and return what it printed; on another exit status
-        than ``status`` the test fails.
-        """
+        """Run a command and return its output. Fails if the exit status is not ``status``."""
         done = self.run(*arguments, text=text)
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout
@@ -169,12 +163,12 @@ class Shell:
         return self._warm.run(arguments, self.folder, self.environ, text or "", BOUND)
 
     def json(self, *arguments: str) -> Any:
-        """Run a command and read the JSON it printed."""
+        """Run a command and parse its JSON output."""
         return json.loads(self(*arguments, "--json"))
 
     def refused(self, *arguments: str, status: int) -> str:
-        """Run a command that must fail with ``status`` and return what it says: one
-        line on standard error, no traceback.
+        """Run a command that must fail with ``status`` and return its error, which has one
+        line and no traceback.
         """
         done = self.run(*arguments)
         assert done.returncode == status, done.stderr + done.stdout
@@ -186,7 +180,7 @@ class Shell:
         return done.stderr
 
     def begin(self, *arguments: str) -> Process:
-        """Start a command that runs until it is stopped; it is killed with the test."""
+        """Start a long-running command. It is killed at the end of the test."""
         process = Process(
             subprocess.Popen(
                 [sys.executable, "-u", "-m", "elihu", *arguments],
@@ -202,6 +196,6 @@ class Shell:
         return process
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Kill commands that still run."""
         for process in self._processes:
             process.close()

@@ -1,6 +1,4 @@
-"""The app a command works with: how it is named and found, and what is said when it is
-not.
-"""
+"""How a command finds and imports its app, and the errors if it cannot."""
 
 import pytest
 
@@ -83,7 +81,7 @@ from tests.cli.shell import Shell
         ),
     ],
 )
-def test_an_app_that_cannot_be_had(
+def test_invalid_app_names_and_modules(
     bare: Shell, name: str, source: str | None, expected: str
 ) -> None:
     file = bare.folder / "other.py"
@@ -94,7 +92,7 @@ def test_an_app_that_cannot_be_had(
     )
 
 
-def test_where_the_name_of_the_app_may_stand(bare: Shell) -> None:
+def test_flag_environment_and_file_name_the_app(bare: Shell) -> None:
     (bare.folder / "elihu.toml").write_text('app = "filed:app"\n')
     assert (
         "'filed' in the working folder or among the installed packages (file "
@@ -109,7 +107,7 @@ def test_where_the_name_of_the_app_may_stand(bare: Shell) -> None:
     "source",
     ["def f(:", "import nonesuch", "import elihu\napp = elihu.Elihu(pol=3)", "app = 5", None],
 )
-def test_steering_jobs_needs_no_code(bare: Shell, source: str | None) -> None:
+def test_changing_jobs_works_without_the_app(bare: Shell, source: str | None) -> None:
     bare("--app", "shop:app", "enqueue", "brief")
     (bare.folder / "elihu.toml").write_text('app = "broken:app"\n')
     if source is not None:
@@ -128,7 +126,7 @@ def test_steering_jobs_needs_no_code(bare: Shell, source: str | None) -> None:
         assert not bare.refused(*arguments, status=1).startswith("elihu: warning")
 
 
-def test_an_app_named_in_a_file_is_beside_it(bare: Shell) -> None:
+def test_app_in_a_file_is_imported_from_its_folder(bare: Shell) -> None:
     (bare.folder / "elihu.toml").write_text('app = "shop:app"\n')
     deeper = bare.folder / "deeper" / "still"
     deeper.mkdir(parents=True)
@@ -141,7 +139,7 @@ def test_an_app_named_in_a_file_is_beside_it(bare: Shell) -> None:
     )
 
 
-def test_a_flag_may_stand_before_and_behind_the_command_and_the_last_one_wins(bare: Shell) -> None:
+def test_shared_options_before_and_after_the_command(bare: Shell) -> None:
     bare("migrate")
     for arguments in (
         ["--app", "shop:app", "nodes", "ls"],
@@ -158,7 +156,7 @@ def test_a_flag_may_stand_before_and_behind_the_command_and_the_last_one_wins(ba
     )
 
 
-def test_an_app_deeper_in_a_module(bare: Shell) -> None:
+def test_app_as_a_nested_attribute(bare: Shell) -> None:
     (bare.folder / "deep").mkdir()
     (bare.folder / "deep" / "inner.py").write_text(
         "import shop\nclass Registry:\n    app = shop.app\n"
@@ -166,7 +164,7 @@ def test_an_app_deeper_in_a_module(bare: Shell) -> None:
     assert bare("enqueue", "shop.add", "--args", "[1]", "--app", "deep.inner:Registry.app") == "1\n"
 
 
-def test_flags_win_over_the_keywords_of_the_app(bare: Shell) -> None:
+def test_flags_override_keywords_of_the_app(bare: Shell) -> None:
     (bare.folder / "keyed.py").write_text(
         'from elihu import Elihu\napp = Elihu("sqlite:///keyed.db", schema="one")\n'
     )
@@ -184,11 +182,11 @@ def test_flags_win_over_the_keywords_of_the_app(bare: Shell) -> None:
     }
 
 
-def test_an_unknown_task(bare: Shell) -> None:
+def test_unknown_task(bare: Shell) -> None:
     assert "shop.ad" in bare.refused("--app", "shop:app", "enqueue", "shop.ad", status=1)
 
 
-def test_without_an_app_the_database_is_enough(bare: Shell) -> None:
+def test_database_without_an_app(bare: Shell) -> None:
     bare("migrate")
     assert (bare.folder / "elihu.db").exists()
     assert bare.json("jobs", "ls") == {"items": [], "next": None}

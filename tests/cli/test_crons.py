@@ -1,4 +1,4 @@
-"""``crons``: entries are listed, made, changed and run from the command line."""
+"""``elihu crons``."""
 
 import json
 
@@ -25,7 +25,7 @@ def crons(shop: Shell) -> Shell:
     return shop
 
 
-def test_an_entry_from_its_making_to_its_end(crons: Shell) -> None:
+def test_create_change_and_delete_an_entry(crons: Shell) -> None:
     made = crons(
         "crons",
         "create",
@@ -83,7 +83,7 @@ def test_an_entry_from_its_making_to_its_end(crons: Shell) -> None:
     assert crons.json("crons", "ls") == []
 
 
-def test_an_entry_of_the_code(crons: Shell) -> None:
+def test_entry_declared_in_code(crons: Shell) -> None:
     crons.begin("start").wait_for("node  ")
     (entry,) = crons.json("crons", "ls")
     assert (entry["name"], entry["source"], entry["fires"], entry["changed"]) == (
@@ -114,7 +114,7 @@ def test_preview_needs_no_database(bare: Shell) -> None:
     assert found == {
         "cron": "@reboot",
         "tz": "UTC",
-        "words": "When a first node starts after none was alive",
+        "words": "When a node starts while no other node is alive",
         "upcoming": [],
     }
     assert not list(bare.folder.glob("*.db"))
@@ -165,7 +165,7 @@ def test_refused(bare: Shell) -> None:
     assert bare.json("crons", "ls") == []
 
 
-def test_without_an_app_any_task_will_do(bare: Shell) -> None:
+def test_any_task_name_without_an_app(bare: Shell) -> None:
     bare("migrate")
     assert bare.json("crons", "create", "free", "@daily", "some.task", "--args", '{"a": 1}')[
         "args"

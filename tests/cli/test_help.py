@@ -1,4 +1,4 @@
-"""Help: complete, and quick, since it imports nothing that is heavy."""
+"""Help is complete, and fast because it imports no heavy modules."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     )
 
 
-def test_every_command_is_listed_with_its_line() -> None:
+def test_help_lists_every_command() -> None:
     text = CliRunner().invoke(cli, ["--help"]).output
     for name, (_, line) in COMMANDS.items():
         assert f"  {name}" in text
@@ -59,7 +59,7 @@ def test_every_command_is_listed_with_its_line() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_line_in_the_list_is_that_of_the_command(name: str) -> None:
+def test_listed_help_line_matches_the_command(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command
     assert command.name == name
@@ -79,7 +79,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, 
 
 
 @pytest.mark.parametrize("path", commands(cli), ids=" ".join)
-def test_every_command_helps(path: tuple[str, ...]) -> None:
+def test_help_of_every_command(path: tuple[str, ...]) -> None:
     for flag in ("--help", "-h"):
         result = CliRunner().invoke(cli, [*path, flag])
         assert result.exit_code == 0
@@ -88,7 +88,7 @@ def test_every_command_helps(path: tuple[str, ...]) -> None:
         assert ("--json" in result.output) == (path[0] not in {"up", "start"})
 
 
-def test_the_verbs_of_the_contract_are_there() -> None:
+def test_commands_of_the_contract() -> None:
     names = {" ".join(path) for path in commands(cli)}
     verbs = ["ls", "show", "runs", "cancel", "retry", "delete", "hold", "release", "position"]
     assert names >= {
@@ -101,7 +101,7 @@ def test_the_verbs_of_the_contract_are_there() -> None:
     }
 
 
-def test_version_and_help_of_the_process() -> None:
+def test_version_and_help_in_a_process() -> None:
     for start in ([sys.executable, "-m", "elihu"],):
         done = subprocess.run(
             [*start, "--version"], check=True, capture_output=True, text=True, timeout=30

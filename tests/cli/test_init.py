@@ -1,4 +1,4 @@
-"""``elihu init`` writes a project that works, and writes over nothing."""
+"""``elihu init`` writes a working project and never overwrites a file."""
 
 import signal
 
@@ -7,11 +7,11 @@ import pytest
 from tests.cli.shell import Shell
 
 
-def test_the_starter_project_works_as_it_stands(bare: Shell) -> None:
-    said = bare("init", "project")
+def test_starter_project_works_unchanged(bare: Shell) -> None:
+    output = bare("init", "project")
     bare.folder /= "project"
-    assert said.startswith(f"wrote elihu.toml and tasks.py in {bare.folder}\n")
-    assert "  elihu enqueue tasks.greet --args '[\"Ada\"]'\n  elihu up\n" in said
+    assert output.startswith(f"wrote elihu.toml and tasks.py in {bare.folder}\n")
+    assert "  elihu enqueue tasks.greet --args '[\"Ada\"]'\n  elihu up\n" in output
     assert bare("enqueue", "tasks.greet", "--args", '["Ada"]') == "1\n"
     node = bare.begin("up")
     node.wait_for("Hello, Ada!")
@@ -22,13 +22,13 @@ def test_the_starter_project_works_as_it_stands(bare: Shell) -> None:
 
 
 @pytest.mark.parametrize("name", ["elihu.toml", "tasks.py"])
-def test_nothing_is_written_over(bare: Shell, name: str) -> None:
+def test_existing_files_are_kept(bare: Shell, name: str) -> None:
     (bare.folder / name).write_text("mine")
-    said = bare.refused("init", status=1)
-    assert said == f"elihu: {bare.folder} already has {name}; nothing was written\n"
+    output = bare.refused("init", status=1)
+    assert output == f"elihu: {bare.folder} already has {name}; nothing was written\n"
     assert {path.name for path in bare.folder.iterdir()} == {"shop.py", name}
     assert (bare.folder / name).read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be(bare: Shell) -> None:
+def test_invalid_folder(bare: Shell) -> None:
     assert "shop.py" in bare.refused("init", "shop.py/below", status=1)

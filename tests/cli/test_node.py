@@ -1,4 +1,4 @@
-"""``up`` and ``start``: what they print, what ends them, and how."""
+"""``elihu up`` and ``elihu start``: their output and their end."""
 
 import os
 import pty
@@ -30,7 +30,7 @@ app = Elihu(lifespan=lifespan)
 """
 
 
-def test_enqueue_and_wait_for_the_result(shop: Shell) -> None:
+def test_enqueue_with_wait_prints_the_result(shop: Shell) -> None:
     node = shop.begin("start")
     node.wait_for("node  ")
     assert shop("enqueue", "shop.add", "--args", "[1, 5]", "--wait", "--within", "20") == "6\n"
@@ -67,7 +67,7 @@ def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_does_not_wait(shop: Shell, number: signal.Signals) -> None:
+def test_second_signal_returns_running_jobs(shop: Shell, number: signal.Signals) -> None:
     shop.environ["ELIHU_GRACE"] = "1h"
     node = shop.begin("start")
     shop("enqueue", "long")
@@ -82,7 +82,7 @@ def test_a_second_signal_does_not_wait(shop: Shell, number: signal.Signals) -> N
     assert [run["outcome"] for run in shop.json("jobs", "runs", "1")] == ["returned"]
 
 
-def test_only_the_queues_named_are_served(shop: Shell) -> None:
+def test_only_named_queues_are_served(shop: Shell) -> None:
     shop("enqueue", "mailed")
     shop("enqueue", "brief")
     node = shop.begin("start", "--queues", "default=1")
@@ -94,7 +94,7 @@ def test_only_the_queues_named_are_served(shop: Shell) -> None:
     assert shop.json("jobs", "show", "1")["state"] == "available"
 
 
-def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
+def test_unserved_queue_is_a_warning(shop: Shell) -> None:
     node = shop.begin("start")
     node.wait_for("node  ")
     node.signal(signal.SIGTERM)
@@ -102,7 +102,7 @@ def test_queues_that_nobody_serves_are_a_warning(shop: Shell) -> None:
     assert "queue 'mail' of task 'mailed' is not served by this node" in node.errors
 
 
-def test_up_makes_the_tables_and_needs_no_app(shell: Shell) -> None:
+def test_up_creates_tables_without_an_app(shell: Shell) -> None:
     node = shell.begin("up")
     node.wait_for("app       none: this node has no tasks and returns the jobs it fetches")
     assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
@@ -118,7 +118,7 @@ def test_up_makes_the_tables_and_needs_no_app(shell: Shell) -> None:
     assert again.end() == 0
 
 
-def test_up_with_an_app_from_a_file(bare: Shell) -> None:
+def test_up_with_app_from_a_file(bare: Shell) -> None:
     (bare.folder / "elihu.toml").write_text('app = "shop:app"\n[queues]\nmail = 2\n')
     bare("enqueue", "mailed")
     node = bare.begin("up")
@@ -129,7 +129,7 @@ def test_up_with_an_app_from_a_file(bare: Shell) -> None:
     assert node.end() == 0
 
 
-def test_a_failed_job_is_told_of(shop: Shell) -> None:
+def test_failed_job_is_shown_in_runs(shop: Shell) -> None:
     node = shop.begin("start")
     node.wait_for("node  ")
     shop("enqueue", "fail")
@@ -141,7 +141,7 @@ def test_a_failed_job_is_told_of(shop: Shell) -> None:
     assert "a [red]bad[/red] thing" in shop("jobs", "runs", "1")
 
 
-def test_lines_where_nobody_watches(bare: Shell) -> None:
+def test_progress_lines_without_a_terminal(bare: Shell) -> None:
     bare.environ["ELIHU_APP"] = "shop:app"
     node = bare.begin("start")
     node.wait_for("node  ")
@@ -152,7 +152,7 @@ def test_lines_where_nobody_watches(bare: Shell) -> None:
     assert node.end() == 0
 
 
-def test_a_live_display_on_a_terminal(shop: Shell) -> None:
+def test_live_display_on_a_terminal(shop: Shell) -> None:
     shop("enqueue", "brief")
     master, slave = pty.openpty()
     environ = {**shop.environ, "TERM": "xterm", "COLUMNS": "100"}
@@ -177,7 +177,7 @@ def test_a_live_display_on_a_terminal(shop: Shell) -> None:
         os.close(master)
 
 
-def test_a_live_display_in_a_narrow_terminal(bare: Shell) -> None:
+def test_live_display_on_a_narrow_terminal(bare: Shell) -> None:
     bare.environ["ELIHU_APP"] = "shop:app"
     for queue in ("default", "x"):
         bare("enqueue", "brief", "--queue", queue)
@@ -208,7 +208,7 @@ def test_a_live_display_in_a_narrow_terminal(bare: Shell) -> None:
     assert not any("jobs  " in line and "stop" in line for line in plain)
 
 
-def test_cancel_tells_of_running_jobs(shop: Shell) -> None:
+def test_cancel_counts_running_jobs_separately(shop: Shell) -> None:
     node = shop.begin("start")
     shop("enqueue", "long")
     node.wait_for("long job begins")
@@ -222,7 +222,7 @@ def test_cancel_tells_of_running_jobs(shop: Shell) -> None:
     assert {job["state"] for job in shop.json("jobs", "ls")["items"]} == {"cancelled"}
 
 
-def test_runs_in_short_and_in_full(bare: Shell) -> None:
+def test_runs_as_table_and_in_full(bare: Shell) -> None:
     bare.environ["ELIHU_APP"] = "shop:app"
     bare("enqueue", "fail")
     bare("enqueue", "brief")
@@ -243,7 +243,7 @@ def test_runs_in_short_and_in_full(bare: Shell) -> None:
     assert "\n    ValueError: a [red]bad[/red] thing\n" in full
 
 
-def test_without_tables_start_says_what_to_run(bare: Shell, postgres_url: str) -> None:
+def test_start_without_tables_names_migrate(bare: Shell, postgres_url: str) -> None:
     bare.environ["ELIHU_DATABASE_URL"] = postgres_url
     done = bare.run("--app", "shop:app", "start")
     assert done.returncode == 1
@@ -251,7 +251,7 @@ def test_without_tables_start_says_what_to_run(bare: Shell, postgres_url: str) -
     assert "Traceback" not in done.stderr
 
 
-def test_a_signal_before_the_node_runs_ends_the_command(bare: Shell) -> None:
+def test_signal_during_startup_ends_the_command(bare: Shell) -> None:
     (bare.folder / "blocked.py").write_text(BLOCKED)
     node = bare.begin("--app", "blocked:app", "up")
     node.wait_for("lifespan begins")

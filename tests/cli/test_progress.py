@@ -1,4 +1,4 @@
-"""What a running node shows, and the loop it runs in."""
+"""The progress display, signal handling and event loop of a node."""
 
 import asyncio
 import sys
@@ -53,12 +53,12 @@ async def test_counts_of_all_queues_and_the_rate() -> None:
     assert await counter.count() == "completed 10 · idle"
 
 
-async def test_a_node_at_work_is_not_idle() -> None:
+async def test_rate_of_a_busy_node() -> None:
     counter = Source().counter((0.0, {"a": {"executing": 1}}))
     assert await counter.count() == "executing 1 · 0/s"
 
 
-async def test_a_signal_that_comes_twice_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_duplicate_signal_is_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     now = 5.0
     ended: list[str] = []
     signals = StopSignals("stopping", lambda: ended.append(capsys.readouterr().out), lambda: now)
@@ -92,17 +92,17 @@ async def test_a_signal_that_comes_twice_counts_once(capsys: pytest.CaptureFixtu
         ),
     ],
 )
-def test_how_it_ended(unwritten: int, released: int, text: str) -> None:
+def test_last_status_line(unwritten: int, released: int, text: str) -> None:
     assert ending(unwritten, released) == text
 
 
-async def test_a_database_that_is_away_is_no_end() -> None:
+async def test_unavailable_database_is_tolerated() -> None:
     counter = Source().counter((0.0, DatabaseUnavailable("away")), (0.0, {"a": {"available": 1}}))
     assert await counter.count() == ""
     assert await counter.count() == "available 1 · idle"
 
 
-async def test_a_slow_look_is_followed_by_a_long_pause() -> None:
+async def test_slow_count_is_followed_by_a_long_pause() -> None:
     counter = Source().counter((0.03125, {}), (2.0, {}))
     await counter.count()
     assert (counter.pause(TERMINAL_INTERVAL), counter.pause(LINE_INTERVAL)) == (
@@ -113,7 +113,7 @@ async def test_a_slow_look_is_followed_by_a_long_pause() -> None:
     assert counter.pause(TERMINAL_INTERVAL) == counter.pause(LINE_INTERVAL) == 40.0
 
 
-def test_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uvloop_is_used_if_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     uvloop = pytest.importorskip("uvloop")
     assert loop_factory() is uvloop.new_event_loop
     monkeypatch.setitem(sys.modules, "uvloop", None)

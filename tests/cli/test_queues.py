@@ -1,6 +1,4 @@
-"""``queues``: a change from another process reaches a node that runs, and those that
-start later.
-"""
+"""``elihu queues`` changes running nodes and nodes that start later."""
 
 import json
 import signal
@@ -8,7 +6,7 @@ import signal
 from tests.cli.shell import Shell
 
 
-def test_a_change_is_stored_and_reaches_a_running_node(shop: Shell) -> None:
+def test_change_is_stored_and_reaches_a_running_node(shop: Shell) -> None:
     node = shop.begin("start")
     identity = node.wait_for("node  ").split()[1]
     assert shop("queues", "pause", "default") == "queue default paused\n"

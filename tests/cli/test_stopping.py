@@ -1,6 +1,4 @@
-"""Kill, stop and what does not end, between a command and a node that is another
-process.
-"""
+"""``elihu jobs kill`` and ``stop`` with a node in another process."""
 
 import signal
 
@@ -47,7 +45,7 @@ def works(shell: Shell) -> Shell:
     return shell
 
 
-def test_a_running_job_is_killed_and_another_given_back_from_outside(works: Shell) -> None:
+def test_kill_and_stop_from_another_process(works: Shell) -> None:
     node = works.begin("start")
     works("enqueue", "endless")
     node.wait_for("endless begins")
@@ -66,7 +64,7 @@ def test_a_running_job_is_killed_and_another_given_back_from_outside(works: Shel
     assert [run["outcome"] for run in works.json("jobs", "runs", "2")] == ["stopped", "returned"]
 
 
-def test_what_does_not_end_is_counted_and_holds_up_no_stop(works: Shell) -> None:
+def test_abandoned_attempt_does_not_delay_the_stop(works: Shell) -> None:
     node = works.begin("start")
     works("enqueue", "stubborn")
     node.wait_for("stubborn goes on")
@@ -80,7 +78,7 @@ def test_what_does_not_end_is_counted_and_holds_up_no_stop(works: Shell) -> None
     assert works.json("jobs", "show", "1")["reason"] == "timeout: ran longer than 0.1 s"
 
 
-def test_refusals(works: Shell) -> None:
+def test_refused_kill_and_stop(works: Shell) -> None:
     assert "expected ids or a filter" in works.refused("jobs", "kill", status=2)
     assert works.refused("jobs", "kill", "1", status=1) == "elihu: no job killed: job 1 not found\n"
     assert (

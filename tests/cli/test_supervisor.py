@@ -1,6 +1,4 @@
-"""The supervisor of several processes: how it starts them, and what it makes of their
-ends.
-"""
+"""The supervisor starts, restarts and stops node processes."""
 
 import asyncio
 import sys
@@ -14,8 +12,11 @@ from elihu.cli.supervisor import Supervisor, command_of
 from tests.cli.shell import BOUND, Shell
 
 
-class Said:
-    """What a supervisor of scripts says; ``stops`` are as if signals came."""
+class StatusRecorder:
+    """Records the status lines of a supervisor whose processes are Python scripts.
+
+    A test calls ``signals.received()`` in place of a real signal.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -24,7 +25,7 @@ class Said:
         self._changed = asyncio.Event()
 
     def supervisor(self, script: str, processes: int = 1) -> Supervisor:
-        """One of Python scripts, which are quick, and have the socket as ``link``."""
+        """A supervisor of processes that run ``script``, where the socket is ``link``."""
 
         def command(supervised: str) -> Sequence[str]:
             number, _, descriptor = supervised.partition(":")
@@ -49,7 +50,7 @@ class Said:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them a hundredth."""
+    """Divide all delays by 100."""
     for name in (
         "FIRST_DELAY",
         "LONGEST_DELAY",
@@ -86,93 +87,95 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_the_command_line_of_a_process(given: list[str], expected: list[str]) -> None:
+def test_command_line_of_a_node_process(given: list[str], expected: list[str]) -> None:
     assert command_of(given, "1:7") == [sys.executable, *expected]
 
 
-async def test_what_ends_quickly_is_started_again_ever_later(pauses: None) -> None:
-    said = Said()
-    running = asyncio.create_task(said.supervisor("sys.exit(3)").run(said.signals))
-    await said.until("exited with status 3; restarting in", 3)
-    said.signals.received()
+async def test_restart_delay_grows_after_quick_exits(pauses: None) -> None:
+    recorder = StatusRecorder()
+    running = asyncio.create_task(recorder.supervisor("sys.exit(3)").run(recorder.signals))
+    await recorder.until("exited with status 3; restarting in", 3)
+    recorder.signals.received()
     assert await running == 0
-    assert [line.rpartition(" in ")[2] for line in said.lines if "restarting" in line][:3] == [
+    assert [line.rpartition(" in ")[2] for line in recorder.lines if "restarting" in line][:3] == [
         "0.005 s",
         "0.01 s",
         "0.02 s",
     ]
 
 
-async def test_what_ends_after_long_is_started_again_at_once(
+async def test_stable_process_restarts_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "STABLE_AFTER", 0.0)
-    said = Said()
+    recorder = StatusRecorder()
     running = asyncio.create_task(
-        said.supervisor("os.kill(os.getpid(), signal.SIGKILL)").run(said.signals)
+        recorder.supervisor("os.kill(os.getpid(), signal.SIGKILL)").run(recorder.signals)
     )
-    await said.until("was killed by SIGKILL; restarting", 2)
-    said.signals.received()
+    await recorder.until("was killed by SIGKILL; restarting", 2)
+    recorder.signals.received()
     assert await running == 0
-    assert not any(" in " in line for line in said.lines)
+    assert not any(" in " in line for line in recorder.lines)
 
 
-async def test_a_command_that_cannot_be_run_is_tried_again(pauses: None) -> None:
-    said = Said()
+async def test_command_that_fails_to_start_is_retried(pauses: None) -> None:
+    recorder = StatusRecorder()
     running = asyncio.create_task(
-        Supervisor(lambda _: ["/nonesuch"], 1, grace=0.0, print_status=said._print_status).run(
-            said.signals
+        Supervisor(lambda _: ["/nonesuch"], 1, grace=0.0, print_status=recorder._print_status).run(
+            recorder.signals
         )
     )
-    await said.until("1 failed to start: No such file or directory; restarting in", 2)
-    said.signals.received()
+    await recorder.until("1 failed to start: No such file or directory; restarting in", 2)
+    recorder.signals.received()
     assert await running == 0
 
 
-async def test_the_unfit_are_given_up_on_together(pauses: None) -> None:
-    said = Said()
+async def test_supervisor_gives_up_if_no_process_can_start(pauses: None) -> None:
+    recorder = StatusRecorder()
     async with asyncio.timeout(BOUND):
-        assert await said.supervisor("link.send(b'c'); sys.exit(1)", 3).run(said.signals) == 1
-    assert said.lines[-1] == "no process could start"
+        assert (
+            await recorder.supervisor("link.send(b'c'); sys.exit(1)", 3).run(recorder.signals) == 1
+        )
+    assert recorder.lines[-1] == "no process could start"
 
 
-async def test_once_one_was_ready_none_is_given_up_on(pauses: None) -> None:
-    said = Said()
+async def test_supervisor_keeps_trying_once_one_was_ready(pauses: None) -> None:
+    recorder = StatusRecorder()
     running = asyncio.create_task(
-        said.supervisor("link.send(b'rc'); sys.exit(1)", 2).run(said.signals)
+        recorder.supervisor("link.send(b'rc'); sys.exit(1)", 2).run(recorder.signals)
     )
-    await said.until("restarting", 8)
-    said.signals.received()
+    await recorder.until("restarting", 8)
+    recorder.signals.received()
     assert await running == 0
 
 
-async def test_what_does_not_stop_is_killed(pauses: None) -> None:
-    said = Said()
+async def test_process_that_does_not_stop_is_killed(pauses: None) -> None:
+    recorder = StatusRecorder()
     running = asyncio.create_task(
-        said.supervisor("link.send(b'r'); time.sleep(600)", 2).run(said.signals)
+        recorder.supervisor("link.send(b'r'); time.sleep(600)", 2).run(recorder.signals)
     )
-    await said.until("2 started")
-    said.signals.received()
+    await recorder.until("2 started")
+    recorder.signals.received()
     async with asyncio.timeout(BOUND):
         assert await running == 1
-    assert sum("did not stop in time, killing it" in line for line in said.lines) == 2
+    assert sum("did not stop in time, killing it" in line for line in recorder.lines) == 2
 
 
-async def test_both_signals_are_passed_on() -> None:
-    said = Said()
+async def test_both_signals_are_forwarded() -> None:
+    recorder = StatusRecorder()
     running = asyncio.create_task(
-        said.supervisor("link.recv(2, socket.MSG_WAITALL) == b'sn' or time.sleep(600)").run(
-            said.signals
+        recorder.supervisor("link.recv(2, socket.MSG_WAITALL) == b'sn' or time.sleep(600)").run(
+            recorder.signals
         )
     )
-    await said.until("1 started")
-    said.signals.received()
-    said.signals.request_stop_now()
+    await recorder.until("1 started")
+    recorder.signals.received()
+    recorder.signals.request_stop_now()
     async with asyncio.timeout(BOUND):
         assert await running == 0
 
 
-def test_wrong_numbers_of_processes(bare: Shell) -> None:
+def test_invalid_numbers_of_processes(bare: Shell) -> None:
     bare.environ["ELIHU_APP"] = "shop:app"
     for number in ("0", "-1", "1001", "two", "1.5"):
         assert "Invalid value for '--processes'" in bare.refused(

@@ -1,4 +1,4 @@
-"""``elihu templates`` and what the other commands know of templates, on both engines."""
+"""``elihu templates``, and templates in other commands, on both engines."""
 
 import json
 

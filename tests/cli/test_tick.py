@@ -1,11 +1,11 @@
-"""``tick``: one round, and what it prints."""
+"""``elihu tick``."""
 
 import json
 
 from tests.cli.shell import Shell
 
 
-def test_what_it_prints(shop: Shell) -> None:
+def test_printed_counts(shop: Shell) -> None:
     for task in ("brief", "fail", "once"):
         shop("enqueue", task, *(["--args", "[1]"] if task == "once" else []))
     done = shop.run("tick", "--limit", "2")
@@ -31,7 +31,7 @@ def test_wrong_use(shop: Shell) -> None:
     assert "app: expected --app module:attribute" in shop.refused("tick", status=2)
 
 
-def test_a_database_that_is_away(bare: Shell) -> None:
+def test_unavailable_database(bare: Shell) -> None:
     bare.environ |= {
         "ELIHU_APP": "shop:app",
         "ELIHU_DATABASE_URL": "postgresql://127.0.0.1:1/x",

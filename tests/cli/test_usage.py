@@ -1,4 +1,4 @@
-"""Wrong use: exit status 2, and what was expected."""
+"""Wrong use exits with status 2 and says what was expected."""
 
 import subprocess
 import sys
@@ -94,7 +94,7 @@ def test_wrong_use(
     assert "hunter2" not in result.output
 
 
-def test_wrong_settings_elsewhere_are_a_failure(bare: Shell) -> None:
+def test_wrong_settings_in_environment_and_file(bare: Shell) -> None:
     bare.environ["ELIHU_POLL"] = "x"
     assert "poll: expected a duration" in bare.refused("jobs", "ls", status=1)
     del bare.environ["ELIHU_POLL"]
@@ -111,7 +111,7 @@ def test_wrong_settings_elsewhere_are_a_failure(bare: Shell) -> None:
     "url", ["postgresql://nobody:hunter2@127.0.0.1:1/nowhere", "sqlite:////nowhere/at/all.db"]
 )
 @pytest.mark.parametrize("command", [("migrate",), ("jobs", "ls"), ("nodes", "ls"), ("up",)])
-def test_a_database_that_is_not_there(bare: Shell, url: str, command: tuple[str, ...]) -> None:
+def test_unreachable_database(bare: Shell, url: str, command: tuple[str, ...]) -> None:
     bare.environ["ELIHU_DATABASE_URL"] = url
     done = bare.run(*command)
     assert done.returncode == 1, done.stderr
@@ -123,9 +123,7 @@ def test_a_database_that_is_not_there(bare: Shell, url: str, command: tuple[str,
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("jobs", "--help"), ("jobs", "ls"), ("migrate",), ("up",)]
 )
-def test_output_that_cannot_be_written_is_told_in_one_line(
-    bare: Shell, arguments: tuple[str, ...]
-) -> None:
+def test_failed_output_is_a_one_line_error(bare: Shell, arguments: tuple[str, ...]) -> None:
     bare("migrate")
     with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What each command does and prints, on both engines."""
+"""Commands and their output, on both engines."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from elihu.engines.sqlite.migrations import NEWEST
 from tests.cli.shell import Shell
 
 
-def test_migrate_once_and_again(shell: Shell, database_url: str) -> None:
+def test_migrate_twice(shell: Shell, database_url: str) -> None:
     assert shell("migrate") == f"{database_url} (schema elihu): migrated to version {NEWEST}\n"
     assert shell("migrate") == f"{database_url} (schema elihu): up to date\n"
     assert shell.json("migrate") == {"database": database_url, "schema": "elihu", "applied": []}
@@ -44,7 +44,7 @@ def test_enqueue_with_options(shop: Shell) -> None:
     assert abs(wait - timedelta(hours=1)) < timedelta(seconds=5)
 
 
-def test_enqueue_at_a_time_after_seconds_and_held(shop: Shell) -> None:
+def test_enqueue_with_run_at_delay_and_hold(shop: Shell) -> None:
     shop("enqueue", "brief", "--run-at", "2099-01-31T08:00:00+02:00")
     assert datetime.fromisoformat(shop.json("jobs", "show", "1")["scheduled_at"]) == datetime(
         2099, 1, 31, 6, tzinfo=UTC
@@ -53,7 +53,7 @@ def test_enqueue_at_a_time_after_seconds_and_held(shop: Shell) -> None:
     assert shop.json("enqueue", "brief", "--hold")["state"] == "suspended"
 
 
-def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
+def test_enqueue_of_a_duplicate(shop: Shell) -> None:
     assert shop.json("enqueue", "once", "--args", "[1]") == {
         "id": 1,
         "state": "available",
@@ -95,9 +95,7 @@ def test_enqueue_of_what_is_there_already(shop: Shell) -> None:
         (["nothing"], "nothing", 1),
     ],
 )
-def test_enqueue_of_what_cannot_be(
-    shop: Shell, arguments: list[str], expected: str, status: int
-) -> None:
+def test_refused_enqueue(shop: Shell, arguments: list[str], expected: str, status: int) -> None:
     shop("migrate")
     assert expected in shop.refused("enqueue", *arguments, status=status)
     assert shop.json("jobs", "ls")["items"] == []
@@ -150,7 +148,7 @@ def test_jobs_show(shop: Shell) -> None:
     assert "expected the id of a stored job, got 99" in shop.refused("jobs", "show", "99", status=1)
 
 
-def test_text_from_jobs_cannot_steer_the_terminal(shop: Shell) -> None:
+def test_control_characters_of_jobs_are_escaped(shop: Shell) -> None:
     shop("enqueue", "brief", "--queue", "[red]x[/red]", "--meta", '{"a": "\\u001b[31m\\nline"}')
     assert "[red]x[/red]" in shop("jobs", "ls")
     shown = shop("jobs", "show", "1")
@@ -180,7 +178,7 @@ def test_jobs_runs_and_position(shop: Shell) -> None:
         assert "got 99" in shop.refused("jobs", command, "99", status=1)
 
 
-def test_the_verbs_that_change_jobs(shop: Shell) -> None:
+def test_commands_that_change_jobs(shop: Shell) -> None:
     for _ in range(4):
         shop("enqueue", "brief", "--tag", "many")
 
@@ -202,7 +200,7 @@ def test_the_verbs_that_change_jobs(shop: Shell) -> None:
     assert states() == ["cancelled", "cancelled"]
 
 
-def test_ids_that_change_nothing_are_a_failure(bare: Shell) -> None:
+def test_ids_that_change_nothing_fail(bare: Shell) -> None:
     bare.environ["ELIHU_APP"] = "shop:app"
     bare("enqueue", "brief")
     bare("enqueue", "brief", "--hold")
@@ -274,7 +272,7 @@ def test_nodes_ls_without_nodes(shop: Shell) -> None:
     assert shop.json("nodes", "ls") == []
 
 
-def test_tables_that_are_absent(shell: Shell, database_url: str) -> None:
+def test_missing_tables(shell: Shell, database_url: str) -> None:
     if database_url.startswith("postgresql"):
         assert 'run "elihu migrate"' in shell.refused("jobs", "ls", status=1)
         assert 'run "elihu migrate"' in shell.refused(
@@ -284,7 +282,7 @@ def test_tables_that_are_absent(shell: Shell, database_url: str) -> None:
         assert shell("--app", "shop:app", "enqueue", "brief") == "1\n"
 
 
-def test_a_schema_of_its_own(shop: Shell) -> None:
+def test_schema_option(shop: Shell) -> None:
     shop("migrate", "--schema", "billing")
     shop("enqueue", "brief", "--schema", "billing")
     assert len(shop.json("jobs", "ls", "--schema", "billing")["items"]) == 1

@@ -14,7 +14,7 @@ from elihu import ElihuError, Job, JobState, RunOutcome, Template, Unique
 from elihu.api.templates import When
 from elihu.cli.main import COMMANDS, cli
 from elihu.config import Config
-from elihu.config.checks import Unfit
+from elihu.config.checks import InvalidValue
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
 from elihu.task.options import TaskKeywords, UsingKeywords
 
@@ -87,7 +87,7 @@ def accepted(key: str) -> str:
     """What the check of a setting says it expects, as the table words it."""
     try:
         check_of(key)(object(), False)
-    except Unfit as error:
+    except InvalidValue as error:
         words = re.sub(r" \(a (number|whole number),.*\)", "", error.expected)
         words = re.sub(r"^a duration from (\S+) to (\S+) seconds$", r"\1 to \2 s", words)
         return re.sub(r"^a (?:whole number|size) from (\S+) to (\S+)", r"\1 to \2", words)

@@ -150,7 +150,7 @@ async def test_a_run_that_stands_already_does_not_stop_rescue_or_reconcile(
     first, second = await claims_of(engine, node, 2)
     async with psql(postgres_url) as connection:
         await connection.execute(
-            "INSERT INTO elihu.run (job_id, claim, attempt, started_at, result) SELECT id, claim, "
+            "INSERT INTO elihu.run (job_id, claim, attempt, started_at, outcome) SELECT id, claim, "
             "attempt, now(), 'failed' FROM elihu.job"
         )
     assert await engine.reconcile(node, [(second.id, second.claim)], -1) == [
@@ -251,7 +251,7 @@ async def test_no_claim_is_given_twice_and_every_claim_ends_once(
     assert len(given) == len(set(given))
     assert len(ended) == len(set(ended))
     async with psql(postgres_url) as connection:
-        runs = await connection.fetch("SELECT job_id, claim, result FROM elihu.run")
+        runs = await connection.fetch("SELECT job_id, claim, outcome FROM elihu.run")
         states = await connection.fetch("SELECT id, claim, state FROM elihu.job")
     assert {row["state"] for row in states} <= {"completed", "discarded"}, (
         "discarded: orphaned three times in a row"
@@ -261,7 +261,7 @@ async def test_no_claim_is_given_twice_and_every_claim_ends_once(
     assert not plain & stored
     assert plain | stored == set(given)
     assert set(ended) == set(given) - {
-        (row["job_id"], row["claim"]) for row in runs if row["result"] == "orphaned"
+        (row["job_id"], row["claim"]) for row in runs if row["outcome"] == "orphaned"
     }
 
 

@@ -1,4 +1,4 @@
-"""Inserts on PostgreSQL: order, twins that appear and vanish meanwhile, locks in one
+"""Inserts on PostgreSQL: order, holders that appear and vanish meanwhile, locks in one
 order.
 """
 
@@ -59,28 +59,28 @@ async def test_ids_ascend_in_the_callers_order_where_keys_do_not(engine: Postgre
     ]
 
 
-async def test_a_twin_that_is_committed_meanwhile_is_the_conflict(
+async def test_a_holder_that_is_committed_meanwhile_is_the_conflict(
     engine: PostgresEngine, postgres_url: str, watcher: Watcher
 ) -> None:
-    holder = "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('twin', 'k', 0)"
+    insertion = "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('holder', 'k', 0)"
     for jobs in ([unique("k")], [unique("j"), unique("k"), NewJob(task="b")]):
-        async with locked(postgres_url, holder) as connection:
+        async with locked(postgres_url, insertion) as connection:
             call = asyncio.create_task(engine.insert(jobs))
             await watcher.until_waiting(1)
-            holder = await connection.fetchval("SELECT id FROM elihu.job WHERE task = 'twin'")
+            holder = await connection.fetchval("SELECT id FROM elihu.job WHERE task = 'holder'")
         inserted = await call
         assert [one.id for one in inserted if one.conflict] == [holder]
-        await engine.delete(JobFilter(task=("a", "b", "twin")))
+        await engine.delete(JobFilter(task=("a", "b", "holder")))
 
 
-async def test_a_twin_that_is_rolled_back_is_none(
+async def test_a_holder_that_is_rolled_back_is_none(
     engine: PostgresEngine, postgres_url: str, watcher: Watcher
 ) -> None:
     async with psql(postgres_url) as connection:
         transaction = connection.transaction()
         await transaction.start()
         await connection.execute(
-            "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('twin', 'k', 0)"
+            "INSERT INTO elihu.job (task, unique_key, unique_scope) VALUES ('holder', 'k', 0)"
         )
         call = asyncio.create_task(engine.insert([unique("k")]))
         await watcher.until_waiting(1)
@@ -89,17 +89,17 @@ async def test_a_twin_that_is_rolled_back_is_none(
         assert not inserted.conflict
 
 
-async def test_a_twin_that_vanishes_before_it_is_read_gives_way(
+async def test_a_holder_that_vanishes_before_it_is_read_gives_way(
     engine: PostgresEngine, postgres_url: str, watcher: Watcher
 ) -> None:
-    """The twin is committed, met, and gone before the second statement: a trigger on
+    """The holder is committed, met, and gone before the second statement: a trigger on
     the first removes it.
     """
-    await engine.insert([unique("k", "twin")])
+    await engine.insert([unique("k", "holder")])
     await watcher.execute(
         """
         CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS $$
-          BEGIN DELETE FROM elihu.job WHERE task = 'twin'; RETURN NULL; END $$;
+          BEGIN DELETE FROM elihu.job WHERE task = 'holder'; RETURN NULL; END $$;
         CREATE TRIGGER vanish AFTER INSERT ON elihu.job FOR EACH STATEMENT EXECUTE FUNCTION vanish();
         """
     )
@@ -125,7 +125,7 @@ async def test_batches_with_the_same_keys_in_opposite_orders_do_not_deadlock(
         await watcher.until_waiting(0)
 
 
-async def test_an_insert_that_waits_for_a_twin_has_a_deadline(postgres_url: str) -> None:
+async def test_an_insert_that_waits_for_a_holder_has_a_deadline(postgres_url: str) -> None:
     async with engine_on(postgres_url, call_timeout=0.3) as engine:
         async with locked(
             postgres_url,
@@ -186,7 +186,7 @@ async def test_plain_inserts_of_other_languages_are_jobs_too(
     assert await engine.stage(10) == {"mail": 0}
 
 
-async def test_a_retry_that_meets_a_twin_names_it_and_changes_nothing(
+async def test_a_retry_that_meets_a_holder_names_it_and_changes_nothing(
     engine: PostgresEngine,
 ) -> None:
     old, other = [one.id for one in await engine.insert([unique("k"), unique("l")])]

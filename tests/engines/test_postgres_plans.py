@@ -131,7 +131,7 @@ async def test_rescue_500(large: str) -> None:
         found = await scans(connection, QUERIES["rescue"], [500, None])
         assert examined(found) <= 4 * 500
         assert (
-            await connection.fetchval("SELECT count(*) FROM elihu.run WHERE result = 'orphaned'")
+            await connection.fetchval("SELECT count(*) FROM elihu.run WHERE outcome = 'orphaned'")
             == 500
         )
 
@@ -149,7 +149,9 @@ async def test_reconcile_intents_and_progress_look_at_running_jobs_only(large: s
         assert {scan.by for scan in held} == {"job_pkey"}
         assert (
             examined(
-                await scans(connection, QUERIES["progress"], [node, ids, numbers, ["1"] * 200])
+                await scans(
+                    connection, QUERIES["record_progress"], [node, ids, numbers, ["1"] * 200]
+                )
             )
             <= 2 * 200
         )
@@ -237,7 +239,7 @@ async def test_a_piece_of_a_bulk_verb_by_ids_and_by_state(large: str) -> None:
 
 async def test_unique_twins_are_found_by_their_index(large: str) -> None:
     async with generic(large) as connection:
-        found = await scans(connection, QUERIES["holders"], [["\\\\x01", "\\\\x02"]])
+        found = await scans(connection, QUERIES["insert_holders"], [["\\\\x01", "\\\\x02"]])
         assert examined(found) == 0
         assert {scan.by for scan in found} == {"job_unique"}
 

@@ -121,7 +121,7 @@ async def test_tables_of_another_version(
         error, expected = SchemaTooNew, f"expected .*{version}.* got .*{version + 1}"
     else:
         monkeypatch.setattr("elihu.engines.sqlite.migrations.NEWEST", version + 1)
-        monkeypatch.setattr("elihu.engines.postgres.engine.VERSION", version + 1)
+        monkeypatch.setattr("elihu.engines.postgres.migrations.VERSION", version + 1)
         error, expected = SchemaOutdated, f"got version {version}.*run .?elihu migrate"
     for verb in VERBS.values():
         app = Elihu(database_url, **QUICK)

@@ -148,7 +148,7 @@ class TestRefused:
             await app.crons.create("e", "@daily", "tt")
         await app.crons.create("e", "@daily", "t")
         with pytest.raises(
-            DuplicateCron, match="cron 'e': expected a new name, got that of another entry"
+            DuplicateCron, match="cron 'e': expected a new name, got the name of another entry"
         ):
             await app.crons.create("e", "@hourly", "t")
         for verb in ("get", "pause", "resume", "reset", "delete", "run_now", "update"):

@@ -146,7 +146,7 @@ async def test_what_is_no_connection_is_refused(databases: dict[str, str]) -> No
             await task.using(conn=thing).aenqueue()
     with pytest.raises(InvalidOption, match="conn: expected none for build"):
         task.using(conn=made).build()
-    with pytest.raises(InvalidOption, match="notify: expected it with conn"):
+    with pytest.raises(InvalidOption, match="notify: expected conn with it"):
         task.using(notify=False)
     with sqlite3.connect(databases["sqlite"].removeprefix("sqlite:///")) as conn:
         with pytest.raises(InvalidOption, match=r"expected a job that task\.build"):

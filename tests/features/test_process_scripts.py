@@ -83,4 +83,4 @@ def test_what_no_import_reaches_is_refused_when_declared(how: str):
     assert done.returncode == 1
     *_, last = done.stderr.splitlines()
     assert last.startswith("elihu.errors.InvalidTask: task ")
-    assert last.endswith("got one of the program itself, which is no file that can be imported")
+    assert last.endswith("got one of the program itself, which is not an importable file")

@@ -111,7 +111,7 @@ async def test_no_limit_of_a_notification_applies_to_a_result(app: Elihu, elsewh
 async def test_results_that_do_not_fit_into_one_answer_come_one_after_the_other(
     app: Elihu, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("elihu.results.poller.LOOK_BYTES", 1)
+    monkeypatch.setattr("elihu.results.poller.QUERY_BYTES", 1)
 
     @app.task(name="t")
     async def t(n: int) -> str:

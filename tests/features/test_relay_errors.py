@@ -24,7 +24,7 @@ from elihu import (
     Snooze,
     Task,
 )
-from elihu.remote_errors import rebuilt
+from elihu.remote_errors import rebuild
 from tests.features.relays import Boom, looked, refs
 from tests.support import QUICK, EventRecorder
 
@@ -180,7 +180,7 @@ async def test_an_exception_that_is_not_imported_here_is_not_imported_for_it(
         ":",
         "os:path.join",
     ):
-        assert rebuilt(name, "x", None) is None
+        assert rebuild(name, "x", None) is None
     assert "this" not in sys.modules
 
 

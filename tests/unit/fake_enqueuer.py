@@ -6,10 +6,11 @@ from typing import Any
 
 from elihu.job import Job, JobState, NewJob
 from elihu.relay import Relay
-from elihu.task.declare import Task, declare
+from elihu.task.declare import declare
+from elihu.task.task import Task
 
 
-class FakeHost:
+class FakeEnqueuer:
     """Keeps what a task gives it."""
 
     def __init__(self, max_args: int = 1_048_576) -> None:
@@ -43,11 +44,11 @@ class FakeHost:
         raise NotImplementedError
 
 
-def made(host: FakeHost | None = None, **options: Any) -> Task[..., Any]:
+def made(enqueuer: FakeEnqueuer | None = None, **options: Any) -> Task[..., Any]:
     def order(user_id: int, at: date | None = None) -> int:
         return 0
 
     task = declare(order, {"name": "order", **options})  # type: ignore[typeddict-item]
-    if host:
-        task.bind(host)
+    if enqueuer:
+        task.bind(enqueuer)
     return task

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from elihu.errors import InvalidOption
-from elihu.task.declare import Task, declare
+from elihu.task.declare import declare
+from elihu.task.task import Task
 
 
 def make(fn: Callable[..., Any] | None = None, **options: Any) -> Task[..., Any]:

@@ -199,7 +199,7 @@ class TestContext:
 
         assert "got a, b" in refused_declaration(two)
         for fn in (star, before_star, by_position):
-            assert "can be given by keyword" in refused_declaration(fn)
+            assert "can be passed by keyword" in refused_declaration(fn)
         assert "Context | None" in refused_declaration(mixed)
 
 

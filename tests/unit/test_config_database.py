@@ -58,7 +58,7 @@ def test_sqlite(tmp_path: Path, given: str, path: str) -> None:
     ],
 )
 def test_sqlite_in_memory_is_refused(tmp_path: Path, given: str) -> None:
-    assert "got a database in memory, which no second connection or process can see" in refused(
+    assert "got a database in memory, which other connections and processes cannot see" in refused(
         tmp_path, given
     )
 

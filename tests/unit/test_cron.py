@@ -246,7 +246,7 @@ def test_reboot_has_no_times() -> None:
     assert cron.at_reboot
     assert cron.next(at("2026-01-01")) is cron.previous(at("2026-01-01")) is None
     assert cron.upcoming(3) == []
-    assert cron.describe() == "When a first node starts after none was alive"
+    assert cron.describe() == "When a node starts while no other node is alive"
 
 
 def test_upcoming_is_after_now_by_default() -> None:

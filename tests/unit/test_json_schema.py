@@ -93,15 +93,15 @@ def test_a_reference_to_a_file_is_refused(tmp_path: Path) -> None:
             "/properties/a~1b/$ref",
             "expected the place of a schema",
         ),
-        ({"$ref": "#"}, "", "lead back to themselves"),
-        ({"allOf": [{"not": {"$ref": "#"}}]}, "", "lead back to themselves"),
+        ({"$ref": "#"}, "", "got a circle"),
+        ({"allOf": [{"not": {"$ref": "#"}}]}, "", "got a circle"),
         (
             {
                 "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
                 "$ref": "#/$defs/a",
             },
             "",
-            "lead back to themselves",
+            "got a circle",
         ),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "/$schema", "2020-12"),
         ({"items": {"$id": "https://elsewhere/"}}, "/items/$id", "one document"),

@@ -3,8 +3,9 @@
 import pytest
 
 from elihu.errors import DuplicateTask, UnknownTask
-from elihu.task.declare import Task, declare
+from elihu.task.declare import declare
 from elihu.task.registry import Registry
+from elihu.task.task import Task
 
 
 def make(name: str, *aliases: str) -> Task[[], None]:

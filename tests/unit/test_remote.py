@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from elihu.remote_errors import rebuilt, type_name
+from elihu.remote_errors import rebuild, type_name
 
 
 class Shop:
@@ -45,11 +45,11 @@ class Silent(Exception):
 def test_the_type_and_what_it_said_come_back(
     kind: type[Exception], error: str, args: tuple[Any, ...]
 ) -> None:
-    found = rebuilt(type_name(kind), error, "Traceback\n  in t\n")
+    found = rebuild(type_name(kind), error, "Traceback\n  in t\n")
     assert type(found) is kind
     assert found.args == args
     assert found.__notes__ == ["raised in another process:\nTraceback\n  in t"]
-    assert not hasattr(rebuilt(type_name(kind), error, None), "__notes__")
+    assert not hasattr(rebuild(type_name(kind), error, None), "__notes__")
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_the_type_and_what_it_said_come_back(
     ],
 )
 def test_nothing_else_does(name: str) -> None:
-    assert rebuilt(name, "x", None) is None
+    assert rebuild(name, "x", None) is None
     assert "this" not in sys.modules
 
 
 def test_a_name_that_a_module_would_import_on_demand_is_not_looked_up() -> None:
     elihu = sys.modules["elihu"]
     vars(elihu).pop("WrongLoop", None)
-    assert rebuilt("elihu:WrongLoop", "x", None) is None
+    assert rebuild("elihu:WrongLoop", "x", None) is None
     assert "WrongLoop" not in vars(elihu)
-    assert rebuilt("elihu.errors:WrongLoop", "x", None) is not None
+    assert rebuild("elihu.errors:WrongLoop", "x", None) is not None

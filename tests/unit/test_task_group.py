@@ -8,12 +8,12 @@ import pytest
 from elihu.errors import DuplicateTask, InvalidOption, TaskError, TaskNotBound
 from elihu.job import Job, JobState, NewJob
 from elihu.relay import Relay
-from elihu.task.declare import Task
 from elihu.task.group import Tasks
 from elihu.task.registry import Registry
+from elihu.task.task import Task
 
 
-class FakeHost:
+class FakeEnqueuer:
     """Says yes to everything."""
 
     max_args = 1_000
@@ -74,7 +74,7 @@ def test_prefix_is_a_text(prefix: object) -> None:
 
 
 def test_joining_binds_all() -> None:
-    group, host, registry = Tasks(), FakeHost(), Registry()
+    group, host, registry = Tasks(), FakeEnqueuer(), Registry()
     tasks = fill(group, "a", "b")
     with pytest.raises(TaskNotBound):
         tasks[0].enqueue()
@@ -86,7 +86,7 @@ def test_joining_binds_all() -> None:
 
 
 def test_tasks_declared_after_joining_go_to_the_app_too() -> None:
-    group, host, registry = Tasks(), FakeHost(), Registry()
+    group, host, registry = Tasks(), FakeEnqueuer(), Registry()
     group.join(host, registry)
     (late,) = fill(group, "late")
     assert registry.names() == ["late"]
@@ -96,7 +96,7 @@ def test_tasks_declared_after_joining_go_to_the_app_too() -> None:
 
 
 def test_twice_in_one_app() -> None:
-    group, host, registry = Tasks(), FakeHost(), Registry()
+    group, host, registry = Tasks(), FakeEnqueuer(), Registry()
     fill(group, "a")
     group.join(host, registry)
     with pytest.raises(DuplicateTask, match="a second time"):
@@ -104,7 +104,7 @@ def test_twice_in_one_app() -> None:
 
 
 def test_a_name_that_the_app_has_leaves_the_group_outside() -> None:
-    one, two, host, registry = Tasks(), Tasks(), FakeHost(), Registry()
+    one, two, host, registry = Tasks(), Tasks(), FakeEnqueuer(), Registry()
     fill(one, "a")
     fresh, _ = fill(two, "b", "a")
     one.join(host, registry)
@@ -123,13 +123,13 @@ def test_twice_in_one_group() -> None:
 
 
 def test_a_second_app_waits_for_the_first_to_close() -> None:
-    group, first, second, registry = Tasks(), FakeHost(), FakeHost(), Registry()
+    group, first, second, registry = Tasks(), FakeEnqueuer(), FakeEnqueuer(), Registry()
     (task,) = fill(group, "a")
     group.join(first, Registry())
-    with pytest.raises(TaskError, match="still open"):
+    with pytest.raises(TaskError, match="close the other app first"):
         group.join(second, registry)
     assert len(registry) == 0
-    assert task.host is first
+    assert task.enqueuer is first
     first.closed = True
     group.join(second, registry)
-    assert task.host is second
+    assert task.enqueuer is second

@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel, field_serializer, field_validator
 
 from elihu.options import Unique
-from elihu.task.declare import Task, declare
+from elihu.task.declare import declare
+from elihu.task.task import Task
 from tests.unit.fake_enqueuer import made
 
 

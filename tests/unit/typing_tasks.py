@@ -6,8 +6,9 @@ from typing import Any, assert_type
 from elihu.context import Context
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
-from elihu.task.declare import ConfiguredTask, Task
+from elihu.task.configured import ConfiguredTask
 from elihu.task.group import Tasks
+from elihu.task.task import Task
 
 tasks = Tasks()
 

@@ -1,3 +1,3 @@
-"""A web endpoint that spreads its work over other processes, and answers in time with
-what is there.
+"""An example: a web endpoint that distributes its work to other processes and answers
+within a time limit.
 """

@@ -1,6 +1,4 @@
-"""The app: one task, of which each job counts the words of a part of a text on whatever
-node takes it.
-"""
+"""The app: a task that counts the words of one part of a text."""
 
 import re
 from collections import Counter
@@ -15,12 +13,12 @@ app = Elihu()
 
 @app.task(name="fanout.count", queue="words", max_attempts=3, backoff=0)
 def count(part: str) -> dict[str, int]:
-    """How often each word stands in the part, in small letters."""
+    """Count each word of the part, in lower case."""
     return Counter(WORD.findall(part.lower()))
 
 
 def split(text: str, parts: int) -> Iterator[str]:
-    """At most so many parts of about the same number of lines."""
+    """Split a text into at most ``parts`` parts with about the same number of lines."""
     lines = text.splitlines(keepends=True)
     size = max(1, -(-len(lines) // parts))
     for start in range(0, len(lines), size):

@@ -1,16 +1,15 @@
-"""The endpoint: which words does the source of a module of the standard library use
-most?
+"""The endpoint: the most frequent words in the source of a standard library module.
 
-In this folder, after `pip install 'elihu[postgres]' fastapi uvicorn` and with
-ELIHU_DATABASE_URL set or left to its default:
+In this folder, after `pip install 'elihu[postgres]' fastapi uvicorn`, and with
+ELIHU_DATABASE_URL set or left at its default:
 
     elihu migrate
-    elihu start                     # in as many other terminals as you like
+    elihu start                     # in any number of other terminals
     uvicorn fanout.web:api
     curl 'http://127.0.0.1:8000/words/argparse?parts=8&within=2'
 
-The web process runs no job itself. Without a node it answers all the same, after
-`within` seconds and with no part counted.
+The web process runs no jobs. Without a node it answers after `within` seconds with no
+part counted.
 """
 
 import asyncio
@@ -32,8 +31,9 @@ MOST = 20
 
 
 class Words(BaseModel):
-    """The words of the parts that were counted in time, most frequent first;
-    ``missing`` says why the others are not there.
+    """The words of the parts that were counted in time, most frequent first.
+
+    ``missing`` maps the number of each other part to the reason.
     """
 
     file: str
@@ -58,8 +58,8 @@ async def words(
     parts: Annotated[int, Query(ge=1, le=64)] = 8,
     within: Annotated[float, Query(gt=0, le=30, description="seconds")] = 2.0,
 ) -> Words:
-    """Split the module's source, have its parts counted by other processes, and answer
-    within the time with what is there.
+    """Split the source of the module, enqueue a job for each part, and return the
+    results that arrive within the time limit.
     """
     path = source_of(module)
     text = await asyncio.to_thread(path.read_text, "utf-8")
@@ -83,11 +83,11 @@ async def words(
 
 
 def source_of(module: str) -> Path:
-    """The file of a module of the standard library; 404 where there is none."""
+    """The source file of a standard library module. Raises a 404 if there is none."""
     spec = find_spec(module) if module in sys.stdlib_module_names else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise HTTPException(
             404,
-            f"expected a module of the standard library that is written in Python, got {module!r}",
+            f"expected a standard library module written in Python, got {module!r}",
         )
     return Path(spec.origin)

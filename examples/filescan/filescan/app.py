@@ -1,9 +1,9 @@
-"""The app: a scan walks the folder and enqueues a job for each file; a report waits for
-the last of them.
+"""The app: a scan enqueues a job for each file of a folder, and a report waits for the
+last of them.
 
-FILESCAN_FOLDER names the folder that a starting node scans, once: another node, or a
-later start, finds the job of that scan and leaves it at that, unless FILESCAN_AGAIN is
-set. Any folder, at any time: `elihu enqueue filescan.scan --args '["/some/folder"]'`.
+A node scans the folder FILESCAN_FOLDER when it starts. Each folder is scanned once: a
+later start finds the job of the first scan, unless FILESCAN_AGAIN is set. To scan any
+folder at any time: `elihu enqueue filescan.scan --args '["/some/folder"]'`.
 """
 
 import asyncio
@@ -22,9 +22,7 @@ from filescan.store import Store, open_store
 from filescan.walk import walk
 
 SMALL = 65_536
-"""Bytes: a file up to this size is read in the event loop, which it does not hold up
-for long; a larger one in a thread.
-"""
+"""Files of at most this many bytes are read in the event loop, larger ones in a thread."""
 
 logger = logging.getLogger("filescan")
 
@@ -33,7 +31,7 @@ UNFINISHED = ("suspended", "scheduled", "available", "executing", "retryable")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What tasks find in ``ctx.state``."""
+    """The value of ``ctx.state`` in tasks."""
 
     store: Store
     loop: asyncio.AbstractEventLoop
@@ -41,10 +39,10 @@ class State:
 
 @asynccontextmanager
 async def lifespan(_app: Elihu) -> AsyncIterator[State]:
-    """Open the example's own tables on each node, and see to the first scan."""
+    """Open the example's own tables on each node, and enqueue the first scan."""
     async with open_store(app.config.database_url) as store:
         if folder := wanted_folder():
-            await see_to_scan(folder)
+            await enqueue_scan(folder)
         yield State(store, asyncio.get_running_loop())
 
 
@@ -53,8 +51,8 @@ app = Elihu(lifespan=lifespan)
 
 @app.task(name="filescan.scan", max_attempts=3)
 async def scan(folder: str, *, ctx: Context = Context()) -> None:
-    """Enqueue one job for each file of the folder, and the report. The job's id is the
-    number of the scan.
+    """Enqueue a job for each file of the folder, and the report. The id of this job is
+    the number of the scan.
     """
     number = ctx.job.id
     await ctx.state.store.begin(number, folder)
@@ -64,8 +62,8 @@ async def scan(folder: str, *, ctx: Context = Context()) -> None:
 
 
 async def file_jobs(number: int, folder: str, ctx: Context) -> AsyncIterator[NewJob]:
-    """A job for each file, as the walk finds it; a folder in it that cannot be listed
-    is written down as a failure.
+    """Yield a job for each file. A subfolder that cannot be listed is stored as a
+    failure.
     """
     small, large = (task.using(tags=[tag(number)]) for task in (examine_small, examine_large))
     found = 0
@@ -98,9 +96,7 @@ def examine_large(scan: int, path: str, *, ctx: Context = Context()) -> None:
 
 @app.task(name="filescan.report", unique=Unique())
 async def report(scan: int, *, ctx: Context = Context()) -> Snooze | None:
-    """Print the totals when no job of the scan is unfinished; until then come back
-    later.
-    """
+    """Print the totals once all jobs of the scan have finished; snooze until then."""
     total = await app.jobs.count(tags=tag(scan))
     left = await app.jobs.count(tags=tag(scan), state=UNFINISHED)
     ctx.progress(total - left, total, "files")
@@ -112,25 +108,25 @@ async def report(scan: int, *, ctx: Context = Context()) -> Snooze | None:
 
 
 def tag(scan: int) -> str:
-    """The tag of a scan's files."""
+    """The tag of the jobs of a scan."""
     return f"scan-{scan}"
 
 
 def wanted_folder() -> str | None:
-    """The folder that FILESCAN_FOLDER names."""
+    """The folder named by FILESCAN_FOLDER."""
     folder = os.environ.get("FILESCAN_FOLDER")
     return str(Path(folder).resolve()) if folder else None
 
 
-async def see_to_scan(folder: str) -> None:
-    """Scan the folder, unless that has been asked for before."""
+async def enqueue_scan(folder: str) -> None:
+    """Enqueue a scan of the folder, unless it was scanned before."""
     if os.environ.get("FILESCAN_AGAIN"):
         await scan.aenqueue(folder)
         return
     job = await scan.using(unique=Unique(states="all")).aenqueue(folder)
     if job.conflict:
         logger.info(
-            "scan %d of %s is %s; with FILESCAN_AGAIN=1 a start scans again",
+            "scan %d of %s is %s; set FILESCAN_AGAIN=1 to scan again",
             job.id,
             folder,
             job.state,

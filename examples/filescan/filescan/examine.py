@@ -11,8 +11,8 @@ PIECE = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found in a file: ``lines`` is None for a binary file, and all but
-    ``path`` and ``error`` for one that cannot be read.
+    """The result for one file. ``lines`` is None for a binary file. A file that cannot
+    be read has only ``path`` and ``error``.
     """
 
     path: str
@@ -23,8 +23,8 @@ class Examined:
 
 
 def examine(path: str) -> Examined:
-    """Read the file in pieces. A file with a NUL byte is binary; a last line without an
-    end counts as a line.
+    """Read the file in pieces. A file with a NUL byte is binary. A last line without a
+    line end counts as a line.
     """
     digest = hashlib.sha256()
     size = lines = 0
@@ -44,5 +44,5 @@ def examine(path: str) -> Examined:
 
 
 def describe(error: OSError) -> str:
-    """The error without its path, which may be no text."""
+    """The error without its path, which may not be valid text."""
     return f"{type(error).__name__}: {error.strerror}"

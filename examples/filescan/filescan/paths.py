@@ -1,16 +1,14 @@
-"""Paths as text that JSON and both databases can hold: percent-encoded, since the name
-of a file is bytes of any encoding.
-"""
+"""Paths as percent-encoded text, since a file name may hold any bytes and JSON cannot."""
 
 import os
 from urllib.parse import quote, unquote_to_bytes
 
 
 def write_path(path: str) -> str:
-    """The text of a path as the operating system gives it."""
+    """Encode a path."""
     return quote(os.fsencode(path))
 
 
 def read_path(text: str) -> str:
-    """The path of such a text."""
+    """Decode a path."""
     return os.fsdecode(unquote_to_bytes(text))

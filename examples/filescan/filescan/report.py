@@ -6,7 +6,9 @@ FAILURES_SHOWN = 10
 
 
 def write_report(scan: int, totals: Totals, unfinished: int) -> str:
-    """The totals of a scan; ``unfinished`` jobs ended without an outcome."""
+    """The totals of a scan. ``unfinished`` is the number of discarded or cancelled
+    jobs.
+    """
     lines = [
         f"filescan: scan {scan} of {totals.folder} has ended",
         f"  files       {totals.files:,}",

@@ -1,8 +1,7 @@
-"""The example's own tables, in the database of the jobs: one row a scan, one row a
+"""The example's own tables, in the database of the jobs: one row for each scan and each
 file. The statements are the same on both engines.
 
-The row of a file and the end of its job are one transaction: neither is there without
-the other.
+The row of a file and the completion of its job are one transaction.
 """
 
 import asyncio
@@ -25,17 +24,27 @@ TABLES = (
       scan bigint NOT NULL, path text NOT NULL, size bigint, sha256 text, lines bigint, error text,
       examined_at double precision NOT NULL, PRIMARY KEY (scan, path))""",
 )
-BEGIN = "INSERT INTO filescan_scan (scan, folder, started_at) VALUES ($1, $2, $3) ON CONFLICT (scan) DO NOTHING"
-SAVE = """INSERT INTO filescan_file (scan, path, size, sha256, lines, error, examined_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-  ON CONFLICT (scan, path) DO UPDATE SET size = excluded.size, sha256 = excluded.sha256, lines = excluded.lines,
+BEGIN = """INSERT INTO filescan_scan (scan, folder, started_at) VALUES ($1, $2, $3)
+  ON CONFLICT (scan) DO NOTHING"""
+SAVE = """INSERT INTO filescan_file (scan, path, size, sha256, lines, error, examined_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7)
+  ON CONFLICT (scan, path) DO UPDATE SET
+    size = excluded.size, sha256 = excluded.sha256, lines = excluded.lines,
     error = excluded.error, examined_at = excluded.examined_at"""
-SCAN = """SELECT folder, (SELECT max(examined_at) FROM filescan_file f WHERE f.scan = s.scan) - started_at
+SCAN = """SELECT folder,
+    (SELECT max(examined_at) FROM filescan_file f WHERE f.scan = s.scan) - started_at
   FROM filescan_scan s WHERE scan = $1"""
-SUMS = """SELECT count(sha256), CAST(coalesce(sum(size), 0) AS bigint), count(lines), CAST(coalesce(sum(lines), 0) AS bigint)
+SUMS = """SELECT
+    count(sha256), CAST(coalesce(sum(size), 0) AS bigint),
+    count(lines), CAST(coalesce(sum(lines), 0) AS bigint)
   FROM filescan_file WHERE scan = $1"""
-LARGEST = "SELECT path, size FROM filescan_file WHERE scan = $1 AND size IS NOT NULL ORDER BY size DESC, path LIMIT 1"
-REPEATED = """SELECT CAST(coalesce(sum(files - 1), 0) AS bigint), CAST(coalesce(sum((files - 1) * size), 0) AS bigint)
-  FROM (SELECT size, count(*) AS files FROM filescan_file WHERE scan = $1 AND size > 0 GROUP BY sha256, size) AS contents"""
+LARGEST = """SELECT path, size FROM filescan_file WHERE scan = $1 AND size IS NOT NULL
+  ORDER BY size DESC, path LIMIT 1"""
+REPEATED = """SELECT
+    CAST(coalesce(sum(files - 1), 0) AS bigint),
+    CAST(coalesce(sum((files - 1) * size), 0) AS bigint)
+  FROM (SELECT size, count(*) AS files FROM filescan_file
+    WHERE scan = $1 AND size > 0 GROUP BY sha256, size) AS contents"""
 FAILURES = (
     "SELECT path, error FROM filescan_file WHERE scan = $1 AND error IS NOT NULL ORDER BY path"
 )
@@ -43,11 +52,11 @@ FAILURES = (
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one scan came to.
+    """The totals of one scan.
 
-    ``lines`` are those of ``text_files``; ``repeated`` files have the content of
-    another one, which empty files do not; ``seconds`` run from the beginning of the
-    scan to its last file.
+    ``lines`` is the number of lines in the ``text_files``. ``repeated`` files have the
+    content of another file; empty files do not count. ``seconds`` is the time from the
+    start of the scan to its last file.
     """
 
     folder: str
@@ -63,11 +72,11 @@ class Totals:
 
 
 class Database(Protocol):
-    """Runs one statement in a transaction of its own; parameters are written $1, $2, …"""
+    """Runs one statement in its own transaction. Parameters are written $1, $2, …"""
 
     async def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]: ...
     async def run_and_complete(self, ctx: Context, statement: str, *values: Any) -> None:
-        """Run it, and complete the job of ``ctx`` in the same transaction."""
+        """Run the statement and complete the job of ``ctx`` in the same transaction."""
 
 
 class Store:
@@ -77,19 +86,19 @@ class Store:
         self._database = database
 
     async def begin(self, scan: int, folder: str) -> None:
-        """Note the beginning of a scan; that of a scan which begins again stays."""
+        """Store the start of a scan. The start of a scan that runs again is kept."""
         await self._database.run(BEGIN, scan, folder, time.time())
 
     async def save(self, scan: int, file: Examined) -> None:
-        """Write what was found in a file, or why it could not be read."""
+        """Store the result for a file."""
         await self._database.run(SAVE, *row(scan, file))
 
     async def finish(self, scan: int, file: Examined, ctx: Context) -> None:
-        """``save``, and complete the job, in one transaction."""
+        """Store the result and complete the job in one transaction."""
         await self._database.run_and_complete(ctx, SAVE, *row(scan, file))
 
     async def totals(self, scan: int) -> Totals:
-        """Add up what was written of a scan."""
+        """Read the totals of a scan."""
         run = self._database.run
         [(folder, seconds)] = await run(SCAN, scan)
         [(files, size, text_files, lines)] = await run(SUMS, scan)
@@ -116,7 +125,7 @@ def row(scan: int, file: Examined) -> tuple[Any, ...]:
 
 @asynccontextmanager
 async def open_store(database_url: str) -> AsyncIterator[Store]:
-    """The store that belongs to this database of jobs, with its tables."""
+    """Open the store in the database of the jobs, and create its tables."""
     if database_url.startswith("sqlite:///"):
         opened = open_sqlite(Path(database_url.removeprefix("sqlite:///")))
     else:
@@ -126,7 +135,7 @@ async def open_store(database_url: str) -> AsyncIterator[Store]:
 
 
 class Sqlite:
-    """One connection in one thread, so that the event loop never waits for the file."""
+    """One connection in one thread, so that the event loop does not wait for the file."""
 
     def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
@@ -155,7 +164,7 @@ class Sqlite:
 
 @asynccontextmanager
 async def open_sqlite(path: Path) -> AsyncIterator[Database]:
-    """A connection of the example's own to the file of the jobs."""
+    """Open the example's own connection to the file of the jobs."""
     with (
         closing(sqlite3.connect(path, timeout=30, check_same_thread=False)) as connection,
         ThreadPoolExecutor(1) as thread,
@@ -168,7 +177,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[Database]:
 
 
 class Postgres:
-    """A few connections."""
+    """A small pool of connections."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -184,14 +193,14 @@ class Postgres:
 
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[Database]:
-    """Tables in the database of the jobs."""
+    """Open a pool and create the tables."""
     import asyncpg
 
     async with asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "SELECT pg_advisory_xact_lock(hashtext('filescan'))"
-            )  # nodes that start together make them one by one
+            )  # nodes that start together create the tables one after the other
             for table in TABLES:
                 await connection.execute(table)
         yield Postgres(pool)

@@ -1,4 +1,4 @@
-"""Finds the files of a folder and of all below it."""
+"""Finds the files of a folder and its subfolders."""
 
 import asyncio
 import os
@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 SKIPPED: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
-"""Folders below the one that is scanned which are left out: what was installed beside
-the standard library, and caches.
-"""
+"""Names of subfolders that are not scanned: installed packages and caches."""
 
 
 @dataclass(slots=True)
 class Listing:
-    """One folder: its regular files with their sizes in bytes, the folders in it, and
-    why it could not be read.
+    """One folder: its regular files with their sizes in bytes, its subfolders, and the
+    error if it could not be read.
     """
 
     path: str
@@ -25,8 +23,8 @@ class Listing:
 
 
 async def walk(folder: str) -> AsyncIterator[Listing]:
-    """Every folder from this one down, each listed in a thread. Symbolic links are not
-    followed, and ``SKIPPED`` folders left out.
+    """List this folder and its subfolders, each in a thread. Symbolic links are not
+    followed; ``SKIPPED`` folders are left out.
     """
     pending = [folder]
     while pending:
@@ -36,7 +34,7 @@ async def walk(folder: str) -> AsyncIterator[Listing]:
 
 
 def list_folder(path: str) -> Listing:
-    """What is directly in one folder."""
+    """List the direct contents of one folder."""
     listing = Listing(path)
     try:
         with os.scandir(path) as entries:

@@ -118,7 +118,9 @@ class Crons:
         if not await engine.create_cron(
             name, dump_values(spec.as_values()), check_bool("paused", paused)
         ):
-            raise DuplicateCron(f"cron {name!r}: expected a new name, got that of another entry")
+            raise DuplicateCron(
+                f"cron {name!r}: expected a new name, got the name of another entry"
+            )
         return await self._changed(name)
 
     async def update(

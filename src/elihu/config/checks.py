@@ -1,6 +1,6 @@
-"""What one value of a setting must be. Each check takes the value and whether it came
-as text (a flag, the environment), where ``"5"`` is a number; it returns the value as
-the configuration holds it, or raises ``Unfit``.
+"""Checks for the value of one setting. A check takes the value, and whether it is text
+from a flag or the environment, where ``"5"`` is a number. It returns the value in its
+final form, or raises ``InvalidValue``.
 """
 
 import re
@@ -37,8 +37,8 @@ _SIZE = re.compile(
 _SHOWN = 80
 
 
-class Unfit(Exception):
-    """The value is not what the setting needs."""
+class InvalidValue(Exception):
+    """The value does not suit the setting."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(expected, got)
@@ -47,14 +47,17 @@ class Unfit(Exception):
 
 
 def shown(value: object) -> str:
-    """``value`` as an error shows it, cut where it is long."""
+    """``value`` for an error message; a long one is cut."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def duration(low: float, high: float) -> Check:
     """Seconds from ``low`` to ``high``: a number, a ``timedelta`` or text with units."""
-    expected = f'a duration from {low:g} to {high:,.16g} seconds (a number, a timedelta, or text such as "90s" or "1h30m")'
+    expected = (
+        f"a duration from {low:g} to {high:,.16g} seconds (a number, a timedelta, or text such as "
+        '"90s" or "1h30m")'
+    )
 
     def check(value: Any, textual: bool) -> float:
         number = (
@@ -65,9 +68,9 @@ def duration(low: float, high: float) -> Check:
         try:
             seconds = parse_duration(number, "")
         except InvalidOption:
-            raise Unfit(expected, shown(value)) from None
+            raise InvalidValue(expected, shown(value)) from None
         if not low <= seconds <= high:
-            raise Unfit(expected, shown(value))
+            raise InvalidValue(expected, shown(value))
         return seconds
 
     return check
@@ -84,7 +87,7 @@ def whole(low: int, high: int) -> Check:
             else value
         )
         if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
-            raise Unfit(expected, shown(value))
+            raise InvalidValue(expected, shown(value))
         return number
 
     return check
@@ -92,7 +95,10 @@ def whole(low: int, high: int) -> Check:
 
 def size(low: int, high: int) -> Check:
     """Bytes from ``low`` to ``high``: a whole number, or text such as ``"1MiB"``."""
-    expected = f'a size from {low:,} to {high:,} bytes (a whole number, or text such as "64KiB" or "1.5MiB")'
+    expected = (
+        f"a size from {low:,} to {high:,} bytes (a whole number, or text such as "
+        '"64KiB" or "1.5MiB")'
+    )
 
     def check(value: Any, textual: bool) -> int:
         if isinstance(value, str) and (found := _SIZE.fullmatch(value)):
@@ -101,8 +107,8 @@ def size(low: int, high: int) -> Check:
             number = value
         try:
             return int(whole(low, high)(number, textual))
-        except Unfit:
-            raise Unfit(expected, shown(value)) from None
+        except InvalidValue:
+            raise InvalidValue(expected, shown(value)) from None
 
     return check
 
@@ -112,7 +118,7 @@ def flag(value: Any, textual: bool) -> bool:
     if textual and isinstance(value, str):
         value = _BOOLS.get(value.lower(), value)
     if not isinstance(value, bool):
-        raise Unfit("true or false", shown(value))
+        raise InvalidValue("true or false", shown(value))
     return value
 
 
@@ -121,19 +127,19 @@ def one_of(*known: str) -> Check:
 
     def check(value: Any, _textual: bool) -> str:
         if value not in known:
-            raise Unfit(" or ".join(f'"{each}"' for each in known), shown(value))
+            raise InvalidValue(" or ".join(f'"{each}"' for each in known), shown(value))
         return str(value)
 
     return check
 
 
 def matching(pattern: str, expected: str) -> Check:
-    """Text that fits the pattern as a whole."""
+    """Text that the whole pattern matches."""
     compiled = re.compile(pattern)
 
     def check(value: Any, _textual: bool) -> str:
         if not isinstance(value, str) or not compiled.fullmatch(value):
-            raise Unfit(expected, shown(value))
+            raise InvalidValue(expected, shown(value))
         return value
 
     return check

@@ -1,11 +1,11 @@
-"""Database URLs: which are accepted, their one spelling, and how they are shown."""
+"""Database URLs: checked, normalised, and shown without passwords."""
 
 import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
-from elihu.config.checks import Unfit
+from elihu.config.checks import InvalidValue
 
 SQLITE: Final = "sqlite:///"
 POSTGRESQL: Final = "postgresql://"
@@ -17,37 +17,37 @@ _SECRETS = {"password", "sslpassword"}
 
 
 def check_url(value: object, _textual: bool) -> str:
-    """The URL in its one spelling: ``sqlite:///PATH`` or ``postgresql://…``. Never
-    shows the text it refuses, which may hold a password.
+    """The normalised URL: ``sqlite:///PATH`` or ``postgresql://…``. The errors never
+    show the text, which may hold a password.
     """
     if not isinstance(value, str):
-        raise Unfit(EXPECTED, f"a value of type {type(value).__name__}")
+        raise InvalidValue(EXPECTED, f"a value of type {type(value).__name__}")
     found = _SCHEME.match(value)
     if not found or not value.startswith("//", found.end()):
-        raise Unfit(EXPECTED, "text without a scheme" if value else "nothing")
+        raise InvalidValue(EXPECTED, "text without a scheme" if value else "nothing")
     if not value.isprintable():
-        raise Unfit(EXPECTED, "a URL with a control character or an unusual space in it")
+        raise InvalidValue(EXPECTED, "a URL with a control character or an unusual space in it")
     rest = value[found.end() + 2 :]
     match found["dialect"].lower(), found["driver"]:
         case "sqlite", driver if driver in _SQLITE_DRIVERS:
             return SQLITE + _sqlite_path(rest)
         case (("postgresql" | "postgres"), _):
             return POSTGRESQL + _postgresql_rest(rest)
-    raise Unfit(EXPECTED, f"the scheme {found[0].removesuffix(':')!r}")
+    raise InvalidValue(EXPECTED, f"the scheme {found[0].removesuffix(':')!r}")
 
 
 def check_postgresql_url(value: object, textual: bool) -> str:
     """As ``check_url``, PostgreSQL only."""
     url = check_url(value, textual)
     if not url.startswith(POSTGRESQL):
-        raise Unfit("a postgresql:// URL", "an sqlite:// one")
+        raise InvalidValue("a postgresql:// URL", "an sqlite:// one")
     return url
 
 
-def place_url(url: str, folder: Path, schema: str) -> str:
-    """``url`` with the absolute path of its SQLite file, a relative one being inside
-    ``folder``; links are followed, so that one file has one name. A ``schema`` other
-    than ``elihu`` is a file of its own: ``jobs.db`` becomes ``jobs-SCHEMA.db``.
+def resolve_url(url: str, folder: Path, schema: str) -> str:
+    """``url`` with the absolute path of its SQLite file; a relative path starts at
+    ``folder``. Links are resolved, so that a file has one name. A ``schema`` other than
+    ``elihu`` is a separate file: ``jobs.db`` becomes ``jobs-SCHEMA.db``.
     """
     if not url.startswith(SQLITE):
         return url
@@ -57,7 +57,7 @@ def place_url(url: str, folder: Path, schema: str) -> str:
     try:
         return f"{SQLITE}{path.resolve()}"
     except (OSError, RuntimeError) as error:
-        raise Unfit(
+        raise InvalidValue(
             "the path of a file", f"{str(path)!r}, which cannot be followed ({error})"
         ) from error
 
@@ -82,42 +82,42 @@ def describe_url(url: str) -> str:
 def _sqlite_path(rest: str) -> str:
     path, question, query = rest.partition("?")
     if path in {"", "/"} or ":memory:" in path or ("mode", "memory") in parse_qsl(query):
-        raise Unfit(
+        raise InvalidValue(
             "the path of a file (sqlite:///elihu.db)",
-            "a database in memory, which no second connection or process can see",
+            "a database in memory, which other connections and processes cannot see",
         )
     if not path.startswith("/"):
-        raise Unfit(
+        raise InvalidValue(
             "a path after three slashes (sqlite:///elihu.db, or sqlite:////srv/elihu.db for an "
             "absolute one)",
             "two slashes",
         )
     if path.startswith("/file:"):
-        raise Unfit("a plain path (sqlite:///elihu.db)", 'one that starts with "file:"')
+        raise InvalidValue("a plain path (sqlite:///elihu.db)", 'one that starts with "file:"')
     if path.endswith("/"):
-        raise Unfit("the path of a file (sqlite:///elihu.db)", "that of a folder")
+        raise InvalidValue("the path of a file (sqlite:///elihu.db)", "that of a folder")
     if question:
-        raise Unfit("an SQLite URL without parameters", "one with a question mark")
+        raise InvalidValue("an SQLite URL without parameters", "one with a question mark")
     return path[1:]
 
 
 def _postgresql_rest(rest: str) -> str:
     if "#" in rest:
-        raise Unfit("a URL without the sign # (write %23 in a password)", "one with it")
+        raise InvalidValue("a URL without the sign # (write %23 in a password)", "one with it")
     place, _, query = rest.partition("?")
     if "@" in query:
-        raise Unfit(
+        raise InvalidValue(
             "a URL without the sign @ behind a question mark (write ? as %3F in a password)",
             "one with it",
         )
     authority, _, path = place.partition("/")
     if "@" in path:
-        raise Unfit(
+        raise InvalidValue(
             "a URL without the sign @ behind a slash (write / as %2F in a password)", "one with it"
         )
     account, _, hosts = authority.rpartition("@")
     if "@" in account:
-        raise Unfit("a URL with one sign @ (write %40 in a password)", "one with more")
+        raise InvalidValue("a URL with one sign @ (write %40 in a password)", "one with more")
     for host in hosts.split(","):
         _check_port(host)
     return rest
@@ -126,8 +126,8 @@ def _postgresql_rest(rest: str) -> str:
 def _check_port(host: str) -> None:
     name, colon, port = host[host.rfind("]") + 1 :].rpartition(":")
     if ":" in name:
-        raise Unfit(
+        raise InvalidValue(
             "an IPv6 address in brackets, and one port a host", "a host with several colons"
         )
     if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
-        raise Unfit("a port from 1 to 65535 after the host's colon", "something else")
+        raise InvalidValue("a port from 1 to 65535 after the host's colon", "something else")

@@ -1,5 +1,5 @@
-"""Lays the levels of settings over one another and keeps, for each key, the value that
-wins and where it stands.
+"""Merges the levels of settings. Keeps, for each key, the value that wins and its
+source.
 """
 
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from elihu.config.checks import Check, Unfit, name, shown
+from elihu.config.checks import Check, InvalidValue, name, shown
 from elihu.config.model import LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
 from elihu.config.sources import PREFIX, Assignment, Source
@@ -17,7 +17,7 @@ Keys = tuple[str, ...]
 
 
 class Given(NamedTuple):
-    """A value as it was written, where it stands, and what it must be."""
+    """A value as written, its source, and its check."""
 
     value: Any
     source: Source
@@ -25,8 +25,8 @@ class Given(NamedTuple):
 
 
 class Levels:
-    """The settings given so far. Only a value that wins is checked; a key that does not
-    exist is refused on every level.
+    """The settings given so far. Only the winning value is checked. An unknown key is
+    refused on every level.
     """
 
     def __init__(self) -> None:
@@ -34,14 +34,14 @@ class Levels:
         self._names: dict[Keys, dict[str, None]] = {}
 
     def lay(self, assignment: Assignment) -> None:
-        """Put ``assignment`` on top. Raises ``ConfigError``."""
+        """Let ``assignment`` win over all before it. Raises ``ConfigError``."""
         node: Node = SETTINGS
         for depth, key in enumerate(assignment.keys):
             node = self._step(node, assignment.keys[:depth], key, assignment.source)
         self._set(node, assignment.keys, assignment.value, assignment.source)
 
     def value(self, *keys: str, default: Any) -> Any:
-        """The checked value that won, or ``default`` where none was given. Raises
+        """The checked value that won, or ``default`` if none was given. Raises
         ``ConfigError``.
         """
         given = self._given.get(keys)
@@ -49,21 +49,21 @@ class Levels:
             return default
         try:
             return given.check(given.value, given.source.textual)
-        except Unfit as error:
+        except InvalidValue as error:
             raise refusal(keys, error, given.source.label) from None
 
     def source(self, *keys: str) -> Source | None:
-        """Where the value that won stands; None for a default."""
+        """The source of the winning value, None for a default."""
         given = self._given.get(keys)
         return given and given.source
 
     def label(self, *keys: str) -> str:
-        """The same in words."""
+        """The source in words."""
         source = self.source(*keys)
         return source.label if source else "default"
 
     def names(self, *keys: str) -> list[str] | None:
-        """The user's own names in the table at ``keys``, in order; None where it was
+        """The user's names in the table at ``keys``, in order. None if the table was
         not given.
         """
         return list(self._names[keys]) if keys in self._names else None
@@ -75,9 +75,9 @@ class Levels:
             case Named():
                 try:
                     name(key, source.textual)
-                except Unfit as error:
+                except InvalidValue as error:
                     raise refusal(
-                        here, Unfit(f"as a name {error.expected}", error.got), source.label
+                        here, InvalidValue(f"as a name {error.expected}", error.got), source.label
                     ) from None
                 self._names.setdefault(here, {})[key] = None
                 return node.entry
@@ -107,10 +107,8 @@ class Levels:
         }
 
 
-def refusal(keys: Keys, error: Unfit, label: str) -> ConfigError:
-    """The one form of every error: key, what was expected, what was got, where it
-    stands.
-    """
+def refusal(keys: Keys, error: InvalidValue, label: str) -> ConfigError:
+    """The error in its one form: key, expected, got, source."""
     return ConfigError(
         f"{'.'.join(keys) or 'configuration'}: expected {error.expected}, got {error.got} ({label})"
     )
@@ -145,7 +143,9 @@ def _table(node: Table, keys: Keys, value: Any, source: Source) -> Mapping[str, 
         case Mapping():
             return value
     raise refusal(
-        keys, Unfit(f"a table of settings ({', '.join(node.keys)})", shown(value)), source.label
+        keys,
+        InvalidValue(f"a table of settings ({', '.join(node.keys)})", shown(value)),
+        source.label,
     )
 
 
@@ -155,7 +155,7 @@ def _entries(node: Named, keys: Keys, value: Any, source: Source) -> Mapping[Any
             return value
         case str() if callable(node.entry):
             return _pairs(keys, value, source)
-    raise refusal(keys, Unfit("a table of names", shown(value)), source.label)
+    raise refusal(keys, InvalidValue("a table of names", shown(value)), source.label)
 
 
 def _pairs(keys: Keys, text: str, source: Source) -> Mapping[str, Any]:
@@ -164,9 +164,9 @@ def _pairs(keys: Keys, text: str, source: Source) -> Mapping[str, Any]:
         key, equals, value = (part.strip() for part in pair.rpartition("="))
         if not equals:
             raise refusal(
-                keys, Unfit('pairs such as "default=10,mail=5"', shown(text)), source.label
+                keys, InvalidValue('pairs such as "default=10,mail=5"', shown(text)), source.label
             )
         if key in entries:
-            raise refusal(keys, Unfit("each name once", f"{shown(key)} twice"), source.label)
+            raise refusal(keys, InvalidValue("each name once", f"{shown(key)} twice"), source.label)
         entries[key] = int(value) if value.isascii() and value.isdigit() else value
     return entries

@@ -1,5 +1,5 @@
-"""Brings the levels together: flag, keyword argument, environment, file, default;
-validates and freezes the outcome.
+"""Merges flags, keyword arguments, environment, file and defaults into one validated,
+frozen configuration.
 """
 
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from elihu.config.checks import Unfit
-from elihu.config.database import POSTGRESQL, place_url
+from elihu.config.checks import InvalidValue
+from elihu.config.database import POSTGRESQL, resolve_url
 from elihu.config.levels import Levels, refusal
 from elihu.config.model import Config, LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig
 from elihu.config.settings import SETTINGS, STATES, Named, Table
@@ -40,19 +40,19 @@ def load_config(
     read_files: bool = True,
     read_environment: bool = True,
 ) -> Config:
-    """The configuration from all its levels: a flag wins over a keyword argument, that
-    over the environment (``ELIHU_*``), that over the nearest ``elihu.toml`` or
-    ``[tool.elihu]`` of a ``pyproject.toml``, that over the default.
+    """The configuration from all levels, first wins: flag, keyword argument,
+    environment (``ELIHU_*``), the nearest ``elihu.toml`` or ``[tool.elihu]`` of a
+    ``pyproject.toml``, default.
 
-    ``environ`` is the process's own and ``folder``, where the search for a file begins,
-    the working folder unless given; in ``flags`` and ``keywords`` None means not given.
-    Tables of fixed keys are merged key by key; a table of queues replaces the one below
-    it, save for variables such as ``ELIHU_QUEUES__MAIL``, which set one entry. A
-    relative SQLite path starts from the configuration file's folder where it is the
-    default or stands in the file, else from ``folder``.
+    ``environ`` defaults to the process's environment. The search for a file starts in
+    ``folder``, by default the working folder. None in ``flags`` and ``keywords`` means
+    not given. Tables of fixed keys are merged key by key. A table of queues replaces the
+    whole table of lower levels; variables such as ``ELIHU_QUEUES__MAIL`` set one entry.
+    A relative SQLite path that is the default or is written in the file starts at the
+    file's folder, any other at ``folder``.
 
-    Raises ``ConfigError`` with the key, what was expected, what was got and where it
-    stood; no error shows a password.
+    Raises ``ConfigError`` with the key, the expected and the given value, and its
+    source. No error shows a password.
     """
     folder = (folder or Path.cwd()).absolute()
     file = find_file(folder) if read_files else None
@@ -76,7 +76,7 @@ def changed_config(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 class Located(NamedTuple):
-    """A value, and in words where it stands."""
+    """A value, and its source in words."""
 
     value: str
     label: str
@@ -88,11 +88,10 @@ def find_app(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Located | None:
-    """The setting ``app`` alone, from a flag, the environment or a file: it must be
-    known before the app's own keywords can be.
+    """The setting ``app`` from a flag, the environment or a file. It is needed before
+    the app, with its keywords, can be imported.
 
-    Raises ``ConfigError`` as ``load_config`` does, for this setting and for unknown
-    ones.
+    Raises ``ConfigError`` for this setting and for unknown ones.
     """
     folder = (folder or Path.cwd()).absolute()
     levels = _gather(
@@ -131,8 +130,8 @@ def _build(levels: Levels, folder: Path, file: ConfigFile | None) -> Config:
     source = levels.source("database_url")
     home = source.folder if source else file.path.parent if file else folder
     try:
-        single["database_url"] = place_url(single["database_url"], home, single["schema"])
-    except Unfit as error:
+        single["database_url"] = resolve_url(single["database_url"], home, single["schema"])
+    except InvalidValue as error:
         raise refusal(("database_url",), error, levels.label("database_url")) from None
     config = Config(
         **single,
@@ -186,11 +185,13 @@ def _check_together(config: Config, levels: Levels) -> None:
                 f"{relation} {other} ({getattr(config, other):g} seconds, {levels.label(other)})"
             )
             raise refusal(
-                (key,), Unfit(expected, f"{getattr(config, key):g} seconds"), levels.label(key)
+                (key,),
+                InvalidValue(expected, f"{getattr(config, key):g} seconds"),
+                levels.label(key),
             )
 
     check(config.dead_after > 2 * config.heartbeat, "dead_after", "more than twice", "heartbeat")
     check(config.call_timeout < config.dead_after, "call_timeout", "less than", "dead_after")
     if config.listen_url and not config.database_url.startswith(POSTGRESQL):
-        unfit = Unfit("no listen_url where the database is SQLite", "one")
+        unfit = InvalidValue("no listen_url where the database is SQLite", "one")
         raise refusal(("listen_url",), unfit, levels.label("listen_url"))

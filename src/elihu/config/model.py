@@ -21,7 +21,7 @@ class StagerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifelineConfig:
-    """How orphans are looked for: every ``interval`` seconds, ``limit`` at a time."""
+    """How orphaned jobs are rescued: every ``interval`` seconds, ``limit`` at a time."""
 
     interval: float = 30.0
     limit: int = 500
@@ -37,8 +37,8 @@ class PrunerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
-    """Seconds for which finished jobs are kept: by state, and for some queues and tasks
-    by their own table of states.
+    """Seconds for which finished jobs are kept: by state, and by state for single queues
+    and tasks.
     """
 
     states: Mapping[str, float] = field(
@@ -54,9 +54,8 @@ class RetentionConfig:
 class Config:
     """Everything that can be set. Times are in seconds, sizes in bytes.
 
-    ``load_config`` makes it from what users wrote, and validates; built directly it
-    holds what it is given. ``file`` is the configuration file that was read. Its
-    ``repr`` shows no password.
+    ``load_config`` makes and validates it; the constructor validates nothing. ``file``
+    is the configuration file that was read. ``repr`` shows no password.
     """
 
     database_url: str = "sqlite:///elihu.db"
@@ -88,7 +87,7 @@ class Config:
     file: Path | None = None
 
     def describe_database(self) -> str:
-        """The database's URL as it can be printed: without its password."""
+        """The database's URL without its password."""
         return describe_url(self.database_url)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Every key that can be set, and what its value must be. Defaults are in the model."""
+"""Every setting and the check of its value. The defaults are in ``model.py``."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A table whose keys are the user's own names; given as a whole it replaces that of
-    lower levels.
+    """A table whose keys are the user's names. A whole table replaces that of lower
+    levels.
     """
 
     entry: "Node"
@@ -72,7 +72,7 @@ SETTINGS: Final = Table(
 
 
 def known_keys(node: Node = SETTINGS, prefix: str = "") -> Iterator[str]:
-    """Every key that has a fixed name, written with dots."""
+    """Every key with a fixed name, in dotted form."""
     if isinstance(node, Table):
         for key, below in node.keys.items():
             yield f"{prefix}{key}"

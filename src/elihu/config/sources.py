@@ -1,4 +1,4 @@
-"""Where settings come from: flags, keyword arguments, the environment and a file."""
+"""The sources of settings: flags, keyword arguments, environment and file."""
 
 import re
 import tomllib
@@ -18,8 +18,8 @@ _SERVICE_LINK = re.compile(
 
 
 class Source(NamedTuple):
-    """Where a value stands, in words; ``textual`` where it can only be text; ``folder``
-    is what a relative path in it starts from.
+    """The source of a value in words. ``textual`` means that it can only be text.
+    Relative paths start at ``folder``.
     """
 
     label: str
@@ -28,8 +28,8 @@ class Source(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Something given: the keys that lead to it (none: a whole table of settings), and
-    where it stands.
+    """A given value, the keys that lead to it (none: the whole table of settings), and
+    its source.
     """
 
     keys: tuple[str, ...]
@@ -45,7 +45,7 @@ class ConfigFile(NamedTuple):
 
 
 def from_flags(flags: Mapping[str, Any], folder: Path) -> Iterator[Assignment]:
-    """Command-line flags; one that is None was not given."""
+    """Assignments from command-line flags; None means not given."""
     for key, value in flags.items():
         if value is not None:
             flag = FLAGS.get(key, f"--{key.replace('_', '-')}")
@@ -53,18 +53,18 @@ def from_flags(flags: Mapping[str, Any], folder: Path) -> Iterator[Assignment]:
 
 
 def from_keywords(keywords: Mapping[str, Any], folder: Path) -> Iterator[Assignment]:
-    """Keyword arguments; one that is None was not given."""
+    """Assignments from keyword arguments; None means not given."""
     for key, value in keywords.items():
         if value is not None:
             yield Assignment((key,), value, Source(f"keyword {key}", False, folder))
 
 
 def from_environment(environ: Mapping[str, str], folder: Path) -> Iterator[Assignment]:
-    """Variables ``ELIHU_KEY`` and ``ELIHU_TABLE__KEY``; that of a whole table comes
-    before those of its keys.
+    """Assignments from variables ``ELIHU_KEY`` and ``ELIHU_TABLE__KEY``. A whole table
+    comes before its keys.
 
-    Left alone are those reserved for others, and what Kubernetes adds for a service
-    whose name starts with ``elihu``.
+    Ignores reserved variables, and those that Kubernetes adds for a service whose name
+    starts with ``elihu``.
     """
     linked = "KUBERNETES_SERVICE_HOST" in environ
     for variable in sorted(environ):
@@ -81,16 +81,14 @@ def from_environment(environ: Mapping[str, str], folder: Path) -> Iterator[Assig
 
 
 def from_file(file: ConfigFile | None) -> Iterator[Assignment]:
-    """What the configuration file says, where there is one."""
+    """The assignment of the configuration file, if there is one."""
     if file:
         yield Assignment((), file.table, Source(f"file {file.path}", False, file.path.parent))
 
 
 def find_file(folder: Path) -> ConfigFile | None:
     """The nearest ``elihu.toml``, or ``pyproject.toml`` with a table ``[tool.elihu]``,
-    in ``folder`` and the folders above it.
-
-    Raises ``ConfigError`` where one cannot be read.
+    in ``folder`` and its parents. Raises ``ConfigError`` for a file that cannot be read.
     """
     for place in (folder, *folder.parents):
         if (path := place / "elihu.toml").is_file():

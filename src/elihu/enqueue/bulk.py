@@ -1,4 +1,4 @@
-"""Many jobs at once: a stream of them cut into chunks, and what came of it."""
+"""Many jobs at once: a stream cut into chunks, and the counts."""
 
 import reprlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
@@ -15,8 +15,8 @@ CHUNK_BYTES: Final = 16 * 1_048_576
 
 @dataclass(slots=True, kw_only=True)
 class Enqueued:
-    """How many jobs were stored, and how many met a unique job that was there; ``ids``
-    in order, where asked for.
+    """How many jobs were stored, and how many met an existing unique job. ``ids`` are
+    in order of the jobs, None unless ``ids=True``.
     """
 
     inserted: int = 0
@@ -35,14 +35,12 @@ class Enqueued:
 def check_new(value: Any) -> NewJob:
     """Return ``value``, a job to be stored; raise ``InvalidOption`` for anything else."""
     if not isinstance(value, NewJob):
-        raise InvalidOption(f"expected a job that task.build(…) made, got {reprlib.repr(value)}")
+        raise InvalidOption(f"expected a job made by task.build(…), got {reprlib.repr(value)}")
     return value
 
 
 def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
-    """The identifiers of these jobs. Raises ``InvalidOption`` for one that stands there
-    twice.
-    """
+    """The identifiers of these jobs. Raises ``InvalidOption`` for a repeated one."""
     identifiers = [new.identifier for new in jobs if new.identifier is not None]
     if len(set(identifiers)) < len(identifiers):
         again = next(each for each in identifiers if identifiers.count(each) > 1)
@@ -58,38 +56,38 @@ async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterat
         for chunk in chunks(jobs):
             yield chunk
         return
-    cutter = _Cutter()
+    builder = _ChunkBuilder()
     async for job in jobs:
-        if full := cutter.put(job):
+        if full := builder.put(job):
             yield full
-    if cutter.chunk:
-        yield cutter.chunk
+    if builder.chunk:
+        yield builder.chunk
 
 
 def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
     """``chunked`` for a plain iterable."""
     if not isinstance(jobs, Iterable):
         raise InvalidOption(
-            "enqueue_many(): expected an iterable of jobs that task.build(…) made, got "
+            "enqueue_many(): expected an iterable of jobs made by task.build(…), got "
             f"{reprlib.repr(jobs)}"
         )
-    cutter = _Cutter()
+    builder = _ChunkBuilder()
     for job in jobs:
-        if full := cutter.put(job):
+        if full := builder.put(job):
             yield full
-    if cutter.chunk:
-        yield cutter.chunk
+    if builder.chunk:
+        yield builder.chunk
 
 
-class _Cutter:
-    """The chunk that is being filled."""
+class _ChunkBuilder:
+    """Collects jobs until a chunk is full."""
 
     def __init__(self) -> None:
         self.chunk: list[NewJob] = []
         self._size = 0
 
     def put(self, job: NewJob) -> list[NewJob] | None:
-        """Add a job; the chunk, where it is full by it, and the next one begins."""
+        """Add a job. Returns the chunk if this job fills it, and begins the next."""
         self.chunk.append(check_new(job))
         self._size += len(job.args) + len(job.meta or "")
         if len(self.chunk) < CHUNK_ROWS and self._size < CHUNK_BYTES:

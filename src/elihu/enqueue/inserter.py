@@ -1,5 +1,5 @@
-"""From validated jobs to rows: callers at the same moment share one statement, and a
-queue is announced after its commit.
+"""From validated jobs to rows. Concurrent callers share one statement; a queue is
+announced after the commit.
 """
 
 import asyncio
@@ -23,10 +23,9 @@ class _Waiting(NamedTuple):
 class Inserter:
     """Stores jobs through one engine.
 
-    The first call goes at once; those that arrive while its statement is under way form
-    the next one, so no timer delays anybody. A unique job, or one with an identifier,
-    has a statement of its own, since it may have to wait for somebody else's
-    transaction.
+    The first call is sent at once. Calls that arrive while its statement runs form the
+    next one, so no timer adds delay. A unique job, or one with an identifier, has a
+    statement of its own, since it may wait for another transaction.
     """
 
     def __init__(self, engine: Engine, announce: Callable[[Iterable[str]], None]) -> None:
@@ -36,8 +35,8 @@ class Inserter:
         self._sender: asyncio.Task[None] | None = None
 
     async def one(self, new: NewJob) -> Inserted:
-        """Store one job; returns after its commit. A caller cancelled before its
-        statement began stores nothing.
+        """Store one job and return after the commit. A caller that is cancelled before
+        its statement began stores nothing.
         """
         if new.unique_key is not None or new.identifier is not None:
             return (await self.many([new]))[0]
@@ -49,7 +48,7 @@ class Inserter:
 
     async def many(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Store these jobs in one transaction. Raises ``IdentifierTaken``, and
-        ``InvalidOption`` for one that stands here twice.
+        ``InvalidOption`` for an identifier that two of them have.
         """
         distinct_identifiers(jobs)
         inserted = await self._engine.insert(jobs)

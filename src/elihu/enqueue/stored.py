@@ -1,4 +1,4 @@
-"""What an insert answered, as a job."""
+"""The job that an insert stored."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,7 +11,7 @@ from elihu.job import Job, NewJob
 
 
 def stored_job(new: NewJob, inserted: Inserted) -> Job:
-    """The job that this insert made."""
+    """The job, from its fields and the database's answer."""
     meta: Mapping[str, Any] = pydantic_core.from_json(new.meta) if new.meta else {}
     return Job(
         id=inserted.id,

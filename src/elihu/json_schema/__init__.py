@@ -1,6 +1,4 @@
-"""JSON Schema (2020-12): checked where it is stored, compiled once, and kept from doing
-harm.
-"""
+"""JSON Schema (2020-12): checked when stored, compiled once, with bounded work."""
 
 from elihu.json_schema.compiled import LARGEST, Problem, Schema, compiled
 

@@ -1,4 +1,4 @@
-"""A schema compiled: the only module that calls the validator."""
+"""Compiled schemas. This module alone calls the validator."""
 
 import json
 from functools import lru_cache
@@ -16,34 +16,32 @@ LARGEST: Final = 65_536
 """Bytes of JSON that a schema may have."""
 
 MOST_STEPS: Final = 5_000_000
-"""A value may be so much work, where that is known without looking at it."""
+"""The most work for a value, estimated from its size alone."""
 
 MOST_COUNTED: Final = 300_000
-"""A value may be so much work, where it must be counted, at about a microsecond each."""
+"""The most work for a value, counted exactly, at about a microsecond a step."""
 
 MOST_LISTED: Final = 50_000
-"""What is wrong with a value is looked for in all of it up to so much work: that takes
-the validator much longer than to refuse it.
+"""The most work for a value whose errors are listed: the validator takes much longer
+to list errors than to refuse.
 """
 
 MOST_PROBLEMS: Final = 50
-"""So many are told."""
+"""The most errors that are listed."""
 
 _PATTERNS: Final = jsonschema_rs.RegexOptions(size_limit=1_048_576, dfa_size_limit=1_048_576)
-"""Patterns that take time in proportion to the text: without look-around and
-back-references.
-"""
+"""Linear-time patterns: without look-around and back-references."""
 
 Problem = tuple[str, str]
-"""A place, as a JSON Pointer, and what was expected there and what came."""
+"""A place as a JSON Pointer, and the problem there."""
 
 
 class Schema:
     """A JSON Schema of the draft 2020-12, its formats included, compiled from its JSON
     text. Raises ``InvalidSchema``.
 
-    Neither this nor a check reads files or the network, and both end in bounded time,
-    whatever schema and value are.
+    Compilation and checks read neither files nor the network, and end in bounded time
+    for any schema and value.
     """
 
     def __init__(self, text: str) -> None:
@@ -65,8 +63,8 @@ class Schema:
             raise InvalidSchema(f"schema{place}: {problem(error)}", place=place) from error
 
     def problems(self, value: Any, size: int) -> list[Problem]:
-        """What is wrong with ``value``, whose JSON has ``size`` characters, in order of
-        places; nothing where it fits.
+        """The problems of ``value``, whose JSON has ``size`` characters, in order of
+        places. Empty if it fits.
         """
         structure = self._structure
         if (
@@ -77,8 +75,8 @@ class Schema:
                 (
                     "",
                     (
-                        "expected a value that this schema is done with in bounded time, got one too "
-                        "large or too deep for that"
+                        "expected a value that can be checked in bounded time, got one that is too "
+                        "large or too deep for this schema"
                     ),
                 )
             ]
@@ -89,8 +87,8 @@ class Schema:
                 (
                     "",
                     (
-                        "expected a value that fits the schema, got one too large for its errors to "
-                        "be listed"
+                        "expected a value that fits the schema, got one that is too large to list "
+                        "its errors"
                     ),
                 )
             ]

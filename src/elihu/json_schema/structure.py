@@ -1,8 +1,8 @@
-"""What a schema is made of: its subschemas, where each applies, and how much work a
-value is for it.
+"""The structure of a schema: its subschemas, where each applies, and how much work a
+value takes.
 
-Only what can be followed is taken: references inside the document, by JSON Pointer. So
-the work can be counted before it is done.
+References must be JSON Pointers inside the document. So the work can be counted before
+it is done.
 """
 
 import math
@@ -16,7 +16,7 @@ from elihu.errors import InvalidSchema
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 DEEPEST: Final = 64
-"""Levels of nesting that a schema may have as JSON."""
+"""The most levels of nesting of a schema as JSON."""
 
 _HERE_ONE: Final = ("not", "if", "then", "else")
 _HERE_LISTS: Final = ("allOf", "anyOf", "oneOf")
@@ -41,15 +41,15 @@ _WIDEST: Final = 10**18
 
 
 class Part(NamedTuple):
-    """A subschema, and its place: a JSON Pointer."""
+    """A subschema and its place, a JSON Pointer."""
 
     place: str
     schema: Any
 
 
 class _Node(NamedTuple):
-    """A subschema's own cost, those that apply to the same value, and the ids of those
-    that apply to its parts.
+    """A subschema's own cost, the subschemas that apply to the same value, and the ids
+    of those that apply to its parts.
     """
 
     weight: int
@@ -63,8 +63,8 @@ def pointer(path: Iterable[object]) -> str:
 
 
 class Structure:
-    """A valid schema as a graph of subschemas. Raises ``InvalidSchema`` for what is
-    refused all the same.
+    """A valid schema as a graph of subschemas. Raises ``InvalidSchema`` for keywords
+    that Elihu does not support.
 
     ``width`` is the most applications of a subschema to one part of any value, infinite
     where the schema recurs.
@@ -92,14 +92,13 @@ class Structure:
             ).prepare()
         except CycleError as error:
             raise InvalidSchema(
-                "schema: expected references that lead into the value, got some that lead back to "
-                "themselves"
+                "schema: expected references that lead into the value, got a circle"
             ) from error
         self.width = self._width()
 
     def steps(self, value: Any, limit: float) -> int:
-        """Applications of a subschema to a part of ``value``, long texts and lists of
-        choices weighed in; past ``limit`` counting ends.
+        """The number of applications of a subschema to a part of ``value``, weighted
+        for long texts and lists of choices. Counting ends after ``limit``.
         """
         count = 0
         pending = [(self._root, value)]
@@ -232,8 +231,8 @@ def _named(part: Part, keyword: str) -> Iterator[Part]:
 def _applied_below(
     schema: dict[str, Any], value: dict[str, Any] | list[Any]
 ) -> Iterator[tuple[Any, Any]]:
-    """The subschemas that apply to parts of this value, or more: patterns and the names
-    of properties are not looked at.
+    """The subschemas that apply to parts of this value. It may return more: patterns
+    are not matched.
     """
     if isinstance(value, list):
         prefix = schema.get("prefixItems", ())
@@ -257,7 +256,7 @@ def _applied_below(
 
 
 def _heaviest(schema: dict[str, Any]) -> int:
-    """What its own keywords can cost with one value, beyond one step."""
+    """The extra cost of its own keywords for one value."""
     return (
         len(schema.get("enum", ()))
         + len(schema.get("required", ())) // 8

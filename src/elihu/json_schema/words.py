@@ -1,4 +1,4 @@
-"""What a validation error says, in the words of every error here: expected X, got Y."""
+"""The text of a validation error: expected X, got Y."""
 
 import json
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from jsonschema_rs import ValidationErrorKind as Kind
 from elihu.task import show
 
 FOLLOWED: Final = 3
-"""Levels of alternatives inside alternatives whose expectations are told."""
+"""Levels of nested alternatives that are spelled out."""
 
 LONGEST: Final = 300
-"""Characters of an expectation."""
+"""The most characters of an expectation."""
 
 
 def problem(error: ValidationError) -> str:
-    """What was expected, and what came."""
+    """The expected and the given value."""
     match error.kind:
         case Kind.Required():
             return f"{_expected(error, FOLLOWED)}, got none"
@@ -40,7 +40,8 @@ def _wanted(error: ValidationError, levels: int) -> str:
         case Kind.AdditionalProperties() | Kind.UnevaluatedProperties():
             return "no other properties"
         case Kind.Enum(options):
-            return f"one of {', '.join(_json(each) for each in options[:20])}{', …' if len(options) > 20 else ''}"
+            more = ", …" if len(options) > 20 else ""
+            return f"one of {', '.join(map(_json, options[:20]))}{more}"
         case Kind.Constant(value):
             return _json(value)
         case Kind.Minimum(limit):

@@ -18,7 +18,7 @@ from elihu.errors import (
 )
 from elihu.job import Job, JobState, RunOutcome
 from elihu.relay import Answer
-from elihu.remote_errors import rebuilt, type_name, with_traceback
+from elihu.remote_errors import rebuild, type_name, with_traceback
 from elihu.task import Registry
 
 NOT_KEPT = "nobody waited for it before the end, and its task is not declared with record=True"
@@ -45,7 +45,7 @@ def _failed(job_id: int, end: JobEnd) -> Exception:
                 end.traceback,
             )
         case RunOutcome.FAILED if end.error is not None:
-            own = rebuilt(end.error_type, end.error, end.traceback) if end.error_type else None
+            own = rebuild(end.error_type, end.error, end.traceback) if end.error_type else None
             return own or with_traceback(
                 JobFailed(job_id, end.error, traceback=end.traceback), end.traceback
             )

@@ -42,10 +42,10 @@ class Waiter:
             return False
         if not end.whole:
             return False
-        self.settle(end)
+        self.finish(end)
         return True
 
-    def settle(self, what: JobEnd | Exception) -> None:
+    def finish(self, what: JobEnd | Exception) -> None:
         if not self.future.done():
             self.future.set_result(what)
 
@@ -99,7 +99,7 @@ class PendingWaits:
         """End every wait with an error."""
         for waiters in self._waiters.values():
             for waiter in waiters:
-                waiter.settle(error)
+                waiter.finish(error)
 
 
 def distinct_ids(waiters: Collection[Waiter]) -> list[int]:

@@ -14,17 +14,17 @@ from elihu.runtime.service import Scope, Service, Tick
 
 T = TypeVar("T")
 
-LOOK_ROWS: Final = 500
+QUERY_ROWS: Final = 500
 """Waits in one query."""
-LOOK_BYTES: Final = 1_048_576
+QUERY_BYTES: Final = 1_048_576
 """Bytes of results, as they are stored, in one answer."""
 ATTACH_ROWS: Final = 100
 """Jobs read by one statement."""
-AGAIN: Final = 0.02
+PARTIAL_DELAY: Final = 0.02
 """Seconds after which to ask again for what was not whole."""
 BUSY_DELAY: Final = 0.1
 """Seconds after which a job is tried again that an open transaction held."""
-REST: Final = 3
+SCAN_SHARE: Final = 3
 """Where nothing says which jobs ended, looking at all takes at most a quarter of the
 time.
 """
@@ -70,14 +70,14 @@ class ResultPoller(Service):
             self._waits.mark_all()
         waiters = self._waits.take()
         try:
-            ended, again = await self._look(waiters)
+            ended, again = await self._query(waiters)
         except BaseException:
             self._waits.mark(distinct_ids(waiters))
             raise
         now = clock.monotonic()
         if every:
             self._poll_at = begun + self._poll
-            self._all_at = now + REST * (now - begun)
+            self._all_at = now + SCAN_SHARE * (now - begun)
         delay = min(self._poll_at, self._all_at) - now if self._changed else self._poll_at - now
         return Tick(
             max(0.0, min(delay, again)), {"waiting_count": len(self._waits), "ended_count": ended}
@@ -96,19 +96,19 @@ class ResultPoller(Service):
                 self._changed = True
                 self.wake()
 
-    async def _look(self, waiters: Sequence[Waiter]) -> tuple[int, float]:
+    async def _query(self, waiters: Sequence[Waiter]) -> tuple[int, float]:
         """How many waits ended, and after how many seconds to look again at those that
         could not be answered.
         """
         await self._attach([waiter for waiter in waiters if waiter.since is None])
         ended, again = 0, self._poll
-        for piece in _pieces(waiters, LOOK_ROWS):
-            for end in await self.scope.engine.ends([waiter.wait for waiter in piece], LOOK_BYTES):
+        for piece in _pieces(waiters, QUERY_ROWS):
+            for end in await self.scope.engine.ends([waiter.wait for waiter in piece], QUERY_BYTES):
                 waiter = piece[end.place]
                 ended += waiter.take(end)
                 if not end.whole:
                     self._waits.mark([waiter.watched.id])
-                    again = min(again, AGAIN)
+                    again = min(again, PARTIAL_DELAY)
                 elif end.state is not None and end.state not in FINISHED and end.claim is not None:
                     waiter.watched.since = end.claim
         if held := [

@@ -1,4 +1,4 @@
-"""Cron mathematics: texts, zones, what is due, and entries as they are stored."""
+"""Cron expressions, time zones, due occurrences and stored entries."""
 
 from elihu.schedule.cron import Cron
 from elihu.schedule.due import CATCH_UPS, MOST_MISSED, CatchUp, Due, due_occurrences

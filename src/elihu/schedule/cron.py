@@ -1,12 +1,14 @@
-"""``Cron``: when a cron text fires in a time zone, across changes of the clock as
-Debian's cron does it.
+"""``Cron``: the occurrences of a cron expression in a time zone.
 
-    *  in the minute or hour        by the clock as it is: not in an hour that is skipped, twice in one that comes twice
-    fixed times                     those of a skipped hour once, right after it; those of a repeated hour once, the first time
+Daylight saving works as in Debian's cron:
 
-A change of three hours or more is a new date line, not daylight saving: what it skips
-does not run. The calendar is cronsim's, asked in naive local time; its own treatment of
-zones misses half-hour changes and those at midnight.
+    expression                   skipped hour                repeated hour
+    * in the minute or hour      does not fire               fires twice
+    fixed times                  fires once, right after     fires once, the first time
+
+An offset change of three hours or more is a moved date line, not daylight saving: what
+it skips does not fire. Dates come from cronsim in naive local time: its own handling of
+zones misses half-hour changes and changes at midnight.
 """
 
 from collections.abc import Callable
@@ -29,12 +31,11 @@ _DAY: Final = timedelta(days=1)
 
 
 class Cron:
-    """A cron text of five fields, or a nickname such as ``@daily``, in the time zone
-    named ``tz``.
+    """A cron expression of five fields, or a nickname such as ``@daily``, in the time
+    zone ``tz``.
 
-    Days and hours are those of the zone. ``@reboot`` has no times. Raises
-    ``InvalidCron`` for a text that Debian's cron would not take or that never fires,
-    and for an unknown zone.
+    ``@reboot`` has no occurrences. Raises ``InvalidCron`` for an expression that
+    Debian's cron would refuse or that never fires, and for an unknown time zone.
     """
 
     __slots__ = ("_expression", "_zone", "text", "tz")
@@ -57,8 +58,8 @@ class Cron:
         return self._expression is None
 
     def next(self, after: datetime) -> datetime | None:
-        """The first time after ``after``, in the zone; None for ``@reboot`` and at the
-        end of the calendar.
+        """The first occurrence after ``after``, in the time zone. None for ``@reboot``
+        and past the year 9998.
 
         Raises ``InvalidOption`` for a ``datetime`` without a time zone.
         """
@@ -70,7 +71,7 @@ class Cron:
         return found and found.astimezone(self._zone)
 
     def previous(self, before: datetime) -> datetime | None:
-        """The last time before ``before``, as ``next``."""
+        """The last occurrence before ``before``. None and errors as for ``next``."""
         found = (
             None
             if self._expression is None
@@ -79,7 +80,7 @@ class Cron:
         return found and found.astimezone(self._zone)
 
     def upcoming(self, n: int, after: datetime | None = None) -> list[datetime]:
-        """The next ``n`` times (0 to 10,000) after ``after``, by default after now."""
+        """The next ``n`` occurrences (0 to 10,000) after ``after`` (default: now)."""
         if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= MOST_UPCOMING:
             raise InvalidOption(
                 f"n: expected a whole number from 0 to {MOST_UPCOMING:,}, got {n!r}"
@@ -92,7 +93,7 @@ class Cron:
         return found
 
     def describe(self) -> str:
-        """When it fires, in words, without the zone."""
+        """The schedule as an English sentence, without the time zone."""
         return REBOOT_WORDS if self._expression is None else describe(self._expression)
 
     def __eq__(self, other: object) -> bool:
@@ -142,8 +143,8 @@ class Cron:
         reverse: bool,
         fits: Callable[[datetime], bool],
     ) -> datetime | None:
-        """Later times of the clock never fire earlier, so the first that fits is the
-        nearest.
+        """Return the first match that fits. Later local times never map to earlier
+        moments, so it is the nearest.
         """
         while (local := _match(expression, wall, reverse=reverse)) is not None:
             moment = self._moment_of(local)
@@ -153,8 +154,8 @@ class Cron:
         return None
 
     def _moment_of(self, local: datetime) -> datetime | None:
-        """When the clock first shows ``local``, or the end of the gap that skips it;
-        None where a whole day is skipped.
+        """The first moment of a local time, or the end of the gap that skips it. None
+        if the gap is three hours or more.
         """
         moment = local.replace(tzinfo=self._zone).astimezone(UTC)
         if self._wall(moment) == local:
@@ -167,13 +168,11 @@ class Cron:
         )
 
     def _under(self, here: datetime, local: datetime) -> datetime:
-        """The instant of a local time if the clock never changed after ``here``."""
+        """The moment of a local time with the offset in force at ``here``."""
         return (local - self._offset(here)).replace(tzinfo=UTC)
 
     def _first_change(self, low: datetime, high: datetime) -> datetime | None:
-        """The first instant after ``low``, and not after ``high``, at which the zone's
-        offset is another.
-        """
+        """The first moment after ``low``, up to ``high``, at which the offset changes."""
         left = low
         while left < high:
             right = min(left + _DAY, high)
@@ -183,7 +182,7 @@ class Cron:
         return None
 
     def _last_change(self, low: datetime, high: datetime) -> datetime | None:
-        """The last such instant."""
+        """The last moment after ``low``, up to ``high``, at which the offset changes."""
         right = high
         while right > low:
             left = max(right - _DAY, low)
@@ -212,7 +211,7 @@ class Cron:
 
 
 def _match(expression: Expression, wall: datetime, *, reverse: bool) -> datetime | None:
-    """The nearest local time that fits strictly after, or before, ``wall``."""
+    """The nearest matching local time strictly after ``wall``, or before it."""
     try:
         found: datetime | None = next(CronSim(expression.text, wall, reverse), None)
     except (OverflowError, ValueError):  # the calendar ends

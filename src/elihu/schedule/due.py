@@ -1,4 +1,4 @@
-"""Which ticks of an entry are to be fired now."""
+"""Which occurrences of a cron entry are due."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple, get_args
@@ -9,15 +9,17 @@ CatchUp = Literal["none", "last", "all"]
 CATCH_UPS: Final[tuple[str, ...]] = get_args(CatchUp)
 
 MOST_MISSED: Final = 100
-"""So many missed ticks are made up for at most."""
+"""The largest number of missed occurrences that fire with ``catch_up="all"``."""
 LATE: Final = timedelta(minutes=1)
-"""With ``none``, a tick that could not be fired for so long counts as missed."""
+"""With ``catch_up="none"``, an occurrence that is this late counts as missed."""
 _MOMENT: Final = timedelta(microseconds=1)
 
 
 class Due(NamedTuple):
-    """The ticks to fire, oldest first; the newest one, up to which the entry is settled
-    by that; whether some are left out.
+    """The due occurrences, oldest first.
+
+    ``until`` is the newest one; the entry is done up to it afterwards. ``skipped`` is
+    whether some occurrences are left out.
     """
 
     occurrences: tuple[datetime, ...]
@@ -28,10 +30,9 @@ class Due(NamedTuple):
 def due_occurrences(
     cron: Cron, catch_up: CatchUp, last: datetime, now: datetime, booted_at: datetime | None
 ) -> Due | None:
-    """What is due at ``now`` of an entry that is settled up to ``last``; None for
-    nothing.
+    """The due occurrences at ``now`` of an entry that is done up to ``last``, or None.
 
-    ``@reboot`` is due once after ``booted_at``, when the first node started.
+    ``@reboot`` is due once after ``booted_at``, the start of the first node.
     """
     if cron.at_reboot:
         due = booted_at is not None and last < booted_at <= now

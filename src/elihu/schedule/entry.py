@@ -1,4 +1,4 @@
-"""Cron entries: what one asks for, as JSON in its row and as users see it."""
+"""Cron entries: the specification, its JSON form in the database, and the public view."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _JOB: Final = tuple(field for field in fields(NewJob) if field.name not in _NOT_
 
 
 class CronSource(StrEnum):
-    """Where an entry comes from."""
+    """The origin of an entry."""
 
     CODE = "code"
     """Declared with ``@app.cron``; it fires while a living node declares it."""
@@ -28,15 +28,15 @@ class CronSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronSpec:
-    """When an entry fires, and the job that each of its ticks stores."""
+    """When an entry fires, and the job that it enqueues each time."""
 
     cron: Cron
     catch_up: CatchUp
     job: NewJob
 
     def as_values(self) -> dict[str, Any]:
-        """Flat and plain, so that single values can be changed; what stands in the job
-        as JSON text stays text.
+        """A flat dictionary of plain values, so that single values can be changed. JSON
+        texts of the job stay text.
         """
         values: dict[str, Any] = {
             "cron": self.cron.text,
@@ -51,14 +51,14 @@ class CronSpec:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse. Raises ``InvalidCron``."""
+        """The inverse of ``as_values``. Raises ``InvalidCron``."""
         return cls(
             cron=Cron(values["cron"], values["tz"]), catch_up=values["catch_up"], job=job_of(values)
         )
 
 
 def plain(value: Any) -> Any:
-    """The value of a job's field as JSON can hold it."""
+    """A field of a job as a plain JSON value."""
     match value:
         case bytes():
             return value.hex()
@@ -68,7 +68,7 @@ def plain(value: Any) -> Any:
 
 
 def job_of(values: Mapping[str, Any]) -> NewJob:
-    """The job in the values of an entry. Raises ``InvalidCron``."""
+    """Read the job from the values of an entry. Raises ``InvalidCron``."""
     job = {field.name: values[field.name] for field in _JOB if field.name in values}
     try:
         if "tags" in job:
@@ -84,15 +84,15 @@ def job_of(values: Mapping[str, Any]) -> NewJob:
 
 
 def dump_values(values: Mapping[str, Any]) -> str:
-    """JSON that is the same text for the same values."""
+    """Canonical JSON: equal values give the same text."""
     return json.dumps(
         values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def load_values(declared: str | None, changes: str) -> dict[str, Any]:
-    """What an entry asks for: the code's declaration, where there is one, with the
-    changes laid over it. Raises ``InvalidCron``.
+    """The values of an entry: its declaration in code, if any, overridden by the stored
+    changes. Raises ``InvalidCron``.
     """
     layers = [json.loads(text) for text in (declared, changes) if text is not None]
     if not all(isinstance(layer, dict) for layer in layers):
@@ -108,13 +108,12 @@ def load_values(declared: str | None, changes: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronEntry:
-    """An entry as it was when it was read.
+    """A snapshot of a stored entry. All times are in UTC.
 
-    ``fires`` is whether it fires at present: it is not paused, and made at run time or
-    declared by a living node. ``changed`` names what was changed at run time in an
-    entry of the code. ``next_at`` is its next tick, whether it fires or not;
-    ``fired_at`` the newest tick that was fired, and ``job_id`` its job. Every time is
-    in UTC.
+    ``fires`` is true if the entry is not paused and either was created at run time or
+    is declared by a living node. ``changed`` lists the fields of a declared entry that
+    were changed at run time. ``next_at`` is the next occurrence, whether it fires or
+    not. ``fired_at`` is the newest occurrence that fired, and ``job_id`` its job.
     """
 
     name: str

@@ -25,8 +25,8 @@ _LONGEST_MONTH: Final = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Field(NamedTuple):
-    """What one field may hold: numbers from ``low`` to ``high``, or ``names``, of which
-    the first is ``low``.
+    """The allowed values of one field: ``low`` to ``high``, or ``names``, where the
+    first name means ``low``.
     """
 
     name: str
@@ -49,7 +49,7 @@ FIELDS: Final = (
 
 
 class Term(NamedTuple):
-    """One part of a list: what it says in numbers, and the values that it covers."""
+    """One part of a list: its text in numbers, and the values that it covers."""
 
     text: str
     values: range
@@ -57,37 +57,37 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A cron text that was read, nicknames written out: its fields as lists of terms."""
+    """A parsed cron expression: its fields as lists of terms."""
 
     fields: tuple[tuple[Term, ...], ...]
     stars: tuple[bool, ...]
     """Which fields start with ``*``."""
 
     def values(self, field: int) -> frozenset[int]:
-        """The numbers that a field covers."""
+        """The values that a field covers."""
         return frozenset(value for term in self.fields[field] for value in term.values)
 
     @property
     def wild(self) -> bool:
-        """Whether it runs by the clock as it is (``*`` in the minute or the hour)
-        rather than at fixed times.
+        """Whether the minute or the hour starts with ``*``, so that daylight saving
+        does not shift it.
         """
         return self.stars[0] or self.stars[1]
 
     @property
     def both_days(self) -> bool:
-        """Whether both day fields must fit, rather than one of them."""
+        """Whether both day fields must match, instead of one of them."""
         return self.stars[2] or self.stars[4]
 
     @property
     def text(self) -> str:
-        """Five fields in numbers."""
+        """The five fields in numbers."""
         return " ".join(",".join(term.text for term in terms) for terms in self.fields)
 
 
 def read_expression(text: str) -> Expression:
-    """The expression in ``text``, which is no ``@reboot``. Raises ``InvalidCron``,
-    which names the field.
+    """Parse an expression other than ``@reboot``. Raises ``InvalidCron``, which names
+    the field.
     """
     parts = NICKNAMES.get(text.lower(), text).split()
     if text.startswith("@") and text.lower() not in NICKNAMES:
@@ -104,7 +104,7 @@ def read_expression(text: str) -> Expression:
 
 
 def refusal(text: str, field: str | None, expected: str, got: str) -> InvalidCron:
-    """The one form of every error: text, field, what was expected, what was got."""
+    """Build an ``InvalidCron`` from the expression, field, expectation and value."""
     shown = text if len(text) <= 80 else f"{text[:80]}…"
     where = f"cron {shown!r}: {field}: " if field else f"cron {shown!r}: "
     return InvalidCron(f"{where}expected {expected}, got {got}", field=field)
@@ -178,7 +178,7 @@ def _sunday(field: Field, word: str) -> str:
 
 def _check_that_it_fires(text: str, expression: Expression) -> None:
     if not expression.both_days:
-        return  # a weekday comes in each month
+        return  # every month has each weekday
     first = min(expression.values(2))
     if all(first > _LONGEST_MONTH[month] for month in expression.values(3)):
         months = " or ".join(calendar.month_name[month] for month in sorted(expression.values(3)))

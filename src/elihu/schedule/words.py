@@ -1,4 +1,4 @@
-"""A cron expression in words."""
+"""Describes a cron expression in English."""
 
 import calendar
 from itertools import groupby
@@ -8,15 +8,15 @@ from cron_descriptor import ExpressionDescriptor, Options
 
 from elihu.schedule.grammar import Expression
 
-REBOOT_WORDS: Final = "When a first node starts after none was alive"
+REBOOT_WORDS: Final = "When a node starts while no other node is alive"
 
 
 def describe(expression: Expression) -> str:
-    """An English sentence, without a full stop at its end, by a clock of 24 hours."""
+    """An English sentence without a final full stop, with 24-hour times."""
     fields = [_field(expression, number) for number in range(5)]
     if fields[2] == "*" or fields[4] == "*" or not expression.both_days:
         return _sentence(fields)
-    # The library writes "or" between the two day fields, also where both must fit.
+    # The library joins the two day fields by "or", even where both must match.
     days = " or ".join(
         calendar.day_name[(day - 1) % 7]
         for day in sorted({day % 7 for day in expression.values(4)})
@@ -25,8 +25,8 @@ def describe(expression: Expression) -> str:
 
 
 def _field(expression: Expression, number: int) -> str:
-    """The field as the library reads it right: each value once, no step beyond the end,
-    no star in a list.
+    """The field in the form that the library reads correctly: each value once, no step
+    past the end, no star in a list.
     """
     terms = expression.fields[number]
     if any(term.text == "*" for term in terms):
@@ -49,7 +49,7 @@ def _text(text: str, values: range) -> str:
 
 
 def _ranges(values: list[int]) -> str:
-    """Numbers in order as a list in which three or more in a row are a range."""
+    """Sorted numbers as a list in which three or more consecutive ones are a range."""
     rows = [list(row) for _, row in groupby(values, key=lambda value: value - values.index(value))]
     return ",".join(
         f"{row[0]}-{row[-1]}" if len(row) > 2 else ",".join(map(str, row)) for row in rows

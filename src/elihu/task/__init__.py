@@ -3,7 +3,7 @@ options checked when declared.
 """
 
 from elihu.task.codec import Codec, ResultNotStored
-from elihu.task.declare import ConfiguredTask, Task
+from elihu.task.configured import ConfiguredTask
 from elihu.task.decorator import DeclaresTasks
 from elihu.task.enqueuer import Enqueuer
 from elihu.task.group import Tasks
@@ -20,6 +20,7 @@ from elihu.task.options import (
     check_timeout,
 )
 from elihu.task.registry import Registry
+from elihu.task.task import Task
 from elihu.task.timetable import DeclaredCron, Timetable, check_catch_up
 from elihu.task.unique import digest
 

@@ -1,5 +1,5 @@
-"""A set of named, typed values ↔ an object of JSON that both databases can hold and
-that comes back as it went in.
+"""Named, typed values ↔ a JSON object that both databases can hold and that gives back
+equal values.
 """
 
 import math
@@ -17,8 +17,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreConfig, ErrorDetails, SchemaSerializer, core_schema, from_json
 
 from elihu.errors import InvalidArguments
-from elihu.task.json_paths import Path, dotted, find, find_lost, show
-from elihu.task.plain_json import NotPlain, Plain
+from elihu.task.json_paths import Path, dotted, find, find_changed, show
+from elihu.task.plain_json import NotPlainJson, Plain
 
 _CONFIG: Final = ConfigDict(
     extra="forbid", allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64"
@@ -42,11 +42,11 @@ _LONGEST_NUMBER: Final = 4300
 _TOO_LARGE: Final = 10 ** (_LONGEST_NUMBER - 1)
 
 
-class Shape:
+class JsonFields:
     """Validates, writes and reads a dictionary with these names and types.
 
-    A type that can be left out is wrapped in ``NotRequired``. Building one raises what
-    pydantic raises, and ``TypeError`` for a type that is not fully defined.
+    The type of an optional field is wrapped in ``NotRequired``. The constructor raises
+    what pydantic raises, and ``TypeError`` for a type that is not fully defined.
     """
 
     def __init__(self, what: str, types: Mapping[str, Any]) -> None:
@@ -55,8 +55,7 @@ class Shape:
         adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(typed_dict)
         if not adapter.pydantic_complete:
             raise TypeError(
-                "expected a type that is fully defined by now, got a forward reference to what is "
-                "not there yet"
+                "expected a fully defined type, got a forward reference to an undefined name"
             )
         self._what = what
         self._names = tuple(types)
@@ -71,8 +70,8 @@ class Shape:
         self._adapter = adapter
 
     def dump(self, values: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """The values as validated, and their JSON. Raises ``InvalidArguments`` for what
-        does not fit or cannot be stored.
+        """The validated values and their JSON. Raises ``InvalidArguments`` for a value
+        that does not fit or cannot be stored.
         """
         try:
             valid = self._validate(values, by_alias=True, by_name=True)
@@ -92,9 +91,7 @@ class Shape:
         return valid, data
 
     def load(self, text: str | bytes) -> dict[str, Any]:
-        """The values that a JSON text holds, in their types. Raises
-        ``InvalidArguments``.
-        """
+        """The values of a JSON text, with their types. Raises ``InvalidArguments``."""
         try:
             values: dict[str, Any] = self._parse(text, by_alias=True, by_name=True)
         except ValidationError as error:
@@ -102,15 +99,15 @@ class Shape:
         return values
 
     def json_schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of what ``load`` takes. Raises what pydantic raises
-        for a type that has none.
+        """The JSON Schema (2020-12) of what ``load`` takes. Raises pydantic's errors for
+        a type that has none.
         """
         schema = self._adapter.json_schema(schema_generator=_LinearPatterns)
         schema.pop("title", None)
         return schema
 
     def refuse(self, problem: str, path: Path = ()) -> InvalidArguments:
-        """The exception for a problem at ``path``, with the name of the task before it."""
+        """The exception for a problem at ``path``. Its text starts with the task's name."""
         field = dotted(path) or None
         return InvalidArguments(
             ": ".join(part for part in (self._what, field, problem) if part), field=field
@@ -156,10 +153,10 @@ class Shape:
             raise self._refusal(
                 error, "expected a value that can be read back from JSON; there: "
             ) from error
-        with suppress(Exception):  # the comparison is the user's types' own
+        with suppress(Exception):  # the types' own __eq__ may raise
             if rebuilt == valid:
                 return
-        if lost := find_lost(valid, rebuilt):
+        if lost := find_changed(valid, rebuilt):
             self._check_finite(valid)
             path, value, less = lost
             kind = type(value).__qualname__
@@ -208,8 +205,8 @@ class Shape:
                 return (
                     path,
                     (
-                        f"expected one of {', '.join(self._names) or 'no arguments'}, got an argument "
-                        "of another name"
+                        f"expected one of {', '.join(self._names) or 'no arguments'}, got an "
+                        "argument of another name"
                     ),
                 )
             case "json_invalid":
@@ -217,15 +214,15 @@ class Shape:
             case "extra_forbidden":
                 return path, "expected no field of this name, got one"
         cause = details.get("ctx", {}).get("error")
-        if isinstance(cause, NotPlain):
+        if isinstance(cause, NotPlainJson):
             return path + cause.path, f"expected {cause.expected}, got {show(cause.value)}"
         expected = details["msg"].removeprefix("Input should be ")
         return path, f"expected {expected}, got {show(details['input'])}"
 
 
 class _LinearPatterns(GenerateJsonSchema):
-    """Without the pattern that older versions of pydantic give for decimal numbers: it
-    looks ahead, which linear-time patterns cannot.
+    """Omits the pattern that some versions of pydantic write for decimal numbers: it
+    has a look-ahead, which linear-time patterns do not support.
     """
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> dict[str, Any]:
@@ -240,8 +237,8 @@ def _has_surrogate(value: Any) -> bool:
 
 
 def _is_exact(annotation: Any) -> bool:
-    """Whether every value of this type is known to come back from JSON as it went in,
-    so that it need not be tried.
+    """Whether JSON is known to give back every value of this type equal, so that
+    ``dump`` need not try it.
     """
     if annotation is Plain or any(annotation is exact for exact in _EXACT):
         return True

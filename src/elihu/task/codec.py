@@ -11,7 +11,7 @@ from pydantic import PydanticUserError
 
 from elihu.errors import ArgumentsTooLarge, InvalidArguments, InvalidTask
 from elihu.outcome import Outcome
-from elihu.task.arguments import Shape
+from elihu.task.arguments import JsonFields
 from elihu.task.plain_json import Plain
 from elihu.task.signature import TaskSignature, resolve
 
@@ -20,8 +20,8 @@ NOTHING = "null"
 
 
 class ResultNotStored(Exception):
-    """A return value that cannot be kept, and why; ``too_large`` where it is only its
-    size.
+    """A return value that cannot be stored. ``reason`` says why; ``too_large`` means
+    that only its size is wrong.
     """
 
     def __init__(self, reason: str, *, too_large: bool = False) -> None:
@@ -31,14 +31,13 @@ class ResultNotStored(Exception):
 
 
 class Codec:
-    """Writes the arguments of one task as an object of keywords, and rebuilds them in
-    their types.
+    """Writes the arguments of one task as a JSON object of keywords, and rebuilds them
+    with their types.
 
-    Arguments given by position are stored under their names, ``*args`` as a list and
-    ``**kwargs`` as an object under theirs, defaults are written out. Validation is
-    pydantic's lax mode. What has no annotation, or ``Any``, is plain JSON. Bytes are
-    stored as base64. Raises ``InvalidTask`` for a parameter whose type has no JSON
-    form.
+    Positional arguments are stored under their names, ``*args`` as a list and
+    ``**kwargs`` as an object. Defaults are written out. Validation is pydantic's lax
+    mode. A parameter without annotation, or with ``Any``, takes plain JSON. Bytes are
+    stored as base64. Raises ``InvalidTask`` for a type without a JSON form.
     """
 
     def __init__(self, signature: TaskSignature) -> None:
@@ -60,22 +59,22 @@ class Codec:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names under which arguments are stored."""
+        """The names of the stored arguments."""
         return frozenset(self._signature.parameters)
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int) -> str:
         """The JSON text of these arguments, at most ``limit`` bytes of UTF-8.
 
-        Raises ``InvalidArguments``, which names the field, for what does not fit the
-        signature, does not come back from JSON as it is, or no database holds (NaN,
-        infinity, NUL, lone surrogates); ``ArgumentsTooLarge`` above the limit.
+        Raises ``InvalidArguments``, which names the field, for a value that does not
+        fit the signature, that JSON would change, or that no database holds (NaN,
+        infinity, NUL, lone surrogates). Raises ``ArgumentsTooLarge`` above the limit.
         """
         return self.encode_values(args, kwargs, limit)[1].decode()
 
     def encode_values(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int
     ) -> tuple[dict[str, Any], bytes]:
-        """As ``encode``, with the validated values by name before the JSON."""
+        """The validated values by name, and their JSON as ``encode`` makes it."""
         valid, data = self._shape.dump(self._bind(args, kwargs))
         if len(data) > limit:
             raise ArgumentsTooLarge(
@@ -85,11 +84,10 @@ class Codec:
         return valid, data
 
     def decode(self, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What the function is called with, by position and by keyword, from a JSON
-        object of keywords.
+        """The positional and keyword arguments of the call, from a JSON object of
+        keywords.
 
-        Arguments that are absent and have a default are left to it. Raises
-        ``InvalidArguments``.
+        An absent argument gets its default. Raises ``InvalidArguments``.
         """
         values = self._shape.load(text)
         if self._by_keywords:
@@ -114,8 +112,8 @@ class Codec:
             ) from error
 
     def encode_result(self, value: Any, limit: int) -> str:
-        """The JSON text of a return value; of None that of null. Raises
-        ``ResultNotStored``, above ``limit`` bytes too.
+        """The JSON text of a return value, at most ``limit`` bytes. Raises
+        ``ResultNotStored``.
         """
         if value is None:
             return NOTHING
@@ -125,7 +123,7 @@ class Codec:
             data = self._result.dump({RESULT: value})[1]
         except InvalidArguments as error:
             raise ResultNotStored(str(error)) from error
-        except BaseException as error:  # of the code of the value's own types
+        except BaseException as error:  # raised by the serializers of the value's own types
             raise ResultNotStored(
                 f"expected a value that JSON can hold, got {type(error).__qualname__} while "
                 "writing it"
@@ -139,25 +137,25 @@ class Codec:
         return text.decode()
 
     def decode_result(self, text: str) -> Any:
-        """A stored result in its declared type. Raises ``InvalidArguments`` where it
-        does not fit (any more).
+        """A stored result with its declared type. Raises ``InvalidArguments`` if it
+        does not fit that type.
         """
         if text == NOTHING:
             return None
         shape = (
-            Shape(self._signature.task, {RESULT: Plain})
+            JsonFields(self._signature.task, {RESULT: Plain})
             if isinstance(self._result, str)
             else self._result
         )
         return shape.load(f'{{"{RESULT}":{text}}}')[RESULT]
 
     def check_result(self) -> None:
-        """Raise ``InvalidTask`` where the type of the return value has no JSON form."""
+        """Raise ``InvalidTask`` if the type of the return value has no JSON form."""
         if isinstance(self._result, str):
             raise InvalidTask(f"task {self._signature.task}: {self._result}")
 
     @cached_property
-    def _result(self) -> Shape | str:
+    def _result(self) -> JsonFields | str:
         returns = self._signature.returns
         try:
             annotation = (
@@ -165,9 +163,12 @@ class Codec:
                 if returns is Parameter.empty
                 else _without_outcomes(resolve(self._signature.fn, returns))
             )
-            return Shape(self._signature.task, {RESULT: _plain_or(annotation)})
+            return JsonFields(self._signature.task, {RESULT: _plain_or(annotation)})
         except Exception as error:
-            return f"expected a return annotation that pydantic can write as JSON, got {returns!r} ({_reason(error)})"
+            return (
+                "expected a return annotation that pydantic can write as JSON, got "
+                f"{returns!r} ({_reason(error)})"
+            )
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         values = dict(self._defaults)
@@ -187,7 +188,7 @@ class Codec:
             context = self._signature.context
             if context and context.name in others:
                 raise self._shape.refuse(
-                    "expected no Context, which is given when the task runs, got one",
+                    "expected no Context (the node passes it when the task runs), got one",
                     (context.name,),
                 )
             kwargs = named
@@ -216,19 +217,18 @@ class Codec:
             _shape_of(self._signature, frozenset(self._defaults)).dump(self._defaults)
         except InvalidArguments as error:
             raise InvalidTask(
-                f"task {error}: the default must fit the annotation, and JSON must be able to "
-                "hold it"
+                f"task {error}: the default must fit the annotation and have a JSON form"
             ) from error
 
 
-def _shape_of(signature: TaskSignature, only: frozenset[str] | None = None) -> Shape:
+def _shape_of(signature: TaskSignature, only: frozenset[str] | None = None) -> JsonFields:
     types = {
         name: _stored_type(parameter)
         for name, parameter in signature.parameters.items()
         if only is None or name in only
     }
     try:
-        return Shape(signature.task, types)
+        return JsonFields(signature.task, types)
     except Exception as error:
         if len(types) > 1:
             for name in types:
@@ -275,7 +275,10 @@ def _advice(error: Exception, parameter: Parameter) -> str:
     annotation = parameter.annotation
     match code:
         case "typed-dict-version":
-            return f"expected typing_extensions.TypedDict, got one of typing's ({annotation!r}), which pydantic reads from Python 3.12 on"
+            return (
+                f"expected typing_extensions.TypedDict, got one of typing's ({annotation!r}), which "
+                "pydantic reads from Python 3.12 on"
+            )
         case "schema-for-unknown-type":
             return (
                 f"expected a type that pydantic can validate, got {annotation!r}; take its id or "

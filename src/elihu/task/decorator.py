@@ -6,8 +6,9 @@ from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from elihu.errors import InvalidTask
 from elihu.schedule import CatchUp, Cron
-from elihu.task.declare import Task, declare
+from elihu.task.declare import declare
 from elihu.task.options import FunctionKeywords, TaskKeywords, UsingKeywords
+from elihu.task.task import Task
 from elihu.task.timetable import DeclaredCron, check_has_name, declare_cron
 
 P = ParamSpec("P")
@@ -15,19 +16,17 @@ R = TypeVar("R")
 
 
 class DeclaresTasks(ABC):
-    """Gives ``task`` and ``cron``; the subclass says what becomes of each task and
-    entry.
-    """
+    """Provides ``task`` and ``cron``. A subclass registers each task and entry."""
 
     prefix: str = ""
 
     @abstractmethod
     def _adopt(self, task: Task[..., Any]) -> None:
-        """Take the task in. Raises ``DuplicateTask``."""
+        """Register a task. Raises ``DuplicateTask``."""
 
     @abstractmethod
     def _adopt_cron(self, entry: DeclaredCron) -> None:
-        """Take the entry in. Raises ``DuplicateCron``."""
+        """Register a cron entry. Raises ``DuplicateCron``."""
 
     @overload
     def task(self, fn: Callable[P, R], /, **options: Unpack[TaskKeywords]) -> Task[P, R]: ...
@@ -40,17 +39,18 @@ class DeclaresTasks(ABC):
     ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
         """Make a function a task: ``@task`` or ``@task(queue="mail", …)``.
 
-        ``name`` is the module and qualified name by default, and ``aliases`` are names
-        under which older jobs still come. ``queue``, ``priority`` (0 first … 9 last),
-        ``max_attempts`` (1 to 1,000,000), ``unique``, ``tags``, ``meta`` and ``record``
-        (keep the return value) are those of its jobs. ``backoff`` is a duration or a
-        callable of the job and the error, the default grows with 2**n. ``retry_on`` are
-        the exception types that are retried (all), ``discard_on`` those that end the
-        job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row end it too.
-        ``template`` is a code: ``app.templates.sync()`` makes a job kind of it.
-        ``run_in`` is ``"loop"`` for ``async def`` and ``"thread"`` for ``def``; either
-        may have ``"process"``, a fresh interpreter that imports its module. Raises
-        ``InvalidTask``, ``InvalidOption`` and ``DuplicateTask``.
+        ``name`` is the module and qualified name by default; ``aliases`` are former
+        names, under which stored jobs still run. ``queue``, ``priority`` (0 first … 9
+        last), ``max_attempts`` (1 to 1,000,000), ``unique``, ``tags``, ``meta`` and
+        ``record`` (store the return value) apply to its jobs. ``timeout`` limits an
+        attempt, ``expires`` the time until the first one. ``backoff`` is a duration or a
+        callable of the job and the error; the default grows with 2**n. ``retry_on`` are
+        the exception types that are retried (default: all); ``discard_on`` are those
+        that end the job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row
+        end it too. ``template`` is a code: ``app.templates.sync()`` makes a template
+        from the task. ``run_in`` is ``"loop"`` for ``async def`` and ``"thread"`` for
+        ``def``; both may have ``"process"``, a fresh interpreter that imports the
+        module. Raises ``InvalidTask``, ``InvalidOption`` and ``DuplicateTask``.
         """
         if fn is not None:
             return self._declare(fn, options)
@@ -67,16 +67,16 @@ class DeclaresTasks(ABC):
         args: Mapping[str, Any] | None = None,
         **options: Unpack[FunctionKeywords],
     ) -> Callable[[Callable[P, R]], Task[P, R]]:
-        """Store a job at each time of a cron text: of a function, which becomes a task,
-        or of a task that is there.
+        """Store a job at each time of a cron text. Decorates a function, which becomes
+        a task, or a task.
 
-        Times are those of the zone ``tz``; ``catch_up`` says which of the ticks missed
-        while nothing ran are made up for: ``"none"``, the ``"last"`` one or ``"all"``
-        (at most 100). ``name`` is the entry's, the task's by default, and needed for
-        each of several entries on one task. ``args`` are the job's arguments by name.
-        ``options`` are those of ``task`` for a function, and for a task those of its
-        ``using``. Raises ``InvalidCron``, ``DuplicateCron``, ``InvalidArguments`` and
-        what ``task`` raises.
+        Times are in the zone ``tz``. ``catch_up`` sets which of the ticks missed while
+        nothing ran are made up for: ``"none"``, the ``"last"`` one or ``"all"`` (at most
+        100). ``name`` is the entry's name: the task's by default, required if a task has
+        several entries. ``args`` are the job's arguments by name. ``options`` are those
+        of ``task`` for a function, and those of ``using`` for a task. Raises
+        ``InvalidCron``, ``DuplicateCron``, ``InvalidArguments`` and what ``task``
+        raises.
         """
         cron = Cron(text, tz)
 

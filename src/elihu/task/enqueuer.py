@@ -1,4 +1,4 @@
-"""What a task needs of the app it belongs to."""
+"""What a task needs from its app."""
 
 from typing import Any, Protocol
 
@@ -7,27 +7,27 @@ from elihu.relay import Relay
 
 
 class Enqueuer(Protocol):
-    """Stores jobs: the app, as tasks see it."""
+    """Stores jobs. The app is one."""
 
     @property
     def max_args(self) -> int:
-        """Bytes of JSON that a job's arguments may have."""
+        """The most bytes of JSON that a job's arguments may have."""
         ...
 
     @property
     def closed(self) -> bool:
-        """Whether the app has ended, so that its tasks may go to another."""
+        """Whether the app is closed, so that another app may include its tasks."""
         ...
 
     def enqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
-        """Store ``new`` and wait for the commit, in synchronous code; with ``conn`` in
-        that connection's own transaction.
+        """Store ``new`` from synchronous code and return after the commit. With
+        ``conn``, store it in that connection's transaction and do not wait.
         """
         ...
 
     async def aenqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
-        """Store ``new``; return after the commit, with ``conn`` before that
-        connection's own.
+        """Store ``new`` and return after the commit. With ``conn``, store it in that
+        connection's transaction and do not wait.
         """
         ...
 

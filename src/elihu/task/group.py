@@ -1,53 +1,56 @@
-"""Groups of tasks that are declared without an app, and included in one later."""
+"""Groups of tasks that are declared without an app and included in one later."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from elihu.errors import TaskError
-from elihu.task.declare import Task
 from elihu.task.decorator import DeclaresTasks
 from elihu.task.enqueuer import Enqueuer
 from elihu.task.options import check_name
 from elihu.task.registry import Registry
+from elihu.task.task import Task
 from elihu.task.timetable import DeclaredCron, Timetable
 
 
 class Tasks(DeclaresTasks):
-    """Tasks declared without an app, as a router's routes are: ``tasks =
+    """Tasks declared without an app, like the routes of a router: ``tasks =
     Tasks(prefix="mail.")``, ``@tasks.task``.
 
-    ``prefix`` comes before every name, also one given by ``name=``, but not before
-    aliases. ``app.include(tasks)`` gives them to an app; those declared afterwards go
-    there too. A group belongs to one open app at a time: once that is closed, another
+    ``prefix`` comes before every name, also before one given by ``name=``, but not
+    before aliases. ``app.include(tasks)`` adds them to an app, with those declared
+    later. A group belongs to one open app at a time. After that app is closed, another
     may include it.
     """
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = check_name("Tasks(prefix=)", prefix) if prefix != "" else ""
         self._own = Registry()
-        self._host: Enqueuer | None = None
+        self._enqueuer: Enqueuer | None = None
         self._registry: Registry | None = None
 
-    def join(self, host: Enqueuer, registry: Registry) -> None:
-        """Enter all tasks in the host's registry and let the host store their jobs, or
-        neither.
+    def join(self, enqueuer: Enqueuer, registry: Registry) -> None:
+        """Add all tasks and cron entries to an app's registry, or none.
 
-        Raises ``DuplicateTask`` for a name that is taken (so for a second inclusion
-        too), ``DuplicateCron`` for that of an entry, and ``TaskError`` while the group
-        belongs to another open app.
+        Raises ``DuplicateTask`` for a task name that is taken (for a second inclusion
+        too), ``DuplicateCron`` for an entry name that is taken, and ``TaskError`` while
+        the group belongs to another open app.
         """
-        if self._host is not None and self._host is not host and not self._host.closed:
+        if (
+            self._enqueuer is not None
+            and self._enqueuer is not enqueuer
+            and not self._enqueuer.closed
+        ):
             raise TaskError(
-                f"include(): expected tasks of no other app, got {self!r}, which an app that is "
-                "still open includes: close that first"
+                f"include(): expected tasks that no other open app includes, got {self!r}: close "
+                "the other app first"
             )
         tasks = list(self._own)
         registry.timetable.check(*self._own.timetable)
         registry.add(*tasks)
         registry.timetable.add(*self._own.timetable)
         for task in tasks:
-            task.bind(host)
-        self._host, self._registry = host, registry
+            task.bind(enqueuer)
+        self._enqueuer, self._registry = enqueuer, registry
 
     @property
     def timetable(self) -> Timetable:
@@ -61,9 +64,9 @@ class Tasks(DeclaresTasks):
         return iter(self._own)
 
     def _adopt(self, task: Task[..., Any]) -> None:
-        if self._host is not None and self._registry is not None:
+        if self._enqueuer is not None and self._registry is not None:
             self._registry.add(task)
-            task.bind(self._host)
+            task.bind(self._enqueuer)
         self._own.add(task)
 
     def _adopt_cron(self, entry: DeclaredCron) -> None:

@@ -1,4 +1,4 @@
-"""Where a function comes from, as another interpreter would import it."""
+"""The names under which another interpreter can import a function's module."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from elihu.errors import InvalidTask
 
 
 def module_of(fn: FunctionType) -> str:
-    """The module's name as others import it, also where it is the program itself."""
+    """The module's name as others import it, for the program itself that of its file."""
     if fn.__module__ != "__main__":
         return fn.__module__
     file = getattr(sys.modules["__main__"], "__file__", None)
@@ -16,9 +16,9 @@ def module_of(fn: FunctionType) -> str:
 
 
 def importable_name(module: str) -> str | None:
-    """The name under which a fresh interpreter imports this module of ours: that of the
-    program itself is its file's. None where no import reaches it (a prompt, ``-c``,
-    standard input, a module made by hand).
+    """The name under which a fresh interpreter imports this module. The program itself
+    has the name of its file. None if no import finds it (a prompt, ``-c``, standard
+    input, a module object without a file).
     """
     found = sys.modules.get(module)
     spec, file = getattr(found, "__spec__", None), getattr(found, "__file__", None)
@@ -30,10 +30,10 @@ def importable_name(module: str) -> str | None:
 
 
 def check_importable(what: str, fn: FunctionType) -> None:
-    """Raise ``InvalidTask`` where no fresh interpreter can import the module of ``fn``."""
+    """Raise ``InvalidTask`` if no fresh interpreter can import the module of ``fn``."""
     if importable_name(fn.__module__) is None:
         got = (
-            "the program itself, which is no file that can be imported"
+            "the program itself, which is not an importable file"
             if fn.__module__ == "__main__"
             else repr(fn.__module__)
         )

@@ -1,5 +1,5 @@
-"""Looks inside values: what their parts are, where something is wrong, and what a round
-trip through JSON lost.
+"""Walks through nested values: their parts, the path of a wrong part, and the part
+that a round trip through JSON changed.
 """
 
 import reprlib
@@ -16,7 +16,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 Path = tuple[object, ...]
 
 DEPTH = 200
-"""Levels of nesting that are looked into; pydantic's own parser of JSON goes no deeper."""
+"""Levels of nesting that are searched. Pydantic's JSON parser goes no deeper."""
 
 
 _SIMPLE: Final = (NoneType, bool, int, float, str, bytes, date, time, timedelta, Decimal, UUID)
@@ -25,13 +25,13 @@ _repr.maxstring = _repr.maxother = 80
 
 
 def show(value: Any) -> str:
-    """``repr(value)``, cut to what an error message has room for."""
+    """``repr(value)``, cut to a length that suits an error message."""
     return _repr.repr(value)
 
 
 def parts(value: Any) -> Iterator[tuple[object, Any]]:
-    """The parts of a container, model or dataclass with their keys, and nothing for
-    anything else.
+    """The parts of a container, model or dataclass with their keys; nothing for any
+    other value.
     """
     if isinstance(value, dict):
         yield from value.items()
@@ -46,8 +46,8 @@ def parts(value: Any) -> Iterator[tuple[object, Any]]:
 
 
 def dotted(path: Path) -> str:
-    """``path`` as people read it, ``order.lines.0.price``: what does not print is
-    escaped, and long keys are cut.
+    """``path`` in readable form, ``order.lines.0.price``. Characters that do not print
+    are escaped; long keys are cut.
     """
     return ".".join(
         "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(key)[:80]) for key in path
@@ -55,9 +55,7 @@ def dotted(path: Path) -> str:
 
 
 def find(value: Any, wrong: Callable[[Any], bool]) -> Path | None:
-    """The path of the first part, or of the first key, of which ``wrong`` is true; None
-    where there is none.
-    """
+    """The path of the first part or key for which ``wrong`` is true, else None."""
     pending: list[tuple[Path, Any]] = [((), value)]
     seen: set[int] = set()
     while pending:
@@ -76,13 +74,13 @@ def find(value: Any, wrong: Callable[[Any], bool]) -> Path | None:
     return None
 
 
-def find_lost(value: Any, rebuilt: Any, path: Path = ()) -> tuple[Path, Any, Any] | None:
-    """The first part of ``value`` that came back as something else: its path, what it
-    was, what it became.
+def find_changed(value: Any, rebuilt: Any, path: Path = ()) -> tuple[Path, Any, Any] | None:
+    """The first part of ``value`` that a round trip changed: its path, the part before
+    and the part after.
 
-    Something else is a simple value of another type, a model or dataclass of another
-    class, and a masked secret. Another container of the same parts is not, nor the
-    plain value of an enumeration that equals it.
+    A change is another simple value or type, a model or dataclass of another class, or
+    a masked secret. Another container of equal parts is no change, nor is the plain
+    value that equals a member of an enumeration.
     """
     if value is rebuilt:
         return None
@@ -91,7 +89,7 @@ def find_lost(value: Any, rebuilt: Any, path: Path = ()) -> tuple[Path, Any, Any
     if len(path) < DEPTH and not isinstance(value, set | frozenset):
         holders = dict(parts(rebuilt))
         for key, part in parts(value):
-            if key in holders and (lost := find_lost(part, holders[key], (*path, key))):
+            if key in holders and (lost := find_changed(part, holders[key], (*path, key))):
                 return lost
     return None
 

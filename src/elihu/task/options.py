@@ -1,6 +1,4 @@
-"""The options of a task and of ``using``: what there is, what each may be, checked
-before anything is stored.
-"""
+"""The options of a task and of ``using``, and their checks."""
 
 import difflib
 import inspect
@@ -17,7 +15,7 @@ from elihu.duration import Duration, parse_duration
 from elihu.errors import InvalidOption
 from elihu.options import Backoff, Unique, check_range
 from elihu.task.json_paths import dotted, find, show
-from elihu.task.plain_json import NotPlain, check_plain
+from elihu.task.plain_json import NotPlainJson, check_plain
 
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -31,7 +29,7 @@ LONGEST_TIMEOUT: Final = 366 * 86_400.0
 
 
 class CommonOptions(TypedDict, total=False):
-    """What both a task and ``using`` take."""
+    """Options that both a task and ``using`` take."""
 
     queue: str
     priority: int
@@ -45,7 +43,7 @@ class CommonOptions(TypedDict, total=False):
 
 
 class FunctionKeywords(CommonOptions, total=False):
-    """What ``task`` takes, and ``cron`` of a function."""
+    """Options of ``task``, and of ``cron`` on a function."""
 
     aliases: Iterable[str]
     run_in: Literal["loop", "thread", "process"] | None
@@ -57,13 +55,13 @@ class FunctionKeywords(CommonOptions, total=False):
 
 
 class TaskKeywords(FunctionKeywords, total=False):
-    """What ``task`` takes."""
+    """Options of ``task``."""
 
     name: str | None
 
 
 class UsingKeywords(CommonOptions, total=False):
-    """What ``using`` takes."""
+    """Options of ``using``."""
 
     delay: Duration | None
     run_at: datetime | None
@@ -75,12 +73,12 @@ class UsingKeywords(CommonOptions, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """How the jobs of a task are stored, tried and ended.
+    """How the jobs of a task are stored, retried and ended.
 
-    ``backoff`` is seconds, a callable or None for the exponential one; ``timeout`` and
-    ``expires`` are seconds, None for no limit; ``retry_on`` None retries any exception;
-    ``meta`` is plain JSON, ``template`` the code of the job kind that a synchronisation
-    makes of the task.
+    ``backoff`` is seconds, a callable, or None for the exponential one. ``timeout`` and
+    ``expires`` are seconds, None for no limit. ``retry_on`` None retries any exception.
+    ``meta`` is plain JSON. ``template`` is the code of the template that
+    ``app.templates.sync()`` makes from the task.
     """
 
     queue: str = "default"
@@ -100,7 +98,7 @@ class TaskOptions:
 
 
 def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ``InvalidOption`` for a name that is no option, with the nearest that is
+    """Raise ``InvalidOption`` for a name that is no option, and suggest the nearest
     one.
     """
     names = sorted(known)
@@ -138,9 +136,9 @@ def check_bool(what: str, value: Any) -> bool:
 
 
 def check_run_at(what: str, value: Any) -> datetime:
-    """Return ``value``, a ``datetime`` with a time zone, in UTC; raise
-    ``InvalidOption`` for anything else, and outside the years 2 to 9998, where a change
-    of zone could leave the calendar.
+    """Return ``value``, a ``datetime`` with a time zone, in UTC. Raise ``InvalidOption``
+    for anything else, and outside the years 2 to 9998: a change of zone could leave the
+    calendar.
     """
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidOption(f"{what}: expected a datetime with a time zone, got {value!r}")
@@ -152,7 +150,7 @@ def check_run_at(what: str, value: Any) -> datetime:
 
 
 def check_names(what: str, value: Any) -> tuple[str, ...]:
-    """The texts in ``value``, each as ``check_name`` wants it, without repetitions."""
+    """The texts in ``value``, each checked by ``check_name``, without repetitions."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidOption(f"{what}: expected a list of texts, got {show(value)}")
     return tuple(dict.fromkeys(check_name(what, name) for name in value))
@@ -185,7 +183,7 @@ def check_meta(
     try:
         data = to_json(check_plain(dict(value)))
         copy = from_json(data)
-    except NotPlain as error:
+    except NotPlainJson as error:
         where = f": {dotted(error.path)}" if error.path else ""
         raise InvalidOption(
             f"{what}{where}: expected {error.expected}, got {show(error.value)}"

@@ -1,4 +1,4 @@
-"""The type of what has no annotation: plain JSON, taken as it is."""
+"""The type of parameters without annotation: plain JSON, stored unchanged."""
 
 import math
 from typing import Annotated, Any
@@ -8,11 +8,11 @@ from pydantic import AfterValidator, ValidationInfo
 from elihu.task.json_paths import Path
 
 DEPTH = 100
-"""Levels of nesting allowed."""
+"""The most levels of nesting."""
 
 
-class NotPlain(ValueError):
-    """A value that JSON has no place for; ``path`` leads to it."""
+class NotPlainJson(ValueError):
+    """A value without a JSON form; ``path`` leads to it."""
 
     def __init__(self, expected: str, value: Any, path: Path) -> None:
         super().__init__(expected, value, path)
@@ -22,32 +22,32 @@ class NotPlain(ValueError):
 
 
 def check_plain(value: Any, path: Path = ()) -> Any:
-    """Return ``value`` if it is made of texts, finite numbers, booleans, None, lists,
+    """Return ``value`` if it consists of texts, finite numbers, booleans, None, lists,
     tuples and dictionaries with text keys.
 
-    A tuple is stored as a list. Raises ``NotPlain``.
+    A tuple is stored as a list. Raises ``NotPlainJson``.
     """
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
         if not (value.isascii() or _is_unicode(value)):
-            raise NotPlain("text without lone surrogates", value, path)
+            raise NotPlainJson("text without lone surrogates", value, path)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise NotPlain("a finite number", value, path)
+            raise NotPlainJson("a finite number", value, path)
     elif len(path) > DEPTH:
-        raise NotPlain(f"at most {DEPTH} levels of nesting", value, ())
+        raise NotPlainJson(f"at most {DEPTH} levels of nesting", value, ())
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):
             check_plain(part, (*path, index))
     elif isinstance(value, dict):
         for key, part in value.items():
             if not isinstance(key, str):
-                raise NotPlain("texts for keys", key, path)
+                raise NotPlainJson("texts for keys", key, path)
             check_plain(key, (*path, key))
             check_plain(part, (*path, key))
     else:
-        raise NotPlain(
+        raise NotPlainJson(
             f"plain JSON (for a {type(value).__qualname__}, annotate the parameter with its type)",
             value,
             path,

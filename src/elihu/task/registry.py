@@ -1,16 +1,16 @@
-"""The tasks an app knows, by name, and the cron entries that it declares."""
+"""The tasks of an app by name, and its cron entries."""
 
 import difflib
 from collections.abc import Iterator
 from typing import Any
 
 from elihu.errors import DuplicateTask, UnknownTask
-from elihu.task.declare import Task
+from elihu.task.task import Task
 from elihu.task.timetable import Timetable
 
 
 class Registry:
-    """Tasks by their names and aliases, each of which belongs to one task."""
+    """Tasks by their names and aliases. A name or alias belongs to one task."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task[..., Any]] = {}
@@ -18,7 +18,7 @@ class Registry:
         self.timetable = Timetable()
 
     def add(self, *tasks: Task[..., Any]) -> None:
-        """Take in all of ``tasks``, or, where a name or alias is taken, none:
+        """Register all of ``tasks``, or none if a name or alias is taken: the
         ``DuplicateTask`` names both functions.
         """
         added: dict[str, Task[..., Any]] = {}
@@ -39,8 +39,8 @@ class Registry:
         self._tasks |= {task.name: task for task in tasks}
 
     def get(self, name: str) -> Task[..., Any]:
-        """The task of this name or alias. Raises ``UnknownTask``, with the nearest name
-        that there is.
+        """The task of this name or alias. Raises ``UnknownTask``, which suggests the
+        nearest name.
         """
         task = self._by_name.get(name)
         if task is None:

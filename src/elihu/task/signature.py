@@ -1,5 +1,5 @@
-"""Reads a function's parameters: which are the job's arguments, of what types, and
-which is the ``Context``.
+"""Reads a function's parameters: the job's arguments with their types, and the
+``Context``.
 """
 
 import inspect
@@ -20,9 +20,9 @@ _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 class TaskSignature:
     """The parameters of a function without its ``Context``, their annotations resolved.
 
-    ``positional`` are the names that can be given by position, in order;
-    ``positional_only`` those that must be. ``returns`` is the return annotation as it
-    was written.
+    ``positional`` are the names that can be passed by position, in order;
+    ``positional_only`` are those that must be. ``returns`` is the return annotation as
+    written.
     """
 
     fn: Callable[..., Any]
@@ -67,8 +67,8 @@ class TaskSignature:
 def read_signature(fn: Callable[..., Any], task: str) -> TaskSignature:
     """The signature of ``fn``, the function behind ``task``.
 
-    Raises ``InvalidTask`` for an annotation that names what is not there, a method, and
-    a ``Context`` that cannot be given by keyword.
+    Raises ``InvalidTask`` for an annotation with an unknown name, for a method, and for
+    a ``Context`` that cannot be passed by keyword.
     """
     try:
         signature = inspect.signature(fn)
@@ -80,7 +80,7 @@ def read_signature(fn: Callable[..., Any], task: str) -> TaskSignature:
     if every and every[0].name in {"self", "cls"} and every[0].annotation is Parameter.empty:
         raise InvalidTask(
             f"task {task}: parameter {every[0].name}: expected a function, got a method; "
-            "write it outside the class, and take ctx: Context for what the attempt knows"
+            "write it outside the class; ctx: Context gives access to the attempt"
         )
     resolved = {p.name: p.replace(annotation=_parameter_type(fn, task, p)) for p in every}
     context = _context_of(task, every, resolved)
@@ -99,8 +99,8 @@ def read_signature(fn: Callable[..., Any], task: str) -> TaskSignature:
 
 
 def resolve(fn: Callable[..., Any], annotation: Any) -> Any:
-    """``annotation`` with the names in its texts looked up where ``fn`` was written;
-    raises what the look-up raises.
+    """``annotation`` with its text evaluated in the module of ``fn``. Raises what the
+    evaluation raises.
     """
     names = getattr(inspect.unwrap(fn), "__globals__", {})
     fallback = {} if "Context" in names else {"Context": Context}
@@ -120,10 +120,9 @@ def _parameter_type(fn: Callable[..., Any], task: str, parameter: Parameter) -> 
         return resolve(fn, parameter.annotation)
     except Exception as error:
         raise InvalidTask(
-            f"task {task}: parameter {parameter.name}: expected an annotation that can be looked "
-            "up at run time, "
-            f"got {parameter.annotation!r} ({error}); import or define its names at the top of "
-            "the module, outside TYPE_CHECKING"
+            f"task {task}: parameter {parameter.name}: expected an annotation that can be "
+            f"evaluated at run time, got {parameter.annotation!r} ({error}); import or define its "
+            "names at the top of the module, outside TYPE_CHECKING"
         ) from error
 
 
@@ -143,10 +142,10 @@ def _context_of(
         and all(p.kind is not Parameter.VAR_POSITIONAL for p in every)
     )
     if not by_keyword:
+        before = "" if context.kind in _VARIADIC else " before *args or /"
         raise InvalidTask(
-            f"task {task}: parameter {context.name}: expected a Context that can be given by "
-            "keyword, got one that is "
-            f"{context.kind.description}{'' if context.kind in _VARIADIC else ' before *args or /'}; write it after a *"
+            f"task {task}: parameter {context.name}: expected a Context that can be passed by "
+            f"keyword, got one that is {context.kind.description}{before}; write it after a *"
         )
     return context
 

@@ -7,17 +7,17 @@ from typing import Any, Final
 from elihu.errors import DuplicateCron, InvalidOption, InvalidTask
 from elihu.options import Unique
 from elihu.schedule import CATCH_UPS, CatchUp, Cron, CronSpec
-from elihu.task.declare import Task
 from elihu.task.json_paths import show
 from elihu.task.options import UsingKeywords, check_name
+from elihu.task.task import Task
 
 _OF_ONE_ENQUEUE: Final = ("delay", "run_at", "hold", "conn", "notify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredCron:
-    """An entry as ``@app.cron`` declares it; ``named`` is whether its name was given,
-    ``unique`` what its jobs must be.
+    """An entry declared by ``@app.cron``. ``named`` is whether its name was given;
+    ``unique`` is the rule for its jobs.
     """
 
     name: str
@@ -34,13 +34,11 @@ class Timetable:
         self._entries: dict[str, DeclaredCron] = {}
 
     def add(self, *entries: DeclaredCron) -> None:
-        """Take in all of ``entries``, or, where a name is taken, none. Raises
-        ``DuplicateCron``.
-        """
+        """Register all of ``entries``, or none if a name is taken: ``DuplicateCron``."""
         self._entries |= self.check(*entries)
 
     def check(self, *entries: DeclaredCron) -> dict[str, DeclaredCron]:
-        """``entries`` by name. Raises ``DuplicateCron`` where ``add`` would."""
+        """``entries`` by name. Raises ``DuplicateCron`` if ``add`` would."""
         added: dict[str, DeclaredCron] = {}
         for entry in entries:
             known = {**self._entries, **added}
@@ -52,7 +50,7 @@ class Timetable:
                     )
             if entry.name in known:
                 raise DuplicateCron(
-                    f"cron {entry.name!r}: expected a new name, got that of another entry: give "
+                    f"cron {entry.name!r}: expected a new name, got the name of another entry: give "
                     "one of them name="
                 )
             added[entry.name] = entry
@@ -121,8 +119,8 @@ def check_catch_up(what: str, value: Any) -> CatchUp:
 
 
 def check_has_name(function: Any) -> None:
-    """Raise ``InvalidTask`` for a function whose own name is not stable, and which
-    ``name=`` of an entry does not name.
+    """Raise ``InvalidTask`` for a function inside a function, whose name is not stable.
+    ``name=`` names the entry, not the task.
     """
     if "<" in getattr(function, "__qualname__", ""):
         raise InvalidTask(

@@ -1,4 +1,4 @@
-"""The digest of what must be unique about a job."""
+"""The digest of the fields that must be unique about a job."""
 
 import hashlib
 import json
@@ -22,9 +22,8 @@ def digest(
 ) -> bytes:
     """SHA-256 of one canonical JSON text of the fields that ``unique`` compares.
 
-    ``valid`` are the arguments as validated and ``data`` their JSON: of a set, whose
-    order in JSON is not stable from one process to the next, the members are compared
-    in order of their text.
+    ``valid`` are the validated arguments and ``data`` their JSON. The order of a set in
+    JSON differs between processes, so its members are sorted by their text.
     """
     fields: dict[str, Any] = {}
     for name in unique.by:
@@ -32,7 +31,7 @@ def digest(
             case "task":
                 fields[name] = task
             case "args":
-                stored = _forget(valid, from_json(data))
+                stored = _sort_sets(valid, from_json(data))
                 fields[name] = (
                     stored
                     if unique.keys is None
@@ -51,15 +50,15 @@ def _canonical(tree: Any) -> str:
     )
 
 
-def _forget(value: Any, tree: Any) -> Any:
+def _sort_sets(value: Any, tree: Any) -> Any:
     if isinstance(tree, list):
         inner = [part for _, part in parts(value)]
         if len(inner) != len(tree):
             return tree
-        settled = [_forget(part, holder) for part, holder in zip(inner, tree, strict=True)]
-        return sorted(settled, key=_canonical) if isinstance(value, set | frozenset) else settled
+        ordered = [_sort_sets(part, holder) for part, holder in zip(inner, tree, strict=True)]
+        return sorted(ordered, key=_canonical) if isinstance(value, set | frozenset) else ordered
     if isinstance(tree, dict):
         by_order = isinstance(value, dict) and len(value) == len(tree)
         holders = dict(zip(tree, value.values(), strict=True)) if by_order else dict(parts(value))
-        return {key: _forget(holders.get(key), holder) for key, holder in tree.items()}
+        return {key: _sort_sets(holders.get(key), holder) for key, holder in tree.items()}
     return tree

@@ -1,1 +1,1 @@
-"""What an application needs to test its jobs."""
+"""Tools for testing applications that use Elihu."""

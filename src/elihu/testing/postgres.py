@@ -1,15 +1,13 @@
-"""A private PostgreSQL server for tests and trials, which ends with the process that
-started it.
+"""A private PostgreSQL server for tests, which stops with the process that started it.
 
-It needs the extra `testing`, whose wheel holds the server's programs, or any PostgreSQL
-named by `bin_dir=`. It listens on 127.0.0.1 and trusts whoever connects from this
-machine: it is for tests, never for data that others must not read. Linux and macOS; on
-Windows use a server of your own.
+It needs the extra `testing`, whose wheel contains the server, or a PostgreSQL named by
+`bin_dir=`. The server listens on 127.0.0.1 and trusts every local connection: never use
+it for confidential data. Runs on Linux and macOS.
 
     with PostgresServer() as server:
         app = Elihu(server.url)
 
-and from a shell, with `ELIHU_DATABASE_URL` set for the command:
+From a shell, with `ELIHU_DATABASE_URL` set for the command:
 
     python -m elihu.testing.postgres [--version 18] [--data DIR] [--durable] [--] COMMAND...
 """
@@ -37,8 +35,8 @@ from elihu.testing import postgres_guard
 
 DEFAULT_VERSION = 18
 HOST = "127.0.0.1"
-# Below the range from which systems give ports to outgoing connections: the port of a
-# stopped server must be free when it starts again.
+# Below the ports that systems use for outgoing connections: the port of a stopped server
+# must still be free when it starts again.
 PORTS = range(15_000, 32_000)
 READY_WITHIN = 60.0
 SUPERUSER = "postgres"
@@ -49,7 +47,7 @@ WHEEL_LIBRARIES = (f"{WHEEL}.libs", f"{WHEEL}/.dylibs")
 
 
 class PostgresServerError(ElihuError):
-    """The server could not be found, started or stopped; the message ends with the last
+    """The server could not be found, started or stopped. The message ends with the last
     lines of its log.
     """
 
@@ -58,15 +56,14 @@ class PostgresServer:
     """One PostgreSQL server on a free port of 127.0.0.1: `start()` and `close()`, or a
     `with` block.
 
-    `version` picks one of the wheel's servers (18 or 16), `bin_dir` any other. `data`
-    is a folder to keep, made where it is absent; without it the data goes with the
-    server. `durable=False` turns off fsync, synchronous_commit and full_page_writes,
-    which is right for tests and wrong for measurements and for data to keep: an
-    immediate stop may then lose the last commits. `options` are further settings of the
-    server.
+    `version` selects a server of the wheel (18 or 16), `bin_dir` any other. `data` is a
+    folder to keep, created if absent; without it the data is deleted with the server.
+    `durable=False` turns off fsync, synchronous_commit and full_page_writes: faster for
+    tests, but an immediate stop may lose the last commits. `options` are further server
+    settings.
 
-    As root, which PostgreSQL refuses to run as, the server runs as `nobody` and owns
-    its data folder. Raises `PostgresServerError`.
+    If the process is root, which PostgreSQL refuses, the server runs as `nobody`, which
+    then owns the data folder. Raises `PostgresServerError`.
     """
 
     def __init__(
@@ -91,13 +88,13 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The URL of the database `postgres`; `database_url` gives that of another."""
+        """The URL of the database `postgres`."""
         return self.database_url("postgres")
 
     @property
     def folder(self) -> Path:
-        """The folder of this run: the server's Unix socket, its log, and its data where
-        none was given. It goes with `close()`.
+        """The temporary folder: Unix socket, log, and the data if `data` was not given.
+        `close()` deletes it.
         """
         if self._folder is None:
             raise PostgresServerError(
@@ -112,7 +109,7 @@ class PostgresServer:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the running server, None when it does not run."""
+        """The process id of the server, or None if it does not run."""
         if self._guard is None:
             return None
         match self._ask("poll").split():
@@ -125,8 +122,8 @@ class PostgresServer:
         return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{name}"
 
     def start(self) -> None:
-        """Start, and wait until connections are accepted. After `stop()`: on the same
-        port and data. Does nothing while it runs.
+        """Start the server and wait until it accepts connections. After `stop()` it
+        uses the same port and data. Does nothing if the server runs.
         """
         if self.pid is not None:
             return
@@ -139,8 +136,8 @@ class PostgresServer:
             raise
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server and keep its data: connections are cut; `immediate` ends it
-        as a crash would, so that the next start recovers.
+        """Stop the server and keep its data. Connections are closed. `immediate` stops
+        it like a crash, so that the next start runs recovery.
         """
         if self._guard is not None:
             self._ask("stop immediate" if immediate else "stop fast")
@@ -151,7 +148,7 @@ class PostgresServer:
         self.start()
 
     def close(self) -> None:
-        """Stop the server and remove the folder of this run. Safe to call twice."""
+        """Stop the server and delete its temporary folder. Later calls do nothing."""
         guard, self._guard = self._guard, None
         folder, self._folder = self._folder, None
         if guard is not None:
@@ -160,26 +157,26 @@ class PostgresServer:
             shutil.rmtree(folder, ignore_errors=True)
 
     def survive_exec(self) -> None:
-        """Let the server live on when this process becomes another program by
+        """Keep the server running when this process becomes another program by
         `os.exec*`, until that program ends.
         """
         if self._guard is not None and self._guard.stdin is not None:
             os.set_inheritable(self._guard.stdin.fileno(), True)
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create a database, empty or a copy of `template`, to which nothing may be
-        connected. Returns its URL.
+        """Create a database, empty or as a copy of `template`, and return its URL.
+        Nothing may be connected to the template.
         """
         options = [f"--template={template}"] if template is not None else []
         if self._given_bin_dir is None and not self.durable:
             options.append(
                 "--strategy=file_copy"
-            )  # three times as fast where nothing is fsynced; unknown before PostgreSQL 15
+            )  # three times as fast without fsync; unknown before PostgreSQL 15
         self._client("createdb", *options, name)
         return self.database_url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database where it exists, and cut its connections."""
+        """Drop a database if it exists, and close its connections."""
         self._client("dropdb", "--if-exists", "--force", name)
 
     def __enter__(self) -> Self:
@@ -200,7 +197,7 @@ class PostgresServer:
         self._make_data()
         if self._user is not None:
             shutil.chown(self._folder, self._user)
-        orders: postgres_guard.Orders = {
+        settings: postgres_guard.Settings = {
             "initdb": self._initdb(bin_dir),
             "postgres": self._postgres(bin_dir),
             "user": self._user,
@@ -210,7 +207,7 @@ class PostgresServer:
             "keeps_data": self._given_data is not None,
         }
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", postgres_guard.__file__, json.dumps(orders)],
+            [sys.executable, "-I", "-S", postgres_guard.__file__, json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -314,8 +311,8 @@ class PostgresServer:
             answer = self._ask("poll")
 
     def _is_ready(self, answer: str) -> bool:
-        """The last line of postmaster.pid says so; its first names the process, since
-        the file of a killed server stays behind.
+        """Read it from postmaster.pid. The file of a killed server remains, so the
+        process id in it must match.
         """
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
@@ -377,11 +374,10 @@ class PostgresServer:
 
 
 def wheel_bin_dir(version: int) -> Path:
-    """The folder of the programs of PostgreSQL `version` in the wheel of the extra
-    `testing`.
+    """The folder of PostgreSQL `version` in the wheel of the extra `testing`.
 
-    The wheel is located, not imported: importing it looks for a home folder of its own
-    and warns where there is none.
+    The wheel is located but not imported: importing it warns if the user has no home
+    folder.
     """
     if version not in WHEEL_FOLDERS:
         raise PostgresServerError(
@@ -397,11 +393,11 @@ def wheel_bin_dir(version: int) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 to which nothing is bound."""
+    """A free TCP port on 127.0.0.1."""
     for _ in range(100):
         port = PORTS[
             secrets.randbelow(len(PORTS))
-        ]  # not `random`, which tests seed: two of them would get one port
+        ]  # not `random`: tests seed it, so two of them would get the same port
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
@@ -415,15 +411,15 @@ def free_port() -> int:
 
 
 def is_reachable(path: Path) -> bool:
-    """Whether every user may enter this folder and all above it."""
+    """Whether every user may enter this folder and its parents."""
     return all(
         folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents) if folder.exists()
     )
 
 
 def base_folder(user: str | None) -> str:
-    """Where folders of runs are made: the folder for temporary files, or the first
-    usual one that `user` can reach.
+    """The parent of temporary folders: the default one, or the first usual one that
+    `user` can reach.
     """
     if user is None:
         return tempfile.gettempdir()
@@ -437,10 +433,10 @@ def base_folder(user: str | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command with a server, or a server alone until it is interrupted.
+    """Run a command with a server, or only a server until a signal.
 
-    This process becomes the command: its signals, its terminal and its exit status are
-    the command's own, and the server ends with it.
+    This process becomes the command, so that signals, terminal and exit status are the
+    command's own. The server stops with it.
     """
     parser = argparse.ArgumentParser(
         prog="python -m elihu.testing.postgres",
@@ -451,9 +447,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="a data folder to keep; without it the data goes with the server",
+        help="a data folder to keep; without it the data is deleted with the server",
     )
-    parser.add_argument("--durable", action="store_true", help="with fsync, as for data to keep")
+    parser.add_argument("--durable", action="store_true", help="turn fsync on")
     parser.add_argument(
         "command",
         nargs=argparse.REMAINDER,

@@ -1,17 +1,18 @@
-"""The process between a `PostgresServer` and PostgreSQL: it outlives its parent just
-long enough to stop the server.
+"""The process between a `PostgresServer` and PostgreSQL. It stops the server when its
+parent ends in any way, `kill -9` included.
 
-Run by its path, with the standard library alone, in a session of its own. It gets one
-JSON object as its argument (see `Orders`), reads one command a line from standard input
-and answers each with one line:
+It is run by its path with the standard library alone, in its own session. Its argument
+is a JSON object (see `Settings`). It reads one command a line from standard input and
+answers each with one line:
 
-    start                 initdb where the data folder is empty, then PostgreSQL: "running PID", or "failed REASON"
-    poll                  "running PID", or "exited STATUS"
-    stop fast|immediate   "exited STATUS"
+    start                 run initdb if the data folder is empty, then PostgreSQL;
+                          answers "running PID" or "failed REASON"
+    poll                  answers "running PID" or "exited STATUS"
+    stop fast|immediate   answers "exited STATUS"
 
-The end of its input, or of its parent in any way, `kill -9` included, stops PostgreSQL
-and removes what was only for this run. Both are watched: a forked child may hold the
-input open, and so may what a command run by `os.exec*` leaves behind.
+At the end of its input, or of its parent, it stops PostgreSQL and deletes the temporary
+folder. It watches both: a forked child, or a process left behind by a command run by
+`os.exec*`, may hold the input open.
 """
 
 import contextlib
@@ -29,15 +30,13 @@ import time
 from pathlib import Path
 from typing import Any, TypedDict
 
-LOCK_PATIENCE = 20.0
-PARENT_LOOK = 0.2
+LOCK_TIMEOUT = 20.0
+PARENT_INTERVAL = 0.2
 PR_SET_PDEATHSIG = 1
 
 
-class Orders(TypedDict):
-    """The commands to run, the user to run them as (None: the own one), and the
-    folders.
-    """
+class Settings(TypedDict):
+    """The commands to run, their user (None: the current one), and the folders."""
 
     initdb: list[str]
     postgres: list[str]
@@ -49,25 +48,25 @@ class Orders(TypedDict):
 
 
 class Guard:
-    """Starts and stops one PostgreSQL server, as its parent process says."""
+    """Starts and stops one PostgreSQL server on commands of its parent process."""
 
-    def __init__(self, orders: Orders) -> None:
-        self._orders = orders
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._parent = os.getppid()
         self._server: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
 
     def run(self) -> None:
         try:
-            self._obey()
+            self._serve()
         finally:
-            self._stop("fast" if self._orders["keeps_data"] else "immediate")
-            shutil.rmtree(self._orders["remove"], ignore_errors=True)
+            self._stop("fast" if self._settings["keeps_data"] else "immediate")
+            shutil.rmtree(self._settings["remove"], ignore_errors=True)
 
-    def _obey(self) -> None:
+    def _serve(self) -> None:
         pending = b""
         while os.getppid() == self._parent:
-            if not select.select([0], [], [], PARENT_LOOK)[0]:
+            if not select.select([0], [], [], PARENT_INTERVAL)[0]:
                 continue
             chunk = os.read(0, 4096)
             if not chunk:
@@ -90,24 +89,24 @@ class Guard:
     def _start(self) -> str:
         if not self._take_lock():
             return "failed locked"
-        with Path(self._orders["log"]).open("ab") as log:
+        with Path(self._settings["log"]).open("ab") as log:
             options = self._child_options(log)
-            if not Path(self._orders["data"], "PG_VERSION").exists():
-                status = subprocess.run(self._orders["initdb"], check=False, **options).returncode
+            if not Path(self._settings["data"], "PG_VERSION").exists():
+                status = subprocess.run(self._settings["initdb"], check=False, **options).returncode
                 if status != 0:
                     return f"failed {status}"
             self._server = subprocess.Popen(
-                self._orders["postgres"], preexec_fn=die_with_parent, **options
+                self._settings["postgres"], preexec_fn=die_with_parent, **options
             )
         return f"running {self._server.pid}"
 
     def _take_lock(self) -> bool:
-        """The guard of an earlier run may still be stopping its server on the same
-        data: wait for it.
+        """Wait for the guard of an earlier run, which may still be stopping its server
+        on the same data.
         """
         if self._lock is None:
-            self._lock = os.open(self._orders["data"], os.O_RDONLY)
-        deadline = time.monotonic() + LOCK_PATIENCE
+            self._lock = os.open(self._settings["data"], os.O_RDONLY)
+        deadline = time.monotonic() + LOCK_TIMEOUT
         while time.monotonic() < deadline:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,7 +123,7 @@ class Guard:
             "stderr": log,
             "cwd": "/",
         }
-        user = self._orders["user"]
+        user = self._settings["user"]
         if user is not None:
             options |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
         return options
@@ -141,22 +140,22 @@ class Guard:
         steps = [(signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)]
         if mode == "fast":
             steps.insert(0, (signal.SIGINT, 30.0))
-        for number, patience in steps:
+        for number, timeout in steps:
             if self._server.poll() is not None:
                 return
             self._server.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._server.wait(patience)
+                self._server.wait(timeout)
 
 
 def die_with_parent() -> None:
-    """Where the kernel can, PostgreSQL gets a fast stop when even the guard is killed."""
+    """On Linux, stop PostgreSQL even if the guard itself is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def main() -> None:
-    """Obey until the parent ends."""
+    """Serve commands until the parent ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(
             number, lambda *_: None

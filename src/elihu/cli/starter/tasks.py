@@ -1,4 +1,4 @@
-"""The tasks of this project; ``elihu up`` runs a node that executes their jobs."""
+"""The tasks of this project. ``elihu up`` runs a node that executes their jobs."""
 
 from elihu import Context, Elihu
 

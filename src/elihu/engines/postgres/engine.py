@@ -1,141 +1,89 @@
-"""The multi-node engine."""
+"""The multi-node engine: the list of its verbs. ``engines.protocol`` documents them."""
 
-import asyncio
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
 
-from elihu.engines.postgres.channel import channel_of, payload_of
-from elihu.engines.postgres.connections import Connection, transact
-from elihu.engines.postgres.crons import Crons
-from elihu.engines.postgres.errors import is_of_identifiers
-from elihu.engines.postgres.filters import prunable
-from elihu.engines.postgres.insert import (
-    columns,
-    plainly_stored,
-    replaced_columns,
-    scalars,
-    stored,
-    unique_columns,
+from elihu.config import Config
+from elihu.engines.postgres import (
+    crons,
+    exchange,
+    insert,
+    jobs,
+    maintenance,
+    migrations,
+    nodes,
+    queues,
+    templates,
+    waits,
 )
-from elihu.engines.postgres.migrations import VERSION, migrate, outdated, stored_version, too_new
 from elihu.engines.postgres.notifier import PostgresNotifier
-from elihu.engines.postgres.queues import Queues
-from elihu.engines.postgres.rows import claim_of, end_of, job_of
-from elihu.engines.postgres.templates import Templates
+from elihu.engines.postgres.session import NAME, Session
 from elihu.engines.protocol import (
     Ack,
     AckStatus,
+    AwaitedJob,
+    BulkResult,
+    CronRow,
+    CronTable,
     Exchange,
     Expired,
+    Front,
     HeartbeatReply,
     Inserted,
+    JobEnd,
+    LateResult,
     NodeRow,
     Peer,
+    Place,
     Position,
     PruneRule,
+    QueueLoad,
+    QueueOverride,
     Rescued,
+    Signal,
+    TickJob,
+    Wait,
 )
-from elihu.engines.protocol.signals import Signal
-from elihu.engines.protocol.waits import AwaitedJob, JobEnd, LateResult, Wait
-from elihu.engines.replacing import replacements
-from elihu.errors import (
-    DatabaseUnavailable,
-    DataRefused,
-    IdentifierTaken,
-    SchemaOutdated,
-    SchemaTooNew,
-)
-from elihu.failpoints import ACTIVE, reach
-from elihu.job import Intent, JobState, NewJob, RunOutcome
-
-_UNDER_WAY: Final = 0.0005
-"""Seconds after which a statement has left this process, as a rule, and its answer is
-not back.
-"""
-_INSERT_ROUNDS: Final = 10
-_FRONT: Final = Position(-1, datetime.fromtimestamp(0, UTC), 0)
-_INTENTS: Final = [intent.value for intent in Intent]
+from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
+from elihu.telemetry.bus import Bus
+from elihu.template import NewTemplate, Template
 
 
-class PostgresEngine(Crons, Queues, Templates):
+class PostgresEngine:
     """``Engine`` on PostgreSQL 14 or later."""
 
-    # schema
+    name = NAME
+
+    def __init__(self, config: Config, bus: Bus) -> None:
+        self._session = Session(config, bus)
+
+    async def open(self, *, make: bool = True) -> None:
+        await self._session.open()
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    def abandon(self) -> None:
+        self._session.abandon()
+
+    def notifier(self, *, eager: bool = False) -> PostgresNotifier:
+        config = self._session.config
+        return PostgresNotifier(self, config.listen_url or config.database_url, config.schema)
 
     async def schema_version(self) -> int:
-        """The version of the tables in the database; 0 where there are none."""
-
-        async def work(connection: Connection) -> int:
-            return await stored_version(connection, self._config.schema)
-
-        return await self._call("schema_version", work)
+        return await migrations.schema_version(self._session)
 
     async def migrate(self) -> list[int]:
-        """Bring the tables up to date; return the versions applied. Raises
-        ``SchemaTooNew``.
-        """
-
-        async def work(connection: Connection) -> list[int]:
-            return await migrate(connection, self._config.schema)
-
-        return await self._call("migrate", work, bounded=False)
+        return await migrations.migrate(self._session)
 
     async def check_schema(self) -> None:
-        """Raise ``SchemaOutdated`` or ``SchemaTooNew`` unless the tables fit."""
-        version = await self.schema_version()
-        if version < VERSION:
-            raise SchemaOutdated(outdated(self._config.schema, version))
-        if version > VERSION:
-            raise SchemaTooNew(too_new(self._config.schema, version))
+        await migrations.check_schema(self._session)
 
     async def installation(self) -> str:
-        """The id that these tables were given when they were made."""
-        return str(await self._fetch_value("installation", self._sql["installation"]))
-
-    # the hot path
+        return await migrations.installation(self._session)
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Store all jobs in one transaction, in order; one ``Inserted`` for each.
-        Raises ``IdentifierTaken``.
-        """
-        if not jobs:
-            return []
-        identifiers = [job.identifier for job in jobs if job.identifier is not None]
-        if not identifiers:
-            return await self._insert(jobs)
-        for _ in range(_INSERT_ROUNDS):
-            try:
-                return await self._insert(jobs)
-            except DataRefused as error:
-                if not is_of_identifiers(error):
-                    raise
-                refusal = error
-            for row in await self._fetch("insert", self._sql["identifiers"], identifiers):
-                raise IdentifierTaken(row["identifier"], holder=row["id"], state=row["state"])
-            if len(set(identifiers)) < len(identifiers):
-                raise refusal
-        raise DatabaseUnavailable(
-            f"insert: expected identifiers to stay as they are, got {_INSERT_ROUNDS} changes in a "
-            "row"
-        )
-
-    async def _insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        if len(jobs) == 1 and jobs[0].unique_key is None:
-            return plainly_stored(
-                await self._fetch("insert", self._sql["insert_one"], *scalars(jobs[0]))
-            )
-        if all(job.unique_key is None for job in jobs):
-            return plainly_stored(await self._fetch("insert", self._sql["insert"], *columns(jobs)))
-
-        async def work(connection: Connection) -> list[Inserted]:
-            return await self._insert_unique(connection, jobs)
-
-        async def in_transaction(connection: Connection) -> list[Inserted]:
-            return await transact(connection, work)
-
-        return await self._call("insert", work if len(jobs) == 1 else in_transaction)
+        return await insert.insert(self._session, jobs)
 
     async def exchange(
         self,
@@ -147,334 +95,183 @@ class PostgresEngine(Crons, Queues, Templates):
         after: Position | None = None,
         exclude: Sequence[str] = (),
     ) -> Exchange:
-        """Write ends and claim jobs in one round trip."""
-        plain: list[Ack] = []
-        other: list[Ack] = []
-        for ack in acks:
-            (plain if _is_plain(ack) else other).append(ack)
-        if ACTIVE and acks:
-            asyncio.get_running_loop().call_later(_UNDER_WAY, reach, "inside acknowledge")
-        rows = await self._fetch(
-            "exchange",
-            self._sql["exchange"],
-            node,
-            queue,
-            free,
-            [ack.id for ack in plain],
-            [ack.claim for ack in plain],
-            [ack.value for ack in plain],
-            [ack.id for ack in other],
-            [ack.claim for ack in other],
-            [ack.outcome.value for ack in other],
-            [ack.state.value for ack in other],
-            [ack.delay for ack in other],
-            [ack.refund_attempt for ack in other],
-            [ack.value for ack in other],
-            [ack.reason for ack in other],
-            [ack.error for ack in other],
-            [ack.traceback for ack in other],
-            [ack.log for ack in other],
-            [ack.error_type for ack in other],
-            *(after or _FRONT),
-            list(exclude),
+        return await exchange.exchange(
+            self._session, node, queue, free, acks, after=after, exclude=exclude
         )
-        return _exchanged(rows)
 
     async def ack_statuses(
         self, node: str, acks: Sequence[Ack]
     ) -> dict[tuple[int, int], AckStatus]:
-        """Why these acknowledgements did not come back, by (id, claim)."""
-        if not acks:
-            return {}
-        rows = await self._fetch(
-            "ack_statuses",
-            self._sql["ack_statuses"],
-            [ack.id for ack in acks],
-            [ack.claim for ack in acks],
-            [ack.outcome.value for ack in acks],
-            node,
-        )
-        return {(row["id"], row["claim"]): AckStatus(row["verdict"]) for row in rows}
+        return await exchange.ack_statuses(self._session, node, acks)
 
     async def notify(self, signals: Sequence[Signal]) -> None:
-        """Send announcements to other processes."""
-        if signals:
-            payloads = list(dict.fromkeys(map(payload_of, signals)))
-            await self._fetch(
-                "notify", self._sql["notify"], channel_of(self._config.schema), payloads
-            )
-
-    # what services do
+        await exchange.notify(self._session, signals)
 
     async def stage(self, limit: int) -> dict[str, int]:
-        """Make due jobs available; the number staged for each queue that has available
-        jobs now.
-        """
-        return {
-            row["queue"]: row["staged"]
-            for row in await self._fetch("stage", self._sql["stage"], limit)
-        }
-
-    async def register_node(self, node: str, name: str, info: dict[str, object]) -> None:
-        """Write a new node's row. Two that enlist at once do so one after the other, so
-        that one is the first.
-        """
-
-        async def work(connection: Connection) -> None:
-            await connection.execute(self._sql["register_node_lock"], self._config.schema)
-            await connection.execute(
-                self._sql["register_node"], node, name, json.dumps(info), self._config.dead_after
-            )
-
-        async def in_transaction(connection: Connection) -> None:
-            await transact(connection, work)
-
-        await self._call("register_node", in_transaction)
-
-    async def update_node_info(self, node: str, info: dict[str, object]) -> None:
-        """Write what the node says of itself now."""
-        await self._fetch("update_node_info", self._sql["update_node_info"], node, json.dumps(info))
-
-    async def deregister_node(self, node: str) -> None:
-        """Remove the node's row."""
-        await self._fetch("deregister_node", self._sql["deregister_node"], node)
-
-    async def heartbeat(self, node: str) -> HeartbeatReply:
-        """Raise the node's beat and look at everybody else."""
-        row = await self._fetch_row("heartbeat", self._sql["heartbeat"], node)
-        assert row is not None
-        peers = [Peer(id_, beat, False) for id_, beat in zip(row["ids"], row["beats"], strict=True)]
-        return HeartbeatReply(row["known"], peers, row["lease_ends_in"])
-
-    async def peers(self, node: str) -> list[Peer]:
-        """The other nodes, without beating."""
-        return [
-            Peer(row["id"], row["beat"], False)
-            for row in await self._fetch("peers", self._sql["peers"], node)
-        ]
-
-    async def remove_dead_node(self, node: str, beat: int | None) -> bool:
-        """Remove a dead node's row if its beat is still ``beat``; whether it was
-        removed by this call.
-        """
-        return (
-            await self._fetch_value("remove_dead_node", self._sql["remove_dead_node"], node, beat)
-            is not None
-        )
-
-    async def remove_silent_nodes(self, silence: float) -> list[str]:
-        """Remove the nodes that gave no sign of life for ``silence`` seconds by the
-        database's clock; their ids.
-        """
-        return [
-            row["id"]
-            for row in await self._fetch(
-                "remove_silent_nodes", self._sql["remove_silent_nodes"], silence
-            )
-        ]
+        return await maintenance.stage(self._session, limit)
 
     async def rescue(self, limit: int) -> list[Rescued]:
-        """End at most ``limit`` attempts of nodes that are no more, all in one
-        statement; where one row makes that fail, one by one.
-        """
-        try:
-            return await self._rescue(limit, None)
-        except DataRefused as error:
-            refusal = error
-        rescued: list[Rescued] = []
-        for row in await self._fetch("rescue", self._sql["lost"], limit):
-            try:
-                rescued += await self._rescue(1, row["id"])
-            except DataRefused as error:
-                refusal = error
-        if not rescued:
-            raise refusal
-        return rescued
+        return await maintenance.rescue(self._session, limit)
 
     async def reconcile(
         self, node: str, held: Sequence[tuple[int, int]], older_than: float
     ) -> list[Rescued]:
-        """Give back what executes in the node's name without its knowledge."""
-        ids, claims = [id_ for id_, _ in held], [claim for _, claim in held]
-        rows = await self._fetch("reconcile", self._sql["reconcile"], node, older_than, ids, claims)
-        return [
-            Rescued(row["id"], row["queue"], JobState(row["state"]), row["awaited"]) for row in rows
-        ]
-
-    async def lead(self, node: str, lease: float) -> bool:
-        """Take or renew leadership for ``lease`` seconds; whether the node is the
-        leader now.
-        """
-        return await self._fetch_value("lead", self._sql["lead"], node, lease) is not None
-
-    async def resign(self, node: str) -> bool:
-        """Give leadership up; whether the node had it."""
-        return await self._fetch_value("resign", self._sql["resign"], node) is not None
+        return await maintenance.reconcile(self._session, node, held, older_than)
 
     async def intents(self, node: str) -> list[tuple[int, int, Intent]]:
-        """(id, claim, wish) of the node's executing jobs of which something was asked."""
-        rows = await self._fetch("intents", self._sql["intents"], node, _INTENTS)
-        return [(row["id"], row["claim"], Intent(row["intent"])) for row in rows]
+        return await maintenance.intents(self._session, node)
 
     async def lost_claims(
         self, node: str, held: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]:
-        """Which of the claims held are no longer the node's own."""
-        ids, claims = [id_ for id_, _ in held], [claim for _, claim in held]
-        return [
-            (row["id"], row["claim"])
-            for row in await self._fetch("lost_claims", self._sql["lost_claims"], node, ids, claims)
-        ]
+        return await maintenance.lost_claims(self._session, node, held)
 
     async def expire(self, limit: int) -> list[Expired]:
-        """Cancel at most ``limit`` jobs that did not start in time."""
-        return [
-            Expired(row["id"], row["queue"], row["awaited"])
-            for row in sorted(await self._fetch("expire", self._sql["expire"], limit))
-        ]
+        return await maintenance.expire(self._session, limit)
 
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
-        """Store progress, (id, claim, JSON text) each, under the guard."""
-        if progress:
-            ids, claims, texts = (list(column) for column in zip(*progress, strict=True))
-            await self._fetch("record_progress", self._sql["progress"], node, ids, claims, texts)
+        await maintenance.record_progress(self._session, node, progress)
 
     async def prune(self, rule: PruneRule, limit: int) -> int:
-        """Remove at most ``limit`` jobs that the rule covers, with their runs; how many
-        went.
-        """
-        covered = prunable(rule, 3)
-        return int(
-            await self._fetch_value(
-                "prune", self._sql.filtered("prune", covered), rule.age, limit, *covered.values
-            )
-        )
+        return await maintenance.prune(self._session, rule, limit)
 
-    # waiting for ends
+    async def register_node(self, node: str, name: str, info: dict[str, object]) -> None:
+        await nodes.register_node(self._session, node, name, info)
 
-    async def attach(self, ids: Sequence[int]) -> list[AwaitedJob]:
-        """Mark as awaited; those that are gone, or that an open transaction holds, do
-        not come back.
-        """
-        return [
-            AwaitedJob(job_of(row), row["since"])
-            for row in await self._fetch("attach", self._sql["attach"], list(ids))
-        ]
+    async def update_node_info(self, node: str, info: dict[str, object]) -> None:
+        await nodes.update_node_info(self._session, node, info)
 
-    async def add_results(self, results: Sequence[LateResult]) -> None:
-        """Add results to jobs that completed without one."""
-        await self._fetch(
-            "add_results",
-            self._sql["add_results"],
-            *([*column] for column in zip(*results, strict=True)),
-        )
+    async def deregister_node(self, node: str) -> None:
+        await nodes.deregister_node(self._session, node)
 
-    async def ends(self, pending: Sequence[Wait], room: int) -> list[JobEnd]:
-        """Those of ``pending`` that have come to something."""
-        ids, since, only_job = (
-            ([*column] for column in zip(*pending, strict=True)) if pending else ([], [], [])
-        )
-        return [
-            end_of(row)
-            for row in await self._fetch("ends", self._sql["ends"], ids, since, only_job, room)
-        ]
+    async def heartbeat(self, node: str) -> HeartbeatReply:
+        return await nodes.heartbeat(self._session, node)
+
+    async def peers(self, node: str) -> list[Peer]:
+        return await nodes.peers(self._session, node)
+
+    async def remove_dead_node(self, node: str, beat: int | None) -> bool:
+        return await nodes.remove_dead_node(self._session, node, beat)
+
+    async def remove_silent_nodes(self, silence: float) -> list[str]:
+        return await nodes.remove_silent_nodes(self._session, silence)
+
+    async def lead(self, node: str, lease: float) -> bool:
+        return await nodes.lead(self._session, node, lease)
+
+    async def resign(self, node: str) -> bool:
+        return await nodes.resign(self._session, node)
 
     async def nodes(self) -> list[NodeRow]:
-        """All nodes, oldest first."""
-        rows = await self._fetch("nodes", self._sql["nodes"])
-        return [
-            NodeRow(
-                row["id"],
-                row["name"],
-                row["started_at"],
-                row["beat_at"],
-                row["leader"],
-                row["running"],
-                json.loads(row["info"]),
-            )
-            for row in rows
-        ]
+        return await nodes.nodes(self._session)
 
-    def notifier(self, *, eager: bool = False) -> PostgresNotifier:
-        """A new, unstarted notifier on a connection of its own, to ``listen_url`` where
-        there is one.
-        """
-        return PostgresNotifier(
-            self, self._config.listen_url or self._config.database_url, self._config.schema
-        )
+    async def attach(self, ids: Sequence[int]) -> list[AwaitedJob]:
+        return await waits.attach(self._session, ids)
 
-    async def _rescue(self, limit: int, job_id: int | None) -> list[Rescued]:
-        rows = await self._fetch("rescue", self._sql["rescue"], limit, job_id)
-        return [
-            Rescued(row["id"], row["queue"], JobState(row["state"]), row["awaited"])
-            for row in sorted(rows)
-        ]
+    async def add_results(self, results: Sequence[LateResult]) -> None:
+        await waits.add_results(self._session, results)
 
-    async def _insert_unique(
-        self, connection: Connection, jobs: Sequence[NewJob]
-    ) -> list[Inserted]:
-        found: dict[int, Inserted] = {}
-        waiting = list(range(len(jobs)))
-        for _ in range(_INSERT_ROUNDS):
-            sent = [jobs[place] for place in waiting]
-            rows = await connection.fetch(
-                self._sql["insert_unique"], *columns(sent), *unique_columns(sent)
-            )
-            answers = list(zip(waiting, rows, strict=True))
-            found.update(
-                {place: stored(row, row["ukey"]) for place, row in answers if row["id"] is not None}
-            )
-            if len(found) == len(jobs):
-                break
-            met = {place: row["ukey"] for place, row in answers if row["id"] is None}
-            holders = await self._holders(
-                connection, [(key, jobs[place]) for place, key in met.items()]
-            )
-            found.update({place: holders[key] for place, key in met.items() if key in holders})
-            waiting = [place for place in waiting if place not in found]
-            if not waiting:
-                break
-        else:
-            raise DatabaseUnavailable(
-                f"insert: expected unique keys to stay as they are, got {_INSERT_ROUNDS} changes "
-                "in a row"
-            )
-        return [found[place] for place in range(len(jobs))]
+    async def ends(self, pending: Sequence[Wait], room: int) -> list[JobEnd]:
+        return await waits.ends(self._session, pending, room)
 
-    async def _holders(
-        self, connection: Connection, met: Sequence[tuple[bytes, NewJob]]
-    ) -> dict[bytes, Inserted]:
-        """The jobs that hold the keys, changed as those who met them want it."""
-        given = replacements(met)
-        rows: list[Any] = []
-        if given:
-            rows += await connection.fetch(self._sql["replace"], *replaced_columns(given))
-        if others := list({key for key, _ in met} - given.keys()):
-            rows += await connection.fetch(self._sql["holders"], others)
-        return {
-            row["unique_key"]: stored(row, row["unique_key"], conflict=True, woken=row.get("woken"))
-            for row in rows
-        }
+    async def get(self, job_id: int) -> Job | None:
+        return await jobs.get(self._session, job_id)
 
+    async def get_by_identifier(self, identifier: str) -> Job | None:
+        return await jobs.get_by_identifier(self._session, identifier)
 
-def _is_plain(ack: Ack) -> bool:
-    return (
-        ack.outcome is RunOutcome.COMPLETED
-        and ack.state is JobState.COMPLETED
-        and ack[4:6] == (None, 0)
-        and ack[7:] == (None,) * 5
-    )
+    async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
+        return await jobs.find(self._session, where, after, limit)
 
+    async def count(self, where: JobFilter) -> int:
+        return await jobs.count(self._session, where)
 
-def _exchanged(rows: Sequence[Any]) -> Exchange:
-    acked: list[tuple[int, bool]] = []
-    claims = []
-    for row in rows:
-        if row[0] is None:
-            acked = [(id_, False) for id_ in row["acked"]] + [
-                (id_, True) for id_ in row["acked_awaited"]
-            ]
-        else:
-            claims.append(claim_of(row))
-    claims.sort(key=lambda claim: (claim.priority, claim.scheduled_at, claim.id))
-    return Exchange(acked, claims)
+    async def counts(self) -> dict[str, dict[str, int]]:
+        return await jobs.counts(self._session)
+
+    async def runs(self, job_id: int) -> list[Run]:
+        return await jobs.runs(self._session, job_id)
+
+    async def cancel(self, where: JobFilter) -> BulkResult:
+        return await jobs.cancel(self._session, where)
+
+    async def kill(self, where: JobFilter) -> BulkResult:
+        return await jobs.kill(self._session, where)
+
+    async def stop(self, job_id: int) -> BulkResult:
+        return await jobs.stop(self._session, job_id)
+
+    async def retry(self, where: JobFilter) -> BulkResult:
+        return await jobs.retry(self._session, where)
+
+    async def delete(self, where: JobFilter) -> BulkResult:
+        return await jobs.delete(self._session, where)
+
+    async def hold(self, where: JobFilter) -> BulkResult:
+        return await jobs.hold(self._session, where)
+
+    async def release(self, where: JobFilter) -> BulkResult:
+        return await jobs.release(self._session, where)
+
+    async def update(self, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
+        return await jobs.update(self._session, job_id, changes)
+
+    async def position(self, job_id: int) -> int | None:
+        return await jobs.position(self._session, job_id)
+
+    async def queue_overrides(self, node: str | None = None) -> list[QueueOverride]:
+        return await queues.queue_overrides(self._session, node)
+
+    async def set_queue(self, rule: QueueOverride) -> bool:
+        return await queues.set_queue(self._session, rule)
+
+    async def queue_loads(self) -> list[QueueLoad]:
+        return await queues.queue_loads(self._session)
+
+    async def crons(self, names: Sequence[str] | None = None) -> CronTable:
+        return await crons.crons(self._session, names)
+
+    async def declare_crons(self, declared: Sequence[tuple[str, str]]) -> None:
+        await crons.declare_crons(self._session, declared)
+
+    async def create_cron(self, name: str, changes: str, paused: bool) -> bool:
+        return await crons.create_cron(self._session, name, changes, paused)
+
+    async def change_cron(
+        self, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool
+    ) -> bool:
+        return await crons.change_cron(self._session, name, rev, changes, paused=paused, anew=anew)
+
+    async def delete_cron(self, name: str, rev: int) -> bool:
+        return await crons.delete_cron(self._session, name, rev)
+
+    async def fire_cron(
+        self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime
+    ) -> list[TickJob] | None:
+        return await crons.fire_cron(self._session, row, ticks, until)
+
+    async def prune_ticks(self, age: float, limit: int) -> int:
+        return await crons.prune_ticks(self._session, age, limit)
+
+    async def add_template(self, new: NewTemplate, revision: str) -> Template | None:
+        return await templates.add_template(self._session, new, revision)
+
+    async def change_template(self, new: NewTemplate, revision: str, known: str) -> Template | None:
+        return await templates.change_template(self._session, new, revision, known)
+
+    async def remove_template(self, code: str) -> bool:
+        return await templates.remove_template(self._session, code)
+
+    async def template(self, code: str) -> Template | None:
+        return await templates.template(self._session, code)
+
+    async def find_templates(
+        self, active: bool | None, after: Place | None, limit: int
+    ) -> list[Template]:
+        return await templates.find_templates(self._session, active, after, limit)
+
+    async def schemas(self, codes: Sequence[str]) -> dict[str, str]:
+        return await templates.schemas(self._session, codes)
+
+    async def front(self, queue: str) -> Front:
+        return await templates.front(self._session, queue)

@@ -1,30 +1,119 @@
-"""New jobs as the statements that insert them take them, and their answers as values."""
+"""Storing jobs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
+from elihu.engines.postgres.connections import Connection
+from elihu.engines.postgres.errors import is_of_identifiers
 from elihu.engines.postgres.rows import Row
+from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import Inserted
-from elihu.engines.replacing import Replacement
+from elihu.engines.replacing import Replacement, replacements
+from elihu.errors import DatabaseUnavailable, DataRefused, IdentifierTaken
 from elihu.job import JobState, NewJob
 
+_ROUNDS: Final = 10
 
-def scalars(job: NewJob) -> tuple[Any, ...]:
+
+async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
+    if not jobs:
+        return []
+    identifiers = [job.identifier for job in jobs if job.identifier is not None]
+    if not identifiers:
+        return await _insert(session, jobs)
+    for _ in range(_ROUNDS):
+        try:
+            return await _insert(session, jobs)
+        except DataRefused as error:
+            if not is_of_identifiers(error):
+                raise
+            refusal = error
+        for row in await session.fetch("insert", identifiers, part="identifiers"):
+            raise IdentifierTaken(row["identifier"], holder=row["id"], state=row["state"])
+        if len(set(identifiers)) < len(identifiers):
+            raise refusal
+    raise DatabaseUnavailable(f"insert: the identifiers changed {_ROUNDS} times in a row")
+
+
+async def _insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
+    if len(jobs) == 1 and jobs[0].unique_key is None:
+        return _plainly_stored(await session.fetch("insert", *_scalars(jobs[0]), part="one"))
+    if all(job.unique_key is None for job in jobs):
+        return _plainly_stored(await session.fetch("insert", *_columns(jobs)))
+
+    async def work(connection: Connection) -> list[Inserted]:
+        return await insert_unique(session, connection, jobs)
+
+    if len(jobs) == 1:
+        return await session.call("insert", work)
+    return await session.transaction("insert", work)
+
+
+async def insert_unique(
+    session: Session, connection: Connection, jobs: Sequence[NewJob]
+) -> list[Inserted]:
+    """Store jobs of which some have a unique key. Several need a transaction.
+
+    A holder of a key that is gone when it is read makes room: another round.
+    """
+    found: dict[int, Inserted] = {}
+    waiting = list(range(len(jobs)))
+    for _ in range(_ROUNDS):
+        sent = [jobs[place] for place in waiting]
+        rows = await connection.fetch(
+            session.sql["insert_unique"], *_columns(sent), *_unique_columns(sent)
+        )
+        answers = list(zip(waiting, rows, strict=True))
+        found.update(
+            {place: _stored(row, row["ukey"]) for place, row in answers if row["id"] is not None}
+        )
+        if len(found) == len(jobs):
+            break
+        met = {place: row["ukey"] for place, row in answers if row["id"] is None}
+        holders = await _holders(
+            session, connection, [(key, jobs[place]) for place, key in met.items()]
+        )
+        found.update({place: holders[key] for place, key in met.items() if key in holders})
+        waiting = [place for place in waiting if place not in found]
+        if not waiting:
+            break
+    else:
+        raise DatabaseUnavailable(f"insert: the unique keys changed {_ROUNDS} times in a row")
+    return [found[place] for place in range(len(jobs))]
+
+
+async def _holders(
+    session: Session, connection: Connection, met: Sequence[tuple[bytes, NewJob]]
+) -> dict[bytes, Inserted]:
+    """The jobs that hold the keys, after the replacements that the new jobs ask for."""
+    given = replacements(met)
+    rows: list[Row] = []
+    if given:
+        rows += await connection.fetch(session.sql["insert_replace"], *_replaced_columns(given))
+    if others := list({key for key, _ in met} - given.keys()):
+        rows += await connection.fetch(session.sql["insert_holders"], others)
+    return {
+        row["unique_key"]: _stored(row, row["unique_key"], conflict=True, woken=row.get("woken"))
+        for row in rows
+    }
+
+
+def _scalars(job: NewJob) -> tuple[Any, ...]:
     """$1 to $15 of insert_one.sql."""
     return (
-        job.task, job.queue, job.priority, job.max_attempts, job.args, job.options, job.meta, job.tags, job.run_at, job.delay, job.hold,
-        job.expires, job.awaited, job.template, job.identifier,
+        job.task, job.queue, job.priority, job.max_attempts, job.args, job.options, job.meta,
+        job.tags, job.run_at, job.delay, job.hold, job.expires, job.awaited, job.template,
+        job.identifier,
     )  # fmt: skip
 
 
-def columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
+def _columns(jobs: Sequence[NewJob]) -> list[list[Any] | None]:
     """$1 to $15 of insert.sql and insert_unique.sql: an array a column, an element a
     job.
 
-    None in place of an array that would hold nothing else: unnest reads it as NULL for
-    each job.
+    An array of nothing but None is sent as None: unnest reads that as NULL for each job.
     """
     return [
         [job.task for job in jobs],
@@ -49,7 +138,7 @@ def _unless_empty(column: list[Any]) -> list[Any] | None:
     return None if column.count(None) == len(column) else column
 
 
-def unique_columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
+def _unique_columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
     """$16 to $18 of insert_unique.sql."""
     return [
         [job.unique_key for job in jobs],
@@ -58,8 +147,8 @@ def unique_columns(jobs: Sequence[NewJob]) -> list[list[Any]]:
     ]
 
 
-def replaced_columns(given: Mapping[bytes, Replacement]) -> list[list[Any]]:
-    """$1 to $11 of replace.sql."""
+def _replaced_columns(given: Mapping[bytes, Replacement]) -> list[list[Any]]:
+    """$1 to $11 of insert_replace.sql."""
     each = list(given.values())
     return [
         list(given),
@@ -67,7 +156,7 @@ def replaced_columns(given: Mapping[bytes, Replacement]) -> list[list[Any]]:
     ]
 
 
-def stored(
+def _stored(
     row: Row, unique_key: bytes | None = None, *, conflict: bool = False, woken: str | None = None
 ) -> Inserted:
     """The job in a row that begins with id, state, inserted_at and scheduled_at."""
@@ -78,9 +167,9 @@ def stored(
 _STATES: Final = {state.value: state for state in JobState}
 
 
-def plainly_stored(rows: Iterable[Row]) -> list[Inserted]:
-    """The answer of insert.sql: its ids ascend in the order of the jobs, its rows come
-    in none.
+def _plainly_stored(rows: Iterable[Row]) -> list[Inserted]:
+    """The answer of insert.sql: its ids ascend in the order of the jobs, its rows have
+    no order.
     """
     return [
         Inserted(id_, _STATES[state], inserted_at, scheduled_at, False, None)

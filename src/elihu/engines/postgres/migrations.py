@@ -1,16 +1,17 @@
-"""The tables' versions: forward only, each a file ``migrations/NNNN_name.sql``."""
+"""The tables: their version, and migrations, each a file ``migrations/NNNN_name.sql``."""
 
 from importlib.resources import files
 from typing import Final, NamedTuple
 
 from elihu.engines.postgres.connections import Connection, transact
 from elihu.engines.postgres.queries import in_schema
-from elihu.errors import SchemaTooNew
+from elihu.engines.postgres.session import Session
+from elihu.errors import SchemaOutdated, SchemaTooNew
 
 
 class Migration(NamedTuple):
-    """One step: its version, and the SQL that takes the tables there from the version
-    before, for the schema ``elihu``.
+    """One step forward: the version that it leads to, and its SQL for the schema
+    ``elihu``.
     """
 
     version: int
@@ -37,9 +38,7 @@ VERSION: Final = MIGRATIONS[-1].version
 
 
 def migration_sql(schema: str) -> str:
-    """All migrations as one script for ``psql``, from no tables to the version of this
-    code, in one transaction.
-    """
+    """All migrations as one script for ``psql``, in one transaction."""
     steps = [_step(migration, schema) for migration in MIGRATIONS]
     return "\n".join(
         [
@@ -53,49 +52,56 @@ def migration_sql(schema: str) -> str:
     )
 
 
-async def migrate(connection: Connection, schema: str) -> list[int]:
-    """Bring the tables of ``schema`` to the version of this code; return the versions
-    applied.
+async def schema_version(session: Session) -> int:
+    async def work(connection: Connection) -> int:
+        return await _stored_version(connection, session.config.schema)
 
-    Several processes may do so at once: one goes first, the others wait for it and find
-    nothing to do. Raises ``SchemaTooNew``.
+    return await session.call("schema_version", work)
+
+
+async def migrate(session: Session) -> list[int]:
+    """Of several processes at once the first applies the steps; the others wait for it
+    and find nothing to do.
     """
 
     async def work(connection: Connection) -> list[int]:
-        await connection.execute(_lock(schema))
-        # CREATE SCHEMA IF NOT EXISTS asks for the right to create schemas even where
-        # the schema is there.
-        if not await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)", schema
-        ):
-            await connection.execute(f'CREATE SCHEMA "{schema}"')
-        version = await stored_version(connection, schema)
-        if version > VERSION:
-            raise SchemaTooNew(too_new(schema, version))
-        applied = []
-        for migration in MIGRATIONS:
-            if migration.version > version:
-                await connection.execute(_step(migration, schema))
-                applied.append(migration.version)
-        return applied
+        return await transact(connection, lambda _: _migrate(connection, session.config.schema))
 
-    return await transact(connection, work)
+    return await session.call("migrate", work, bounded=False)
 
 
-def too_new(schema: str, version: int) -> str:
-    """The message of ``SchemaTooNew``."""
-    return f'schema "{schema}": expected tables of version {VERSION} or older, got {version}: install the newer Elihu that made them'
+async def check_schema(session: Session) -> None:
+    version = await schema_version(session)
+    if version < VERSION:
+        raise SchemaOutdated(_outdated(session.config.schema, version))
+    if version > VERSION:
+        raise SchemaTooNew(_too_new(session.config.schema, version))
 
 
-def outdated(schema: str, version: int) -> str:
-    """The message of ``SchemaOutdated``."""
-    got = f"version {version}" if version else "none"
-    return (
-        f'schema "{schema}": expected tables of version {VERSION}, got {got}: run "elihu migrate"'
-    )
+async def installation(session: Session) -> str:
+    return str(await session.fetch_value("installation"))
 
 
-async def stored_version(connection: Connection, schema: str) -> int:
+async def _migrate(connection: Connection, schema: str) -> list[int]:
+    await connection.execute(_lock(schema))
+    # CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even where the schema
+    # exists.
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)", schema
+    ):
+        await connection.execute(f'CREATE SCHEMA "{schema}"')
+    version = await _stored_version(connection, schema)
+    if version > VERSION:
+        raise SchemaTooNew(_too_new(schema, version))
+    applied = []
+    for migration in MIGRATIONS:
+        if migration.version > version:
+            await connection.execute(_step(migration, schema))
+            applied.append(migration.version)
+    return applied
+
+
+async def _stored_version(connection: Connection, schema: str) -> int:
     """The version of the tables in the database; 0 where there are none."""
     if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".meta'):
         return 0
@@ -103,6 +109,20 @@ async def stored_version(connection: Connection, schema: str) -> int:
         await connection.fetchval(
             in_schema("SELECT value FROM elihu.meta WHERE key = 'schema_version'", schema)
         )
+    )
+
+
+def _too_new(schema: str, version: int) -> str:
+    return (
+        f'schema "{schema}": expected tables of version {VERSION} or older, got {version}: install '
+        "the newer Elihu that made them"
+    )
+
+
+def _outdated(schema: str, version: int) -> str:
+    got = f"version {version}" if version else "none"
+    return (
+        f'schema "{schema}": expected tables of version {VERSION}, got {got}: run "elihu migrate"'
     )
 
 

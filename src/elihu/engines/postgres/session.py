@@ -1,11 +1,12 @@
-"""Calls to the database: a connection, a deadline, an event for each."""
+"""Calls to the database: each has a connection, a deadline and an event."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from elihu.clock import SystemClock
 from elihu.config import Config
-from elihu.engines.postgres.connections import Connection, Connections, Work
+from elihu.engines.postgres.connections import Connection, Connections, Work, transact
+from elihu.engines.postgres.filters import Where
 from elihu.engines.postgres.queries import Queries
 from elihu.engines.postgres.rows import Row
 from elihu.telemetry.bus import Bus
@@ -13,26 +14,26 @@ from elihu.telemetry.events import EngineCalled
 
 T = TypeVar("T")
 
-NAME = "postgres"
+NAME: Final = "postgres"
 
 
-class Calls:
-    """What every verb stands on."""
+class Session:
+    """What the functions of the verbs work with.
 
-    name = NAME
+    ``fetch``, ``fetch_row`` and ``fetch_value`` execute the statement of a verb, or that
+    of one of its parts, with the conditions of ``where`` at its mark.
+    """
 
     def __init__(self, config: Config, bus: Bus) -> None:
-        self._config = config
+        self.config = config
+        self.sql = Queries(config.schema)
         self._bus = bus
         self._clock = SystemClock()
         self._connections = Connections(config.database_url, config.connections)
-        self._sql = Queries(config.schema)
 
-    async def open(self, *, make: bool = True) -> None:
-        """Connect. Raises ``ConfigError``, ``DatabaseUnavailable`` or
-        ``DatabaseTimeout``.
-        """
-        await self._connections.open(self._config.call_timeout)
+    async def open(self) -> None:
+        """Connect. Raises what ``Connections.open`` raises."""
+        await self._connections.open(self.config.call_timeout)
 
     async def close(self) -> None:
         """Close every connection, within about a second. Safe to call twice, and before
@@ -41,10 +42,14 @@ class Calls:
         await self._connections.close()
 
     def abandon(self) -> None:
+        """Drop the connections of a loop that has ended."""
         self._connections.abandon()
 
-    async def _call(self, verb: str, work: Work[T], *, bounded: bool = True) -> T:
-        timeout = self._config.call_timeout if bounded else None
+    async def call(self, verb: str, work: Work[T], *, bounded: bool = True) -> T:
+        """Give ``work`` a connection, and emit ``EngineCalled`` at its end. Raises what
+        ``Connections.run`` raises.
+        """
+        timeout = self.config.call_timeout if bounded else None
         if EngineCalled not in self._bus:
             return await self._connections.run(work, timeout)
         started = self._clock.monotonic()
@@ -64,21 +69,48 @@ class Calls:
                 )
             )
 
-    async def _fetch(self, verb: str, sql: str, *values: Any) -> Sequence[Row]:
+    async def transaction(self, verb: str, work: Work[T]) -> T:
+        """``call`` in one transaction."""
+
+        async def in_transaction(connection: Connection) -> T:
+            return await transact(connection, work)
+
+        return await self.call(verb, in_transaction)
+
+    async def fetch(
+        self, verb: str, *values: Any, part: str | None = None, where: Where | None = None
+    ) -> Sequence[Row]:
+        """The rows of a statement."""
+        sql = self._statement(verb, part, where)
+
         async def work(connection: Connection) -> Sequence[Row]:
             rows: Sequence[Row] = await connection.fetch(sql, *values)
             return rows
 
-        return await self._call(verb, work)
+        return await self.call(verb, work)
 
-    async def _fetch_row(self, verb: str, sql: str, *values: Any) -> Row | None:
+    async def fetch_row(
+        self, verb: str, *values: Any, part: str | None = None, where: Where | None = None
+    ) -> Row | None:
+        """The first row of a statement."""
+        sql = self._statement(verb, part, where)
+
         async def work(connection: Connection) -> Row | None:
             return await connection.fetchrow(sql, *values)
 
-        return await self._call(verb, work)
+        return await self.call(verb, work)
 
-    async def _fetch_value(self, verb: str, sql: str, *values: Any) -> Any:
+    async def fetch_value(
+        self, verb: str, *values: Any, part: str | None = None, where: Where | None = None
+    ) -> Any:
+        """The first column of the first row of a statement."""
+        sql = self._statement(verb, part, where)
+
         async def work(connection: Connection) -> Any:
             return await connection.fetchval(sql, *values)
 
-        return await self._call(verb, work)
+        return await self.call(verb, work)
+
+    def _statement(self, verb: str, part: str | None, where: Where | None) -> str:
+        name = verb if part is None else f"{verb}_{part}"
+        return self.sql[name] if where is None else self.sql.filtered(name, where)

@@ -1,11 +1,11 @@
--- Why ends did not come back from an exchange: $1 ids, $2 claims, $3 results, $4 node. Asked of a few ids only.
+-- Why ends did not come back from an exchange: $1 ids, $2 claims, $3 outcomes, $4 node. Asked of a few ids only.
 -- A run exists for each end but a plain completion, which the job row itself shows.
 SELECT d.id, d.claim,
   CASE
     WHEN j.state = 'executing' AND j.claim = d.claim AND j.node = $4::uuid THEN 'busy'
-    WHEN r.result = d.result OR (d.result = 'completed' AND j.state = 'completed' AND j.claim = d.claim) THEN 'written'
+    WHEN r.outcome = d.outcome OR (d.outcome = 'completed' AND j.state = 'completed' AND j.claim = d.claim) THEN 'written'
     ELSE 'refused'
-  END AS verdict
-FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS d(id, claim, result)
+  END AS status
+FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS d(id, claim, outcome)
 LEFT JOIN elihu.job j ON j.id = d.id
 LEFT JOIN elihu.run r ON r.job_id = d.id AND r.claim = d.claim

@@ -7,6 +7,6 @@ WITH kept AS (
     AND j.id = ANY(ARRAY(SELECT id FROM elihu.job WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))
   RETURNING j.id, j.claim, j.attempt, j.node, j.started_at, j.finished_at, v.reason, v.error_type
 )
-INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, result, reason, error_type)
+INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, outcome, reason, error_type)
 SELECT id, claim, attempt, node, started_at, finished_at, 'completed', reason, error_type FROM kept WHERE error_type IS NOT NULL
 ON CONFLICT (job_id, claim) DO UPDATE SET reason = excluded.reason, error_type = excluded.error_type

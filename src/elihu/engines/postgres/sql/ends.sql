@@ -8,18 +8,18 @@ SELECT place, state, claim, reason, outcome, run_reason, error, error_type, trac
     OR finished_at < now() - interval '1 s') AS whole,
   CASE WHEN before < $4::bigint THEN value END AS value
 FROM (
-  SELECT w.place, j.state, coalesce(r.claim, j.claim) AS claim, j.reason, r.result AS outcome, r.reason AS run_reason, r.error, r.error_type, r.traceback,
+  SELECT w.place, j.state, coalesce(r.claim, j.claim) AS claim, j.reason, r.outcome, r.reason AS run_reason, r.error, r.error_type, r.traceback,
     j.result AS value, j.finished_at,
     coalesce(sum(pg_column_size(j.result)) OVER (ORDER BY w.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
   FROM unnest($1::bigint[], $2::integer[], $3::boolean[]) WITH ORDINALITY AS w(id, since, only_job, place)
   LEFT JOIN elihu.job j ON j.id = w.id
   LEFT JOIN LATERAL (
-    SELECT claim, result, reason, error, error_type, traceback FROM elihu.run
+    SELECT claim, outcome, reason, error, error_type, traceback FROM elihu.run
     WHERE run.job_id = j.id
-      AND CASE WHEN j.finished_at IS NULL THEN NOT w.only_job AND run.claim > w.since AND run.result IN ('failed','killed','timed_out','snoozed')
+      AND CASE WHEN j.finished_at IS NULL THEN NOT w.only_job AND run.claim > w.since AND run.outcome IN ('failed','killed','timed_out','snoozed')
         ELSE run.claim = j.claim END
     ORDER BY run.claim DESC
     LIMIT 1
   ) r ON true
-  WHERE j.id IS NULL OR j.finished_at IS NOT NULL OR r.result IS NOT NULL
+  WHERE j.id IS NULL OR j.finished_at IS NOT NULL OR r.outcome IS NOT NULL
 ) e

@@ -8,14 +8,14 @@
 WITH mine AS MATERIALIZED (
   SELECT d.*, j.attempt, j.started_at, j.final
   FROM (
-    SELECT id, claim, value, 'completed' AS outcome, 'completed' AS to_state, NULL::float8 AS delay, 0 AS uncount,
+    SELECT id, claim, value, 'completed' AS outcome, 'completed' AS to_state, NULL::float8 AS delay, 0 AS refund_attempt,
       NULL AS reason, NULL AS error, NULL AS traceback, NULL AS log, NULL AS error_type
     FROM unnest($4::bigint[], $5::integer[], $6::text[]) AS c(id, claim, value)
     UNION ALL
-    SELECT id, claim, value, outcome, to_state, delay, uncount, reason, error, traceback, log, error_type
+    SELECT id, claim, value, outcome, to_state, delay, refund_attempt, reason, error, traceback, log, error_type
     FROM unnest($7::bigint[], $8::integer[], $9::text[], $10::text[], $11::float8[], $12::integer[], $13::text[], $14::text[],
         $15::text[], $16::text[], $17::text[], $18::text[])
-      AS o(id, claim, outcome, to_state, delay, uncount, value, reason, error, traceback, log, error_type)
+      AS o(id, claim, outcome, to_state, delay, refund_attempt, value, reason, error, traceback, log, error_type)
   ) d
   -- LATERAL: a plain join may start at job_running and compare every end with every running job of the node
   CROSS JOIN LATERAL (
@@ -29,7 +29,7 @@ WITH mine AS MATERIALIZED (
 ), acked AS (
   UPDATE elihu.job j SET
     state = m.final,
-    attempt = j.attempt - m.uncount,
+    attempt = j.attempt - m.refund_attempt,
     intent = CASE WHEN j.intent = 'on_error' AND m.final IN ('available','scheduled','retryable') THEN j.intent END,
     -- the end says why the attempt ended, for instance that its node stopped; a job that is cancelled instead has this reason
     reason = CASE WHEN m.final = m.to_state THEN m.reason ELSE 'cancelled' END,
@@ -38,13 +38,13 @@ WITH mine AS MATERIALIZED (
     scheduled_at = CASE WHEN m.delay IS NOT NULL AND m.final IN ('available','scheduled','retryable')
       THEN now() + make_interval(secs => m.delay) ELSE j.scheduled_at END,
     -- given back without a start: such a job can still expire
-    started_at = CASE WHEN m.outcome = 'returned' AND m.delay IS NOT NULL AND j.attempt = m.uncount THEN NULL ELSE j.started_at END,
+    started_at = CASE WHEN m.outcome = 'returned' AND m.delay IS NOT NULL AND j.attempt = m.refund_attempt THEN NULL ELSE j.started_at END,
     finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END
   FROM mine m
   WHERE j.id = m.id AND m.id = m.id + 0
   RETURNING j.id, j.awaited
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason, error, traceback, log, error_type)
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, outcome, reason, error, traceback, log, error_type)
   SELECT id, claim, attempt, $1::uuid, started_at, outcome, reason, error, traceback, log, error_type
   FROM mine
   WHERE outcome <> 'completed' OR log IS NOT NULL OR error_type IS NOT NULL

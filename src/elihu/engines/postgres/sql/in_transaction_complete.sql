@@ -19,7 +19,7 @@ WITH given AS MATERIALIZED (
   WHERE j.id = mine.id
   RETURNING j.id, j.awaited
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, result, reason, log, error_type)
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, outcome, reason, log, error_type)
   SELECT mine.id, mine.claim, mine.attempt, mine.node, mine.started_at, statement_timestamp(), 'completed',
     CASE WHEN mine.kept THEN given.reason END, given.log, CASE WHEN mine.kept THEN given.error_type END
   FROM mine, given

@@ -1,6 +1,6 @@
 -- Store jobs of which some have a unique key: $1 to $15 as in insert.sql, $16 digests, $17 scopes, $18 periods in seconds.
 -- Ids are drawn in the callers' order, rows go in by unique key: one order of locks, so that two batches do not deadlock.
--- A twin that has just been committed is invisible to the statement that meets it: id comes back NULL, and holders.sql reads it by key.
+-- A twin that has just been committed is invisible to the statement that meets it: id comes back NULL, and insert_holders.sql reads it by key.
 WITH src AS MATERIALIZED (
   SELECT *, nextval(pg_get_serial_sequence('elihu.job', 'id')) AS id,
     coalesce(run_at, now() + make_interval(secs => delay), now()) AS at,

@@ -20,7 +20,7 @@ WITH held AS MATERIALIZED (
   WHERE j.id = l.id
   RETURNING j.id, j.queue, j.state, j.awaited
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result, reason)
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, outcome, reason)
   SELECT id, claim, attempt, $1::uuid, started_at, 'returned', 'the answer to its fetch was lost' FROM lost
   ON CONFLICT (job_id, claim) DO NOTHING
 )

@@ -53,7 +53,7 @@ WITH RECURSIVE executing(node) AS (
   WHERE j.id = p.id
   RETURNING j.id, j.queue, j.state, j.awaited
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result)
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, outcome)
   SELECT id, claim, attempt, node, started_at, 'orphaned' FROM plan
   ON CONFLICT (job_id, claim) DO NOTHING
 )

@@ -7,7 +7,7 @@ WITH picked AS MATERIALIZED (
   LIMIT $3::integer
   FOR NO KEY UPDATE
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, result, reason)
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, ended_at, outcome, reason)
   SELECT id, claim, attempt, node, started_at, finished_at, 'completed', reason
   FROM picked
   WHERE state = 'completed' AND started_at IS NOT NULL

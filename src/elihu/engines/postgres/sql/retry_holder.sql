@@ -6,7 +6,7 @@ WITH picked AS MATERIALIZED (
   ORDER BY id
   LIMIT $3::integer
 )
-SELECT p.id, t.id AS twin
+SELECT p.id, t.id AS holder
 FROM picked p
 JOIN elihu.job t ON t.unique_key = p.unique_key AND t.id <> p.id
 WHERE t.unique_key IS NOT NULL AND (t.unique_scope = 2

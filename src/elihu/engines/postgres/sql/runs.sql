@@ -1,5 +1,5 @@
 -- Every attempt of job $1: those stored, and the running or plainly completed one, which only the job row shows.
-SELECT claim, attempt, node::text AS node, started_at, ended_at, result, reason, error, traceback, log
+SELECT claim, attempt, node::text AS node, started_at, ended_at, outcome, reason, error, traceback, log
 FROM elihu.run
 WHERE job_id = $1
 UNION ALL

@@ -17,7 +17,7 @@ WITH mine AS MATERIALIZED (
   WHERE j.id = m.id
   RETURNING j.queue, j.state, j.node::text AS node, j.awaited
 ), history AS (
-  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, result)
+  INSERT INTO elihu.run (job_id, claim, attempt, node, started_at, outcome)
   SELECT id, claim, attempt, node, started_at, 'stopped' FROM mine
   ON CONFLICT (job_id, claim) DO NOTHING
 )

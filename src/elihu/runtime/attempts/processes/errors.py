@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from elihu.remote_errors import known, type_name, unmade
+from elihu.remote_errors import build_without_init, imported_type, type_name
 from elihu.runtime.attempts.error_text import ERROR_LIMIT, said, set_traceback, traceback_of
 from elihu.storable_text import clean
 from elihu.task import check_meta, importable_name
@@ -77,13 +77,13 @@ def _imported(name: str) -> type[BaseException] | None:
     """
     module, _, qualname = name.partition(":")
     if module not in sys.modules and module == importable_name("__main__"):
-        return known(f"__main__:{qualname}")
-    return known(name)
+        return imported_type(f"__main__:{qualname}")
+    return imported_type(name)
 
 
 def _made(kind: type[BaseException], packed: Mapping[str, Any]) -> BaseException | None:
     try:
-        error = unmade(
+        error = build_without_init(
             kind, tuple(packed["args"] if packed["args"] is not None else [packed["text"]])
         )
         vars(error).update(packed["fields"])
