@@ -1,8 +1,5 @@
-"""Each test runs on both engines: on an SQLite file of its own, and in a PostgreSQL
-schema of its own.
-"""
+"""Engines on the test's database."""
 
-import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -14,31 +11,9 @@ from elihu.config import Config
 from elihu.engines.protocol import Engine
 from elihu.engines.select import engine_for
 from elihu.telemetry.bus import Bus
-from elihu.testing.postgres import PostgresServer
 from tests.engines.raw import Raw, raw_for
 
 Opener = Callable[..., Awaitable[Engine]]
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def shared_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """One PostgreSQL database for all tests here: a new schema takes a tenth of the
-    time of a new database.
-    """
-    yield postgres_server.create_database("engines")
-    postgres_server.drop_database("engines")
-
-
-@pytest.fixture
-def postgres_url(shared_postgres_url: str) -> str:
-    return shared_postgres_url
-
-
-@pytest.fixture
-def schema() -> str:
-    """The schema of the test's tables (SQLite has none)."""
-    return f"engines_{next(_numbers)}"
 
 
 @pytest.fixture

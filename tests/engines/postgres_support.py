@@ -3,9 +3,8 @@ network that can be made to fail.
 """
 
 import asyncio
-import itertools
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,18 +15,6 @@ import asyncpg
 from elihu.config import Config
 from elihu.engines.postgres.engine import PostgresEngine
 from elihu.telemetry.bus import Bus
-from elihu.testing.postgres import PostgresServer
-
-_numbers = itertools.count(1)
-
-
-def own_database(server: PostgresServer) -> Iterator[str]:
-    """The URL of an empty database, dropped at the end: for tests that change its
-    settings or look at its connections.
-    """
-    name = f"own_{next(_numbers)}"
-    yield server.create_database(name)
-    server.drop_database(name)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ stricter isolation.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -25,22 +25,16 @@ from elihu.errors import (
 from elihu.job import JobFilter, JobState, NewJob, RunOutcome
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
-from elihu.testing.postgres import PostgresServer, free_port
+from elihu.testing.postgres import free_port
 from tests.engines.postgres_support import (
     Network,
     Watcher,
     engine_on,
     locked,
-    own_database,
     psql,
     registered,
     until,
 )
-
-
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    yield from own_database(postgres_server)
 
 
 @pytest.fixture

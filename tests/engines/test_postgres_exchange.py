@@ -4,7 +4,7 @@ what only several connections can show.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import pytest
@@ -13,13 +13,7 @@ from elihu.engines.postgres.engine import PostgresEngine
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob
 from elihu.errors import DataRefused
 from elihu.job import JobFilter, JobState, NewJob, RunOutcome
-from elihu.testing.postgres import PostgresServer
-from tests.engines.postgres_support import engine_on, locked, own_database, psql, registered
-
-
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    yield from own_database(postgres_server)
+from tests.engines.postgres_support import engine_on, locked, psql, registered
 
 
 @pytest.fixture

@@ -3,20 +3,14 @@ order.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from elihu.engines.postgres.engine import PostgresEngine
 from elihu.errors import DatabaseTimeout, UniqueConflict
 from elihu.job import JobFilter, JobState, NewJob
-from elihu.testing.postgres import PostgresServer
-from tests.engines.postgres_support import Watcher, engine_on, locked, own_database, psql
-
-
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    yield from own_database(postgres_server)
+from tests.engines.postgres_support import Watcher, engine_on, locked, psql
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ a script.
 """
 
 import asyncio
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -12,7 +11,7 @@ from elihu.engines.postgres.migrations import VERSION, migration_sql
 from elihu.errors import DatabaseUnavailable, SchemaOutdated, SchemaTooNew
 from elihu.job import JobFilter, NewJob
 from elihu.testing.postgres import PostgresServer
-from tests.engines.postgres_support import engine_on, locked, own_database, psql
+from tests.engines.postgres_support import engine_on, locked, psql
 
 EVERY_VERSION = list(range(1, VERSION + 1))
 
@@ -28,11 +27,6 @@ EVERYTHING = """
   FROM pg_constraint WHERE connamespace = 'elihu'::regnamespace
   ORDER BY 1, 2, 4, 3
 """
-
-
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    yield from own_database(postgres_server)
 
 
 async def test_many_processes_at_once_make_the_tables_once(postgres_url: str) -> None:

@@ -3,7 +3,7 @@ happens when the connection goes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,7 +13,7 @@ from elihu.engines.postgres.engine import PostgresEngine
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.telemetry.bus import Bus
 from elihu.testing.postgres import PostgresServer, free_port
-from tests.engines.postgres_support import Network, Watcher, engine_on, own_database, psql, until
+from tests.engines.postgres_support import Network, Watcher, engine_on, psql, until
 
 
 class SignalRecorder:
@@ -33,11 +33,6 @@ class SignalRecorder:
             while sorted(self.signals) != sorted(expected):
                 self._changed.clear()
                 await self._changed.wait()
-
-
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    yield from own_database(postgres_server)
 
 
 @pytest.fixture

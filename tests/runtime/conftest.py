@@ -1,40 +1,17 @@
 """An app on each engine, and the parts of a node on their own."""
 
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from elihu import Elihu
-from elihu.testing.postgres import PostgresServer
 from tests.engines.raw import Raw, raw_for
 from tests.runtime.harness import NodeHarness, open_harness
 from tests.runtime.workbench import Gate
 from tests.support import QUICK, EventRecorder
 
 Desks = Callable[..., Awaitable[NodeHarness]]
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def shared_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """One PostgreSQL database for all tests here: a new schema takes a tenth of the
-    time of a new database.
-    """
-    yield postgres_server.create_database("runtime")
-    postgres_server.drop_database("runtime")
-
-
-@pytest.fixture
-def postgres_url(shared_postgres_url: str) -> str:
-    return shared_postgres_url
-
-
-@pytest.fixture
-def schema(database_url: str) -> str:
-    """The schema of the test's tables; on SQLite each test has a file."""
-    return "elihu" if database_url.startswith("sqlite") else f"runtime_{next(_numbers)}"
 
 
 @pytest.fixture
