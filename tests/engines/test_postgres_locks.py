@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from importlib.resources import files
 
 import asyncpg
@@ -10,8 +9,7 @@ import pytest
 
 from elihu.engines.postgres.queries import Queries
 from elihu.job import NewJob
-from elihu.testing.postgres import PostgresServer
-from tests.engines.postgres_support import Watcher, engine_on, own_database, psql, registered
+from tests.engines.postgres_support import Watcher, engine_on, psql, registered
 
 GATE = 7
 SLOW_READER = f"""
@@ -25,11 +23,6 @@ SLOW_READER = f"""
   CREATE POLICY slow ON elihu.job TO slow_reader USING (gate()) WITH CHECK (true);
 """
 """A role whose statements stop at the first job that they read while GATE is locked."""
-
-
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    yield from own_database(postgres_server)
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["all", "one job"])
