@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from elihu.api.queues import Queue as Queue
     from elihu.api.queues import QueueOnNode as QueueOnNode
     from elihu.api.template_sync import Synced as Synced
@@ -156,12 +158,15 @@ __all__ = list(_MODULE_OF)
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: ``elihu --help`` then starts fast."""
-    if name not in _MODULE_OF:
+    if name == "__version__":
+        value = import_module("importlib.metadata").version("elihu")
+    elif name in _MODULE_OF:
+        value = getattr(import_module(f"elihu.{_MODULE_OF[name]}"), name)
+    else:
         raise AttributeError(f"module 'elihu' has no attribute {name!r}")
-    value = getattr(import_module(f"elihu.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,12 +1,16 @@
 """Help is complete, and fast because it imports no heavy modules."""
 
+import platform
+import sqlite3
 import subprocess
 import sys
+from importlib import metadata
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import elihu
 from elihu.cli.main import COMMANDS, cli
 
 HEAVY = {
@@ -101,13 +105,30 @@ def test_commands_of_the_contract() -> None:
     }
 
 
+def test_the_version_has_those_of_the_engines() -> None:
+    lines = CliRunner().invoke(cli, ["--version"]).stdout.splitlines()
+    assert lines == [
+        f"elihu {elihu.__version__}",
+        f"Python {platform.python_version()}",
+        f"SQLite {sqlite3.sqlite_version}",
+        f"asyncpg {metadata.version('asyncpg')}",
+    ]
+
+
+def test_the_version_without_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = metadata.version
+
+    def without_driver(name: str) -> str:
+        if name == "asyncpg":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_driver)
+    assert CliRunner().invoke(cli, ["--version"]).stdout.splitlines()[-1] == "asyncpg not installed"
+
+
 def test_version_and_help_in_a_process() -> None:
-    for start in ([sys.executable, "-m", "elihu"],):
-        done = subprocess.run(
-            [*start, "--version"], check=True, capture_output=True, text=True, timeout=30
-        )
-        assert done.stdout.startswith("elihu ")
-        done = subprocess.run(
-            [*start, "--help"], check=True, capture_output=True, text=True, timeout=30
-        )
-        assert done.stdout.startswith("Usage: elihu ")
+    for option, beginning in (("--version", "elihu "), ("--help", "Usage: elihu ")):
+        command = [sys.executable, "-m", "elihu", option]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+        assert done.stdout.startswith(beginning)

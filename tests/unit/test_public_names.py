@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,11 @@ def test_errors_draws_the_whole_tree():
         for name, value in vars(errors).items()
         if inspect.isclass(value) and issubclass(value, errors.ElihuError)
     }
+
+
+def test_the_version_is_that_of_the_package():
+    assert elihu.__version__ == metadata.version("elihu")
+    assert "__version__" in dir(elihu)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -67,11 +67,38 @@ class LazyGroup(Group):
             raise Failure(str(error)) from error
 
 
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+    from platform import python_version
+    from sqlite3 import sqlite_version
+
+    try:
+        asyncpg = version("asyncpg")
+    except PackageNotFoundError:
+        asyncpg = "not installed"
+    click.echo(
+        f"elihu {version('elihu')}\n"
+        f"Python {python_version()}\n"
+        f"SQLite {sqlite_version}\n"
+        f"asyncpg {asyncpg}"
+    )
+    ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-@click.version_option(package_name="elihu", message="elihu %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the versions of Elihu, Python and the engines, and exit.",
+)
 @shared_options
 def cli() -> None:
     """Persistent background jobs on PostgreSQL and SQLite.
