@@ -1,6 +1,4 @@
-"""What becomes of a waiting job whose unique key new ones meet that replace some of its
-fields.
-"""
+"""Replacements of fields in a waiting job whose unique key a new job has."""
 
 import json
 from collections.abc import Iterable
@@ -13,13 +11,13 @@ from elihu.job import JobState, NewJob
 REPLACEABLE: Final = frozenset(
     {JobState.SUSPENDED, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE}
 )
-"""The states of jobs that are changed: every other one stays as it is."""
+"""The states in which a job is changed."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Replacement:
-    """The fields to write; one that is None stays. With ``moved`` the times are those
-    of ``run_at``, ``delay`` and ``expires``.
+    """The fields to write; None leaves a field as it is. With ``moved`` the times are
+    taken from ``run_at``, ``delay`` and ``expires``.
     """
 
     args: str | None = None
@@ -35,7 +33,9 @@ class Replacement:
 
 
 def replacements(met: Iterable[tuple[Any, NewJob]]) -> dict[Any, Replacement]:
-    """key → what the jobs that met it replace, one after the other: of several the last one's fields stand."""
+    """The replacements by key. Where several jobs have the same key, the last one
+    wins.
+    """
     found: dict[Any, Replacement] = {}
     for key, job in met:
         for name in job.replace:

@@ -25,8 +25,8 @@ def on_postgres(error: Exception, schema: str) -> Exception:
     state = sqlstate(error)
     if state in NO_TABLES:
         return SchemaOutdated(
-            f'conn: expected the tables of Elihu in schema "{schema}", got "{first_line(error)}": run '
-            '"elihu migrate"'
+            f'conn: expected the tables of Elihu in schema "{schema}", got '
+            f'"{first_line(error)}": run "elihu migrate"'
         )
     if state == NO_TRANSACTION:
         return alone()

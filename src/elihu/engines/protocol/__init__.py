@@ -1,6 +1,4 @@
-"""The protocol between Elihu and its databases: ``Engine``, and the values that cross
-it.
-"""
+"""The protocol between Elihu and its databases: ``Engine`` and its values."""
 
 from elihu.engines.protocol.crons import CronRow, CronTable, TickJob
 from elihu.engines.protocol.engine import Engine

@@ -1,4 +1,4 @@
-"""Cron entries as they cross the protocol of engines."""
+"""Cron entries."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,9 +8,10 @@ from elihu.job import NewJob
 
 
 class CronRow(NamedTuple):
-    """A cron entry in the database. JSON stays text: ``declared`` is what the code
-    declares (None: made at run time), ``changes`` what is laid over it. Ticks up to
-    ``last_tick`` are settled; ``live`` when a node declares it.
+    """A cron entry in the database. JSON stays text. ``declared`` is what the code
+    declares, None for an entry made at run time. Values in ``changes`` replace those of
+    ``declared``. Ticks up to ``last_tick`` are settled. ``live`` is true when a node
+    declares the entry.
     """
 
     name: str
@@ -35,9 +36,7 @@ class CronTable(NamedTuple):
 
 
 class TickJob(NamedTuple):
-    """The job of a tick: stored, or, with ``conflict``, the one that holds its unique
-    key.
-    """
+    """The job of a tick. With ``conflict`` it is the job that holds the unique key."""
 
     at: datetime
     id: int
@@ -45,33 +44,34 @@ class TickJob(NamedTuple):
 
 
 class Crons(Protocol):
-    """The part of ``Engine`` that is about cron entries."""
+    """Cron entries."""
 
     async def crons(self, names: Sequence[str] | None = None) -> CronTable:
-        """All entries, or those of these names."""
+        """All entries, or those with these names."""
         ...
 
     async def declare_crons(self, declared: Sequence[tuple[str, str]]) -> None:
-        """Write what a node's code declares: (name, JSON text) each. One whose text or
-        zone comes to something else begins anew.
+        """Write the entries that a node's code declares, as (name, JSON text). An entry
+        whose cron text or time zone changes has missed no tick.
         """
         ...
 
     async def create_cron(self, name: str, changes: str, paused: bool) -> bool:
-        """Store an entry made at run time; False where the name is taken."""
+        """Store an entry made at run time. False where the name is taken."""
         ...
 
     async def change_cron(
         self, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool
     ) -> bool:
-        """Lay ``changes`` over those of an entry (None: leave none) if it is still of
-        revision ``rev``; with ``anew`` it has missed nothing. Whether it was.
+        """Merge ``changes`` into those of an entry (None: remove them) if its revision is
+        ``rev``. With ``anew`` the entry has missed no tick. False for another
+        revision.
         """
         ...
 
     async def delete_cron(self, name: str, rev: int) -> bool:
-        """Remove an entry and its ticks if it is still of revision ``rev``; whether it
-        was.
+        """Remove an entry and its ticks if its revision is ``rev``. False for another
+        revision.
         """
         ...
 
@@ -79,13 +79,13 @@ class Crons(Protocol):
         self, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime
     ) -> list[TickJob] | None:
         """Store the jobs of ticks and settle the entry up to ``until``, in one
-        transaction. None, and nothing, where the entry is no longer as ``row``; ticks
-        fired before are left out.
+        transaction. Ticks that were fired before are left out. None, and no change,
+        where the entry differs from ``row``.
         """
         ...
 
     async def prune_ticks(self, age: float, limit: int) -> int:
-        """Remove at most ``limit`` ticks that were fired more than ``age`` seconds ago;
-        how many went.
+        """Remove at most ``limit`` ticks that were fired more than ``age`` seconds ago,
+        and return the number removed.
         """
         ...

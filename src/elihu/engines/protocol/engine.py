@@ -1,8 +1,9 @@
-"""The protocol that PostgreSQL and SQLite both fulfil.
+"""The protocol of both engines, PostgreSQL and SQLite.
 
-Every call has a deadline of ``call_timeout`` seconds (migrations have none) and raises
-only ``DatabaseUnavailable``, ``DatabaseTimeout``, ``DataRefused`` or the errors named
-with it. Times in rows are the database's own. No call waits for user code.
+Every call has a deadline of ``call_timeout`` seconds; migrations have none. A call raises
+only ``DatabaseUnavailable``, ``DatabaseTimeout``, ``DataRefused``, ``SchemaOutdated`` and
+the errors that its doc names. Times in rows are by the database's clock. No call waits
+for user code.
 """
 
 from typing import Protocol
@@ -23,28 +24,31 @@ from elihu.engines.protocol.waits import Waits
 class Engine(
     Schema, Insert, Exchanges, Maintenance, Nodes, Waits, Jobs, Queues, Crons, Templates, Protocol
 ):
-    """One database, from one event loop. ``open`` connects; every other verb may be
+    """One database, used from one event loop. ``open`` connects. Every other verb may be
     called by many tasks at once.
     """
 
     name: str
 
     async def open(self, *, make: bool = True) -> None:
-        """Connect. Without ``make`` an SQLite file that is not there is not made:
-        ``SchemaOutdated``.
+        """Connect. Safe to call twice. Raises ``ConfigError`` where the URL cannot be
+        used. SQLite: makes an absent file; without ``make`` it raises
+        ``SchemaOutdated`` instead.
         """
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Finish the calls made so far and disconnect, within about a second. Safe to
+        call twice, and before ``open``. SQLite: releases its file locks.
+        """
+        ...
 
     def abandon(self) -> None:
-        """Let go of threads and connections without waiting: the loop has ended and
-        nobody closed the engine.
-        """
+        """Drop threads and connections without waiting, after the loop has ended."""
         ...
 
     def notifier(self, *, eager: bool = False) -> Notifier:
-        """A new, unstarted one; ``eager`` is for somebody who waits for what it tells
-        (SQLite: it looks more often).
+        """A new, unstarted notifier. With ``eager`` it serves a caller who waits for a
+        result (SQLite: it checks more often).
         """
         ...

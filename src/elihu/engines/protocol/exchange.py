@@ -18,8 +18,8 @@ class Position(NamedTuple):
 
 
 class ClaimedJob(NamedTuple):
-    """A fetched job: what this node may execute, under the guard (id, node, claim).
-    JSON stays text.
+    """A fetched job, which this node may execute under the guard (id, node, claim). JSON
+    stays text.
     """
 
     id: int
@@ -46,9 +46,9 @@ class ClaimedJob(NamedTuple):
 class Ack(NamedTuple):
     """The end of an attempt, to be written under the guard.
 
-    ``state`` is where the job goes; ``delay`` is in seconds from now, None leaves
-    ``scheduled_at`` as it is; ``uncount`` is 1 where the attempt does not count;
-    ``value`` is the result's JSON text; ``error_type`` is the type of the error as
+    ``state`` is the job's next state. ``delay`` is in seconds from now; None leaves
+    ``scheduled_at`` as it is. ``refund_attempt`` is 1 where the attempt does not count.
+    ``value`` is the result as JSON text. ``error_type`` is the type of the error as
     ``module:qualname``.
     """
 
@@ -67,19 +67,19 @@ class Ack(NamedTuple):
 
 
 class AckStatus(StrEnum):
-    """Why an acknowledgement did not come back."""
+    """Why an exchange did not confirm an acknowledgement."""
 
     BUSY = "busy"
-    """Still ours, and held by an open transaction: send it again."""
+    """The claim is still valid, and another transaction holds the row: send it again."""
     WRITTEN = "written"
-    """This very end stands in the database: an earlier answer was lost."""
+    """This end is in the database already: an earlier answer was lost."""
     REFUSED = "refused"
-    """The claim is somebody else's, or gone."""
+    """The claim is no longer valid."""
 
 
 class Exchange(NamedTuple):
-    """The answer to an exchange: acknowledgements written (id, and whether a relay
-    waits), and jobs claimed, in order of fetch.
+    """The answer of an exchange: the acknowledgements written (the job's id, and whether
+    the job is awaited), and the jobs claimed, in order of fetch.
     """
 
     acked: list[tuple[int, bool]]
@@ -87,7 +87,7 @@ class Exchange(NamedTuple):
 
 
 class Exchanges(Protocol):
-    """The part of ``Engine`` for exchange."""
+    """Exchange and announcements."""
 
     async def exchange(
         self,
@@ -99,19 +99,24 @@ class Exchanges(Protocol):
         after: Position | None = None,
         exclude: Sequence[str] = (),
     ) -> Exchange:
-        """Write the ends in ``acks`` and claim at most ``free`` jobs of ``queue``
-        behind ``after``, leaving out the tasks in ``exclude``, in one round trip. A job
-        is in ``acks`` at most once. Waits for no row lock. Claims nothing for a node
-        whose row is gone. Raises ``DataRefused`` when a value cannot be stored.
+        """Write the ends in ``acks`` and claim at most ``free`` jobs of ``queue``, in one
+        round trip. Jobs up to the position ``after`` and jobs of the tasks in
+        ``exclude`` are left out.
+
+        A job is in ``acks`` at most once. The call waits for no row lock. It claims
+        nothing for a node that is not registered. Raises ``DataRefused`` when a value
+        cannot be stored.
         """
         ...
 
     async def ack_statuses(
         self, node: str, acks: Sequence[Ack]
     ) -> dict[tuple[int, int], AckStatus]:
-        """Why these acknowledgements did not come back, by (id, claim)."""
+        """Why these acknowledgements were not confirmed, by (id, claim)."""
         ...
 
     async def notify(self, signals: Sequence[Signal]) -> None:
-        """Send announcements to other processes."""
+        """Send announcements to other processes. SQLite: nothing to do, since every
+        process notices a commit.
+        """
         ...

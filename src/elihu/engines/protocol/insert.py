@@ -8,10 +8,10 @@ from elihu.job import JobState, NewJob
 
 
 class Inserted(NamedTuple):
-    """A job stored, or, with ``conflict``, the job that holds the unique key, as it is
+    """A stored job. With ``conflict`` it is the job that holds the unique key, as it is
     now.
 
-    ``woken`` is its queue where the conflict changed it and it is available.
+    ``woken`` is the queue of a holder that the conflict changed and that is available.
     """
 
     id: int
@@ -24,10 +24,10 @@ class Inserted(NamedTuple):
 
 
 class Insert(Protocol):
-    """The part of ``Engine`` for insert."""
+    """Storing jobs."""
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Store all jobs in one transaction, in order; one ``Inserted`` for each.
-        Raises ``IdentifierTaken``, and stores none.
+        """Store all jobs in one transaction, and return an ``Inserted`` for each, in
+        order. Raises ``IdentifierTaken`` and then stores none.
         """
         ...

@@ -6,8 +6,9 @@ from elihu.job import Job, JobChanges, JobFilter, Run
 
 
 class BulkResult(NamedTuple):
-    """What a bulk verb did: how many jobs changed, the queues that have available jobs
-    by it, the nodes that must look, the awaited jobs that ended or went by it.
+    """What a bulk verb did: the number of jobs changed, the queues that have new
+    available jobs, the nodes that must read the intents of their jobs, and the awaited
+    jobs that ended or were deleted.
     """
 
     changed: int
@@ -17,48 +18,54 @@ class BulkResult(NamedTuple):
 
 
 class Jobs(Protocol):
-    """The part of ``Engine`` for jobs."""
+    """The jobs API. Verbs that take a filter work in bounded pieces, each in a transaction
+    with a deadline of its own.
+    """
 
-    async def get(self, job_id: int) -> Job | None: ...
+    async def get(self, job_id: int) -> Job | None:
+        """The job with this id."""
+        ...
 
     async def get_by_identifier(self, identifier: str) -> Job | None:
-        """The job that has this identifier."""
+        """The job with this identifier."""
         ...
 
     async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
-        """Newest first; ``after`` is the last id of the page before."""
+        """At most ``limit`` jobs below the id ``after``, newest first."""
         ...
 
-    async def count(self, where: JobFilter) -> int: ...
+    async def count(self, where: JobFilter) -> int:
+        """The number of jobs."""
+        ...
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """queue → state → number."""
+        """The number of jobs as queue → state → number."""
         ...
 
     async def runs(self, job_id: int) -> list[Run]:
-        """All attempts by claim, a plainly completed or a running one read from the job
-        row. Empty for an unknown job.
+        """All attempts, by claim. A plainly completed and a running attempt are read from
+        the job row. Empty for an unknown job.
         """
         ...
 
     async def cancel(self, where: JobFilter) -> BulkResult:
-        """Cancel what waits; mark what executes with ``Intent.CANCEL``."""
+        """Cancel waiting jobs, and mark executing ones with ``Intent.CANCEL``."""
         ...
 
     async def kill(self, where: JobFilter) -> BulkResult:
-        """Mark what executes with ``Intent.KILL``, where nothing was asked of it yet."""
+        """Mark executing jobs that have no intent with ``Intent.KILL``."""
         ...
 
     async def stop(self, job_id: int) -> BulkResult:
-        """Take a running job from its node and give it back, not counted. Raises
-        ``JobNotFound`` and ``InvalidTransition``.
+        """Take an executing job from its node and make it available. The attempt does not
+        count. Raises ``JobNotFound`` and ``InvalidTransition``.
         """
         ...
 
     async def retry(self, where: JobFilter) -> BulkResult:
-        """Make available, from any state but available and executing. Raises
-        ``UniqueConflict``, and changes nothing of the batch, when another job holds the
-        key.
+        """Make jobs available, from any state but available and executing. Raises
+        ``UniqueConflict``, and changes nothing of the piece, when another job holds the
+        unique key.
         """
         ...
 
@@ -66,9 +73,13 @@ class Jobs(Protocol):
         """Remove jobs that are not executing, with their runs."""
         ...
 
-    async def hold(self, where: JobFilter) -> BulkResult: ...
+    async def hold(self, where: JobFilter) -> BulkResult:
+        """Suspend scheduled, available and retryable jobs."""
+        ...
 
-    async def release(self, where: JobFilter) -> BulkResult: ...
+    async def release(self, where: JobFilter) -> BulkResult:
+        """Make suspended jobs available or scheduled, by their time."""
+        ...
 
     async def update(self, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
         """Change an unfinished job that is not executing. Raises ``JobNotFound`` and
@@ -77,7 +88,7 @@ class Jobs(Protocol):
         ...
 
     async def position(self, job_id: int) -> int | None:
-        """1 for the next to be fetched of its queue; None unless available. Raises
-        ``JobNotFound``.
+        """The place of an available job in the order of fetch of its queue, from 1. None
+        in any other state. Raises ``JobNotFound``.
         """
         ...

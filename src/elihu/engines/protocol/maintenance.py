@@ -1,4 +1,4 @@
-"""What the services of a node do to jobs: stage, rescue, reconcile, expire, prune."""
+"""The verbs of a node's services: stage, rescue, reconcile, expire, prune."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -7,8 +7,8 @@ from elihu.job import Intent, JobState
 
 
 class Rescued(NamedTuple):
-    """A job whose attempt was ended as orphaned, or given back since its claim never
-    arrived.
+    """A job whose attempt ended as orphaned, or was returned because its node never
+    received the claim.
     """
 
     id: int
@@ -18,7 +18,7 @@ class Rescued(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """A job that did not start in time."""
+    """A job that was cancelled because it did not start in time."""
 
     id: int
     queue: str
@@ -39,44 +39,48 @@ class PruneRule(NamedTuple):
 
 
 class Maintenance(Protocol):
-    """The part of ``Engine`` for maintenance."""
+    """The verbs of services."""
 
     async def stage(self, limit: int) -> dict[str, int]:
-        """Make at most ``limit`` due jobs available, oldest first; the number staged
-        for each queue that has available jobs now (0 for those that merely have some).
+        """Make at most ``limit`` due jobs available, oldest first. Returns the number
+        staged for each queue that has available jobs now; 0 for a queue that had them
+        before.
         """
         ...
 
     async def rescue(self, limit: int) -> list[Rescued]:
-        """End at most ``limit`` attempts of nodes that are no more."""
+        """End at most ``limit`` attempts of nodes that are not registered. One bad row does
+        not stop the others.
+        """
         ...
 
     async def reconcile(
         self, node: str, held: Sequence[tuple[int, int]], older_than: float
     ) -> list[Rescued]:
-        """Give back, not counted, what is executing in the node's name, was claimed
-        more than ``older_than`` seconds ago and is not among the claims held.
+        """Return the jobs that execute in the node's name, were claimed more than
+        ``older_than`` seconds ago and are not among the claims in ``held``. Their
+        attempts do not count.
         """
         ...
 
     async def intents(self, node: str) -> list[tuple[int, int, Intent]]:
-        """(id, claim, wish) of the node's executing jobs of which something was asked."""
+        """The intents on the node's executing jobs, as (id, claim, intent)."""
         ...
 
     async def lost_claims(
         self, node: str, held: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]:
-        """Which of the claims held, (id, claim) each, are no longer the node's own."""
+        """The claims in ``held``, (id, claim) each, that are no longer the node's."""
         ...
 
     async def expire(self, limit: int) -> list[Expired]:
         """Cancel at most ``limit`` jobs that are scheduled or available, never started
-        and past the time to start.
+        and past ``expires_at``.
         """
         ...
 
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
-        """Store progress, (id, claim, JSON text) each, under the guard."""
+        """Store progress under the guard, as (id, claim, JSON text)."""
         ...
 
     async def prune(self, rule: PruneRule, limit: int) -> int:

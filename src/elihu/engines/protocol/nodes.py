@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 
 class Peer(NamedTuple):
-    """Another node: ``beat`` moves while it lives (None where the engine itself knows),
-    ``dead`` when the engine found it so.
+    """Another node. ``beat`` rises while it lives; it is None where the engine itself
+    knows who is dead. ``dead`` is true when the engine knows the node is dead.
     """
 
     id: str
@@ -15,9 +15,9 @@ class Peer(NamedTuple):
 
 
 class HeartbeatReply(NamedTuple):
-    """The answer to a heartbeat: whether this node's row still stands, the others, and
-    the seconds until the leader's lease ends (None: no leader, or the engine cannot
-    tell).
+    """The answer to a heartbeat: whether this node is still registered, the other nodes,
+    and the seconds until the leader's lease ends (None without a leader, and where
+    there is no lease).
     """
 
     known: bool
@@ -26,8 +26,8 @@ class HeartbeatReply(NamedTuple):
 
 
 class NodeRow(NamedTuple):
-    """A node as the database knows it; ``beat_at`` is None where the engine holds a
-    lock in place of a heartbeat.
+    """A registered node. ``beat_at`` is None where the node holds a lock in place of
+    heartbeats.
     """
 
     id: str
@@ -40,51 +40,53 @@ class NodeRow(NamedTuple):
 
 
 class Nodes(Protocol):
-    """The part of ``Engine`` for nodes."""
+    """Membership and leadership."""
 
     async def register_node(self, node: str, name: str, info: dict[str, object]) -> None:
-        """Write a new node's row (SQLite: take its lock first). Where no other lives, a
-        first node starts: ``@reboot`` is due.
+        """Write a new node's row. SQLite: take its lock first. Where no other node lives,
+        ``@reboot`` entries become due.
         """
         ...
 
     async def update_node_info(self, node: str, info: dict[str, object]) -> None:
-        """Write what the node says of itself now."""
+        """Write the node's current ``info``."""
         ...
 
     async def deregister_node(self, node: str) -> None:
-        """Remove the node's row (SQLite: and its lock)."""
+        """Remove the node's row. SQLite: and its lock."""
         ...
 
     async def heartbeat(self, node: str) -> HeartbeatReply:
-        """Raise the node's beat and look at everybody else."""
+        """Raise the node's beat and read the other nodes."""
         ...
 
     async def peers(self, node: str) -> list[Peer]:
-        """The other nodes, without beating."""
+        """The other nodes, without a heartbeat."""
         ...
 
     async def remove_dead_node(self, node: str, beat: int | None) -> bool:
-        """Remove a dead node's row if its beat is still ``beat``; whether it was
-        removed by this call.
+        """Remove a dead node's row if its beat is still ``beat``. True where this call
+        removed it.
         """
         ...
 
     async def remove_silent_nodes(self, silence: float) -> list[str]:
-        """Remove the nodes that gave no sign of life for ``silence`` seconds by the
-        database's clock, or whose lock nobody holds; their ids. For one that does not
-        watch them for as long.
+        """Remove the nodes without a heartbeat for ``silence`` seconds by the database's
+        clock (SQLite: the nodes whose lock is free), and return their ids. For callers
+        that do not watch nodes themselves.
         """
         ...
 
     async def lead(self, node: str, lease: float) -> bool:
-        """Take or renew leadership for ``lease`` seconds; whether the node is the
-        leader now.
+        """Take or renew leadership for ``lease`` seconds. True where the node leads
+        now.
         """
         ...
 
     async def resign(self, node: str) -> bool:
-        """Give leadership up; whether the node had it."""
+        """Give up leadership. True where the node had it."""
         ...
 
-    async def nodes(self) -> list[NodeRow]: ...
+    async def nodes(self) -> list[NodeRow]:
+        """All nodes, oldest first."""
+        ...

@@ -4,9 +4,9 @@ from typing import NamedTuple, Protocol
 
 
 class QueueOverride(NamedTuple):
-    """What was said of a queue to one node, or (``node`` None) to every node: whether
-    it is served, the limit of its jobs at a time, and whether it is paused. What is
-    None was not said.
+    """Settings of a queue on one node, or with ``node`` None on every node: whether it
+    is served, its number of slots, and whether it is paused. None leaves the node's
+    configuration.
     """
 
     queue: str
@@ -17,8 +17,8 @@ class QueueOverride(NamedTuple):
 
 
 class QueueLoad(NamedTuple):
-    """How many jobs of a queue a node executes, or (``node`` None) how many are
-    available.
+    """The number of jobs of a queue that a node executes, or with ``node`` None the
+    number available.
     """
 
     queue: str
@@ -27,21 +27,20 @@ class QueueLoad(NamedTuple):
 
 
 class Queues(Protocol):
-    """The part of ``Engine`` for queues."""
+    """The queues API."""
 
     async def queue_overrides(self, node: str | None = None) -> list[QueueOverride]:
-        """What was said to every node, and to ``node`` alone, or where None is given to
-        each; by queue, that to every node first.
+        """The overrides for every node, and those for ``node`` alone (None: for each
+        node), by queue. The override for every node comes first.
         """
         ...
 
     async def set_queue(self, rule: QueueOverride) -> bool:
-        """Say what the rule says, and leave what it does not. Said to every node it
-        ends what was said of the same to single ones. False where there is no such
-        node.
+        """Write the settings of an override that are not None. An override for every node
+        clears the same settings of single nodes. False where there is no such node.
         """
         ...
 
     async def queue_loads(self) -> list[QueueLoad]:
-        """The jobs available and executing, by queue, and of these by node."""
+        """The available jobs by queue, and the executing ones by queue and node."""
         ...

@@ -1,27 +1,27 @@
-"""The tables: their version, and migrations."""
+"""The tables: version and migrations."""
 
 from typing import Protocol
 
 
 class Schema(Protocol):
-    """The part of ``Engine`` for schema."""
+    """The tables."""
 
     async def schema_version(self) -> int:
-        """The version of the tables in the database; 0 where there are none."""
+        """The version of the tables, 0 without tables."""
         ...
 
     async def migrate(self) -> list[int]:
-        """Bring the tables up to date, one process at a time; return the versions
+        """Bring the tables up to date, one process at a time, and return the versions
         applied. Raises ``SchemaTooNew``.
         """
         ...
 
     async def check_schema(self) -> None:
-        """Raise ``SchemaOutdated`` or ``SchemaTooNew`` unless the tables fit. SQLite
-        makes absent tables instead.
+        """Raise ``SchemaOutdated`` or ``SchemaTooNew`` unless this code can use the
+        tables. SQLite: makes absent tables.
         """
         ...
 
     async def installation(self) -> str:
-        """The id that these tables were given when they were made."""
+        """The id of these tables, given when they were made."""
         ...

@@ -1,4 +1,4 @@
-"""Announcements between processes, and what carries them."""
+"""Announcements between processes, and their notifier."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -6,34 +6,34 @@ from typing import NamedTuple, Protocol
 
 
 class SignalKind(StrEnum):
-    """What an announcement is about."""
+    """The subject of an announcement."""
 
     JOBS = "jobs"
     """``payload`` is a queue that has available jobs."""
     INTENT = "intent"
-    """``payload`` is a node that should look what was asked of its jobs, and which were
-    taken from it.
+    """``payload`` is a node that should read the intents on its jobs and its lost
+    claims.
     """
     LEADER = "leader"
     """The leader resigned."""
     QUEUES = "queues"
-    """``payload`` is a node that should look at what was said of queues; none means
-    every node.
+    """``payload`` is a node that should read the overrides of queues. Empty means every
+    node.
     """
     CRON = "cron"
     """Cron entries changed."""
     PROBE = "probe"
-    """A notifier's test of itself."""
+    """A notifier's loop-back test."""
     CHANGED = "changed"
-    """Some other connection wrote: look for everything (SQLite)."""
+    """SQLite: another connection has written, so anything may have changed."""
     ENDED = "ended"
-    """``payload`` is the ids of awaited jobs that ended, or of which an attempt did,
-    joined by commas.
+    """``payload`` is the ids of awaited jobs that ended, or whose attempt ended, joined
+    by commas.
     """
 
 
 class Signal(NamedTuple):
-    """An announcement: a hint, never data."""
+    """An announcement. It is a hint and carries no data."""
 
     kind: SignalKind
     payload: str = ""
@@ -43,8 +43,8 @@ class Notifier(Protocol):
     """Carries signals between processes, on a connection of its own."""
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
-        """Begin to call ``deliver``, in the loop's thread, for each signal that
-        arrives; reconnects by itself.
+        """Begin to call ``deliver``, in the loop's thread, for each signal. The notifier
+        reconnects by itself.
         """
         ...
 
@@ -53,5 +53,5 @@ class Notifier(Protocol):
         ...
 
     async def probe(self) -> bool:
-        """Whether a signal sent now comes back within two seconds."""
+        """Whether a signal that is sent now arrives within two seconds."""
         ...

@@ -1,4 +1,4 @@
-"""What both engines do for job kinds in the database."""
+"""Templates."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,15 +8,15 @@ from elihu.template import NewTemplate, Template
 
 
 class Place(NamedTuple):
-    """A template's place in the lists."""
+    """A template's place in the order of lists."""
 
     display_order: int
     code: str
 
 
 class Front(NamedTuple):
-    """The database's now, and a time before that of every available job of priority 0
-    in a queue (now, where that is earlier).
+    """The front of a queue: the current time of the database, and a time before that of
+    every available job of priority 0 (at most the current time).
     """
 
     now: datetime
@@ -24,34 +24,38 @@ class Front(NamedTuple):
 
 
 class Templates(Protocol):
-    """The part of ``Engine`` that is about templates."""
+    """Templates."""
 
     async def add_template(self, new: NewTemplate, revision: str) -> Template | None:
-        """Store a template; None, and nothing stored, where its code is taken."""
+        """Store a template. None where its code is taken."""
         ...
 
     async def change_template(self, new: NewTemplate, revision: str, known: str) -> Template | None:
-        """Write all of a template of which ``known`` is the revision; None, and nothing
-        written, where it is no longer.
+        """Write all of a template if its revision is ``known``; None where it is
+        another.
         """
         ...
 
     async def remove_template(self, code: str) -> bool:
-        """Remove a template; whether there was one."""
+        """Remove a template. False where there is none."""
         ...
 
-    async def template(self, code: str) -> Template | None: ...
+    async def template(self, code: str) -> Template | None:
+        """The template with this code."""
+        ...
 
     async def find_templates(
         self, active: bool | None, after: Place | None, limit: int
     ) -> list[Template]:
-        """By display order, then code; ``active`` None is any."""
+        """At most ``limit`` templates after a place, by display order and code. ``active``
+        None means any.
+        """
         ...
 
     async def schemas(self, codes: Sequence[str]) -> dict[str, str]:
-        """code → JSON Schema, as text, of those templates that are there."""
+        """The JSON Schemas of existing templates as code → text."""
         ...
 
     async def front(self, queue: str) -> Front:
-        """Where the front of a queue is."""
+        """The front of a queue."""
         ...

@@ -1,4 +1,4 @@
-"""Waiting for ends: the values that cross ``Engine``."""
+"""Waiting for ends."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -7,8 +7,8 @@ from elihu.job import Job, JobState, RunOutcome
 
 
 class Wait(NamedTuple):
-    """Somebody waits for a job's end, or, unless ``only_job``, for that of an attempt
-    whose claim comes after ``since``.
+    """A wait for the end of a job, or, unless ``only_job``, for the end of an attempt
+    whose claim is above ``since``.
     """
 
     id: int
@@ -17,12 +17,12 @@ class Wait(NamedTuple):
 
 
 class JobEnd(NamedTuple):
-    """What a wait, that in this ``place`` of those asked for, has come to.
+    """The end for the wait at this ``place`` of the request.
 
-    ``state`` is the job's, None where it is gone; ``value`` the result's JSON text,
-    None where none is kept; ``outcome`` to ``traceback`` tell of the attempt that
-    ended. Where not ``whole``, there was no room for the value, or it may still be
-    added: ask again.
+    ``state`` is the job's, None where the job is gone. ``value`` is the result as JSON
+    text, None where none is stored. ``outcome`` to ``traceback`` are of the attempt that
+    ended. Unless ``whole``, there was no room for the value, or it may still be added:
+    ask again.
     """
 
     place: int
@@ -39,8 +39,8 @@ class JobEnd(NamedTuple):
 
 
 class LateResult(NamedTuple):
-    """The result of a completed attempt, to be added to its job: JSON text, or why
-    there is none and the type of the error that says so.
+    """The result of a completed attempt, to be added to its job: JSON text, or the reason
+    why there is none and the type of the error for it.
     """
 
     id: int
@@ -51,29 +51,27 @@ class LateResult(NamedTuple):
 
 
 class AwaitedJob(NamedTuple):
-    """A job that is awaited from now on, and the claim after which ends count."""
+    """A job that is awaited now, and the claim above which the ends of attempts count."""
 
     job: Job
     since: int
 
 
 class Waits(Protocol):
-    """The part of ``Engine`` for waits."""
+    """Waiting for ends."""
 
     async def attach(self, ids: Sequence[int]) -> list[AwaitedJob]:
-        """Mark these jobs as awaited; those that are gone, or that an open transaction
-        holds, do not come back.
+        """Mark these jobs as awaited and return them. Jobs that are gone, or that another
+        transaction holds, are left out.
         """
         ...
 
     async def add_results(self, results: Sequence[LateResult]) -> None:
-        """Add results to jobs that completed without one in the last moment, under the
-        guard (id, claim).
-        """
+        """Add results to jobs that completed without one, under the guard (id, claim)."""
         ...
 
     async def ends(self, pending: Sequence[Wait], room: int) -> list[JobEnd]:
-        """Those of ``pending`` that have come to something, with at most about ``room``
-        bytes of results.
+        """The ends of those waits in ``pending`` that have one, with at most about
+        ``room`` bytes of results.
         """
         ...

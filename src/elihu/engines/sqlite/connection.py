@@ -1,4 +1,4 @@
-"""Where the database is, and how a connection to it is set up."""
+"""The file of the database, and connections to it."""
 
 import os
 import sqlite3
@@ -11,17 +11,17 @@ from elihu.errors import ConfigError, DatabaseUnavailable
 OLDEST: Final = (3, 40, 0)
 PREFIX: Final = "sqlite:///"
 BUSY_SHARE: Final = 0.8
-"""The part of a call's deadline for which it waits for another process's lock, so that
-it can still say so.
+"""The part of a call's deadline that it waits for another process's lock. The rest is
+for the error.
 """
 WAL_LIMIT: Final = 64 * 1024 * 1024
 RETRY_WAL: Final = 0.01
 
 
 def database_path(url: str) -> Path:
-    """The file that ``url`` names: ``sqlite:///relative/to/here.db`` or
-    ``sqlite:////absolute.db``, with symbolic links followed, so that every process
-    finds the same lock files beside it. Raises ``ConfigError`` for anything else.
+    """The file of a URL: ``sqlite:///relative/to/here.db`` or ``sqlite:////absolute.db``.
+    Symbolic links are followed, so that every process uses the same lock files. Raises
+    ``ConfigError`` for any other URL.
     """
     name = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or name in {"", ":memory:"} or "?" in name or "\0" in name:
@@ -33,7 +33,7 @@ def database_path(url: str) -> Path:
 
 
 def check_library() -> None:
-    """Raise ``ConfigError`` where Python's SQLite is older than Elihu needs."""
+    """Raise ``ConfigError`` for a SQLite older than 3.40."""
     if sqlite3.sqlite_version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST[:2]))
         raise ConfigError(
@@ -45,8 +45,8 @@ def check_library() -> None:
 def connect(
     path: Path, *, synchronous: Literal["full", "normal"], call_timeout: float, read_only: bool
 ) -> sqlite3.Connection:
-    """A connection in autocommit mode to the database in WAL mode, which is made where
-    there is none.
+    """A connection in autocommit mode to the database in WAL mode. An absent file is
+    made.
     """
     connection = sqlite3.connect(
         path,
@@ -76,8 +76,8 @@ def connect(
 
 
 def _use_wal(connection: sqlite3.Connection, until: float) -> None:
-    """Turn WAL on. SQLite does not wait for locks here: processes that start together
-    meet each other's for a moment.
+    """Turn WAL on. SQLite does not wait for locks here, and processes that start together
+    hold them for a moment.
     """
     while True:
         try:

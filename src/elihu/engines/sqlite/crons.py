@@ -28,7 +28,6 @@ _PRUNE: Final = statement("prune_ticks")
 
 
 def crons(session: Session, names: Sequence[str] | None) -> CronTable:
-    """All entries, or those of these names."""
     booted = session.row(_BOOTED)
     rows = [
         _cron(row)
@@ -38,7 +37,6 @@ def crons(session: Session, names: Sequence[str] | None) -> CronTable:
 
 
 def declare_crons(session: Session, declared: Sequence[tuple[str, str]]) -> None:
-    """Write what a node's code declares."""
     with session.write():
         now = session.now()
         for name, text in declared:
@@ -46,7 +44,6 @@ def declare_crons(session: Session, declared: Sequence[tuple[str, str]]) -> None
 
 
 def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool:
-    """Store an entry made at run time; False where the name is taken."""
     return bool(
         session.execute(
             _CREATE, {"name": name, "changes": changes, "paused": paused, "now": session.now()}
@@ -57,7 +54,6 @@ def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool
 def change_cron(
     session: Session, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool
 ) -> bool:
-    """Change an entry that is still of that revision; whether it was."""
     values = {
         "name": name,
         "rev": rev,
@@ -70,7 +66,6 @@ def change_cron(
 
 
 def delete_cron(session: Session, name: str, rev: int) -> bool:
-    """Remove an entry that is still of that revision; whether it was."""
     with session.write():
         deleted = bool(session.execute(_DELETE, {"name": name, "rev": rev}).rowcount)
         session.execute(_DELETE_TICKS, {"name": name})
@@ -80,7 +75,6 @@ def delete_cron(session: Session, name: str, rev: int) -> bool:
 def fire_cron(
     session: Session, row: CronRow, ticks: Sequence[tuple[datetime, NewJob]], until: datetime
 ) -> list[TickJob] | None:
-    """Store the jobs of ticks and settle the entry, or neither."""
     with session.write():
         values = {
             "name": row.name,
@@ -104,7 +98,6 @@ def fire_cron(
 
 
 def prune_ticks(session: Session, age: float, limit: int) -> int:
-    """Remove old ticks; how many went."""
     return session.execute(_PRUNE, {"age": age, "limit": limit, "now": session.now()}).rowcount
 
 

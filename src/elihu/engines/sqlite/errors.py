@@ -1,4 +1,4 @@
-"""What goes wrong in SQLite, in the terms of every engine."""
+"""Errors of SQLite, translated to those of every engine."""
 
 import sqlite3
 from typing import Final
@@ -36,20 +36,18 @@ _NO_TABLES: Final = ("no such table", "no such column", "has no column named")
 
 
 def primary_code(error: BaseException) -> int:
-    """SQLite's code without its extension; 0 where the error came from the driver
-    itself.
-    """
+    """SQLite's primary error code; 0 for an error of the driver itself."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def breaks_connection(error: BaseException) -> bool:
-    """Whether the connection should be made anew before the next call."""
+    """Whether the next call needs a new connection."""
     return primary_code(error) in _BROKEN
 
 
 def translate(error: BaseException) -> BaseException:
-    """The exception to raise in place of ``error``; itself where it is no failure of
-    the database.
+    """The exception to raise in place of ``error``: itself unless it is a failure of the
+    database.
     """
     found = _translated(error)
     if found is None:

@@ -1,6 +1,4 @@
-"""Acknowledge and fetch in one transaction, and why an acknowledgement did not come
-back.
-"""
+"""The hot path: acknowledge and fetch in one transaction."""
 
 import json
 from collections.abc import Sequence
@@ -41,9 +39,6 @@ def exchange(
     after: Position | None,
     exclude: Sequence[str],
 ) -> Exchange:
-    """Write the ends, then claim: a job given back here can be claimed here. ``now``
-    joins the parameters with the first answer.
-    """
     where: dict[str, Any] = {
         "node": node,
         "queue": queue,
@@ -68,7 +63,6 @@ def exchange(
 def ack_statuses(
     session: Session, node: str, acks: Sequence[Ack]
 ) -> dict[tuple[int, int], AckStatus]:
-    """What the database says of these ends."""
     asked = dump([(ack.id, ack.claim, ack.outcome) for ack in acks])
     return {
         (id_, claim): AckStatus(ack_status)
@@ -107,7 +101,9 @@ def _claim(session: Session, where: dict[str, Any]) -> list[ClaimedJob]:
 
 
 def _claim_from(row: list[Any], started_at: datetime) -> ClaimedJob:
-    """A row of ``exchange_claims.sql``, whose columns are those of ``Claim``."""
+    """The claim in a row of exchange_claims.sql, whose columns are the fields of
+    ``ClaimedJob``.
+    """
     row[_SCHEDULED_AT] = moment(row[_SCHEDULED_AT] / MICROSECONDS)
     row[_INSERTED_AT] = moment(row[_INSERTED_AT] / MICROSECONDS)
     row[_STARTED_AT] = started_at

@@ -1,6 +1,4 @@
-"""Conditions of the jobs API, put together from constant pieces; every value is a
-parameter.
-"""
+"""Conditions of the jobs API, joined from constant pieces. Every value is a parameter."""
 
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
@@ -15,7 +13,10 @@ _PIECES: Final = {
     "ids": "id IN (SELECT value FROM json_each(:ids))",
     "queue": "queue IN (SELECT value FROM json_each(:queue))",
     "task": "task IN (SELECT value FROM json_each(:task))",
-    "tags": "EXISTS (SELECT 1 FROM json_each(job.tags) t WHERE t.value IN (SELECT value FROM json_each(:tags)))",
+    "tags": (
+        "EXISTS (SELECT 1 FROM json_each(job.tags) t "
+        "WHERE t.value IN (SELECT value FROM json_each(:tags)))"
+    ),
     "template": "template IN (SELECT value FROM json_each(:template))",
     "node": "node IN (SELECT value FROM json_each(:node))",
 }
@@ -29,8 +30,8 @@ class Where(NamedTuple):
 
 
 def where(filter_: JobFilter, states: Collection[JobState] = frozenset(JobState)) -> Where:
-    """What ``filter_`` covers among ``states``, which are written as constants: only
-    then do partial indexes apply.
+    """The condition of a filter within ``states``. States are written as constants, since
+    only then do partial indexes apply.
     """
     wanted = [
         state
@@ -49,5 +50,5 @@ def where(filter_: JobFilter, states: Collection[JobState] = frozenset(JobState)
 
 
 def is_storable(id_: int) -> bool:
-    """Whether a job can have this id at all."""
+    """Whether a job can have this id."""
     return SMALLEST_ID <= id_ <= LARGEST_ID

@@ -14,9 +14,7 @@ from elihu.errors import IdentifierTaken
 from elihu.job import JobState, NewJob
 
 KEPT: Final = 30 * 86_400.0
-"""Seconds for which a job is kept whose uniqueness covers finished jobs and has no
-period.
-"""
+"""Seconds to keep a job whose uniqueness covers finished jobs and has no period."""
 
 _INSERT: Final = statement("insert")
 _HOLDERS: Final = statement("insert_holders")
@@ -27,7 +25,6 @@ _KEY, _IDENTIFIER = 9, 17
 
 
 def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
-    """Store ``jobs``, in order and all or none. Raises ``IdentifierTaken``."""
     if (
         len(jobs) <= LARGEST
         and len(jobs).bit_count() == 1
@@ -40,7 +37,7 @@ def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
 
 
 def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
-    """The same inside the caller's transaction."""
+    """``insert`` inside the caller's transaction."""
     now = session.now()
     rows = [row_of(job, now) for job in jobs]
     if all(job.unique_key is None for job in jobs):
@@ -50,8 +47,8 @@ def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
 
 
 def _check_identifiers(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Under the write lock, where nobody can come between; PostgreSQL learns it from
-    its index.
+    """SQLite: checked under the write lock, so no other connection can store the same
+    identifier meanwhile.
     """
     identifiers = [row[_IDENTIFIER] for row in rows if row[_IDENTIFIER] is not None]
     if identifiers and (found := session.row(_IDENTIFIERS, {"identifiers": dump(identifiers)})):
@@ -107,7 +104,7 @@ def _store_unique(
 def _replaced(
     session: Session, given: Mapping[str, Replacement], holders: Mapping[str, Inserted], now: float
 ) -> dict[str | None, Inserted]:
-    """Change those of the holders that wait; as they are now, by key."""
+    """The changed holders by key. Only waiting ones are changed."""
     waiting = {key: one for key, one in given.items() if holders[key].state in REPLACEABLE}
     session.execute(
         _REPLACE,
@@ -125,7 +122,7 @@ def _replaced(
 
 
 def replaced_values(job_id: int, one: Replacement, now: float) -> dict[str, Any]:
-    """What replace.sql writes in a job."""
+    """The values of insert_replace.sql for a job."""
     at = stored_time(one.run_at) if one.run_at is not None else now + (one.delay or 0.0)
     values = {"id": job_id, "at": round(at * MICROSECONDS) if one.moved else None}
     if one.moved and one.expires is not None:
@@ -141,7 +138,7 @@ def _holders(session: Session, keys: set[str]) -> dict[str, Inserted]:
 
 
 def _looked_up(session: Session, keys: set[str]) -> dict[str, tuple[Inserted, str]]:
-    """The jobs that hold the keys, each with its queue."""
+    """The jobs that hold the keys, with their queues."""
     (found,) = session.row(_HOLDERS, {"keys": dump(sorted(keys))})
     return {
         key: (
@@ -167,15 +164,16 @@ def row_of(job: NewJob, now: float) -> tuple[Any, ...]:
     )
     key, keep_until = _unique(job, now)
     return (
-        state.value, job.queue, job.task, job.priority, job.max_attempts, job.args, job.options, job.meta,
-        dump(job.tags) if job.tags else "[]", key, job.unique_scope, now, at, keep_until,
-        None if job.expires is None else nearest(at + job.expires), int(job.awaited), job.template, job.identifier,
+        state.value, job.queue, job.task, job.priority, job.max_attempts, job.args, job.options,
+        job.meta, dump(job.tags) if job.tags else "[]", key, job.unique_scope, now, at, keep_until,
+        None if job.expires is None else nearest(at + job.expires), int(job.awaited),
+        job.template, job.identifier,
     )  # fmt: skip
 
 
 def _unique(job: NewJob, now: float) -> tuple[str | None, float | None]:
-    """The stored key, which ends in the number of the window, and until when the job
-    must be kept for it.
+    """The stored key, which ends in the number of the period, and the time until which
+    the job is kept for it.
     """
     if job.unique_key is None:
         return None, None

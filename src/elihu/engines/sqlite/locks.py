@@ -1,10 +1,9 @@
-"""Who lives and who leads, told by file locks beside the database.
+"""File locks beside the database show which nodes live and which of them leads.
 
-A node holds ``<database>-node-<id>.lock`` and the leader ``<database>-leader.lock``,
-each by ``flock``: the kernel lets go of it when the process ends, however it ends, and
-keeps it while the process is stopped. A lock belongs to the open file, so two nodes of
-one process do not see through each other. The files are closed on ``exec`` and in
-forked children.
+A node holds ``<database>-node-<id>.lock`` and the leader ``<database>-leader.lock``, each
+by ``flock``. The kernel releases a lock when its process ends, and keeps it while the
+process is stopped. A lock belongs to the open file, so two nodes of one process exclude
+each other too. The files are closed on ``exec`` and in forked children.
 """
 
 import fcntl
@@ -26,7 +25,7 @@ class Locks:
         _all.add(self)
 
     def take_node(self, node: str) -> None:
-        """Hold the lock of ``node``, or go on holding it. Raises ``OSError``."""
+        """Take the lock of ``node``, or keep it. Raises ``OSError``."""
         if node in self._nodes:
             return
         held = _lock(self._node_path(node))
@@ -35,16 +34,16 @@ class Locks:
         self._nodes[node] = held
 
     def drop_node(self, node: str) -> None:
-        """Remove the lock of ``node``, held here or nowhere."""
+        """Release and remove the lock of ``node``. No other process may hold it."""
         self._node_path(node).unlink(missing_ok=True)
         held = self._nodes.pop(node, None)
         if held is not None:
             os.close(held)
 
     def is_dead(self, node: str) -> bool:
-        """Whether nobody holds the lock of ``node``. A shared lock asks: two that look
-        at once do not take each other for the node. What cannot be looked at is taken
-        to live.
+        """Whether the lock of ``node`` is free. The probe takes a shared lock, so that two
+        probes at the same time do not take each other for the node. A node whose file
+        cannot be opened counts as living.
         """
         try:
             probe = os.open(self._node_path(node), os.O_RDONLY | os.O_CLOEXEC)
@@ -62,8 +61,8 @@ class Locks:
             os.close(probe)
 
     def lead(self, node: str) -> bool:
-        """Hold the leader's lock for ``node``, or go on holding it; whether it does.
-        Raises ``OSError``.
+        """Take the leader's lock for ``node``, or keep it. False where another node holds
+        it. Raises ``OSError``.
         """
         path = self._leader_path()
         if self._leader is not None:
@@ -81,7 +80,7 @@ class Locks:
         return True
 
     def resign(self, node: str) -> bool:
-        """Let go of the leader's lock; whether ``node`` held it."""
+        """Release the leader's lock. False where ``node`` did not hold it."""
         if self._leader is None or self._leader[0] != node:
             return False
         held, self._leader = self._leader[1], None
@@ -95,15 +94,15 @@ class Locks:
         return self._leader[0] if self._leader else None
 
     def leader(self) -> str | None:
-        """The node that holds the leader's lock, or held it when it died."""
+        """The node that holds the leader's lock, or held it when its process ended."""
         try:
             return self._leader_path().read_text() or None
         except FileNotFoundError:
             return None
 
     def close(self) -> None:
-        """Let go of every lock and leave the files, as the end of the process would. In
-        a forked child the parent keeps its locks.
+        """Release every lock and leave the files, as the end of the process does. In a
+        forked child this keeps the locks of the parent.
         """
         held = [*self._nodes.values(), *([self._leader[1]] if self._leader else [])]
         self._nodes.clear()
@@ -119,8 +118,8 @@ class Locks:
 
 
 def _lock(path: Path) -> int | None:
-    """The file at ``path``, made where there is none, exclusively locked; None while
-    another holds it.
+    """A descriptor of the file at ``path`` with an exclusive lock; an absent file is made.
+    None while another process holds the lock.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
@@ -138,9 +137,7 @@ def _lock(path: Path) -> int | None:
 
 
 def _is_file(descriptor: int, path: Path) -> bool:
-    """Whether ``path`` still names the open file: a lock on one that was removed guards
-    nothing.
-    """
+    """Whether ``path`` still names the open file. A lock on a removed file guards nothing."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the services of a node do to jobs: stage, rescue, expire, reconcile, prune."""
+"""The verbs of a node's services."""
 
 import json
 import sqlite3
@@ -36,7 +36,6 @@ _KNOWN: Final = frozenset(Intent)
 
 
 def stage(session: Session, limit: int) -> dict[str, int]:
-    """Make due jobs available; the count for each queue that has available jobs then."""
     staged: dict[str, int] = {}
     if session.rows(_STAGE_DUE, {"now": session.now(), "limit": 1}):
         with session.write():
@@ -50,9 +49,7 @@ def stage(session: Session, limit: int) -> dict[str, int]:
 
 
 def rescue(session: Session, limit: int) -> list[Rescued]:
-    """End orphaned attempts, all in one statement; where one row makes that fail, one
-    by one, past the bad ones.
-    """
+    """All in one statement. Where one row makes that fail, one row at a time."""
     if session.row(_RESCUE_LOST, {"limit": 1})[0] == "[]":
         return []
     try:
@@ -92,7 +89,6 @@ def _rescue_singly(session: Session, limit: int) -> list[Rescued]:
 def reconcile(
     session: Session, node: str, held: Sequence[tuple[int, int]], older_than: float
 ) -> list[Rescued]:
-    """Give back what the node executes without knowing."""
     asked = {"node": node, "held": dump(held), "older_than": older_than}
     if not session.rows(_RECONCILE_LOST, asked):
         return []
@@ -111,7 +107,6 @@ def reconcile(
 
 
 def intents(session: Session, node: str) -> list[tuple[int, int, Intent]]:
-    """The wishes that this code knows."""
     return [
         (id_, claim, Intent(intent))
         for id_, claim, intent in session.rows(_INTENTS, {"node": node})
@@ -122,12 +117,10 @@ def intents(session: Session, node: str) -> list[tuple[int, int, Intent]]:
 def lost_claims(
     session: Session, node: str, held: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """The claims that are no longer the node's own."""
     return session.rows(_LOST_CLAIMS, {"node": node, "held": dump(held)})
 
 
 def expire(session: Session, limit: int) -> list[Expired]:
-    """Cancel what did not start in time."""
     if not session.rows(_EXPIRE_DUE, {"now": session.now(), "limit": 1}):
         return []
     with session.write():
@@ -141,14 +134,13 @@ def expire(session: Session, limit: int) -> list[Expired]:
 
 
 def record_progress(session: Session, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
-    """Store progress under the guard."""
     guarded = [(id_, claim, node, JobState.EXECUTING.value, text) for id_, claim, text in progress]
     with session.write():
         session.execute(_PROGRESS, {"progress": dump(guarded)})
 
 
 def prune(session: Session, rule: PruneRule, limit: int) -> int:
-    """Pick without the write lock, then remove what is still as it was."""
+    """SQLite: jobs are picked without the write lock, and checked again under it."""
     asked = {
         "now": session.now(),
         "state": rule.state.value,

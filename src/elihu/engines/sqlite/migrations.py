@@ -1,4 +1,4 @@
-"""The tables: their version, and the migrations that make them."""
+"""The tables: version and migrations."""
 
 import sqlite3
 from importlib.resources import files
@@ -31,8 +31,8 @@ NEWEST: Final = MIGRATIONS[-1].version
 
 
 def migration_sql(schema: str) -> str:
-    """Every migration as one script for the ``sqlite3`` shell; ``schema`` is of no
-    account, a file holds one app.
+    """All migrations as one script for the ``sqlite3`` shell. ``schema`` is ignored, since
+    a file holds one app.
     """
     steps = "\n".join(
         f"-- {migration.name}\n{migration.sql}{_stamp(migration)}" for migration in MIGRATIONS
@@ -45,7 +45,6 @@ def installation(session: Session) -> str:
 
 
 def schema_version(session: Session) -> int:
-    """The version of the tables; 0 where there are none."""
     if session.row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'") is None:
         return 0
     found = session.row("SELECT value FROM meta WHERE key = 'schema_version'")
@@ -53,9 +52,6 @@ def schema_version(session: Session) -> int:
 
 
 def migrate(session: Session) -> list[int]:
-    """Apply what is missing; the write lock lets one process in at a time. Raises
-    ``SchemaTooNew``.
-    """
     with session.write():
         present = schema_version(session)
         check_not_newer(present)
@@ -66,7 +62,6 @@ def migrate(session: Session) -> list[int]:
 
 
 def check_schema(session: Session) -> None:
-    """Raise unless the tables fit; make them where there are none."""
     present = schema_version(session)
     if present == 0:
         migrate(session)
@@ -79,7 +74,7 @@ def check_schema(session: Session) -> None:
 
 
 def check_not_newer(present: int) -> None:
-    """Raise ``SchemaTooNew`` where the tables are newer than this code."""
+    """Raise ``SchemaTooNew`` for tables that are newer than this code."""
     if present > NEWEST:
         raise SchemaTooNew(
             f"expected tables of version {NEWEST} or older, got version {present}: they were made "
@@ -94,7 +89,7 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
 
 def _apply(session: Session, migration: Migration) -> None:
-    """Statement by statement: executescript() would commit first."""
+    """Execute statement by statement, since executescript() commits first."""
     text = ""
     try:
         for line in f"{migration.sql}{_stamp(migration)}".splitlines(keepends=True):

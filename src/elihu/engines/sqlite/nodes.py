@@ -1,4 +1,4 @@
-"""Nodes and their leader: rows tell who there is, locks who lives."""
+"""Membership and leadership. Rows name the nodes; file locks show which of them live."""
 
 from typing import Final
 
@@ -20,9 +20,9 @@ _NODES: Final = statement("nodes")
 def register_node(
     session: Session, locks: Locks, node: str, name: str, info: dict[str, object]
 ) -> None:
-    """Take the lock, then write the row: whoever sees the row finds the lock held. A
-    node that sees no other alive is a first one; one of a single round is none, and is
-    not seen.
+    """SQLite: the lock is taken before the row is written, so that every process that
+    reads the row finds the lock held. A node of a single round (``once``) does not count
+    as living.
     """
     locks.take_node(node)
     try:
@@ -38,12 +38,10 @@ def register_node(
 
 
 def update_node_info(session: Session, node: str, info: dict[str, object]) -> None:
-    """Write what the node says of itself now."""
     session.execute(_UPDATE_INFO, {"node": node, "info": dump(info)})
 
 
 def deregister_node(session: Session, locks: Locks, node: str) -> None:
-    """Remove the row, then let go of the lock."""
     session.rows(_REMOVE, {"node": node})
     locks.drop_node(node)
 
@@ -63,7 +61,6 @@ def _peers(locks: Locks, ids: list[str], node: str) -> list[Peer]:
 
 
 def remove_dead_node(session: Session, locks: Locks, node: str) -> bool:
-    """Remove the row of a node that is still dead, then its lock file."""
     if not locks.is_dead(node):
         return False
     removed = bool(session.rows(_REMOVE, {"node": node}))
@@ -73,14 +70,11 @@ def remove_dead_node(session: Session, locks: Locks, node: str) -> bool:
 
 
 def remove_silent_nodes(session: Session, locks: Locks) -> list[str]:
-    """Bury every node that is dead; their ids."""
     return [id_ for (id_,) in session.rows(_PEERS) if remove_dead_node(session, locks, id_)]
 
 
 def lead(session: Session, locks: Locks, node: str) -> bool:
-    """Take the leader's lock, or go on holding it. One that this engine holds for a
-    node that is no more is let go of first.
-    """
+    """SQLite: a lock that this engine holds for a node that is gone is released first."""
     holder = locks.leader_here
     if holder not in {None, node} and (holder,) not in session.rows(_PEERS):
         locks.resign(str(holder))
@@ -88,11 +82,9 @@ def lead(session: Session, locks: Locks, node: str) -> bool:
 
 
 def resign(session: Session, locks: Locks, node: str) -> bool:
-    """Let go of the leader's lock."""
     return locks.resign(node)
 
 
 def nodes(session: Session, locks: Locks) -> list[NodeRow]:
-    """All nodes, oldest first."""
     leader = locks.leader()
     return [node_from(row, leader) for row in session.rows(_NODES)]

@@ -1,4 +1,4 @@
-"""The statements in ``sql/``, one verb a file, and what little is put into them."""
+"""The statements in ``sql/``: a file for each verb, VERB_part.sql for a part of it."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -10,14 +10,14 @@ from elihu.engines.sqlite.rows import ROWS, TEXT_ROWS
 T = TypeVar("T")
 
 LARGEST: Final = 512
-"""Rows of values in one statement: with twelve to eighteen values each, well below
-SQLite's limit of 32,766 parameters.
+"""Rows of values in one statement. A row has at most 18 values; SQLite's limit is 32,766
+parameters.
 """
 
 
 def statement(name: str) -> str:
-    """The statement of ``sql/<name>.sql`` without the lines that say why it is written
-    so.
+    """The statement of ``sql/<name>.sql``, without its comment lines and with the columns
+    of a job at their mark.
     """
     lines = (files(__package__) / "sql" / f"{name}.sql").read_text("utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("--"))
@@ -32,8 +32,8 @@ def with_rows(text: str, rows: int, width: int) -> str:
 
 
 def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """``items`` in order, in portions whose sizes are powers of two: so few statements
-    are ever prepared.
+    """``items`` in order, in portions whose sizes are powers of two, so that few
+    statements are prepared.
     """
     start = 0
     while left := len(items) - start:

@@ -1,4 +1,4 @@
-"""What people say of queues, and what is in them."""
+"""Overrides of queue settings, and queue loads."""
 
 from typing import Final
 
@@ -14,9 +14,6 @@ _LOADS: Final = statement("queue_loads")
 
 
 def queue_overrides(session: Session, node: str | None) -> list[QueueOverride]:
-    """What was said to every node, and to ``node`` alone, or where None is given to
-    each.
-    """
     found = session.rows(_OVERRIDES, {"node": node})
     return [
         QueueOverride(queue, of, _bool(served), limit, _bool(paused))
@@ -25,18 +22,16 @@ def queue_overrides(session: Session, node: str | None) -> list[QueueOverride]:
 
 
 def set_queue(session: Session, rule: QueueOverride) -> bool:
-    """Say what the rule says; False where there is no such node."""
-    said = rule._asdict()
+    values = rule._asdict()
     with session.write():
         if rule.node is not None:
-            return session.execute(_SET_QUEUE_OF_NODE, said).rowcount > 0
-        session.execute(_SET_QUEUE, said)
-        session.execute(_SET_QUEUE_ENDS, said)
+            return session.execute(_SET_QUEUE_OF_NODE, values).rowcount > 0
+        session.execute(_SET_QUEUE, values)
+        session.execute(_SET_QUEUE_ENDS, values)
     return True
 
 
 def queue_loads(session: Session) -> list[QueueLoad]:
-    """The jobs available and executing, by queue, and of these by node."""
     return [QueueLoad(*row) for row in session.rows(_LOADS)]
 
 

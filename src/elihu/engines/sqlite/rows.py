@@ -1,4 +1,4 @@
-"""Rows of the database as values, and times as SQLite stores them."""
+"""Rows as values, and times as SQLite stores them."""
 
 import json
 from collections.abc import Sequence
@@ -13,15 +13,13 @@ MICROSECONDS: Final = 1_000_000
 
 
 def stored_time(moment: datetime) -> float:
-    """Unix seconds: the double nearest to the whole number of microseconds that
-    ``moment`` is.
-    """
+    """A time as Unix seconds: the double nearest to its whole number of microseconds."""
     return moment.timestamp()
 
 
 def nearest(seconds: float) -> float:
-    """The double nearest to a whole number of microseconds, so that it comes back from
-    a datetime as it went in.
+    """The double nearest to a whole number of microseconds, so that a datetime made from
+    it has the same value.
     """
     return round(seconds * MICROSECONDS) / MICROSECONDS
 
@@ -36,9 +34,7 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def dump(value: object) -> str:
-    """JSON that keeps lone surrogates out of the database: the driver refuses to encode
-    them.
-    """
+    """JSON text. Lone surrogates stay as they are: the driver then refuses the value."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -55,8 +51,8 @@ job_from: Final = ROWS.job
 
 
 def run_from(job_id: int, row: Sequence[Any]) -> Run:
-    """A row of ``runs.sql``."""
-    claim, attempt, node, started_at, ended_at, result, reason, error, traceback, log = row
+    """The attempt in a row of runs.sql."""
+    claim, attempt, node, started_at, ended_at, outcome, reason, error, traceback, log = row
     return Run(
         id=f"{job_id}.{claim}",
         job_id=job_id,
@@ -65,7 +61,7 @@ def run_from(job_id: int, row: Sequence[Any]) -> Run:
         node=node,
         started_at=moment(started_at),
         ended_at=_moment(ended_at),
-        outcome=None if result is None else RunOutcome(result),
+        outcome=None if outcome is None else RunOutcome(outcome),
         reason=reason,
         error=error,
         traceback=traceback,
@@ -74,6 +70,6 @@ def run_from(job_id: int, row: Sequence[Any]) -> Run:
 
 
 def node_from(row: Sequence[Any], leader: str | None) -> NodeRow:
-    """A row of ``nodes.sql``."""
+    """The node in a row of nodes.sql."""
     id_, name, started_at, info, running = row
     return NodeRow(id_, name, moment(started_at), None, id_ == leader, running, json.loads(info))

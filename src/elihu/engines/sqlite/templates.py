@@ -1,4 +1,4 @@
-"""Job kinds in the database."""
+"""Templates."""
 
 import json
 from collections.abc import Sequence
@@ -21,44 +21,37 @@ _FRONT: Final = statement("front")
 
 
 def add_template(session: Session, new: NewTemplate, revision: str) -> Template | None:
-    """Store a template; None where its code is taken."""
     return _written(session, _ADD, asdict(new) | {"revision": revision})
 
 
 def change_template(
     session: Session, new: NewTemplate, revision: str, known: str
 ) -> Template | None:
-    """Write all of a template; None where its revision is no longer ``known``."""
     return _written(session, _CHANGE, asdict(new) | {"revision": revision, "known": known})
 
 
 def remove_template(session: Session, code: str) -> bool:
-    """Remove a template; whether there was one."""
     with session.write():
         return session.row(_REMOVE, {"code": code}) is not None
 
 
 def template(session: Session, code: str) -> Template | None:
-    """The template of that code."""
     return _template(session.row(_GET, {"code": code}))
 
 
 def find_templates(
     session: Session, active: bool | None, after: Place | None, limit: int
 ) -> list[Template]:
-    """By display order, then code."""
     order, code = after or (None, None)
     asked = {"active": active, "after_order": order, "after_code": code, "limit": limit}
     return [_stored(row) for row in session.rows(_FIND, asked)]
 
 
 def schemas(session: Session, codes: Sequence[str]) -> dict[str, str]:
-    """code → JSON Schema of those templates that are there."""
     return dict(session.rows(_SCHEMAS, {"codes": dump(list(codes))}))
 
 
 def front(session: Session, queue: str) -> Front:
-    """Where the front of a queue is."""
     now, first = session.row(_FRONT, {"queue": queue})
     return Front(moment(now), moment(now if first is None else min(now, nearest(first - 1e-6))))
 
@@ -73,7 +66,7 @@ def _template(row: Sequence[Any] | None) -> Template | None:
 
 
 def _stored(row: Sequence[Any]) -> Template:
-    """A row of ``template_get.sql``."""
+    """The template in a row of template.sql."""
     (
         code,
         name,

@@ -1,4 +1,4 @@
-"""What waits for jobs have come to."""
+"""Waiting for ends."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,6 @@ _ADD_RESULTS_RUNS: Final = statement("add_results_runs")
 
 
 def attach(session: Session, ids: Sequence[int]) -> list[AwaitedJob]:
-    """Mark as awaited; those that are gone do not come back."""
     asked = {"ids": dump(ids)}
     with session.write():
         session.execute(_ATTACH, asked)
@@ -28,7 +27,6 @@ def attach(session: Session, ids: Sequence[int]) -> list[AwaitedJob]:
 
 
 def add_results(session: Session, results: Sequence[LateResult]) -> None:
-    """Add results to jobs that completed without one."""
     given = {"results": dump([(*late, JobState.COMPLETED.value) for late in results])}
     with session.write():
         session.execute(_ADD_RESULTS, given)
@@ -36,13 +34,12 @@ def add_results(session: Session, results: Sequence[LateResult]) -> None:
 
 
 def ends(session: Session, pending: Sequence[Wait], room: int) -> list[JobEnd]:
-    """Those that have come to something."""
     (found,) = session.row(_ENDS, {"waits": dump(pending), "bytes": room})
     return [_end_from(row) for row in json.loads(found)]
 
 
 def _end_from(row: list[Any]) -> JobEnd:
-    """A row of ``ends.sql``, whose columns are those of ``End``."""
+    """The end in a row of ends.sql, whose columns are the fields of ``JobEnd``."""
     place, state, claim, reason, value, outcome, run_reason, error, error_type, traceback, whole = (
         row
     )

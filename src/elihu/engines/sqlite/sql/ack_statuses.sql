@@ -1,5 +1,6 @@
--- Why ends did not come back from an exchange; :acks is an array of [id, claim, outcome]. Asked of a few only. A run exists for each end but a
--- plain completion, which the job row itself shows. Busy means not written yet: with one writer no row is held by somebody else.
+-- Why ends were not confirmed by an exchange; :acks is an array of [id, claim, outcome]. Called
+-- for a few ends only. Every end but a plain completion has a run; a plain completion is in the
+-- job row. With one writer, busy means not written yet.
 SELECT d.value ->> 0, d.value ->> 1,
   CASE
     WHEN j.state = 'executing' AND j.claim = d.value ->> 1 AND j.node = :node THEN 'busy'

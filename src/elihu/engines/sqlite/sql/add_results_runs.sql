@@ -1,4 +1,5 @@
--- The runs of those of add_results.sql that have no result, as exchange_history.sql writes them; one that has log lines is there already.
+-- The runs of those of add_results.sql that have no value, as exchange_runs.sql writes them. A run
+-- with log lines exists already.
 INSERT INTO run (job_id, claim, attempt, node, started_at, ended_at, outcome, reason, error_type)
 SELECT job.id, job.claim, job.attempt, job.node, job.started_at, job.finished_at, 'completed', v.value ->> 3, v.value ->> 4
 FROM json_each(:results) v CROSS JOIN job

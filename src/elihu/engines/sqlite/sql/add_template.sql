@@ -1,4 +1,4 @@
--- Store a template; no row comes back where its code is taken.
+-- Store a template. No row is returned where its code is taken.
 INSERT INTO template (code, name, task, queue, schema, default_timeout, default_max_attempts, active, display_order, synced, revision)
 VALUES (:code, :name, :task, :queue, :schema, :default_timeout, :default_max_attempts, :active, :display_order, :synced, :revision)
 ON CONFLICT (code) DO NOTHING

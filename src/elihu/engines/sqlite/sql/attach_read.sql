@@ -1,4 +1,5 @@
--- The jobs :ids under the same lock; the last column is the claim after which ends count for whoever begins to wait now.
+-- The jobs :ids under the same lock. The last column is the claim above which the ends of attempts
+-- count for a wait that begins now.
 SELECT /* job columns */,
   claim - (state = 'executing')
 FROM job

@@ -1,5 +1,6 @@
--- Change entry :name if it is still of revision :rev: :changes laid over its own (NULL: none are left); with :anew it begins anew.
--- json_patch() would take a null as a removal, and merge objects: no value here is either.
+-- Change entry :name if its revision is :rev. :changes is merged into its changes (NULL: they are
+-- removed). With :anew the entry has missed no tick. json_patch() takes a null as a removal and
+-- merges objects; no value here is either.
 UPDATE cron SET
   changes = CASE WHEN :changes IS NULL THEN '{}' ELSE json_patch(changes, :changes) END,
   paused = :paused,

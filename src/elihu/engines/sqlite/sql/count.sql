@@ -1,2 +1,2 @@
--- How many jobs a filter covers.
+-- The number of jobs.
 SELECT count(*) FROM job WHERE {where}

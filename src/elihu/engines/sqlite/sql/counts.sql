@@ -1,2 +1,2 @@
--- Jobs by queue and state.
+-- The number of jobs by queue and state.
 SELECT queue, state, count(*) FROM job GROUP BY queue, state

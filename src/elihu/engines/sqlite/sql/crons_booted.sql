@@ -1,2 +1,2 @@
--- The last start of a first node.
+-- When a first node last started.
 SELECT at FROM boot

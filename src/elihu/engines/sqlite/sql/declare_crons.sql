@@ -1,5 +1,5 @@
--- What a node's code declares of entry :name. Only a row that differs is written. Where text or zone come to something else, the entry
--- begins anew: of times that it did not have, it has missed none.
+-- What a node's code declares for entry :name. Only a row that differs is written. An entry whose
+-- cron text or time zone changes has missed no tick of the new times.
 INSERT INTO cron (name, declared, last_tick, created_at, updated_at) VALUES (:name, :declared, :now, :now, :now)
 ON CONFLICT (name) DO UPDATE SET
   declared = excluded.declared,

@@ -1,2 +1,2 @@
--- Remove jobs.
+-- Delete jobs.
 DELETE FROM job WHERE id IN (SELECT value FROM json_each(:ids))

@@ -1,2 +1,2 @@
--- Remove entry :name if it is still of revision :rev.
+-- Remove entry :name if its revision is :rev.
 DELETE FROM cron WHERE name = :name AND rev = :rev

@@ -1,7 +1,9 @@
--- What waits have come to, all in one and as one JSON text; :waits is an array of [id, claim after which an attempt's end counts, whether only the
--- job's own end does]. A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt
--- tells how; claim is that of the attempt which ended, while the next may be under way. Results beyond :bytes are left out, but never the first: they come with the next call.
--- So does one that is not there within a second of the end: the node may still be adding it (add_results.sql).
+-- The ends of waits as one JSON text; :waits is an array of [id, claim above which the end of an
+-- attempt counts, whether only the end of the job counts]. A wait without an end has no row. A
+-- wait for a job that is gone has a row without a state. For a finished job the last attempt
+-- counts; claim is that of the attempt that ended, and the next one may be running. Values beyond
+-- :bytes are left out, but never the first; they come with the next call. So does a value that is
+-- missing within a second of the end, since the node may still add it (add_results.sql).
 SELECT json_group_array(json_array(place, state, claim, reason, CASE WHEN before < :bytes THEN value END, outcome, run_reason, error, error_type,
   traceback, before < :bytes AND (state IS NOT 'completed' OR value IS NOT NULL OR reason IS NOT NULL OR error_type IS NOT NULL
     OR finished_at < CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0 - 1.0)))

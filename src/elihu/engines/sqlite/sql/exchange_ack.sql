@@ -1,5 +1,6 @@
--- Write the ends under the guard. A wish to cancel wins over every state from which the job would run again. A job given back with a delay
--- before it ever started (no attempt counts) loses started_at, so that it can still expire.
+-- Write the ends under the guard. An intent to cancel wins over every state from which the job
+-- would run again. A job that is given back with a delay before it ever started (no attempt
+-- counts) loses started_at, so that it can still expire.
 UPDATE job SET
   state = e.final,
   attempt = attempt - e.refund_attempt,

@@ -1,6 +1,8 @@
--- What node :node is to claim, read under the write lock just before exchange_fetch takes it: as one JSON text, since rows of RETURNING are
--- fetched one by one, each for a turn of the interpreter's lock. The columns are those of Claim; NULL stands for started_at, which is :now.
--- Nothing for a node whose row is gone. Times in microseconds: JSON shows fifteen digits of a double.
+-- The jobs that node :node claims, read under the write lock just before exchange_fetch.sql takes
+-- them. They come as one JSON text, since rows of RETURNING are fetched one by one, each with a
+-- turn of the interpreter's lock. The columns are the fields of ClaimedJob; NULL is in the place
+-- of started_at, which is :now. A node that is not registered gets nothing. Times are in
+-- microseconds, since JSON shows fifteen digits of a double.
 SELECT json_group_array(json_array(id, claim + 1, task, args, attempt + 1, max_attempts, orphans, priority,
   CAST(scheduled_at * 1000000.0 + 0.5 AS INTEGER), CAST(inserted_at * 1000000.0 + 0.5 AS INTEGER), NULL, tags, options, meta, unique_key, awaited,
   template, identifier, CAST(expires_at * 1000000.0 + 0.5 AS INTEGER)))

@@ -1,2 +1,2 @@
--- The next exchange begins with none.
+-- Empty the table for the next exchange.
 DELETE FROM temp.ending

@@ -1,4 +1,5 @@
--- Claim them. The same conditions under the same lock find the same jobs; the index alone answers, in order.
+-- Claim the jobs. The same conditions under the same lock find the same jobs, by the index alone
+-- and in order.
 UPDATE job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = :node, started_at = :now
 WHERE id IN (
   SELECT id FROM job

@@ -1,4 +1,5 @@
--- Whether node :node could claim anything: asked before the write lock is taken, so that an idle poll writes nothing and wakes nobody.
+-- Whether node :node could claim a job. Asked before the write lock is taken, so that an idle poll
+-- writes nothing and wakes no other process.
 SELECT EXISTS (
   SELECT 1 FROM job
   WHERE state = 'available' AND queue = :queue AND (priority, scheduled_at, id) > (:after_priority, :after_at, :after_id)

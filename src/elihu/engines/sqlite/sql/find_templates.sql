@@ -1,4 +1,4 @@
--- A page of templates behind a place, or the first; :active is true, false or, where NULL, any.
+-- A page of templates after a place, or the first page; :active is true, false or, for both, NULL.
 SELECT code, name, task, queue, schema, default_timeout, default_max_attempts, active, display_order, inserted_at, updated_at, revision, synced
 FROM template
 WHERE (:active IS NULL OR active = :active) AND (:after_code IS NULL OR (display_order, code) > (:after_order, :after_code))

@@ -1,4 +1,4 @@
--- The job that has an identifier.
+-- The job with an identifier.
 SELECT /* job columns */
 FROM job
 WHERE identifier = :identifier

@@ -1,5 +1,6 @@
--- Complete an attempt in a transaction of its task's, under the guard and in one database only. The only parameter is a JSON text; UPDATE is the
--- first word, see in_transaction_insert.sql. The value is kept where it is wanted anyway, or where somebody began to wait while the attempt ran.
+-- Complete an attempt in a transaction of its task, under the guard and in one installation only.
+-- The only parameter is a JSON text. UPDATE is the first word, see in_transaction_insert.sql. The
+-- value is stored where it is wanted, and where the job became awaited while the attempt ran.
 UPDATE job SET state = 'completed', intent = NULL, orphans = 0,
   reason = CASE WHEN awaited OR given.body ->> 'wanted' THEN given.body ->> 'reason' END,
   result = CASE WHEN awaited OR given.body ->> 'wanted' THEN given.body ->> 'value' END,

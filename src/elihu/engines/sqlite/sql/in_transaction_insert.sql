@@ -1,7 +1,9 @@
--- Store jobs in a caller's transaction, through any driver: the only parameter is a JSON text, an array of the rows that insert.sql takes as
--- values, with times in whole microseconds, since SQLite's reading of decimal fractions is not exact. INSERT is the first word: by it
--- Python's driver knows that a transaction is to begin. A caller's transaction may hold no lock yet, so that a twin can come between a look
--- and the insert, unlike in insert_holders.sql: the index decides, and the twins are read afterwards, under the lock.
+-- Store jobs in a caller's transaction, through any driver. The only parameter is a JSON text: an
+-- array of the rows that insert.sql takes as values, with times in whole microseconds, since
+-- SQLite does not read decimal fractions exactly. INSERT is the first word, by which Python's
+-- driver knows to begin a transaction. A caller's transaction may hold no lock yet, so that
+-- another job with the key can be stored between a read and the insert, unlike in
+-- insert_holders.sql. So the index decides, and the holders are read afterwards, under the lock.
 INSERT INTO job (state, queue, task, priority, max_attempts, args, options, meta, tags, unique_key, unique_scope, inserted_at, scheduled_at, keep_until,
   expires_at, awaited, template, identifier)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9,

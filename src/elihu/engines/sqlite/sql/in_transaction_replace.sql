@@ -1,5 +1,5 @@
--- As replace.sql in a caller's transaction: the only parameter is the array of objects, each of which has "now" in microseconds too. The
--- insert before it has taken the write lock.
+-- As insert_replace.sql in a caller's transaction. The only parameter is the array of objects,
+-- each of which also has "now" in microseconds. The insert before it has taken the write lock.
 UPDATE job SET
   args = coalesce(g.value ->> 'args', args),
   queue = coalesce(g.value ->> 'queue', queue),

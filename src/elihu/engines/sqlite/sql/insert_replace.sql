@@ -1,6 +1,7 @@
--- Change waiting jobs as the jobs that met their unique keys want it. :given is an array of objects, of which NULL stays; "at" and "expires_at" in
--- microseconds. Under the write lock under which their states were read. A new time decides anew between available and scheduled; a
--- suspended job stays suspended.
+-- Change waiting jobs as the jobs with the same unique key ask. :given is an array of objects;
+-- NULL leaves a field as it is; "at" and "expires_at" are in microseconds. Executed under the
+-- write lock under which the states were read. A new time decides between available and scheduled;
+-- a suspended job stays suspended.
 UPDATE job SET
   args = coalesce(g.value ->> 'args', args),
   queue = coalesce(g.value ->> 'queue', queue),

@@ -1,2 +1,2 @@
--- The id that these tables were given when they were made.
+-- The id of these tables, given when they were made.
 SELECT value FROM meta WHERE key = 'installation_id'

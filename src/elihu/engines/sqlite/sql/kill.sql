@@ -1,2 +1,2 @@
--- Mark what executes; its node ends it.
+-- Mark executing jobs; their node ends them.
 UPDATE job SET intent = 'kill' WHERE id IN (SELECT value FROM json_each(:ids))

@@ -1,4 +1,5 @@
--- Which of the claims that node :node holds, an array of [id, claim], are no longer its own: stopped, rescued or deleted behind its back.
+-- Which of the claims in :held, an array of [id, claim], are no longer those of node :node: their
+-- jobs were stopped, rescued or deleted.
 SELECT h.value ->> 0, h.value ->> 1
 FROM json_each(:held) h
 WHERE NOT EXISTS (

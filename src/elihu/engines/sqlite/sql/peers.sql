@@ -1,2 +1,2 @@
--- The ids of all nodes. A node is alive while it holds its lock: a heartbeat writes nothing.
+-- The ids of all nodes. A node lives while it holds its lock, so a heartbeat writes nothing.
 SELECT id FROM node ORDER BY id

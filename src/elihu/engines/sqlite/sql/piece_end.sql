@@ -1,2 +1,2 @@
--- The newest id: a bulk verb stops there, however fast jobs arrive.
+-- The newest id. A bulk verb ends there, however fast jobs arrive.
 SELECT coalesce(max(id), 0) FROM job

@@ -1,5 +1,6 @@
--- The oldest :limit jobs that a retention rule covers, read without the write lock. The list of states is the condition of job_finished,
--- without which the planner cannot use it. What somebody waits for stays an hour.
+-- The oldest :limit jobs that a retention rule covers, read without the write lock. The planner
+-- needs the condition of job_finished, the list of states, to use it. An awaited job stays for an
+-- hour.
 SELECT json_group_array(id) FROM (
   SELECT id FROM job INDEXED BY job_finished
   WHERE state IN ('completed', 'discarded', 'cancelled') AND state = :state AND finished_at < :now - :age

@@ -1,4 +1,4 @@
--- Give them back, not counted. A wish to cancel is kept.
+-- Return the jobs; their attempts do not count. An intent to cancel wins.
 UPDATE job SET
   state = CASE WHEN intent = 'cancel' THEN 'cancelled' ELSE 'available' END,
   attempt = attempt - 1,

@@ -1,2 +1,2 @@
--- The ids of the nodes that are there to stay. Those of a single round ("once") come and go all the time.
+-- The ids of the nodes that stay. Nodes of a single round ("once") come and go.
 SELECT id FROM node WHERE info->>'once' IS NULL ORDER BY id

@@ -1,2 +1,2 @@
--- Remove a node: its right to fetch goes with its row. Locks tell who is dead, not beats.
+-- Remove a node. Without its row it cannot fetch. Locks show which nodes are dead, not beats.
 DELETE FROM node WHERE id = :node RETURNING id

@@ -1,2 +1,2 @@
--- Remove a template; jobs made from it stay.
+-- Remove a template. Jobs made from it stay.
 DELETE FROM template WHERE code = :code RETURNING code

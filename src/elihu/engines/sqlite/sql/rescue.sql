@@ -1,6 +1,7 @@
--- End the attempts of the jobs :ids, which rescue_lost named under the same lock. The first orphaning gives a job back at once, the second with
--- a delay and jitter, the third in a row (max_orphans in its options) discards it; so does the last attempt. A wish to cancel
--- outlives the node. max_orphans is read as 3 unless it is a small whole number.
+-- End the attempts of the jobs :ids, which rescue_lost.sql found under the same lock. The first
+-- orphaning gives a job back at once, the second with a delay and jitter, the third in a row
+-- (max_orphans in its options) discards it; so does the last attempt. An intent to cancel wins.
+-- max_orphans counts as 3 unless it is a small whole number.
 UPDATE job SET
   state = p.final,
   attempt = attempt - transactional,

@@ -1,4 +1,5 @@
--- The first of the jobs :ids whose unique key another job holds, or that shares it with another of them.
+-- The first of the jobs :ids whose unique key another job holds, or that shares it with another of
+-- them.
 SELECT p.id, t.id
 FROM json_each(:ids) i CROSS JOIN job p ON p.id = i.value CROSS JOIN job t ON t.unique_key = p.unique_key AND t.id <> p.id
 WHERE t.unique_key IS NOT NULL AND (t.unique_scope = 2

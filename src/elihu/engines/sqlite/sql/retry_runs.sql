@@ -1,4 +1,4 @@
--- A plainly completed attempt, which so far only the job row showed, becomes a run.
+-- A plainly completed attempt, which only the job row shows so far, becomes a run.
 INSERT INTO run (job_id, claim, attempt, node, started_at, ended_at, outcome, reason)
 SELECT job.id, job.claim, job.attempt, job.node, job.started_at, job.finished_at, 'completed', job.reason
 FROM json_each(:ids) i CROSS JOIN job ON job.id = i.value

@@ -1,4 +1,5 @@
--- Every attempt of a job: those stored, and the running or plainly completed one, which only the job row shows.
+-- Every attempt of a job: those stored, and the running or plainly completed one, which only the
+-- job row shows.
 SELECT claim, attempt, node, started_at, ended_at, outcome, reason, error, traceback, log FROM run WHERE job_id = :id
 UNION ALL
 SELECT claim, attempt, node, started_at, finished_at, CASE WHEN state = 'completed' THEN state END, reason, NULL, NULL, NULL

@@ -1,4 +1,4 @@
--- What was said of the same to single nodes ends: the last word counts.
+-- Clear the same settings on single nodes, since the last override counts.
 UPDATE node_queue SET
   served = CASE WHEN :served IS NULL THEN served END,
   slots = CASE WHEN :limit IS NULL THEN slots END,

@@ -1,4 +1,5 @@
--- The queues that have available jobs: a walk along the index from queue to queue, whose cost is the number of queues, not of jobs.
+-- The queues that have available jobs. The index is read from queue to queue, so that the cost is
+-- the number of queues, not of jobs.
 WITH RECURSIVE ready(queue) AS (
   SELECT (SELECT queue FROM job WHERE state = 'available' ORDER BY queue LIMIT 1)
   UNION ALL

@@ -1,5 +1,6 @@
--- Take the running job from its node and give it back, not counted, without a word to the attempt, which goes on: its end will be refused,
--- since the job is not executing, or under another claim. A wish to cancel is kept.
+-- Take an executing job from its node and make it available. The attempt does not count, and its
+-- end will be refused, since the job then is not executing or has another claim. An intent to
+-- cancel wins.
 UPDATE job SET
   state = CASE WHEN intent = 'cancel' THEN 'cancelled' ELSE 'available' END,
   attempt = attempt - 1,

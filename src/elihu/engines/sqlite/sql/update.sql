@@ -1,5 +1,5 @@
--- Change an unfinished job that is not executing; what is NULL stays. A new time decides anew between available and scheduled; a suspended
--- job stays suspended.
+-- Change an unfinished job that is not executing; NULL leaves a field as it is. A new time decides
+-- between available and scheduled; a suspended job stays suspended.
 UPDATE job SET
   args = coalesce(:args, args),
   queue = coalesce(:queue, queue),

@@ -1,2 +1,2 @@
--- What node :node says of itself now.
+-- Write the current info of node :node.
 UPDATE node SET info = :info WHERE id = :node
