@@ -20,6 +20,7 @@ from elihu.engines.sqlite import insert as sqlite_insert
 from elihu.engines.sqlite import queries as sqlite_queries
 from elihu.enqueue.inserter import Inserter
 from elihu.job import NewJob
+from elihu.runtime.housekeeping import Housekeeping
 from elihu.runtime.membership.heartbeat import Heartbeat
 from elihu.runtime.queue.reconciler import Reconciler
 from elihu.runtime.service import Tick
@@ -87,12 +88,18 @@ def no_reconcile() -> None:
 
 def heartbeat_on_the_loop() -> None:
     """A heartbeat waits for the event loop that runs users' code."""
-    beat = Heartbeat._beat
+    beat, start = Heartbeat._beat, Housekeeping.start
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def starting(self: Housekeeping) -> str:
+        loops[:] = [asyncio.get_running_loop()]
+        return await start(self)
 
     async def waiting(self: Heartbeat, engine: Any) -> Any:
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._outer))
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loops[0]))
         return await beat(self, engine)
 
+    Housekeeping.start = starting  # type: ignore[method-assign]
     Heartbeat._beat = waiting  # type: ignore[method-assign]
 
 

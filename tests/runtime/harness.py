@@ -79,6 +79,7 @@ class NodeHarness:
             self.scope, self.registry, describe=self._describe, resumed=self._fetch_soon
         )
         self.children = ProcessPool(self.config, AppLocation(self.config, None, needed=False))
+        self._loop = asyncio.get_running_loop()
         self._happened = asyncio.Event()
         self._producers: list[Producer] = []
 
@@ -162,7 +163,7 @@ class NodeHarness:
 
     def _take(self, event: Event) -> None:
         self.events.append(event)
-        self._happened.set()
+        self._loop.call_soon_threadsafe(self._happened.set)
 
 
 async def open_harness(url: str, **settings: Any) -> NodeHarness:

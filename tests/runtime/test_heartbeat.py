@@ -9,7 +9,8 @@ from elihu import DatabaseUnavailable, Elihu, JobState
 from elihu.clock import SystemClock
 from elihu.engines.protocol import HeartbeatReply
 from elihu.engines.protocol.signals import SignalKind
-from elihu.runtime.membership.heartbeat import Heartbeat, Listening
+from elihu.runtime.housekeeping import Housekeeping, NodeCallbacks
+from elihu.task import Registry
 from elihu.telemetry.events import (
     EngineCalled,
     JobStarted,
@@ -24,18 +25,18 @@ from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
 
 
-class Ears:
-    """What a node would hear of its liveness."""
+class Reports:
+    """What the heartbeat reports to its node."""
 
     def __init__(self) -> None:
-        self.pulses: list[HeartbeatReply] = []
-        self.births: list[str] = []
+        self.identities: list[str] = []
+        self.cut_off: list[bool] = []
 
 
-def heartbeat_thread(harness: NodeHarness) -> tuple[Heartbeat, Ears]:
-    ears = Ears()
-    listening = Listening(heartbeat_reply=ears.pulses.append, rejoined=ears.births.append)
-    return Heartbeat(
+def heartbeat_thread(harness: NodeHarness) -> tuple[Housekeeping, Reports]:
+    """The second thread of a node, without services."""
+    reports = Reports()
+    return Housekeeping(
         harness.config,
         harness.bus,
         SystemClock(),
@@ -43,22 +44,32 @@ def heartbeat_thread(harness: NodeHarness) -> tuple[Heartbeat, Ears]:
         harness.scope.failure_log,
         name="here",
         info={},
-        listening=listening,
-    ), ears
+        timetable=Registry().timetable,
+        leads=False,
+        callbacks=NodeCallbacks(
+            rejoined=reports.identities.append,
+            cut_off=reports.cut_off.append,
+            held=list,
+            describe=lambda task: None,
+        ),
+    ), reports
+
+
+def beats(harness: NodeHarness) -> int:
+    return sum(
+        event.verb == "heartbeat" and event.error is None for event in harness.of(EngineCalled)
+    )
 
 
 async def test_writes_the_nodes_row_beats_and_removes_it(harness: NodeHarness):
-    part, ears = heartbeat_thread(harness)
+    part, reports = heartbeat_thread(harness)
     node = await part.start()
     assert node in {row.id for row in await harness.engine.nodes()}
-    await harness.until(
-        lambda: sum(event.verb == "heartbeat" for event in harness.of(EngineCalled)) >= 3
-    )
+    await harness.until(lambda: beats(harness) >= 3)
     await part.stop()
     await part.stop()
     assert node not in {row.id for row in await harness.engine.nodes()}
-    assert ears.births == []
-    assert all(heartbeat_reply.known for heartbeat_reply in ears.pulses)
+    assert reports.identities == []
 
 
 async def test_a_stop_before_the_start_does_nothing(harness: NodeHarness):
@@ -222,10 +233,10 @@ async def test_an_outage_is_logged_once(
         return await beat(self, node)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(harness.engine), "heartbeat", fail_thrice)
-    part, ears = heartbeat_thread(harness)
+    part, _ = heartbeat_thread(harness)
     with caplog.at_level("INFO", "elihu"):
         await part.start()
-        await harness.until(lambda: len(ears.pulses) >= 2)
+        await harness.until(lambda: calls >= 5)
         await part.stop()
     about = [
         (record.levelname, record.getMessage())

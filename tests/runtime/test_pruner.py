@@ -137,4 +137,4 @@ async def test_a_pruner_that_lost_the_lead_stops_between_two_batches(
 
     monkeypatch.setattr(harness.engine, "prune", slow)
     assert (await part.tick()).data["pruned_count"] <= 1
-    assert await raw.number("SELECT count(*) FROM job") == 2
+    assert await raw.number("SELECT count(*) FROM job") >= 2

@@ -1,7 +1,7 @@
 """The reconciler: claims whose fetch was never answered are given back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,11 +10,22 @@ from elihu import DatabaseUnavailable, Elihu, JobState
 from elihu.engines.protocol import Ack, Exchange
 from elihu.engines.protocol.signals import SignalKind
 from elihu.job import JobFilter
+from elihu.runtime.queue.ledger import Key
+from elihu.runtime.queue.producer import Producer
 from elihu.runtime.queue.reconciler import Reconciler
 from elihu.telemetry.events import JobStarted
 from tests.engines.raw import Ago, Raw
 from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
+
+
+def held_by(*producers: Producer) -> Callable[[], Awaitable[list[Key]]]:
+    """The claims that these producers hold."""
+
+    async def held() -> list[Key]:
+        return [key for producer in producers for key in producer.held]
+
+    return held
 
 
 async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(
@@ -36,7 +47,7 @@ async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(
     long_ago = 2 * harness.config.call_timeout + 0.5
     for job_id in (held, lost):
         await raw.put(job_id, started_at=Ago(long_ago))
-    reconciler = Reconciler(harness.scope, lambda: [producer])
+    reconciler = Reconciler(harness.scope, held_by(producer))
     tick = await reconciler.tick()
     assert tick == (harness.config.heartbeat, {"released_count": 1})
     assert [await harness.state(id_) for id_ in (held, lost, young)] == [
@@ -48,7 +59,7 @@ async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(
     assert job.attempt == 0
     assert await harness.results(lost) == ["returned"]
     assert harness.announced() == ["mail"]
-    assert caplog.text.count("whose claim never arrived here") == 1
+    assert caplog.text.count("the answers to their fetches never arrived") == 1
     assert (await reconciler.tick()).data == {"released_count": 0}
     gate.set()
 
@@ -59,7 +70,7 @@ async def test_who_waits_for_a_job_that_was_to_be_cancelled_is_told(harness: Nod
     await harness.engine.cancel(JobFilter(ids=(job_id,)))
     for lost in (job_id, other):
         await raw.put(lost, started_at=Ago(2 * harness.config.call_timeout + 0.5))
-    await Reconciler(harness.scope, list).tick()
+    await Reconciler(harness.scope, held_by()).tick()
     assert [await harness.state(id_) for id_ in (job_id, other)] == ["cancelled", "available"]
     assert [signal.payload for signal in harness.signals if signal.kind is SignalKind.ENDED] == [
         str(job_id)
@@ -72,7 +83,7 @@ async def test_jobs_of_other_nodes_are_none_of_its_business(harness: NodeHarness
     await harness.engine.exchange(harness.node, "default", 1, [])
     await raw.execute("UPDATE job SET node = '00000000-0000-0000-0000-000000000001'")
     await raw.put(job_id, started_at=Ago(3_600))
-    assert (await Reconciler(harness.scope, list).tick()).data == {"released_count": 0}
+    assert (await Reconciler(harness.scope, held_by()).tick()).data == {"released_count": 0}
 
 
 async def test_an_end_that_waits_to_be_written_is_still_held(
@@ -101,7 +112,7 @@ async def test_an_end_that_waits_to_be_written_is_still_held(
         await away.wait()
         assert not producer.running
         await raw.put(job_id, started_at=Ago(3_600))
-        assert (await Reconciler(harness.scope, lambda: [producer]).tick()).data == {
+        assert (await Reconciler(harness.scope, held_by(producer)).tick()).data == {
             "released_count": 0
         }
     producer.fetch_soon()

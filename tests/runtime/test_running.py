@@ -6,7 +6,7 @@ import time
 import pytest
 
 from elihu import Elihu, JobState, RunOutcome
-from elihu.runtime import node as node_module
+from elihu.runtime import shielded_stop
 from elihu.telemetry.events import JobStopped
 from tests.support import EventRecorder
 
@@ -39,16 +39,16 @@ async def test_async_and_thread_tasks_complete(app: Elihu, seen: EventRecorder):
 async def test_a_hurried_stop_does_not_wait_for_a_silent_database(
     app: Elihu, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(node_module, "HURRY", 0.1)
+    monkeypatch.setattr(shielded_stop, "HURRY", 0.1)
     resigning = asyncio.Event()
 
-    async def never_answer(node: str) -> bool:
+    async def never_answer(engine: object, node: str) -> bool:
         resigning.set()
         await asyncio.Event().wait()
         return True
 
     async with app.running() as node:
-        monkeypatch.setattr(node.engine, "resign", never_answer)
+        monkeypatch.setattr(type(node.engine), "resign", never_answer)
         began = time.monotonic()
         stop = asyncio.create_task(node.stop())
         await resigning.wait()

@@ -16,7 +16,7 @@ from typing import Final
 
 from elihu.cli.signals import StopSignals
 from elihu.cli.supervisor_link import CANNOT_START, READY, STOP, STOP_NOW
-from elihu.runtime.node import HURRY as STOP_NOW_TIMEOUT
+from elihu.runtime.shielded_stop import HURRY as STOP_NOW_TIMEOUT
 from elihu.runtime.timers import pause
 
 STABLE_AFTER: Final = 10.0

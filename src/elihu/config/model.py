@@ -75,6 +75,7 @@ class Config:
     grace: float = 15.0
     kill_grace: float = 5.0
     max_abandoned: int = 8
+    fence: Literal["tell", "cancel"] = "tell"
     max_jobs_per_child: int = 1_000
     max_memory: int | None = None
     max_args: int = 1_048_576

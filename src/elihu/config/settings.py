@@ -55,6 +55,7 @@ SETTINGS: Final = Table(
         "grace": duration(0, 24 * HOUR),
         "kill_grace": duration(0, HOUR),
         "max_abandoned": whole(1, 10_000),
+        "fence": one_of("tell", "cancel"),
         "max_jobs_per_child": whole(1, 10_000_000),
         "max_memory": size(16 * 2**20, 2**46),
         "max_args": size(64, 2**28),

@@ -102,12 +102,18 @@ class Announcer:
         self._pending.update(dict.fromkeys(signals))
         if self._pending and self._sender is None:
             self._sender = asyncio.create_task(self._send(), name="elihu-announcer")
+            self._sender.add_done_callback(self._sent)
 
     async def close(self) -> None:
         """Send what is left."""
         self._closing.set()
         if self._sender:
-            await self._sender
+            await asyncio.wait([self._sender])
+
+    def _sent(self, sender: asyncio.Task[None]) -> None:
+        """The next announcement starts a new task, also after this one was cancelled."""
+        if self._sender is sender:
+            self._sender = None
 
     async def _send(self) -> None:
         while self._pending:
@@ -119,4 +125,3 @@ class Announcer:
             except Exception as error:
                 self._failure_log.failed("announcer", error)
             await pause(self._closing, DEBOUNCE)
-        self._sender = None

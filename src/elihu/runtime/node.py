@@ -1,19 +1,17 @@
-"""A node: its services, started in order and stopped in reverse."""
+"""A node: its parts, started in order and stopped in reverse."""
 
 import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from elihu.clock import Clock
 from elihu.config import Config
-from elihu.engines.protocol import HeartbeatReply
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.engines.select import engine_for
+from elihu.processes.forks import guard_forks
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.attempts.executor import Executor
 from elihu.runtime.attempts.middleware import Middleware
@@ -23,34 +21,27 @@ from elihu.runtime.attempts.progress import Progress
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
 from elihu.runtime.failure_log import FailureLog
-from elihu.runtime.leader.cron import Cron, declare
-from elihu.runtime.leader.election import Leader
-from elihu.runtime.leader.lifeline import Lifeline
-from elihu.runtime.leader.pruner import Pruner
-from elihu.runtime.leader.stager import Stager
+from elihu.runtime.housekeeping import Housekeeping, NodeCallbacks
+from elihu.runtime.leader.cron import declare
+from elihu.runtime.lifespan import Lifespan, LifespanHolder
 from elihu.runtime.listener import Listener
-from elihu.runtime.membership.heartbeat import Heartbeat, Listening
 from elihu.runtime.queue.abandoned import Abandoned
 from elihu.runtime.queue.canceller import Canceller
+from elihu.runtime.queue.ledger import Key
 from elihu.runtime.queue.manager import QueueManager
 from elihu.runtime.queue.producer import Producer
-from elihu.runtime.queue.reconciler import Reconciler
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.service import Identity, Scope, logger
+from elihu.runtime.shielded_stop import ShieldedStop
 from elihu.task import Registry
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import NodeRejoined, NodeStarted, NodeStopped
 
-HURRY: Final = 5.0
-"""Seconds that a hurried stop gives to writing what it can."""
-
-Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
-
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the app gives a node to run; ``split`` where it is to serve just these
-    queues, and none that is started everywhere.
+    """What the app gives a node to run. A ``split`` node serves these queues alone, and
+    none that is started for all nodes.
     """
 
     registry: Registry
@@ -65,8 +56,8 @@ class Node:
     """Executes jobs until it is stopped. ``stop`` may be called twice, and before
     ``start``.
 
-    With an ``allowance`` it begins no more attempts than that, and neither leads nor
-    does a leader's work.
+    With a ``start_budget`` it starts no more attempts than that, and does no work of a
+    leader.
     """
 
     def __init__(
@@ -83,45 +74,52 @@ class Node:
         self._program = program
         self._bus = bus
         self._hub = hub
-        self._clock = clock
-        self._stack: contextlib.AsyncExitStack | None = None
+        self._stop: ShieldedStop | None = None
+        self._running = False
         self._stop_now = asyncio.Event()
-        self._give_up_at: float | None = None
-        self._deadline: asyncio.Timeout | None = None
         self.engine = engine_for(config, bus)
         failure_log = FailureLog()
-        self.scope = Scope(
-            config,
-            self.engine,
-            bus,
-            clock,
-            Identity(""),
-            Announcer(self.engine, hub, failure_log),
-            failure_log,
-        )
-        self.leader = Leader(self.scope)
+        announcer = Announcer(self.engine, hub, failure_log)
+        self.scope = Scope(config, self.engine, bus, clock, Identity(""), announcer, failure_log)
         self.listener = Listener(self.scope, self.engine.notifier(), hub)
         self.progress = Progress(self.scope)
         self.canceller = Canceller(self.scope, lambda: self.producers)
-        self.cron = Cron(self.scope, self.leader, program.registry.timetable)
         self._start_budget = start_budget
         self._info: dict[str, object] = {
             "queues": dict(program.queues),
             "pid": os.getpid(),
             "host": socket.gethostname(),
+            "crons": program.registry.timetable.names(),
         }
         if start_budget is not None:
             self._info["once"] = True
+        self.housekeeping = Housekeeping(
+            config,
+            bus,
+            clock,
+            hub,
+            failure_log,
+            name=config.node_name or socket.gethostname(),
+            info=self._info,
+            timetable=program.registry.timetable,
+            leads=start_budget is None,
+            callbacks=NodeCallbacks(
+                rejoined=self._on_rejoined,
+                cut_off=self._on_cut_off,
+                held=self._held,
+                describe=self._describe,
+            ),
+        )
         self._threads = Threads()
         self.abandoned = Abandoned(
             self.scope, program.registry, describe=self.update_node_info, resumed=self._fetch_soon
         )
-        self._children = ProcessPool(
+        self._pool = ProcessPool(
             config, AppLocation(config, program.app, needed=program.lifespan is not None)
         )
         self._executor = Executor(
             self._threads,
-            self._children,
+            self._pool,
             program.middlewares,
             config.max_result,
             TemplateCheck(self.engine),
@@ -134,115 +132,102 @@ class Node:
             make=self._producer,
             describe=self.update_node_info,
         )
-        leading = [
-            self.leader,
-            Stager(self.scope, self.leader),
-            self.cron,
-            Lifeline(self.scope, self.leader),
-            Pruner(self.scope, self.leader),
-        ]
-        self.services = [
-            self.listener,
-            *(leading if start_budget is None else ()),
-            self.canceller,
-            self.abandoned,
-            Reconciler(self.scope, lambda: self.producers),
-            self.progress,
-        ]
 
     @property
     def producers(self) -> Sequence[Producer]:
-        """Those that serve a queue, and those that let their last jobs end."""
+        """Those that serve a queue, and those whose last jobs still run."""
         return self.queues.producers
 
     @property
     def unwritten(self) -> int:
-        """How many attempts this node holds: after a stop, those whose ends could not
-        be written.
+        """How many attempts this node holds. After a stop, their ends could not be
+        written.
         """
         return sum(len(producer.held) for producer in self.producers)
 
     @property
     def id(self) -> str:
-        """This node's identity at present."""
+        """The node's present identity."""
         return self.scope.identity.node
 
     async def start(self) -> None:
-        """Start everything in order; what was started is stopped again when something
-        fails.
+        """Start every part in order. When one fails or the start is cancelled, those
+        that run are stopped.
         """
-        async with contextlib.AsyncExitStack() as stack:
-            await self.engine.open()
-            stack.push_async_callback(self.engine.close)
-            await self.engine.check_schema()
-            self.scope.identity.installation = await self.engine.installation()
-            stack.push_async_callback(self._bounded, self.scope.announcer.close)
-            timetable = self._program.registry.timetable
-            self._info["crons"] = timetable.names()
-            await declare(self.engine, timetable)
-            heartbeat_thread = self._liveness()
-            stack.push_async_callback(self._bounded, heartbeat_thread.stop)
-            self.scope.identity.node = await heartbeat_thread.start()
-            stack.callback(self._hub.join(self._receive))
-            for service in self.services:
-                stack.push_async_callback(self._bounded, service.stop)
-                await service.start()
-            stack.callback(self._threads.close)
-            stack.push_async_callback(self._children.close)
-            self._state = (
-                await stack.enter_async_context(self._program.lifespan())
-                if self._program.lifespan
-                else None
-            )
-            stack.push_async_callback(self._bounded, self._stop_producers)
-            stack.push_async_callback(self._bounded, self.queues.stop)
-            await self.queues.start()
-            self._stack = stack.pop_all()
+        self._stop = ShieldedStop(self._stop_now.set)
+        try:
+            await self._start(self._stop)
+        except BaseException:
+            self._stop.hurry()
+            try:
+                await self._stop.run()
+            except Exception as error:
+                logger.error("a start that failed could not be undone: %s", error)
+            raise
+        self._running = True
         if NodeStarted in self._bus:
             self._bus.emit(NodeStarted(node=self.id))
+
+    async def _start(self, stop: ShieldedStop) -> None:
+        guard_forks()
+        stop.add(self.engine.close)
+        await self.engine.open()
+        await self.engine.check_schema()
+        self.scope.identity.installation = await self.engine.installation()
+        stop.add(self.scope.announcer.close)
+        await declare(self.engine, self._program.registry.timetable)
+        stop.add(self.housekeeping.stop)
+        self.scope.identity.node = await self.housekeeping.start()
+        leave = self._hub.join(self._receive)
+
+        async def leave_hub() -> None:
+            leave()
+
+        stop.add(leave_hub)
+        stop.add(self.listener.stop)
+        await self.listener.start()
+        stop.add(self.housekeeping.stop_services)
+        await self.housekeeping.start_services()
+        for service in (self.canceller, self.abandoned, self.progress):
+            stop.add(service.stop)
+            await service.start()
+        stop.add(self._close_threads)
+        stop.add(self._pool.close)
+        if self._program.lifespan:
+            holder = LifespanHolder(self._program.lifespan)
+            stop.add(holder.leave)
+            self._state = await holder.enter()
+        stop.add(self._stop_producers)
+        stop.add(self.queues.stop)
+        await self.queues.start()
 
     async def stop(self, *, now: bool = False) -> None:
         """Stop in reverse order: running jobs have ``grace`` seconds to end, none with
         ``now``, and are then given back.
+
+        A stop whose caller is cancelled is hurried and still completes.
         """
-        if now:
-            self.hurry()
-        stack, self._stack = self._stack, None
-        if stack is None:
+        if self._stop is None:
             return
-        await stack.aclose()
-        if NodeStopped in self._bus:
-            self._bus.emit(NodeStopped(node=self.id))
+        if now:
+            self._stop.hurry()
+        try:
+            await self._stop.run()
+        finally:
+            was_running, self._running = self._running, False
+            if was_running and NodeStopped in self._bus:
+                self._bus.emit(NodeStopped(node=self.id))
 
     def hurry(self) -> None:
-        """Let a stop that is under way, or the next one, wait for no running job."""
+        """Do not wait for running jobs, in a stop that runs or in the next one."""
         self._stop_now.set()
-        if self._give_up_at is None:
-            self._give_up_at = asyncio.get_running_loop().time() + HURRY
-            if self._deadline is not None:
-                self._deadline.reschedule(self._give_up_at)
+        if self._stop is not None:
+            self._stop.hurry()
 
     async def update_node_info(self, **facts: object) -> None:
-        """Change what the node's row says of this node; a node that is buried meanwhile
-        says it under its next identity.
-        """
+        """Change the information in the node's row, now and under later identities."""
         self._info.update(facts)
         await self.engine.update_node_info(self.id, self._info)
-
-    async def _bounded(self, stop: Callable[[], Awaitable[None]]) -> None:
-        """Stop one part; once there is hurry, what a silent database holds up is left
-        as it is.
-        """
-        try:
-            async with asyncio.timeout_at(self._give_up_at) as self._deadline:
-                await stop()
-        except TimeoutError:
-            logger.warning(
-                "stopped without the database's answer: other nodes will rescue what could not be "
-                "written"
-            )
-        finally:
-            self._deadline = None
 
     def _producer(self, queue: str, limit: int) -> Producer:
         producer = Producer(
@@ -266,28 +251,26 @@ class Node:
         for producer in self.producers:
             producer.fetch_soon()
 
-    def _liveness(self) -> Heartbeat:
-        name = self._config.node_name or socket.gethostname()
-        listening = Listening(heartbeat_reply=self._on_heartbeat, rejoined=self._on_rejoined)
-        return Heartbeat(
-            self._config,
-            self._bus,
-            self._clock,
-            self._hub,
-            self.scope.failure_log,
-            name=name,
-            info=self._info,
-            listening=listening,
-        )
+    def _held(self) -> list[Key]:
+        return [key for producer in self.producers for key in producer.held]
 
-    def _on_heartbeat(self, heartbeat_reply: HeartbeatReply) -> None:
-        self.leader.lease_ends_in(heartbeat_reply.lease_ends_in)
+    def _describe(self, task: "asyncio.Task[Any]") -> tuple[str, int, str] | None:
+        """The task name, job and queue of the attempt in this task; callable from any
+        thread.
+        """
+        for producer in self.producers:
+            if execution := producer.execution_of(task):
+                return execution.task.name, execution.claim.id, producer.queue
+        return None
+
+    def _on_cut_off(self, cut: bool) -> None:
+        for producer in self.producers:
+            producer.cut_off(cut)
 
     def _on_rejoined(self, node: str) -> None:
         removed, self.scope.identity.node = self.id, node
         for producer in self.producers:
             producer.lose_all()
-        self.leader.wake()
         self.queues.wake()
         if NodeRejoined in self._bus:
             self._bus.emit(NodeRejoined(node=node, removed=removed))
@@ -304,16 +287,14 @@ class Node:
             case (SignalKind.QUEUES, node):
                 if not node or node == self.id:
                     self.queues.wake()
-            case (SignalKind.LEADER, _):
-                self.leader.wake()
-            case (SignalKind.CRON, _):
-                self.cron.wake()
             case (SignalKind.CHANGED, _):
                 for producer in self.producers:
                     producer.resync()
                 self.canceller.wake()
-                self.leader.wake()
                 self.queues.wake()
+
+    async def _close_threads(self) -> None:
+        self._threads.close()
 
     async def _stop_producers(self) -> None:
         grace = self._config.grace
@@ -322,7 +303,7 @@ class Node:
             return_exceptions=True,
         )
         for error in results:
-            if isinstance(error, BaseException):
+            if isinstance(error, Exception):
                 logger.error(
-                    "a queue did not stop as it should: %s: %s", type(error).__name__, error
+                    "a queue failed to stop: %s: %s", type(error).__name__, error, exc_info=error
                 )

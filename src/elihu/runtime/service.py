@@ -1,16 +1,17 @@
-"""The one contract of everything that runs beside the jobs: start, stop, tick."""
+"""The contract of everything that runs beside the jobs: start, stop, tick."""
 
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from elihu.clock import Clock
 from elihu.config import Config
 from elihu.engines.protocol import Engine
+from elihu.engines.protocol.signals import SignalKind
 from elihu.runtime.announcer import Announcer
 from elihu.runtime.failure_log import FailureLog
 from elihu.runtime.timers import pause
@@ -18,6 +19,8 @@ from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import ServiceStarted, ServiceStopped, Ticked, TickFailed
 
 logger = logging.getLogger("elihu")
+
+T = TypeVar("T")
 
 FIRST_BACKOFF: Final = 0.1
 LONGEST_BACKOFF: Final = 2.0
@@ -31,9 +34,16 @@ def backoff_after(failures: int) -> float:
     return float(min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures - 1, 10)))
 
 
+def log_restart(what: str, task: asyncio.Task[None]) -> None:
+    """Log that a part of the node, whose task ended unexpectedly, is started again."""
+    error = None if task.cancelled() else task.exception()
+    why = "its task was cancelled" if error is None else f"{type(error).__name__}: {error}"
+    logger.error("%s ended unexpectedly and is started again: %s", what, why, exc_info=error)
+
+
 class Identity:
-    """Who this node is at present, which liveness changes when the node finds itself
-    buried; and the database's own identity.
+    """The node's present identity, which changes when the node was removed and rejoins;
+    and the identity of the database.
     """
 
     def __init__(self, node: str) -> None:
@@ -55,40 +65,62 @@ class Scope:
 
 
 class Tick(NamedTuple):
-    """What a tick answers: seconds until the next one, and what it did."""
+    """The result of a tick: seconds until the next one, and what this one did."""
 
     delay: float
     data: Mapping[str, Any] = NOTHING
 
 
-class Service(ABC):
-    """Ticks until it is stopped. A tick that fails is logged once, tried again with
-    back-off, and ends nothing.
+async def each_duty(*duties: Callable[[], Awaitable[T]]) -> list[T]:
+    """The results of all duties, in order. One that fails does not stop those behind
+    it; its error is raised at the end.
+    """
+    results: list[T] = []
+    failed: Exception | None = None
+    for duty in duties:
+        try:
+            results.append(await duty())
+        except Exception as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return results
 
-    ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too.
-    ``tick`` can be called alone.
+
+class Service(ABC):
+    """Ticks until it is stopped. A tick that fails is logged once and tried again with
+    back-off. A service whose task ends without ``stop`` is started again.
+
+    ``start`` and ``stop`` may each be called twice, ``stop`` before ``start`` too. A
+    ``stop`` that was cancelled can be called again. ``tick`` can be called alone.
+    ``wakes_on`` are the signals after which the next tick comes at once.
     """
 
     name: ClassVar[str]
+    wakes_on: ClassVar[frozenset[SignalKind]] = frozenset()
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"elihu-{self.name}")
+            self._stopping = False
+            self._begin()
             if ServiceStarted in self.scope.bus:
                 self.scope.bus.emit(
                     ServiceStarted(service=self.name, node=self.scope.identity.node)
                 )
 
     async def stop(self) -> None:
-        task, self._task = self._task, None
+        self._stopping = True
+        task = self._task
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+            self._task = None
             if ServiceStopped in self.scope.bus:
                 self.scope.bus.emit(
                     ServiceStopped(service=self.name, node=self.scope.identity.node)
@@ -101,6 +133,19 @@ class Service(ABC):
     @abstractmethod
     async def tick(self) -> Tick:
         """Do the work once."""
+
+    def _begin(self) -> None:
+        if not self._stopping:
+            self._task = asyncio.create_task(self._run(), name=f"elihu-{self.name}")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Start it again where nobody stopped it: a task of the user's may have
+        cancelled all tasks, or a handler of events raised what ends a task.
+        """
+        if not self._stopping:
+            log_restart(self.name, task)
+            asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._begin)
 
     async def _run(self) -> None:
         failures = 0

@@ -47,7 +47,9 @@ class DeclaresTasks(ABC):
         callable of the job and the error; the default grows with 2**n. ``retry_on`` are
         the exception types that are retried (default: all); ``discard_on`` are those
         that end the job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row
-        end it too. ``template`` is a code: ``app.templates.sync()`` makes a template
+        end it too. ``fence="cancel"`` ends an attempt when its node is cut off from the
+        database, except in a thread; ``"tell"`` sets ``ctx.cancelled`` alone; the
+        default is the setting of that name. ``template`` is a code: ``app.templates.sync()`` makes a template
         from the task. ``run_in`` is ``"loop"`` for ``async def`` and ``"thread"`` for
         ``def``; both may have ``"process"``, a fresh interpreter that imports the
         module. Raises ``InvalidTask``, ``InvalidOption`` and ``DuplicateTask``.

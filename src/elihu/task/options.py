@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -18,6 +18,7 @@ from elihu.task.json_paths import dotted, find, show
 from elihu.task.plain_json import NotPlainJson, check_plain
 
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
+Fence = Literal["tell", "cancel"]
 
 LONGEST_NAME: Final = 200
 LARGEST_META: Final = 65_536
@@ -51,6 +52,7 @@ class FunctionKeywords(CommonOptions, total=False):
     retry_on: Exceptions | None
     discard_on: Exceptions | None
     max_orphans: int
+    fence: Fence | None
     template: str | None
 
 
@@ -77,7 +79,7 @@ class TaskOptions:
 
     ``backoff`` is seconds, a callable, or None for the exponential one. ``timeout`` and
     ``expires`` are seconds, None for no limit. ``retry_on`` None retries any exception.
-    ``meta`` is plain JSON. ``template`` is the code of the template that
+    ``meta`` is plain JSON. ``fence`` None is that of the settings. ``template`` is the code of the template that
     ``app.templates.sync()`` makes from the task.
     """
 
@@ -93,6 +95,7 @@ class TaskOptions:
     retry_on: tuple[type[BaseException], ...] | None = None
     discard_on: tuple[type[BaseException], ...] = ()
     max_orphans: int = 3
+    fence: Fence | None = None
     record: bool = False
     template: str | None = None
 
@@ -298,6 +301,10 @@ def parse_task_options(what: str, given: TaskKeywords, arguments: Iterable[str])
                 checked[name] = check_exceptions(place, value)
             case "max_orphans":
                 checked[name] = check_range(place, value, 1, 100)
+            case "fence" if value is not None:
+                if value not in get_args(Fence):
+                    raise InvalidOption(f'{place}: expected "tell" or "cancel", got {value!r}')
+                checked[name] = value
             case "template" if value is not None:
                 checked[name] = check_name(place, value)
             case "record":

@@ -92,6 +92,20 @@ class EngineCalled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoopBlocked(Event):
+    """The event loop of a node has not run for over a second. ``job_id``, ``task`` and
+    ``queue`` are those of the attempt that runs in it, None where it is no attempt.
+    ``place`` is where its thread is.
+    """
+
+    node: str
+    job_id: int | None
+    task: str | None
+    queue: str | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceEvent(Event):
     """Something happened to a service of a node."""
 

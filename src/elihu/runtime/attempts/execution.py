@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from elihu.context import Context
 from elihu.engines.protocol import ClaimedJob
@@ -15,33 +15,45 @@ from elihu.task import Task, check_timeout
 
 
 class Cause(Enum):
-    """Why the node itself ends an attempt."""
+    """Why the node ends an attempt."""
 
     CANCEL = auto()
-    """Somebody asked for the job's end."""
+    """A cancellation of the job was requested."""
     KILL = auto()
-    """Somebody asked for the attempt's end."""
+    """An end of the attempt was requested."""
     TIMEOUT = auto()
     """It ran longer than its timeout."""
     STOP = auto()
-    """The job was taken from this node: the attempt is told, and may go on; its end
-    will be refused.
+    """The job was taken from this node. The attempt sees ``ctx.cancelled`` and may
+    continue; its end will be refused.
     """
+    CUT_OFF = auto()
+    """The node is cut off from the database. The attempt sees ``ctx.cancelled`` and may
+    continue.
+    """
+    FENCE = auto()
+    """The node is cut off from the database, and the task asks to be ended then."""
     RELEASE = auto()
     """The node stops: the attempt is given back."""
     LOST = auto()
-    """The node was buried: the claim is no longer its own, and nothing is acknowledged."""
+    """The node was removed: the claim is no longer its own, and nothing is written."""
+
+
+_ADVISORY: Final = frozenset({Cause.STOP, Cause.CUT_OFF})
+"""Causes that an attempt sees and that do not end it."""
 
 
 class Completes(Protocol):
-    """What ends an attempt in a transaction of its task's."""
+    """Completes an attempt in a transaction of its task."""
 
     def complete(self, execution: "Execution", value: Any, conn: object) -> None: ...
     async def acomplete(self, execution: "Execution", value: Any, conn: object) -> None: ...
 
 
 class Execution:
-    """A claim being worked on, and what a ``Context`` works on."""
+    """A claimed job that runs; the ``Attempt`` of its ``Context``. ``threads`` are its
+    calls in threads that have not returned.
+    """
 
     __slots__ = (
         "attempt",
@@ -60,6 +72,7 @@ class Execution:
         "returned",
         "started",
         "task",
+        "threads",
         "timer",
         "unkept",
     )
@@ -94,6 +107,7 @@ class Execution:
         self.returned: tuple[Any] | None = None
         self.handle: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.threads: set[asyncio.Future[Any]] = set()
 
     @property
     def key(self) -> tuple[int, int]:
@@ -101,7 +115,7 @@ class Execution:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What every event about the attempt says."""
+        """The fields of every event about the attempt."""
         claim = self.claim
         return {
             "job_id": claim.id,
@@ -119,8 +133,8 @@ class Execution:
 
     @property
     def timeout(self) -> float | None:
-        """The most seconds that the attempt may take. Raises ``InvalidOption`` for what
-        other hands may have written in the row.
+        """The most seconds that the attempt may take. Raises ``InvalidOption`` when the
+        row holds no valid timeout.
         """
         given = self.options.get("timeout", self.task.options.timeout)
         return (
@@ -163,24 +177,25 @@ class Execution:
 
     @property
     def heeded(self) -> Cause | None:
-        """Why the task returned, where that was because it was told to end: what is
-        cancelled always is, a thread may not have looked, nor what was only stopped.
+        """Why the task returned, where it returned because it was to end. A cancelled
+        task always did; a thread, or an attempt that only sees ``ctx.cancelled``, did
+        when it has read that.
         """
         if self.cause is None:
             return None
-        was_cancelled = self.task.run_in != "thread" and self.cause is not Cause.STOP
+        was_cancelled = self.task.run_in != "thread" and self.cause not in _ADVISORY
         return self.cause if was_cancelled or self.context.noticed else None
 
     def end(self, cause: Cause) -> bool:
-        """Ask the attempt to end: an async task or a child process is cancelled, a
-        thread sees ``ctx.cancelled``; whether it was asked only now. It is asked once,
-        so that what it does to clean up is left in peace. The first cause stands, but a
-        wish to cancel the job overrides its like, and a lost claim any; what was only
-        stopped is told, and can still be ended. An attempt that has not begun is not
-        cancelled, since its end could then not be told: it looks at its cause when it
-        begins.
+        """Ask the attempt to end, and return whether this is the first request. An async
+        task or a child process is cancelled; a thread sees ``ctx.cancelled``. It is
+        cancelled once, so its cleaning up is not interrupted.
+
+        The first cause is kept, but a request to cancel the job replaces a kill or a
+        timeout, and a lost claim replaces any. An attempt that has not begun is not
+        cancelled: it reads its cause when it begins.
         """
-        if self.cause not in {None, Cause.STOP}:
+        if self.cause is not None and self.cause not in _ADVISORY:
             if cause is Cause.LOST or (
                 cause is Cause.CANCEL and self.cause in {Cause.KILL, Cause.TIMEOUT}
             ):
@@ -188,20 +203,20 @@ class Execution:
             return False
         self.cause = cause
         self.context.cancel()
-        if cause is Cause.STOP:
+        if cause in _ADVISORY:
             return False
         if self.handle and self.begun and self.task.run_in != "thread":
             self.handle.cancel()
         return True
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
-        """Call it then, unless the attempt ends before, in place of what was to be
-        called.
+        """Call it after ``seconds``, unless the attempt ends before. It replaces an
+        earlier call that is not due yet.
         """
         self.disarm()
         self.timer = asyncio.get_running_loop().call_later(seconds, call)
 
     def disarm(self) -> None:
-        """Call nothing any more."""
+        """Cancel the call that is not due yet."""
         if self.timer is not None:
             self.timer.cancel()

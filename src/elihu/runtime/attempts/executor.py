@@ -1,4 +1,4 @@
-"""Runs one attempt and says what it came to; never raises, whatever the task does."""
+"""Runs one attempt and returns how it ended. It never raises, whatever the task does."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -28,11 +28,13 @@ from elihu.task import ResultNotStored
 
 _OUTCOMES: Final = (Snooze, Cancel, Discard, Retry)
 _FORCED: Final = {Cause.KILL, Cause.TIMEOUT}
-"""Causes that the task cannot get round by putting itself off."""
+"""Causes that a task cannot evade by a snooze or a retry."""
 
 
 class Executor:
-    """Decodes, runs the task inside the middleware, and turns what came into an ending."""
+    """Decodes the arguments, runs the task inside the middleware, and makes an ending of
+    the result.
+    """
 
     def __init__(
         self,
@@ -83,8 +85,8 @@ class Executor:
         return kept(execution, value, self._max_result)
 
     async def _refusal(self, execution: Execution) -> Ending | None:
-        """How an attempt whose context may not fit its template ends without being
-        made.
+        """How the attempt ends without a run, when its context does not fit its
+        template.
         """
         refusal = await self._contexts.refusal(execution.claim)
         return refusal if execution.cause is None else ended(execution)
@@ -110,11 +112,11 @@ class Executor:
             kwargs[task.context_parameter] = ctx
         if task.run_in == "loop":
             return await task.fn(*args, **kwargs)
-        return await self._threads.run(partial(task.fn, *args, **kwargs))
+        return await self._threads.run(partial(task.fn, *args, **kwargs), execution.threads)
 
     async def _call_child(self, execution: Execution, ctx: Context) -> Any:
-        """The task's value for the middlewares, in its declared type; one that cannot
-        cross is None, and the job then says why.
+        """The task's value for the middlewares, in its declared type. One that cannot be
+        encoded is None, and the job's reason says why.
         """
         ending, raised = await self._children.run(execution, wanted=True)
         match ending:
@@ -132,9 +134,7 @@ class Executor:
 
 
 def kept(execution: Execution, value: Any, max_result: int) -> Complete:
-    """The end of an attempt that came to this value, which is to be kept, or why it
-    cannot be.
-    """
+    """The end of an attempt whose value is stored, or the reason why it cannot be."""
     try:
         return Complete(execution.task.codec.encode_result(value, max_result))
     except ResultNotStored as error:
@@ -142,8 +142,8 @@ def kept(execution: Execution, value: Any, max_result: int) -> Complete:
 
 
 def ended(execution: Execution, raised: BaseException | None = None) -> Ending:
-    """The end of an attempt that was asked to end: whatever it then raises, it ends for
-    that cause.
+    """The end of an attempt that the node ended: whatever it raises then, it ends for
+    its cause.
     """
     match execution.cause:
         case Cause.CANCEL:
@@ -154,4 +154,6 @@ def ended(execution: Execution, raised: BaseException | None = None) -> Ending:
             return TimedOut(execution.timeout or 0.0, raised)
         case Cause.STOP:
             return Returned("its job was taken from the node")
+        case Cause.CUT_OFF | Cause.FENCE:
+            return Returned("the node was cut off from the database")
     return Returned("the node stopped")

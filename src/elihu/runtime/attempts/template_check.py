@@ -1,4 +1,4 @@
-"""Checks the context of a job against its template's schema, as that is now."""
+"""Checks the context of a job against the present schema of its template."""
 
 import asyncio
 import json
@@ -10,15 +10,15 @@ from elihu.json_schema import compiled
 from elihu.outcome import Failed, Returned
 
 UNREAD_DELAY: Final = 5.0
-"""Seconds for which a job is put back whose schema could not be read."""
+"""Seconds for which a job is given back when its schema could not be read."""
 
 
 class TemplateCheck:
-    """Reads schemas and checks by them.
+    """Reads schemas and checks contexts.
 
-    Each check reads anew, since the schema may have changed a moment ago; jobs that
-    start at the same time share a query, and a schema that is still the same is not
-    compiled again. Jobs without a template cost nothing.
+    Each check reads the schema, which may have changed. Jobs that start at the same
+    time share a query, and an unchanged schema is not compiled again. Jobs without a
+    template cost nothing.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -27,7 +27,7 @@ class TemplateCheck:
         self._reader: asyncio.Task[None] | None = None
 
     async def refusal(self, claim: ClaimedJob) -> Failed | Returned | None:
-        """How the attempt ends without being made; None where its context fits."""
+        """How the attempt ends without a run, None when its context fits."""
         assert claim.template is not None
         try:
             schema = await self._read(claim.template)
@@ -48,23 +48,32 @@ class TemplateCheck:
         """The schema as it is after this call began."""
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((code, answer))
-        if self._reader is None:
-            self._reader = asyncio.create_task(self._read_all(), name="elihu-schemas")
+        self._start_reader()
         return await answer
 
-    async def _read_all(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                try:
-                    found = await self._engine.schemas(sorted({code for code, _ in batch}))
-                except Exception as error:
-                    for _, answer in batch:
-                        if not answer.done():
-                            answer.set_exception(error)
-                else:
-                    for code, answer in batch:
-                        if not answer.done():
-                            answer.set_result(found.get(code))
-        finally:
+    def _start_reader(self, ended: "asyncio.Task[None] | None" = None) -> None:
+        """Read while attempts wait, also after a task of the user's has cancelled the
+        reader.
+        """
+        if self._reader is ended:
             self._reader = None
+        if self._waiting and self._reader is None:
+            self._reader = asyncio.create_task(self._read_all(), name="elihu-schemas")
+            self._reader.add_done_callback(self._start_reader)
+
+    async def _read_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                found = await self._engine.schemas(sorted({code for code, _ in batch}))
+            except asyncio.CancelledError:
+                self._waiting[:0] = batch
+                raise
+            except Exception as error:
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+            else:
+                for code, answer in batch:
+                    if not answer.done():
+                        answer.set_result(found.get(code))

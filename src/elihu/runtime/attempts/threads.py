@@ -1,8 +1,7 @@
-"""Threads for tasks that are plain functions: reused, started when needed, and never in
-the way of the process's end.
+"""Threads for tasks that are plain functions: started when needed and reused.
 
-``concurrent.futures`` is not used since the interpreter joins its threads at exit: one
-task that never returns would keep a stopped node from ending.
+They are daemon threads. ``concurrent.futures`` is not used, since the interpreter joins
+its threads at exit: a task that never returns would keep a stopped node from ending.
 """
 
 import asyncio
@@ -16,8 +15,8 @@ _Work = tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]]
 
 
 class Threads:
-    """As many daemon threads as calls were ever under way at once; the slots of the
-    queues bound that number.
+    """As many threads as calls ever ran at the same time; the slots of the queues bound
+    that number.
     """
 
     def __init__(self) -> None:
@@ -25,12 +24,23 @@ class Threads:
         self._threads = 0
         self._busy = 0
 
-    async def run(self, call: Callable[[], Any]) -> Any:
+    async def run(
+        self, call: Callable[[], Any], live: "set[asyncio.Future[Any]] | None" = None
+    ) -> Any:
         """Call it in a thread, with a copy of the context variables, and return what it
         returns or raise what it raises.
+
+        Cancelling this, as a time limit in a middleware does, leaves the thread running
+        as a future in ``live``. A call waits for those that are in ``live`` already, so
+        they never are two.
         """
+        live = set() if live is None else live
+        while live:
+            await asyncio.wait(live)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        answer: asyncio.Future[Any] = loop.create_future()
+        live.add(answer)
+        answer.add_done_callback(live.discard)
         if self._busy == self._threads:
             threading.Thread(
                 target=self._serve, name=f"elihu-task-{self._threads + 1}", daemon=True
@@ -38,8 +48,10 @@ class Threads:
             self._threads += 1
         self._busy += 1
         context = contextvars.copy_context()
-        self._work.put((loop, future, lambda: context.run(call)))
-        value, error = await future
+        self._work.put((loop, answer, lambda: context.run(call)))
+        # The error is a value: a future cannot carry StopIteration, and a GeneratorExit
+        # that it throws into a coroutine closes that.
+        value, error = await asyncio.shield(answer)
         try:
             if error is not None:
                 raise error
@@ -48,7 +60,7 @@ class Threads:
             del error
 
     def close(self) -> None:
-        """Let the threads end, each after the call it is in."""
+        """Let each thread end after its present call."""
         for _ in range(self._threads):
             self._work.put(None)
         self._threads = self._busy = 0
@@ -69,10 +81,6 @@ class Threads:
             del work, future, call, value, error
 
     def _answer(self, future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-        """The error goes as a value: a future cannot carry StopIteration, and one
-        thrown into a coroutine by its future closes the coroutines around it where it
-        is a GeneratorExit.
-        """
         self._busy -= 1
         if not future.done():
             future.set_result((value, error))

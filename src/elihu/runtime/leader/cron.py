@@ -10,6 +10,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from elihu.engines.protocol import Engine
 from elihu.engines.protocol.crons import CronRow, CronTable
+from elihu.engines.protocol.signals import SignalKind
 from elihu.errors import CronError, DataRefused
 from elihu.runtime.leader.election import Leader
 from elihu.runtime.service import Scope, Service, Tick, logger
@@ -148,6 +149,7 @@ class Cron(Service):
     """On the leader, whenever an entry is due, and at each poll."""
 
     name: ClassVar = "cron"
+    wakes_on: ClassVar = frozenset({SignalKind.CRON})
 
     def __init__(self, scope: Scope, leader: Leader, timetable: Timetable) -> None:
         super().__init__(scope)

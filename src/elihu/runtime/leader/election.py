@@ -22,6 +22,7 @@ class Leader(Service):
     """Renews its lease at half its life, or tries for one when the leader's ends."""
 
     name: ClassVar = "leader"
+    wakes_on: ClassVar = frozenset({SignalKind.LEADER, SignalKind.CHANGED})
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)

@@ -1,5 +1,5 @@
-"""The lifeline: attempts of nodes that are no more are ended as orphaned, row by row,
-again and again; and jobs expire.
+"""The lifeline: ends the attempts of removed nodes as orphaned, row by row, and cancels
+jobs that did not start in time.
 """
 
 from typing import ClassVar
@@ -8,7 +8,7 @@ from elihu.engines.protocol import Engine, Expired, Rescued
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import FINISHED, JobState
 from elihu.runtime.leader.election import Leader
-from elihu.runtime.service import Scope, Service, Tick, logger
+from elihu.runtime.service import Scope, Service, Tick, each_duty, logger
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobExpired, JobRescued
 
@@ -60,8 +60,10 @@ def awaited_ends(rescued: list[Rescued]) -> list[int]:
 
 
 class Lifeline(Service):
-    """On the leader, every ``lifeline.interval``; a node that buries another does not
-    wait for it.
+    """Rescues and expires on the leader, every ``lifeline.interval``. A node that
+    removes a dead one rescues at once.
+
+    The duties do not depend on each other: one that fails is raised after the others.
     """
 
     name: ClassVar = "lifeline"
@@ -71,18 +73,25 @@ class Lifeline(Service):
         self._leader = leader
 
     async def tick(self) -> Tick:
-        scope, options = self.scope, self.scope.config.lifeline
+        interval = self.scope.config.lifeline.interval
         if not self._leader.is_leader:
-            return Tick(options.interval, {"rescued_count": 0, "expired_count": 0})
+            return Tick(interval, {"rescued_count": 0, "expired_count": 0})
+        rescued, expired = await each_duty(self._rescue, self._expire)
+        return Tick(interval, {"rescued_count": rescued, "expired_count": expired})
+
+    async def _rescue(self) -> int:
+        scope = self.scope
         rescued = await rescue_all(
-            scope.engine, options.limit, bus=scope.bus, node=scope.identity.node
+            scope.engine, scope.config.lifeline.limit, bus=scope.bus, node=scope.identity.node
         )
         scope.announcer.queues(available_queues(rescued))
         scope.announcer.ended(awaited_ends(rescued))
+        return len(rescued)
+
+    async def _expire(self) -> int:
+        scope = self.scope
         expired = await expire_all(
-            scope.engine, options.limit, bus=scope.bus, node=scope.identity.node
+            scope.engine, scope.config.lifeline.limit, bus=scope.bus, node=scope.identity.node
         )
         scope.announcer.ended(job.id for job in expired if job.awaited)
-        return Tick(
-            options.interval, {"rescued_count": len(rescued), "expired_count": len(expired)}
-        )
+        return len(expired)

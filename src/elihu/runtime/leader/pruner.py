@@ -2,13 +2,14 @@
 entries.
 """
 
+from functools import partial
 from typing import ClassVar, Final
 
 from elihu.config import RetentionConfig
 from elihu.engines.protocol import PruneRule
 from elihu.job import JobState
 from elihu.runtime.leader.election import Leader
-from elihu.runtime.service import Scope, Service, Tick
+from elihu.runtime.service import Scope, Service, Tick, each_duty
 
 TICKS_KEPT: Final = 7 * 86_400.0
 """Seconds for which it can be seen which job a tick of a cron entry stored."""
@@ -44,18 +45,25 @@ class Pruner(Service):
 
     async def tick(self) -> Tick:
         options = self.scope.config.pruner
-        pruned = 0
+        pruned: list[int] = []
         if self._leader.is_leader:
-            for rule in self._rules:
-                while (
-                    gone := await self.scope.engine.prune(rule, options.limit)
-                ) and self._leader.is_leader:
-                    pruned += gone
-                    if gone < options.limit:
-                        break
-            while (
-                self._leader.is_leader
-                and await self.scope.engine.prune_ticks(TICKS_KEPT, options.limit) == options.limit
-            ):
-                pass
-        return Tick(options.interval, {"pruned_count": pruned})
+            rules = [partial(self._prune, rule) for rule in self._rules]
+            pruned = await each_duty(*rules, self._prune_ticks)
+        return Tick(options.interval, {"pruned_count": sum(pruned)})
+
+    async def _prune(self, rule: PruneRule) -> int:
+        limit, pruned = self.scope.config.pruner.limit, 0
+        while self._leader.is_leader:
+            gone = await self.scope.engine.prune(rule, limit)
+            pruned += gone
+            if gone < limit:
+                break
+        return pruned
+
+    async def _prune_ticks(self) -> int:
+        """Remove old occurrences of cron entries, which are no jobs."""
+        limit = self.scope.config.pruner.limit
+        while self._leader.is_leader:
+            if await self.scope.engine.prune_ticks(TICKS_KEPT, limit) < limit:
+                break
+        return 0

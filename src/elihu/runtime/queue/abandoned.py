@@ -74,7 +74,9 @@ class Abandoned(Service):
         run_in = execution.task.run_in
         self._counts[run_in] += 1
         if execution.handle:
-            execution.handle.add_done_callback(lambda handle: self._ended(execution, handle))
+            execution.handle.add_done_callback(
+                lambda handle: self._attempt_ended(execution, handle)
+            )
         told = f"job {execution.claim.id} ({execution.task.name}) did not end within {self.scope.config.kill_grace:g} s of being told to"
         logger.warning("%s: attempt %d is abandoned, and goes on unheard", told, execution.attempt)
         self._emit(AttemptAbandoned, execution)
@@ -100,7 +102,7 @@ class Abandoned(Service):
             self._told = count
         return Tick(self.scope.config.heartbeat, {"abandoned_count": count})
 
-    def _ended(self, execution: Execution, handle: "asyncio.Task[None]") -> None:
+    def _attempt_ended(self, execution: Execution, handle: "asyncio.Task[None]") -> None:
         run_in = execution.task.run_in
         self._counts[run_in] -= 1
         if not handle.cancelled():

@@ -114,7 +114,11 @@ class Ledger:
         """
         written = dict(acked)
         if True in written.values():
-            await self._late_results.deliver([job_id for job_id, awaited in acked if awaited])
+            try:
+                await self._late_results.deliver([job_id for job_id, awaited in acked if awaited])
+            except BaseException:
+                self.failed(acks)
+                raise
         for ack in acks:
             if ack.id in written:
                 self._forget((ack.id, ack.claim))
@@ -168,7 +172,11 @@ class Ledger:
             if status is AckStatus.WRITTEN and key not in self._uncertain
         ]
         if earlier:
-            await self._late_results.deliver([job_id for job_id, _ in earlier])
+            try:
+                await self._late_results.deliver([job_id for job_id, _ in earlier])
+            except BaseException:
+                self.failed(missing)
+                raise
         for ack in missing:
             key = ack.id, ack.claim
             status = statuses[key]

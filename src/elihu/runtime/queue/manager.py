@@ -126,6 +126,9 @@ class QueueManager(Service):
             await asyncio.wait(tasks)
 
     async def tick(self) -> Tick:
+        for name, retirement in list(self._retirements.items()):
+            if retirement.cancelled():
+                self._retire(name)
         rules = await self.scope.engine.queue_overrides(self.scope.identity.node)
         planned = plan(self._configured, rules, split=self._split)
         self.stopped = (

@@ -9,7 +9,7 @@ wake (announcement, an attempt's end, the poll)
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from elihu.engines.protocol import Ack, ClaimedJob, Exchange, Position
 from elihu.errors import DataRefused, UnknownTask
@@ -24,7 +24,7 @@ from elihu.runtime.queue.abandoned import Abandoned
 from elihu.runtime.queue.ledger import Key, Ledger
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.queue.unknown_tasks import UnknownTasks
-from elihu.runtime.service import Scope, backoff_after, logger
+from elihu.runtime.service import FIRST_BACKOFF, Scope, backoff_after, log_restart, logger
 from elihu.runtime.timers import Poll, pause
 from elihu.task import Registry
 from elihu.telemetry.events import JobStarted, QueueShutdown
@@ -72,7 +72,9 @@ class Producer:
         self._idle_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fetching = False
+        self._cut_off = False
         self._ending = False
+        self._closed = False
         self._more_expected = True
         self._generation = 0
         self._after: Position | None = None
@@ -92,7 +94,7 @@ class Producer:
     async def start(self) -> None:
         if self._task is None:
             self._fetching = True
-            self._task = asyncio.create_task(self._run(), name=f"elihu-queue-{self.queue}")
+            self._launch()
             self._poll.start()
 
     def adjust(self, *, limit: int, paused: bool) -> None:
@@ -133,7 +135,8 @@ class Producer:
 
     async def stop(self, *, grace: float, now: asyncio.Event) -> None:
         """Fetch no more; wait ``grace`` seconds, or until ``now``, for running jobs;
-        give back the rest; write every end.
+        give back the rest; write every end. A stop that was cancelled can be called
+        again.
         """
         self._fetching = False
         self._poll.stop()
@@ -143,18 +146,17 @@ class Producer:
         await self._end_all()
         if ACTIVE:
             reach("during shutdown")
-        self._ending = True
-        self._woken.set()
-        task, self._task = self._task, None
-        _, unwritten = await asyncio.wait([task], timeout=self._scope.config.call_timeout)
-        if unwritten:
+        await self._settle(self._scope.config.call_timeout)
+        if self.held:
             logger.warning(
                 "queue %s: the ends of %d attempts were not written in time",
                 self.queue,
                 len(self.held),
             )
-            task.cancel()
-            await asyncio.wait([task])
+        self._closed = True
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._task = None
         if QueueShutdown in self._scope.bus:
             self._scope.bus.emit(
                 QueueShutdown(
@@ -184,6 +186,51 @@ class Producer:
             self._abandoned.unless_ended(execution, self._abandoned.add)
         self.fetch_soon()
 
+    def cut_off(self, cut: bool) -> None:
+        """The node is cut off from the database, or no longer. Meanwhile nothing is
+        fetched and running attempts see ``ctx.cancelled``. Those with
+        ``fence="cancel"`` are ended, except threads.
+        """
+        self._cut_off = cut
+        if not cut:
+            self.fetch_soon()
+            return
+        for execution in list(self.running.values()):
+            fence = execution.task.options.fence or self._scope.config.fence
+            self.end(execution.key, Cause.FENCE if fence == "cancel" else Cause.CUT_OFF)
+
+    def execution_of(self, task: "asyncio.Task[Any]") -> Execution | None:
+        """The attempt that runs in this task. Callable from any thread."""
+        for execution in list(self.running.values()):
+            if execution.handle is task:
+                return execution
+        return None
+
+    def _launch(self) -> None:
+        if not self._closed:
+            self._task = asyncio.create_task(self._run(), name=f"elihu-queue-{self.queue}")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Start again where nobody stopped it."""
+        if not self._closed and not (self._ending and not self.held):
+            log_restart(self._name, task)
+            asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._launch)
+
+    async def _settle(self, seconds: float) -> None:
+        """Wait at most ``seconds`` until every end is written."""
+        self._ending = True
+        self._woken.set()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (left := deadline - loop.time()) > 0:
+            if self._task is not None and not self._task.done():
+                await asyncio.wait([self._task], timeout=left)
+            elif self.held:  # the task was cancelled from outside and starts again
+                await asyncio.sleep(min(left, FIRST_BACKOFF))
+            else:
+                break
+
     async def _run(self) -> None:
         while not (self._ending and not self.held):
             if not (self._ledger.ready or (self._more_expected and self._free > 0)):
@@ -210,7 +257,7 @@ class Producer:
     def _free(self) -> int:
         return (
             self._start_budget.most(self.limit - len(self.running))
-            if self._fetching and not self.paused
+            if self._fetching and not self.paused and not self._cut_off
             else 0
         )
 
@@ -307,6 +354,7 @@ class Producer:
         self._begun += 1
         self._ledger.begin(execution)
         execution.handle = asyncio.create_task(self._perform(execution))
+        execution.handle.add_done_callback(partial(self._performed, execution))
 
     async def _perform(self, execution: Execution) -> None:
         bus = self._scope.bus
@@ -327,7 +375,36 @@ class Producer:
         if execution.cause is Cause.LOST:
             return
         await self._progress.flush(execution.key)
-        self._ledger.ended(execution, ack, getattr(ending, "error", None))
+        raised = getattr(ending, "error", None)
+        if execution.threads:
+            await self._outlast(execution, ack, raised)
+        else:
+            self._ledger.ended(execution, ack, raised)
+
+    async def _outlast(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
+        """The attempt has ended and its thread runs on, since a middleware gave up
+        waiting for it. It keeps its slot for ``kill_grace`` seconds; then it counts as
+        abandoned.
+        """
+        execution.context.cancel()
+        await asyncio.wait(execution.threads, timeout=self._scope.config.kill_grace)
+        if execution.cause is Cause.LOST:
+            return
+        if execution.threads and self.running.get(execution.key) is execution:
+            self._abandoned.add(execution)
+        self._ledger.ended(execution, ack, error)
+        if execution.threads:
+            await asyncio.wait(execution.threads)
+
+    def _performed(self, execution: Execution, handle: "asyncio.Task[None]") -> None:
+        """The task of an attempt is done. One that was cancelled before it ran, or by a
+        handler of events, has not ended its attempt: give it back.
+        """
+        if self.running.get(execution.key) is execution:
+            ack = given_back(execution.claim, "its task was cancelled from outside")
+            self._ledger.ended(execution, ack, None)
+            if not handle.cancelled() and (error := handle.exception()) is not None:
+                logger.error("job %d ended unexpectedly", execution.claim.id, exc_info=error)
 
     def _abandon(self, execution: Execution) -> None:
         if self.running.get(execution.key) is execution:

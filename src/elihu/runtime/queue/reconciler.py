@@ -1,34 +1,38 @@
-"""The reconciler: gives back what the database believes this node to run and it does
-not, since a fetch's answer was lost.
+"""The reconciler: gives back jobs that the database believes this node to run and that
+it does not run, since the answer to their fetch was lost.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from elihu.runtime.leader.lifeline import available_queues, awaited_ends
-from elihu.runtime.queue.producer import Producer
+from elihu.runtime.queue.ledger import Key
 from elihu.runtime.service import Scope, Service, Tick, logger
 
 
 class Reconciler(Service):
-    """With each heartbeat; a claim younger than two call deadlines may still be on its
-    way here.
+    """Ticks with each heartbeat. ``held`` returns the claims that the node holds, None
+    when it cannot say; then nothing is given back. A claim younger than two call
+    deadlines may still be on its way here.
     """
 
     name: ClassVar = "reconciler"
 
-    def __init__(self, scope: Scope, producers: Callable[[], Iterable[Producer]]) -> None:
+    def __init__(self, scope: Scope, held: Callable[[], Awaitable[list[Key] | None]]) -> None:
         super().__init__(scope)
-        self._producers = producers
+        self._held = held
 
     async def tick(self) -> Tick:
         config = self.scope.config
-        held = [key for producer in self._producers() for key in producer.held]
-        given_back = await self.scope.engine.reconcile(
-            self.scope.identity.node, held, 2 * config.call_timeout
-        )
+        node = self.scope.identity.node
+        held = await self._held()
+        if held is None or node != self.scope.identity.node:
+            return Tick(config.heartbeat, {"released_count": 0})
+        given_back = await self.scope.engine.reconcile(node, held, 2 * config.call_timeout)
         if given_back:
-            logger.warning("gave back %d jobs whose claim never arrived here", len(given_back))
+            logger.warning(
+                "gave back %d jobs: the answers to their fetches never arrived", len(given_back)
+            )
             self.scope.announcer.queues(available_queues(given_back))
             self.scope.announcer.ended(awaited_ends(given_back))
         return Tick(config.heartbeat, {"released_count": len(given_back)})
