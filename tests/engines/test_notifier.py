@@ -41,31 +41,31 @@ async def notifier(engine: Engine) -> AsyncIterator[Notifier]:
 
 
 async def test_another_processs_jobs_are_heard(notifier: Notifier, other: Engine) -> None:
-    heard = SignalRecorder()
-    await notifier.start(heard)
+    recorder = SignalRecorder()
+    await notifier.start(recorder)
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "default")])
     expected = (
         Signal(SignalKind.CHANGED) if other.name == "sqlite" else Signal(SignalKind.JOBS, "default")
     )
-    await heard.until(lambda: expected in heard.signals)
-    assert heard.threads == {threading.get_ident()}
+    await recorder.until(lambda: expected in recorder.signals)
+    assert recorder.threads == {threading.get_ident()}
 
 
 async def test_what_happened_before_the_start_is_no_news(notifier: Notifier, other: Engine) -> None:
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "before")])
-    heard = SignalRecorder()
-    await notifier.start(heard)
+    recorder = SignalRecorder()
+    await notifier.start(recorder)
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "after")])
-    await heard.until(lambda: bool(heard.signals))
-    assert Signal(SignalKind.JOBS, "before") not in heard.signals
+    await recorder.until(lambda: bool(recorder.signals))
+    assert Signal(SignalKind.JOBS, "before") not in recorder.signals
 
 
 async def test_every_kind_arrives(notifier: Notifier, other: Engine) -> None:
-    heard, here = SignalRecorder(), await node(other)
-    await notifier.start(heard)
+    recorder, here = SignalRecorder(), await node(other)
+    await notifier.start(recorder)
     sent = [
         Signal(SignalKind.JOBS, 'ümlaut, "quoted"\''),
         Signal(SignalKind.INTENT, here),
@@ -73,10 +73,10 @@ async def test_every_kind_arrives(notifier: Notifier, other: Engine) -> None:
     ]
     await other.notify(sent)
     if other.name == "postgres":
-        await heard.until(lambda: set(sent) <= set(heard.signals))
+        await recorder.until(lambda: set(sent) <= set(recorder.signals))
     else:
         await put(other)
-        await heard.until(lambda: Signal(SignalKind.CHANGED) in heard.signals)
+        await recorder.until(lambda: Signal(SignalKind.CHANGED) in recorder.signals)
 
 
 async def test_the_probe_finds_that_it_works(notifier: Notifier) -> None:
@@ -86,13 +86,13 @@ async def test_the_probe_finds_that_it_works(notifier: Notifier) -> None:
 
 async def test_a_stopped_notifier_is_silent(engine: Engine, other: Engine) -> None:
     stopped, running = engine.notifier(), other.notifier()
-    silent, heard = SignalRecorder(), SignalRecorder()
+    silent, recorder = SignalRecorder(), SignalRecorder()
     await stopped.start(silent)
-    await running.start(heard)
+    await running.start(recorder)
     await stopped.stop()
     await put(engine)
     await engine.notify([Signal(SignalKind.JOBS, "default")])
-    await heard.until(lambda: bool(heard.signals))
+    await recorder.until(lambda: bool(recorder.signals))
     await running.stop()
     assert silent.signals == []
 
@@ -108,8 +108,8 @@ async def test_stop_is_safe_twice_and_before_start(engine: Engine) -> None:
 async def test_a_notifier_can_start_again(notifier: Notifier, other: Engine) -> None:
     await notifier.start(SignalRecorder())
     await notifier.stop()
-    heard = SignalRecorder()
-    await notifier.start(heard)
+    recorder = SignalRecorder()
+    await notifier.start(recorder)
     await put(other)
     await other.notify([Signal(SignalKind.JOBS, "default")])
-    await heard.until(lambda: bool(heard.signals))
+    await recorder.until(lambda: bool(recorder.signals))

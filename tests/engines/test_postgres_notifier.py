@@ -75,8 +75,8 @@ async def test_signals_reach_every_listener_of_the_schema_and_no_other(
     here, there, elsewhere = SignalRecorder(), SignalRecorder(), SignalRecorder()
     async with engine_on(postgres_url, schema="other") as other, engine_on(postgres_url) as second:
         notifiers = [engine.notifier(), second.notifier(), other.notifier()]
-        for notifier, heard in zip(notifiers, (here, there, elsewhere), strict=True):
-            await notifier.start(heard)
+        for notifier, recorder in zip(notifiers, (here, there, elsewhere), strict=True):
+            await notifier.start(recorder)
         sent = [
             Signal(SignalKind.JOBS, "mail"),
             Signal(SignalKind.INTENT, "node"),
@@ -93,21 +93,21 @@ async def test_signals_reach_every_listener_of_the_schema_and_no_other(
 
 
 async def test_a_payload_that_is_too_long_means_all(engine: PostgresEngine) -> None:
-    heard = SignalRecorder()
+    recorder = SignalRecorder()
     notifier = engine.notifier()
-    await notifier.start(heard)
+    await notifier.start(recorder)
     await engine.notify([Signal(SignalKind.JOBS, "q" * 8_000)])
-    await heard.until(Signal(SignalKind.JOBS))
+    await recorder.until(Signal(SignalKind.JOBS))
     await notifier.stop()
 
 
 async def test_a_probe_comes_back_and_is_delivered_to_nobody(engine: PostgresEngine) -> None:
-    heard = SignalRecorder()
+    recorder = SignalRecorder()
     notifier = engine.notifier()
-    await notifier.start(heard)
+    await notifier.start(recorder)
     assert all(await asyncio.gather(*(notifier.probe() for _ in range(5))))
     await engine.notify([Signal(SignalKind.PROBE, "of somebody else"), Signal(SignalKind.LEADER)])
-    await heard.until(Signal(SignalKind.LEADER))
+    await recorder.until(Signal(SignalKind.LEADER))
     await notifier.stop()
 
 
@@ -118,26 +118,26 @@ async def test_a_probe_that_nobody_listens_for_fails(engine: PostgresEngine) -> 
 async def test_after_a_broken_connection_it_listens_again_and_says_that_all_may_have_changed(
     engine: PostgresEngine, watcher: Watcher
 ) -> None:
-    heard = SignalRecorder()
+    recorder = SignalRecorder()
     notifier = engine.notifier()
-    await notifier.start(heard)
+    await notifier.start(recorder)
     await watcher.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
     )
-    await heard.until(Signal(SignalKind.CHANGED))
+    await recorder.until(Signal(SignalKind.CHANGED))
     await engine.notify([Signal(SignalKind.JOBS, "mail")])
-    await heard.until(Signal(SignalKind.CHANGED), Signal(SignalKind.JOBS, "mail"))
+    await recorder.until(Signal(SignalKind.CHANGED), Signal(SignalKind.JOBS, "mail"))
     await notifier.stop()
 
 
 async def test_starting_without_a_server_does_not_fail_and_tries_again(
     postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard = SignalRecorder()
+    recorder = SignalRecorder()
     nowhere = f"postgresql://postgres@127.0.0.1:{free_port()}/postgres"
     engine = PostgresEngine(Config(database_url=postgres_url, listen_url=nowhere), Bus())
     notifier = engine.notifier()
-    await notifier.start(heard)
+    await notifier.start(recorder)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     await notifier.stop()
     await engine.close()
@@ -146,13 +146,13 @@ async def test_starting_without_a_server_does_not_fail_and_tries_again(
 async def test_a_listener_that_went_silent_is_found_by_a_probe_and_replaced(
     postgres_url: str, engine: PostgresEngine
 ) -> None:
-    heard = SignalRecorder()
+    recorder = SignalRecorder()
     async with (
         Network(postgres_url) as network,
         engine_on(postgres_url, migrate=False, listen_url=network.url) as listening,
     ):
         notifier = listening.notifier()
-        await notifier.start(heard)
+        await notifier.start(recorder)
         assert network.connected == 1
         network.stall()
         assert await notifier.probe() is False
@@ -163,7 +163,7 @@ async def test_a_listener_that_went_silent_is_found_by_a_probe_and_replaced(
 
         await until(gave_up)
         network.resume()
-        await heard.until(Signal(SignalKind.CHANGED))
+        await recorder.until(Signal(SignalKind.CHANGED))
         assert await notifier.probe() is True
         await notifier.stop()
 
@@ -185,17 +185,17 @@ async def test_stopping_is_safe_before_the_start_and_twice_and_leaves_no_connect
 async def test_a_receiver_that_raises_does_not_end_the_delivery(
     engine: PostgresEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard = SignalRecorder()
+    recorder = SignalRecorder()
 
     def deliver(signal: Signal) -> None:
         if signal.payload == "bad":
             raise ValueError("no")
-        heard(signal)
+        recorder(signal)
 
     notifier = engine.notifier()
     await notifier.start(deliver)
     await engine.notify([Signal(SignalKind.JOBS, "bad"), Signal(SignalKind.JOBS, "good")])
-    await heard.until(Signal(SignalKind.JOBS, "good"))
+    await recorder.until(Signal(SignalKind.JOBS, "good"))
     assert "raised" in caplog.text
     await notifier.stop()
 
@@ -203,23 +203,23 @@ async def test_a_receiver_that_raises_does_not_end_the_delivery(
 async def test_a_foreign_notification_on_the_channel_is_ignored(
     engine: PostgresEngine, watcher: Watcher
 ) -> None:
-    heard = SignalRecorder()
+    recorder = SignalRecorder()
     notifier = engine.notifier()
-    await notifier.start(heard)
+    await notifier.start(recorder)
     await watcher.execute("SELECT pg_notify('elihu_elihu_signal', 'nonsense')")
     await engine.notify([Signal(SignalKind.LEADER)])
-    await heard.until(Signal(SignalKind.LEADER))
+    await recorder.until(Signal(SignalKind.LEADER))
     await notifier.stop()
 
 
 async def test_listening_waits_out_a_restart_of_the_server() -> None:
     with PostgresServer() as server:
         async with engine_on(server.url) as engine:
-            heard = SignalRecorder()
+            recorder = SignalRecorder()
             notifier = engine.notifier()
-            await notifier.start(heard)
+            await notifier.start(recorder)
             await asyncio.to_thread(server.restart)
-            await heard.until(Signal(SignalKind.CHANGED))
+            await recorder.until(Signal(SignalKind.CHANGED))
 
             async def works() -> bool:
                 return await notifier.probe()

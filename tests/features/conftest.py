@@ -29,7 +29,7 @@ async def app(database_url: str) -> AsyncIterator[Elihu]:
 
 
 @pytest.fixture
-async def seen(app: Elihu) -> EventRecorder:
+async def events(app: Elihu) -> EventRecorder:
     return EventRecorder(app)
 
 

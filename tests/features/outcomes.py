@@ -12,10 +12,12 @@ class Boom(Exception):
     pass
 
 
-async def end_of(app: Elihu, seen: EventRecorder, job: Job, ends: int = 1) -> tuple[Job, list[Run]]:
+async def end_of(
+    app: Elihu, events: EventRecorder, job: Job, ends: int = 1
+) -> tuple[Job, list[Run]]:
     """The job and its runs once a node has ended ``ends`` attempts of it."""
     async with app.running():
-        await seen.ended(job.id, ends)
+        await events.ended(job.id, ends)
     return await app.jobs.get(job.id), await app.jobs.runs(job.id)
 
 

@@ -25,11 +25,11 @@ def refs(relays: list[Relay[Any]]) -> list[int]:
     return [relay.ref for relay in relays]
 
 
-async def looked(seen: EventRecorder, jobs: int = 1) -> None:
+async def looked(events: EventRecorder, jobs: int = 1) -> None:
     """Return when so many jobs were looked up and are waited for."""
-    await seen.until(
+    await events.until(
         lambda: any(
             event.service == "relay" and event.data["waiting_count"] >= jobs
-            for event in seen.of(Ticked)
+            for event in events.of(Ticked)
         )
     )

@@ -64,7 +64,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], str | None, str]] = {
 }
 
 
-async def test_arguments(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
+async def test_arguments(app: Elihu, events: EventRecorder, t: Task[..., Any]):
     for name, (arguments, field, expected) in ARGUMENTS.items():
         with pytest.raises(InvalidArguments) as caught:
             await t.aenqueue(**arguments)
@@ -76,11 +76,11 @@ async def test_arguments(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
         await t.aenqueue(1, "", None, None, 5)
     with pytest.raises(InvalidArguments, match="by position and one by name"):
         await t.aenqueue(1, number=2)
-    assert seen.calls("insert") == 0
+    assert events.calls("insert") == 0
     assert await app.jobs.count() == 0
 
 
-async def test_arguments_that_are_too_large(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
+async def test_arguments_that_are_too_large(app: Elihu, events: EventRecorder, t: Task[..., Any]):
     with pytest.raises(
         ArgumentsTooLarge,
         match=r"t: expected arguments of at most 1,048,576 bytes of JSON, got 20,000,0",
@@ -88,7 +88,7 @@ async def test_arguments_that_are_too_large(app: Elihu, seen: EventRecorder, t: 
         await t.aenqueue(1, "x" * 20_000_000)
     with pytest.raises(ArgumentsTooLarge, match="got 1,500,0"):
         await t.aenqueue(1, "å" * 750_000)
-    assert seen.calls("insert") == 0
+    assert events.calls("insert") == 0
     most = 1_048_576 - len(
         json.dumps({"number": 1, "text": "", "day": None, "anything": None}, separators=(",", ":"))
     )
@@ -157,12 +157,12 @@ USING: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-async def test_options_of_one_enqueue(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
+async def test_options_of_one_enqueue(app: Elihu, events: EventRecorder, t: Task[..., Any]):
     for name, (options, expected) in USING.items():
         with pytest.raises(InvalidOption, match=expected) as caught:
             await t.using(**options).aenqueue(1)
         assert str(caught.value).startswith("task t: using"), name
-    assert seen.calls("insert") == 0
+    assert events.calls("insert") == 0
 
 
 def test_options_of_a_task(sqlite_url: str):
@@ -252,7 +252,7 @@ async def test_unknown_names(app: Elihu, t: Task[..., Any]):
         app.task_named("tt")
 
 
-async def test_jobs_that_are_no_jobs(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
+async def test_jobs_that_are_no_jobs(app: Elihu, events: EventRecorder, t: Task[..., Any]):
     wrong: list[Any] = [1, None, "t", t, {"task": "t"}]
     for job in wrong:
         with pytest.raises(InvalidOption, match=r"expected .*build"):
@@ -262,4 +262,4 @@ async def test_jobs_that_are_no_jobs(app: Elihu, seen: EventRecorder, t: Task[..
     for jobs in (5, None, t.build(1)):
         with pytest.raises(InvalidOption, match=r"expected .*iterable"):
             await app.enqueue_many(jobs)  # type: ignore[arg-type]
-    assert seen.calls("insert") == 0
+    assert events.calls("insert") == 0

@@ -55,7 +55,7 @@ async def work(session: Any, ctx: Context) -> None:
 
 
 async def test_the_effect_and_the_end_are_committed_together(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     between: list[JobState] = []
 
@@ -70,7 +70,7 @@ async def test_the_effect_and_the_end_are_committed_together(
 
     async with app.running():
         job = await t.aenqueue()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert between == [JobState.EXECUTING]
     stored = await app.jobs.get(job.id)
     assert (stored.state, stored.result, stored.attempt) == (JobState.COMPLETED, {"rows": 1}, 1)
@@ -80,12 +80,12 @@ async def test_the_effect_and_the_end_are_committed_together(
     assert run.log is not None
     assert "written" in run.log
     assert await effects(made) == 1
-    assert not seen.of(AcknowledgementRefused)
-    assert not seen.of(JobRaised)
+    assert not events.of(AcknowledgementRefused)
+    assert not events.of(JobRaised)
 
 
 async def test_a_plain_one_leaves_no_run(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     @app.task(name="t")
     async def t(*, ctx: Context = Context()) -> int:
@@ -96,7 +96,7 @@ async def test_a_plain_one_leaves_no_run(
     async with app.running():
         jobs = [await t.aenqueue() for _ in range(20)]
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     for job in jobs:
         stored = await app.jobs.get(job.id)
         assert (stored.state, stored.result) == (JobState.COMPLETED, None)
@@ -104,7 +104,7 @@ async def test_a_plain_one_leaves_no_run(
 
 
 async def test_what_happens_after_the_commit_changes_nothing(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     @app.task(name="t")
     async def t(*, ctx: Context = Context()) -> None:
@@ -114,14 +114,14 @@ async def test_what_happens_after_the_commit_changes_nothing(
 
     async with app.running():
         job = await t.aenqueue()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert stopped.outcome is RunOutcome.COMPLETED
     assert (await app.jobs.get(job.id)).state is JobState.COMPLETED
-    assert not seen.of(JobRaised)
+    assert not events.of(JobRaised)
 
 
 async def test_a_return_without_a_commit_is_a_failed_attempt(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     @app.task(name="t", backoff=0)
     async def t(*, ctx: Context = Context()) -> None:
@@ -133,8 +133,8 @@ async def test_a_return_without_a_commit_is_a_failed_attempt(
 
     async with app.running():
         job = await t.aenqueue()
-        await seen.ended(job.id, 2)
-    (raised,) = seen.of(JobRaised)
+        await events.ended(job.id, 2)
+    (raised,) = events.of(JobRaised)
     assert isinstance(raised.error, NotCommitted)
     assert (raised.outcome, raised.attempt) == (RunOutcome.FAILED, 1)
     first, second = await app.jobs.runs(job.id)
@@ -145,7 +145,7 @@ async def test_a_return_without_a_commit_is_a_failed_attempt(
 
 
 async def test_an_error_before_the_commit_is_that_error(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     @app.task(name="t", max_attempts=1)
     async def t(*, ctx: Context = Context()) -> None:
@@ -156,15 +156,15 @@ async def test_an_error_before_the_commit_is_that_error(
 
     async with app.running():
         job = await t.aenqueue()
-        await seen.count(JobRaised, 1)
-    (raised,) = seen.of(JobRaised)
+        await events.count(JobRaised, 1)
+    (raised,) = events.of(JobRaised)
     assert isinstance(raised.error, ValueError)
     assert (await app.jobs.get(job.id)).state is JobState.DISCARDED
     assert await effects(made) == 0
 
 
 async def test_an_open_transaction_is_waited_for(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     """The task returns, and somebody else commits."""
     if made.dialect.name == "sqlite":
@@ -178,21 +178,21 @@ async def test_an_open_transaction_is_waited_for(
 
     async with app.running():
         job = await t.aenqueue()
-        await seen.until(
+        await events.until(
             lambda: any(
-                event.verb == "ack_statuses" or event.error for event in seen.of(EngineCalled)
+                event.verb == "ack_statuses" or event.error for event in events.of(EngineCalled)
             )
         )
         assert (await app.jobs.get(job.id)).state is JobState.EXECUTING
         await session.commit()
         await session.close()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert stopped.outcome is RunOutcome.COMPLETED
     assert await effects(made) == 1
 
 
 async def test_a_lost_claim_is_an_error_and_the_transaction_goes_on(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     lost: list[ClaimLost] = []
 
@@ -209,12 +209,12 @@ async def test_a_lost_claim_is_an_error_and_the_transaction_goes_on(
 
     async with app.running():
         job = await t.aenqueue()
-        await seen.stored(job.id, {JobState.COMPLETED})
+        await events.stored(job.id, {JobState.COMPLETED})
     assert [error.job_id for error in lost] == [job.id]
     assert await effects(made) == 1
 
 
-async def test_completing_twice(app: Elihu, seen: EventRecorder, made: AsyncEngine) -> None:
+async def test_completing_twice(app: Elihu, events: EventRecorder, made: AsyncEngine) -> None:
     @app.task(name="t")
     async def t(*, ctx: Context = Context()) -> None:
         async with AsyncSession(made) as session, session.begin():
@@ -224,12 +224,12 @@ async def test_completing_twice(app: Elihu, seen: EventRecorder, made: AsyncEngi
 
     async with app.running():
         job = await t.aenqueue()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert stopped.outcome is RunOutcome.COMPLETED
 
 
 async def test_another_database(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine, tmp_path: Any
+    app: Elihu, events: EventRecorder, made: AsyncEngine, tmp_path: Any
 ) -> None:
     refusals: list[str] = []
     elsewhere = tmp_path / "elsewhere.db"
@@ -259,7 +259,7 @@ async def test_another_database(
 
     async with app.running():
         job = await t.aenqueue()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert stopped.outcome is RunOutcome.COMPLETED
     if made.dialect.name == "sqlite":
         assert "got one to" in refusals[0]
@@ -271,7 +271,7 @@ async def test_another_database(
 
 
 async def test_another_installation_behind_the_same_name(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     meta = "meta" if made.dialect.name == "sqlite" else "elihu.meta"
 
@@ -289,13 +289,13 @@ async def test_another_installation_behind_the_same_name(
 
     async with app.running():
         job = await t.aenqueue()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert stopped.outcome is RunOutcome.COMPLETED
     assert await effects(made) == 1
 
 
 async def test_a_thread_completes_with_a_synchronous_connection(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine, database_url: str
+    app: Elihu, events: EventRecorder, made: AsyncEngine, database_url: str
 ) -> None:
     on_postgres = made.dialect.name == "postgresql"
 
@@ -314,7 +314,7 @@ async def test_a_thread_completes_with_a_synchronous_connection(
 
     async with app.running():
         job = await t.aenqueue()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert stopped.outcome is RunOutcome.COMPLETED
     assert (await app.jobs.get(job.id)).result == 7
     assert await effects(made) == 1
@@ -348,7 +348,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_node_killed_before_and_after_the_commit(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine, database_url: str, moment: str
+    app: Elihu, events: EventRecorder, made: AsyncEngine, database_url: str, moment: str
 ) -> None:
     app.override(call_timeout=3.0, dead_after=4.0, lease=4.0)
     attempts: list[int] = []
@@ -367,13 +367,13 @@ async def test_a_node_killed_before_and_after_the_commit(
     )
     assert await process.wait() == -9
     async with app.running():
-        stored = await seen.stored(job.id, {JobState.COMPLETED})
+        stored = await events.stored(job.id, {JobState.COMPLETED})
     assert (stored.attempt, attempts) == ((2, [2]) if moment == "before" else (1, []))
     assert await effects(made) == 1
 
 
 async def test_who_waits_is_told_with_the_commit(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine
+    app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     app.override(poll=60, poll_fallback=60)
 
@@ -390,7 +390,7 @@ async def test_who_waits_is_told_with_the_commit(
 
 @pytest.mark.parametrize("too_large", [False, True])
 async def test_who_began_to_wait_while_it_ran_gets_its_value(
-    app: Elihu, seen: EventRecorder, made: AsyncEngine, too_large: bool
+    app: Elihu, events: EventRecorder, made: AsyncEngine, too_large: bool
 ) -> None:
     app.override(**BUSY_MACHINE, max_result=100)
     began, gate = asyncio.Semaphore(0), asyncio.Event()
@@ -407,14 +407,14 @@ async def test_who_began_to_wait_while_it_ran_gets_its_value(
         for _ in range(2):
             await began.acquire()
         waiting = asyncio.create_task(app.relay(job.id).aresult(20))
-        await seen.until(lambda: seen.calls("attach") > 0)
+        await events.until(lambda: events.calls("attach") > 0)
         gate.set()
         if too_large:
             with pytest.raises(ResultTooLarge, match="at most 100 bytes"):
                 await waiting
         else:
             assert await waiting == [8]
-        await seen.stored(other.id, {JobState.COMPLETED})
+        await events.stored(other.id, {JobState.COMPLETED})
     stored = await app.jobs.get(other.id)
     assert (stored.result, stored.reason) == (None, None)
     (run,) = await app.jobs.runs(other.id)

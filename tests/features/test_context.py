@@ -12,7 +12,7 @@ from elihu.telemetry.events import JobStarted, TickFailed
 from tests.support import EventRecorder
 
 
-async def test_a_task_sees_its_job_and_attempt(app: Elihu, seen: EventRecorder):
+async def test_a_task_sees_its_job_and_attempt(app: Elihu, events: EventRecorder):
     views: list[Any] = []
 
     @app.task(name="loop", max_attempts=2, backoff=0)
@@ -30,7 +30,7 @@ async def test_a_task_sees_its_job_and_attempt(app: Elihu, seen: EventRecorder):
         views.clear()
         job = await task.using(priority=2, queue="default").aenqueue(number=7)
         async with app.running() as node:
-            await seen.ended(job.id, 2)
+            await events.ended(job.id, 2)
             node_id = node.id
         assert [view[:3] for view in views] == [(1, False, False), (2, True, False)]
         for attempt, _, _, seen_job in views:
@@ -74,7 +74,9 @@ async def test_a_direct_call_needs_no_database(sqlite_url: str):
     assert said == [(1, True, False, None)]
 
 
-async def test_progress_is_stored_and_the_last_report_is_not_lost(app: Elihu, seen: EventRecorder):
+async def test_progress_is_stored_and_the_last_report_is_not_lost(
+    app: Elihu, events: EventRecorder
+):
     go_on = asyncio.Event()
     thread_goes_on = threading.Event()
 
@@ -95,14 +97,14 @@ async def test_progress_is_stored_and_the_last_report_is_not_lost(app: Elihu, se
 
     jobs = await in_loop.aenqueue(), await in_thread.aenqueue()
     async with app.running():
-        await seen.until(lambda: seen.calls("record_progress") >= 1)
+        await events.until(lambda: events.calls("record_progress") >= 1)
         async with asyncio.timeout(20):
             while None in (early := [(await app.jobs.get(job.id)).progress for job in jobs]):
-                await seen.more()
+                await events.more()
         go_on.set()
         thread_goes_on.set()
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     assert early == [
         {"done": 1, "total": 10, "message": "begun"},
         {"done": 0.5, "total": None, "message": None},
@@ -115,7 +117,7 @@ async def test_progress_is_stored_and_the_last_report_is_not_lost(app: Elihu, se
     assert late[1]["message"].endswith(" 499")
 
 
-async def test_progress_is_throttled(app: Elihu, seen: EventRecorder):
+async def test_progress_is_throttled(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t(*, ctx: Context = Context()):
         for number in range(1_000):
@@ -124,13 +126,13 @@ async def test_progress_is_throttled(app: Elihu, seen: EventRecorder):
 
     job = await t.aenqueue()
     async with app.running():
-        await seen.ended(job.id)
-    assert seen.calls("record_progress") <= 4
+        await events.ended(job.id)
+    assert events.calls("record_progress") <= 4
     assert (await app.jobs.get(job.id)).progress == {"done": 999, "total": None, "message": None}
 
 
 async def test_a_bad_report_is_the_task_s_own_error_and_nobody_else_s(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     bad: list[tuple[Any, ...]] = [
         (float("nan"),),
@@ -159,19 +161,19 @@ async def test_a_bad_report_is_the_task_s_own_error_and_nobody_else_s(
     jobs = await reports_badly.aenqueue(), await good.aenqueue()
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     assert len(raised) == len(bad)
     assert all("expected" in text and "got" in text for text in raised)
     progress = (await app.jobs.get(jobs[1].id)).progress
     assert progress is not None
     assert progress["done"] == 3
     assert len(progress["message"]) <= 10_000
-    assert seen.of(TickFailed) == []
+    assert events.of(TickFailed) == []
 
 
 async def test_log_lines_are_kept_with_the_run(
     app: Elihu,
-    seen: EventRecorder,
+    events: EventRecorder,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -203,7 +205,7 @@ async def test_log_lines_are_kept_with_the_run(
     jobs = [await task.aenqueue() for task in (in_loop, in_thread, wrong, quiet)]
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     runs = [(await app.jobs.runs(job.id))[0] for job in jobs]
     completed, failed = RunOutcome.COMPLETED, RunOutcome.FAILED
     assert [run.outcome for run in runs] == [completed, failed, completed, completed]
@@ -222,7 +224,7 @@ async def test_log_lines_are_kept_with_the_run(
     assert "before" in [record.msg for record in caplog.records]
 
 
-async def test_the_log_is_bounded_and_keeps_both_ends(app: Elihu, seen: EventRecorder):
+async def test_the_log_is_bounded_and_keeps_both_ends(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t(*, ctx: Context = Context()):
         for number in range(5_000):
@@ -236,7 +238,7 @@ async def test_the_log_is_bounded_and_keeps_both_ends(app: Elihu, seen: EventRec
     jobs = await t.aenqueue(), await long.aenqueue()
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     (run,), (of_long,) = await app.jobs.runs(jobs[0].id), await app.jobs.runs(jobs[1].id)
     assert run.log is not None
     lines = run.log.splitlines()
@@ -250,7 +252,7 @@ async def test_the_log_is_bounded_and_keeps_both_ends(app: Elihu, seen: EventRec
     assert of_long.log.endswith("the end")
 
 
-async def test_cancelling_reaches_the_attempt(app: Elihu, seen: EventRecorder):
+async def test_cancelling_reaches_the_attempt(app: Elihu, events: EventRecorder):
     told: list[Any] = []
     began = threading.Semaphore(0)
 
@@ -273,11 +275,11 @@ async def test_cancelling_reaches_the_attempt(app: Elihu, seen: EventRecorder):
 
     jobs = await in_loop.aenqueue(), await in_thread.aenqueue()
     async with app.running():
-        await seen.count(JobStarted, 2)
+        await events.count(JobStarted, 2)
         assert await asyncio.to_thread(began.acquire, timeout=20)
         assert await app.jobs.cancel(*(job.id for job in jobs)) == 2
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     assert sorted(told) == [("loop", True), ("thread", True)]
     stored = [await app.jobs.get(job.id) for job in jobs]
     for job in stored:
@@ -286,7 +288,7 @@ async def test_cancelling_reaches_the_attempt(app: Elihu, seen: EventRecorder):
 
 
 async def test_a_thread_that_does_not_look_completes_in_spite_of_a_wish_to_cancel(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     began, told = threading.Semaphore(0), threading.Event()
     contexts: list[Context] = []
@@ -304,5 +306,5 @@ async def test_a_thread_that_does_not_look_completes_in_spite_of_a_wish_to_cance
         await contexts[0].wait_cancelled()
         contexts[0].noticed = False
         told.set()
-        await seen.ended(job.id)
+        await events.ended(job.id)
     assert (await app.jobs.get(job.id)).state is JobState.COMPLETED

@@ -16,7 +16,7 @@ from tests.features.cron_tasks import nightly
 from tests.support import QUICK, EventRecorder
 
 
-async def test_a_function_becomes_a_task_and_an_entry(app: Elihu, seen: EventRecorder):
+async def test_a_function_becomes_a_task_and_an_entry(app: Elihu, events: EventRecorder):
     ran: list[str] = []
 
     @app.task(name="t")
@@ -30,7 +30,7 @@ async def test_a_function_becomes_a_task_and_an_entry(app: Elihu, seen: EventRec
     assert (task.name, task.options.max_attempts) == (f"{__name__}.of_module", 3)
     assert app.task_named(task.name) is task
     async with app.running():
-        await seen.count(JobStopped, 1)
+        await events.count(JobStopped, 1)
     assert ran == ["yes"]
     (entry,) = await app.crons.list()
     assert (entry.name, entry.task, entry.cron, entry.max_attempts) == (

@@ -143,7 +143,7 @@ async def test_the_wrong_verb_names_the_right_one(app: Elihu, add: Task[[int], A
     assert await app.jobs.count() == 0
 
 
-async def test_a_running_task_enqueues(app: Elihu, seen: EventRecorder, add: Task[[int], Any]):
+async def test_a_running_task_enqueues(app: Elihu, events: EventRecorder, add: Task[[int], Any]):
     @app.task(name="in thread")
     def in_thread():
         return add.enqueue(1).id
@@ -162,7 +162,7 @@ async def test_a_running_task_enqueues(app: Elihu, seen: EventRecorder, add: Tas
         await wrong.using(max_attempts=1).aenqueue(),
     ]
     async with app.running():
-        await seen.count(JobStopped, 5)
+        await events.count(JobStopped, 5)
     assert [(await app.jobs.get(job.id)).state for job in jobs] == [
         JobState.COMPLETED,
         JobState.COMPLETED,
@@ -171,7 +171,7 @@ async def test_a_running_task_enqueues(app: Elihu, seen: EventRecorder, add: Tas
     assert {job.args["number"] for job in (await app.jobs.list(task="add")).items} == {1, 2}
 
 
-async def test_order_of_fetch(app: Elihu, seen: EventRecorder):
+async def test_order_of_fetch(app: Elihu, events: EventRecorder):
     ran: list[str] = []
 
     @app.task(name="t")
@@ -187,11 +187,11 @@ async def test_order_of_fetch(app: Elihu, seen: EventRecorder):
     await t.using(run_at=now - timedelta(hours=2)).aenqueue("two hours ago")
     await t.using(delay=3600).aenqueue("never")
     async with app.running({"default": 1}):
-        await seen.count(JobStopped, 6)
+        await events.count(JobStopped, 6)
     assert ran == ["two hours ago", "an hour ago", "now 1", "now 2", "of priority 1", "last"]
 
 
-async def test_aliases_keep_old_names_running(app: Elihu, seen: EventRecorder):
+async def test_aliases_keep_old_names_running(app: Elihu, events: EventRecorder):
     ran: list[int] = []
 
     @app.task(name="new", aliases=["old", "older"])
@@ -201,7 +201,7 @@ async def test_aliases_keep_old_names_running(app: Elihu, seen: EventRecorder):
     for number, name in enumerate(("new", "old", "older")):
         await app.aenqueue(NewJob(task=name, args=f'{{"number": {number}}}'))
     async with app.running():
-        await seen.count(JobStopped, 3)
+        await events.count(JobStopped, 3)
     assert sorted(ran) == [0, 1, 2]
     assert app.task_named("old") is new
     with pytest.raises(DuplicateTask, match="old"):
@@ -210,7 +210,7 @@ async def test_aliases_keep_old_names_running(app: Elihu, seen: EventRecorder):
         async def other(): ...
 
 
-async def test_a_group_of_tasks_is_included(app: Elihu, seen: EventRecorder):
+async def test_a_group_of_tasks_is_included(app: Elihu, events: EventRecorder):
     group = Tasks(prefix="mail.")
     ran: list[str] = []
 
@@ -229,7 +229,7 @@ async def test_a_group_of_tasks_is_included(app: Elihu, seen: EventRecorder):
     jobs = [await send.aenqueue("ann"), await late.aenqueue()]
     assert [job.task for job in jobs] == ["mail.send", "mail.late"]
     async with app.running():
-        await seen.count(JobStopped, 2)
+        await events.count(JobStopped, 2)
     assert sorted(ran) == ["ann", "late"]
     with pytest.raises(DuplicateTask):
         app.include(group)
@@ -273,7 +273,7 @@ async def test_loops_that_come_and_go(database_url: str):
 
 
 async def test_a_wrong_argument_stores_nothing(
-    app: Elihu, seen: EventRecorder, add: Task[[int], Any]
+    app: Elihu, events: EventRecorder, add: Task[[int], Any]
 ):
     with pytest.raises(
         InvalidArguments, match=r"add: number: expected a valid integer.*'many'"
@@ -282,7 +282,7 @@ async def test_a_wrong_argument_stores_nothing(
     assert caught.value.field == "number"
     with pytest.raises(InvalidArguments, match="number"):
         await app.enqueue_many(add.build(n) for n in (1, "x"))  # type: ignore[arg-type]
-    assert seen.of(EngineCalled) == [] or seen.calls("insert") == 0
+    assert events.of(EngineCalled) == [] or events.calls("insert") == 0
 
 
 def in_child(work: Any) -> int:

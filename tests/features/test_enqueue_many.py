@@ -16,12 +16,12 @@ from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
 
 async def test_callers_at_the_same_moment_share_statements(
-    app: Elihu, seen: EventRecorder, add: Task[[int], Any]
+    app: Elihu, events: EventRecorder, add: Task[[int], Any]
 ):
     await add.aenqueue(0)
-    before = seen.calls("insert")
+    before = events.calls("insert")
     jobs = await asyncio.gather(*(add.aenqueue(number) for number in range(2_500)))
-    assert seen.calls("insert") - before <= 5
+    assert events.calls("insert") - before <= 5
     assert len({job.id for job in jobs}) == 2_500
     assert [job.args["number"] for job in jobs] == list(range(2_500))
     stored = {job.id: job for job in (await app.jobs.list(limit=1_000)).items}
@@ -84,13 +84,13 @@ async def test_enqueue_many_takes_any_iterable(app: Elihu, add: Task[[int], Any]
 async def test_enqueue_many_streams_in_chunks(database_url: str):
     app = Elihu(database_url, **QUICK | BUSY_MACHINE)
     await app.migrate()
-    seen = EventRecorder(app)
+    events = EventRecorder(app)
 
     @app.task(name="add")
     async def add(number: int): ...
 
     done = await app.enqueue_many((add.build(number) for number in range(12_000)), ids=True)
-    assert (done.inserted, done.conflicts, seen.calls("insert")) == (12_000, 0, 3)
+    assert (done.inserted, done.conflicts, events.calls("insert")) == (12_000, 0, 3)
     assert done.ids is not None
     assert done.ids == sorted(set(done.ids))
     for place in (0, 4_999, 5_000, 11_999):
@@ -109,13 +109,13 @@ async def test_enqueue_many_streams_in_chunks(database_url: str):
     await app.aclose()
 
 
-async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, seen: EventRecorder):
+async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t(text: str): ...
 
     text = "x" * 1_000_000
     assert (await app.enqueue_many(t.build(text) for _ in range(20))).inserted == 20
-    assert seen.calls("insert") == 2
+    assert events.calls("insert") == 2
     noted = t.using(meta={"note": "x" * 60_000})
     assert (await app.enqueue_many(noted.build("") for _ in range(300))).inserted == 300
-    assert seen.calls("insert") == 4
+    assert events.calls("insert") == 4

@@ -18,23 +18,25 @@ from elihu import (
     Unique,
 )
 from tests.features.callers import KINDS, Caller, SyncCaller
-from tests.features.transactions import NodeHarness
+from tests.features.transactions import CallerHarness
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
 async def harness(
     request: pytest.FixtureRequest, databases: dict[str, str]
-) -> AsyncIterator[NodeHarness]:
+) -> AsyncIterator[CallerHarness]:
     caller: Caller = request.param()
     url = databases[caller.engine]
     app = Elihu(url)
     await caller.open(url)
-    yield NodeHarness(app, caller)
+    yield CallerHarness(app, caller)
     await caller.close()
     await app.aclose()
 
 
-async def test_the_job_exists_if_and_only_if_the_transaction_commits(harness: NodeHarness) -> None:
+async def test_the_job_exists_if_and_only_if_the_transaction_commits(
+    harness: CallerHarness,
+) -> None:
     caller, add = harness.caller, harness.add
     await caller.enqueue(add, 1)
     assert await harness.stored() == 0
@@ -72,7 +74,7 @@ async def test_the_job_exists_if_and_only_if_the_transaction_commits(harness: No
     assert first.args["text"] == "å $1 ? %s :x \\ \U0001f600"
 
 
-async def test_twins(harness: NodeHarness) -> None:
+async def test_twins(harness: CallerHarness) -> None:
     caller, one = harness.caller, harness.one
     there = await one.using(expires=60, delay=5).aenqueue(1)
     met = await caller.enqueue(one, 1)
@@ -100,7 +102,7 @@ async def test_twins(harness: NodeHarness) -> None:
         assert (await harness.app.jobs.get(id_)).task == job.task
 
 
-async def test_a_twin_that_waits_is_changed(harness: NodeHarness) -> None:
+async def test_a_twin_that_waits_is_changed(harness: CallerHarness) -> None:
     caller, one = harness.caller, harness.one
     changing = Unique(
         by=("task", "queue"),
@@ -137,7 +139,7 @@ async def test_a_twin_that_waits_is_changed(harness: NodeHarness) -> None:
     assert replace(await harness.app.jobs.get(there.id), conflict=True) == later
 
 
-async def test_a_caller_goes_on_after_every_refusal(harness: NodeHarness) -> None:
+async def test_a_caller_goes_on_after_every_refusal(harness: CallerHarness) -> None:
     caller, add = harness.caller, harness.add
     await caller.execute("SELECT 1")
     await caller.enqueue(add, 1)
@@ -167,7 +169,7 @@ async def test_a_caller_goes_on_after_every_refusal(harness: NodeHarness) -> Non
     ) == [1, 2, 5]
 
 
-async def test_the_wrong_mixture_names_the_right_call(harness: NodeHarness) -> None:
+async def test_the_wrong_mixture_names_the_right_call(harness: CallerHarness) -> None:
     prepared = harness.add.using(conn=harness.caller.conn)
     if isinstance(harness.caller, SyncCaller):
         with pytest.raises(

@@ -30,12 +30,12 @@ async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(
     app = Elihu(databases["postgres"])
     names = [f"queue {next(numbers)} å" for _ in range(3)]
     task: Any = app.task(name="t")(empty_task)
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    received: asyncio.Queue[str] = asyncio.Queue()
     listener, caller = (
         await asyncpg.connect(databases["postgres"]),
         await asyncpg.connect(databases["postgres"]),
     )
-    await listener.add_listener("elihu_elihu_signal", lambda *args: heard.put_nowait(args[-1]))
+    await listener.add_listener("elihu_elihu_signal", lambda *args: received.put_nowait(args[-1]))
 
     async with caller.transaction():
         for _ in range(2):
@@ -49,9 +49,13 @@ async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(
         )
         await app.enqueue_many([task.using(queue=names[2]).build()] * 3, conn=caller)
         await listener.execute("SELECT 1")
-        assert heard.empty()
+        assert received.empty()
     await caller.execute("NOTIFY elihu_elihu_signal, 'end'")
-    assert [await heard.get() for _ in range(3)] == [f"jobs:{names[0]}", f"jobs:{names[2]}", "end"]
+    assert [await received.get() for _ in range(3)] == [
+        f"jobs:{names[0]}",
+        f"jobs:{names[2]}",
+        "end",
+    ]
     assert signal_of(f"jobs:{names[0]}") == Signal(SignalKind.JOBS, names[0])
     await listener.close()
     await caller.close()
@@ -59,7 +63,7 @@ async def test_the_transaction_announces_a_queue_once_and_only_what_is_due(
 
 
 async def test_a_node_starts_the_job_after_the_commit(
-    app: Elihu, seen: EventRecorder, database_url: str
+    app: Elihu, events: EventRecorder, database_url: str
 ) -> None:
     app.override(poll=60, poll_fallback=60)
 
@@ -71,7 +75,7 @@ async def test_a_node_starts_the_job_after_the_commit(
     async with app.running(), AsyncSession(made) as session:
         job = await task.using(conn=session).aenqueue()
         await session.commit()
-        stopped = await seen.ended(job.id)
+        stopped = await events.ended(job.id)
     assert stopped.outcome is RunOutcome.COMPLETED
     await made.dispose()
 

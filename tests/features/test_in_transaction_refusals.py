@@ -149,7 +149,7 @@ async def test_what_is_no_connection_is_refused(databases: dict[str, str]) -> No
     with pytest.raises(InvalidOption, match="notify: expected conn with it"):
         task.using(notify=False)
     with sqlite3.connect(databases["sqlite"].removeprefix("sqlite:///")) as conn:
-        with pytest.raises(InvalidOption, match=r"expected a job that task\.build"):
+        with pytest.raises(InvalidOption, match=r"expected a job made by task\.build"):
             await app.enqueue_many([1], conn=conn)  # type: ignore[list-item]
         with pytest.raises(InvalidOption, match="expected a plain iterable"):
             await app.enqueue_many(nothing(), conn=conn)

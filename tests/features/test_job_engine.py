@@ -84,7 +84,7 @@ async def shop(database_url: str) -> AsyncIterator[Shop]:
 
 
 @pytest.fixture
-async def seen(shop: Shop) -> EventRecorder:
+async def events(shop: Shop) -> EventRecorder:
     return EventRecorder(shop.app)
 
 
@@ -106,13 +106,13 @@ async def test_enqueue_job(shop: Shop) -> None:
     assert await shop.app.jobs.count() == 1
 
 
-async def test_enqueue_job_and_trigger_engine(shop: Shop, seen: EventRecorder) -> None:
+async def test_enqueue_job_and_trigger_engine(shop: Shop, events: EventRecorder) -> None:
     """The order of priorities is kept, and a node starts at once."""
     ids = [await shop.put("work", number, priority=9 - number) for number in (1, 2)]
     async with shop.app.running({"work": 1}):
-        await seen.stored(ids[0], {JobState.COMPLETED})
+        await events.stored(ids[0], {JobState.COMPLETED})
         woken = await shop.put("work", 3, run="wake")
-        await seen.stored(woken, {JobState.COMPLETED})
+        await events.stored(woken, {JobState.COMPLETED})
     assert shop.ran == [2, 1, 3]
 
 
@@ -200,15 +200,15 @@ async def test_job_runs(shop: Shop) -> None:
 
 
 async def test_kill_a_job_on_the_node_that_runs_it_and_nothing_elsewhere(
-    shop: Shop, seen: EventRecorder, database_url: str
+    shop: Shop, events: EventRecorder, database_url: str
 ) -> None:
     job_id = await shop.put("wait", max_attempts=1)
     async with Elihu(database_url, **QUICK) as elsewhere:
         assert await elsewhere.jobs.kill(job_id) == 0
         async with shop.app.running({"work": 1}), elsewhere.running({"other": 1}):
-            await seen.count(JobStarted, 1)
+            await events.count(JobStarted, 1)
             assert await elsewhere.jobs.kill(job_id) == 1
-            stored = await seen.stored(job_id, {JobState.DISCARDED})
+            stored = await events.stored(job_id, {JobState.DISCARDED})
     assert stored.reason == "killed"
     assert await shop.results(job_id) == [RunOutcome.KILLED]
     assert await shop.app.jobs.kill(job_id) == 0
@@ -227,19 +227,19 @@ async def test_a_killer_ends_what_ran_past_its_timeout(shop: Shop) -> None:
     assert shop.ran == []
 
 
-async def test_expire_a_job_that_runs_on_no_node(shop: Shop, seen: EventRecorder) -> None:
+async def test_expire_a_job_that_runs_on_no_node(shop: Shop, events: EventRecorder) -> None:
     """By the death of its node, never by its age; and by its deadline, where it has not
     started.
     """
     lost = await orphan(shop)
     long_job = await shop.put("wait", timeout="1h")
     async with shop.app.running({"work": 2}):
-        await seen.stored(lost, {JobState.COMPLETED})
-        await seen.count(JobStarted, 2)
+        await events.stored(lost, {JobState.COMPLETED})
+        await events.count(JobStarted, 2)
         assert (await shop.app.tick(1)).expire.ok == 0
         assert await shop.state(long_job) is JobState.EXECUTING
         shop.gate.set()
-        await seen.stored(long_job, {JobState.COMPLETED})
+        await events.stored(long_job, {JobState.COMPLETED})
     late = await shop.app.task_named("work").using(expires=0.001).aenqueue(number=9)
     assert late.expires_at is not None
     counts = await shop.app.tick()
@@ -269,18 +269,18 @@ async def test_fail_a_job_and_complete_a_job(shop: Shop) -> None:
     assert len(await shop.app.jobs.runs(failing)) == 2
 
 
-async def test_stop_job_in_queue(shop: Shop, seen: EventRecorder) -> None:
+async def test_stop_job_in_queue(shop: Shop, events: EventRecorder) -> None:
     """The record changes at once; what still runs can no longer end the job."""
     job_id = await shop.put("wait", 5)
     async with shop.app.running({"work": 2}):
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         await shop.app.jobs.stop(job_id)
-        stored = await seen.stored(job_id, {JobState.COMPLETED})
+        stored = await events.stored(job_id, {JobState.COMPLETED})
         assert (stored.attempt, shop.ran) == (1, [5])
         async with asyncio.timeout(20):
             await shop.contexts[0].wait_cancelled()
         shop.gate.set()
-        await seen.count(AcknowledgementRefused, 1)
+        await events.count(AcknowledgementRefused, 1)
     assert await shop.results(job_id) == [RunOutcome.STOPPED, RunOutcome.COMPLETED]
 
 

@@ -39,7 +39,7 @@ class Everywhere:
 
 
 @pytest.fixture
-async def everywhere(app: Elihu, seen: EventRecorder) -> AsyncIterator[Everywhere]:
+async def everywhere(app: Elihu, events: EventRecorder) -> AsyncIterator[Everywhere]:
     let_go = asyncio.Event()
 
     @app.task(name="work", max_attempts=2)
@@ -65,7 +65,7 @@ async def everywhere(app: Elihu, seen: EventRecorder) -> AsyncIterator[Everywher
     }
     async with app.running():
         for state, job in jobs.items():
-            await seen.stored(job.id, {state})
+            await events.stored(job.id, {state})
         yield Everywhere(jobs, let_go)
         let_go.set()
 
@@ -76,9 +76,9 @@ async def states(app: Elihu, everywhere: Everywhere) -> dict[JobState, JobState]
     return {before: after for before, after in now.items() if before is not after}
 
 
-async def test_cancel_from_every_state(app: Elihu, seen: EventRecorder, everywhere: Everywhere):
+async def test_cancel_from_every_state(app: Elihu, events: EventRecorder, everywhere: Everywhere):
     assert await app.jobs.cancel(*(job.id for job in everywhere.jobs.values())) == 5
-    await seen.stored(everywhere[EXECUTING], {CANCELLED})
+    await events.stored(everywhere[EXECUTING], {CANCELLED})
     assert await states(app, everywhere) == dict.fromkeys(
         (SUSPENDED, SCHEDULED, AVAILABLE, EXECUTING, RETRYABLE), CANCELLED
     )
@@ -96,7 +96,7 @@ async def test_cancel_from_every_state(app: Elihu, seen: EventRecorder, everywhe
 
 
 async def test_hold_and_release_from_every_state(
-    app: Elihu, seen: EventRecorder, everywhere: Everywhere
+    app: Elihu, events: EventRecorder, everywhere: Everywhere
 ):
     ids = [job.id for job in everywhere.jobs.values()]
     assert await app.jobs.hold(*ids) == 3
@@ -108,11 +108,11 @@ async def test_hold_and_release_from_every_state(
     changed = await states(app, everywhere)
     assert changed.pop(SUSPENDED) in {AVAILABLE, EXECUTING, COMPLETED}
     assert changed == {RETRYABLE: SCHEDULED}
-    await seen.stored(everywhere[SUSPENDED], {COMPLETED})
+    await events.stored(everywhere[SUSPENDED], {COMPLETED})
     assert await app.jobs.release(*ids) == 0
 
 
-async def test_retry_from_every_state(app: Elihu, seen: EventRecorder, everywhere: Everywhere):
+async def test_retry_from_every_state(app: Elihu, events: EventRecorder, everywhere: Everywhere):
     ids = [job.id for job in everywhere.jobs.values()]
     await app.jobs.update(everywhere[SUSPENDED], queue="unserved")
     before = {job_id: await app.jobs.get(job_id) for job_id in ids}
@@ -130,7 +130,7 @@ async def test_retry_from_every_state(app: Elihu, seen: EventRecorder, everywher
             while (job := await app.jobs.get(everywhere[state])).attempt != attempts[
                 state
             ] or job.state is not end:
-                await seen.more()
+                await events.more()
         assert job.max_attempts == max(before[job.id].max_attempts, attempts[state]), state
         assert len(await app.jobs.runs(job.id)) == attempts[state]
     suspended = await app.jobs.get(everywhere[SUSPENDED])
@@ -164,7 +164,7 @@ async def test_update_and_position_from_every_state(app: Elihu, everywhere: Ever
         else:
             with pytest.raises(
                 InvalidTransition,
-                match=f"update: expected a.* job .*, got job {job.id}, which is {state}",
+                match=f"update: expected a.* job.*, got job {job.id}, which is {state}",
             ):
                 await app.jobs.update(job.id, priority=5)
             assert (await app.jobs.get(job.id)).priority == 0

@@ -19,7 +19,7 @@ from tests.features.job_states import CANCELLED, COMPLETED, DISCARDED
 from tests.support import BUSY_MACHINE, QUICK, EventRecorder, Stopwatch
 
 
-async def test_a_running_attempt_is_among_the_runs(app: Elihu, seen: EventRecorder):
+async def test_a_running_attempt_is_among_the_runs(app: Elihu, events: EventRecorder):
     let_go = asyncio.Event()
 
     @app.task(name="t")
@@ -28,7 +28,7 @@ async def test_a_running_attempt_is_among_the_runs(app: Elihu, seen: EventRecord
 
     job = await t.aenqueue()
     async with app.running() as node:
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         (run,) = await app.jobs.runs(job.id)
         assert (run.id, run.attempt, run.outcome, run.ended_at, run.node) == (
             f"{job.id}.1",
@@ -43,7 +43,7 @@ async def test_a_running_attempt_is_among_the_runs(app: Elihu, seen: EventRecord
         let_go.set()
 
 
-async def test_a_wish_to_cancel_outlives_a_failure_and_a_snooze(app: Elihu, seen: EventRecorder):
+async def test_a_wish_to_cancel_outlives_a_failure_and_a_snooze(app: Elihu, events: EventRecorder):
     """The wish is stored while the attempt is about to end by itself: whatever comes
     first, the job is not tried again.
     """
@@ -63,13 +63,13 @@ async def test_a_wish_to_cancel_outlives_a_failure_and_a_snooze(app: Elihu, seen
             assert await asyncio.to_thread(began.acquire, timeout=20)
         assert await app.jobs.cancel(*(job.id for job in jobs)) == 2
         intended.set()
-        stored = [await seen.stored(job.id, {CANCELLED}) for job in jobs]
+        stored = [await events.stored(job.id, {CANCELLED}) for job in jobs]
     assert [job.attempt for job in stored] in ([1, 1], [1, 0])
     assert all(job.finished_at for job in stored)
     assert [len(await app.jobs.runs(job.id)) for job in jobs] == [1, 1]
 
 
-async def test_cancel_racing_a_failure(app: Elihu, seen: EventRecorder):
+async def test_cancel_racing_a_failure(app: Elihu, events: EventRecorder):
     for turn in range(5):
         gate = asyncio.Event()
 
@@ -83,15 +83,17 @@ async def test_cancel_racing_a_failure(app: Elihu, seen: EventRecorder):
 
         job = await t.aenqueue()
         async with app.running():
-            await seen.count(JobStarted, turn + 1)
+            await events.count(JobStarted, turn + 1)
             gate.set()
             changed = await app.jobs.cancel(job.id)
             if changed:
-                stored = await seen.stored(job.id, {CANCELLED})
+                stored = await events.stored(job.id, {CANCELLED})
                 assert stored.finished_at
 
 
-async def test_an_async_task_may_end_in_its_own_way_when_cancelled(app: Elihu, seen: EventRecorder):
+async def test_an_async_task_may_end_in_its_own_way_when_cancelled(
+    app: Elihu, events: EventRecorder
+):
     cleaned: list[str] = []
 
     @app.task(name="t")
@@ -113,10 +115,10 @@ async def test_an_async_task_may_end_in_its_own_way_when_cancelled(app: Elihu, s
 
     jobs = {how: await t.aenqueue(how) for how in ("raises", "snoozes", "cancels", "returns")}
     async with app.running():
-        await seen.count(JobStarted, 4)
+        await events.count(JobStarted, 4)
         assert await app.jobs.cancel(*(job.id for job in jobs.values())) == 4
         for how, job in jobs.items():
-            assert (await seen.stored(job.id, {CANCELLED})).finished_at, how
+            assert (await events.stored(job.id, {CANCELLED})).finished_at, how
     assert sorted(cleaned) == ["cancels", "raises", "returns", "snoozes"]
 
 
@@ -135,7 +137,7 @@ async def patient(database_url: str) -> AsyncIterator[Elihu]:
 
 
 async def test_what_becomes_available_starts_at_once_on_an_idle_node(patient: Elihu):
-    app, seen = patient, EventRecorder(patient)
+    app, events = patient, EventRecorder(patient)
 
     @app.task(name="t", max_attempts=1)
     async def t(fails: bool = False):
@@ -148,7 +150,7 @@ async def test_what_becomes_available_starts_at_once_on_an_idle_node(patient: El
     moved = await t.using(queue="unserved").aenqueue()
     async with app.running():
         failing = await t.aenqueue(fails=True)
-        await seen.stored(failing.id, {DISCARDED})
+        await events.stored(failing.id, {DISCARDED})
         watch = Stopwatch()
         for act, job, end in (
             (t.aenqueue, None, COMPLETED),
@@ -166,16 +168,16 @@ async def test_what_becomes_available_starts_at_once_on_an_idle_node(patient: El
             done = await act()
             target = job or done
             assert isinstance(target, Job)
-            await seen.stored(target.id, {end}, within=5)
+            await events.stored(target.id, {end}, within=5)
         await app.jobs.retry(failing.id)
-        await seen.ended(failing.id, 2)
+        await events.ended(failing.id, 2)
         await app.enqueue_many([t.build(), t.build()])
-        await seen.until(lambda: len([e for e in seen.of(JobStarted) if e.task == "t"]) >= 9)
+        await events.until(lambda: len([e for e in events.of(JobStarted) if e.task == "t"]) >= 9)
         assert watch.seconds < 10
 
 
 async def test_what_another_app_makes_available_starts_at_once(patient: Elihu, database_url: str):
-    seen = EventRecorder(patient)
+    events = EventRecorder(patient)
 
     async def fn(): ...
 
@@ -192,12 +194,12 @@ async def test_what_another_app_makes_available_starts_at_once(patient: Elihu, d
                 await other.jobs.release(job_id)
             if job_id == done.id:
                 await other.jobs.retry(job_id)
-            await seen.ended(job_id)
+            await events.ended(job_id)
         assert watch.seconds < 5
 
 
 async def test_a_cancel_by_another_app_is_heard_at_once(patient: Elihu, database_url: str):
-    seen = EventRecorder(patient)
+    events = EventRecorder(patient)
 
     @patient.task(name="t")
     async def t():
@@ -206,9 +208,9 @@ async def test_a_cancel_by_another_app_is_heard_at_once(patient: Elihu, database
     job = await t.aenqueue()
     other = Elihu(database_url, **QUICK | BUSY_MACHINE)
     async with patient.running(), other:
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         watch = Stopwatch()
         assert await other.jobs.cancel(job.id) == 1
-        await seen.ended(job.id)
+        await events.ended(job.id)
         assert watch.seconds < 3
     assert (await patient.jobs.get(job.id)).state is CANCELLED

@@ -26,7 +26,7 @@ from tests.features.job_states import (
 from tests.support import EventRecorder
 
 
-async def test_update(app: Elihu, seen: EventRecorder, t: Task[..., Any]):
+async def test_update(app: Elihu, events: EventRecorder, t: Task[..., Any]):
     far = datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
     job = await t.using(tags=["a"], meta={"a": 1}).aenqueue(1, "x")
     changed = await app.jobs.update(
@@ -101,7 +101,7 @@ async def test_update_refuses_what_enqueue_refuses(app: Elihu, t: Task[..., Any]
     assert await app.jobs.get(job.id) == job
 
 
-async def test_updated_arguments_are_those_that_run(app: Elihu, seen: EventRecorder):
+async def test_updated_arguments_are_those_that_run(app: Elihu, events: EventRecorder):
     got: list[Any] = []
 
     @app.task(name="rest")
@@ -113,7 +113,7 @@ async def test_updated_arguments_are_those_that_run(app: Elihu, seen: EventRecor
     assert same.args == job.args
     await app.jobs.release(job.id)
     async with app.running():
-        await seen.ended(job.id)
+        await events.ended(job.id)
     assert got == [(1, (2, 3), {"x": 4})]
 
 
@@ -149,7 +149,7 @@ async def test_two_twins_are_not_retried_together(app: Elihu, t: Task[..., Any])
     assert await app.jobs.count(state="cancelled") == 2
 
 
-async def test_a_retry_starts_afresh(app: Elihu, seen: EventRecorder):
+async def test_a_retry_starts_afresh(app: Elihu, events: EventRecorder):
     attempts: list[int] = []
 
     @app.task(name="t", max_attempts=1, record=True)
@@ -161,10 +161,10 @@ async def test_a_retry_starts_afresh(app: Elihu, seen: EventRecorder):
 
     job = await t.aenqueue()
     async with app.running():
-        discarded = await seen.stored(job.id, {DISCARDED})
+        discarded = await events.stored(job.id, {DISCARDED})
         assert discarded.reason == "ValueError: x"
         assert await app.jobs.retry(job.id) == 1
-        completed = await seen.stored(job.id, {COMPLETED})
+        completed = await events.stored(job.id, {COMPLETED})
         assert (completed.attempt, completed.max_attempts, completed.reason, completed.result) == (
             2,
             2,
@@ -172,7 +172,7 @@ async def test_a_retry_starts_afresh(app: Elihu, seen: EventRecorder):
             "well",
         )
         await app.jobs.retry(job.id)
-        again = await seen.stored(job.id, {DISCARDED})
+        again = await events.stored(job.id, {DISCARDED})
     assert (again.attempt, again.max_attempts, again.result) == (3, 3, None)
     assert attempts == [1, 2, 3]
     runs = await app.jobs.runs(job.id)

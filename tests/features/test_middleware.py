@@ -34,7 +34,7 @@ async def test_a_lifespan_surrounds_the_jobs_of_each_node(database_url: str):
             state.events.append("leave")
 
     app = Elihu(database_url, lifespan=lifespan, **QUICK)
-    seen = EventRecorder(app)
+    events = EventRecorder(app)
     await app.migrate()
     release = asyncio.Event()
 
@@ -53,13 +53,13 @@ async def test_a_lifespan_surrounds_the_jobs_of_each_node(database_url: str):
         release.clear()
         job = await t.aenqueue()
         async with app.running():
-            await seen.until(lambda: states[-1:] != [] and "begin" in states[-1].events)
+            await events.until(lambda: states[-1:] != [] and "begin" in states[-1].events)
             asyncio.get_running_loop().call_later(0.05, release.set)
         assert (await app.jobs.get(job.id)).state is JobState.COMPLETED
     assert [state.events for state in states] == [["enter", "begin", "end", "leave"]] * 2
     job = await thread.aenqueue()
     async with app.running():
-        await seen.ended(job.id)
+        await events.ended(job.id)
     assert states[2].events == ["enter", "thread", "leave"]
     await app.aclose()
 
@@ -86,41 +86,41 @@ async def test_a_lifespan_that_fails_starts_no_node(database_url: str):
     await app.aclose()
 
 
-async def test_middleware_wraps_in_the_order_of_registration(app: Elihu, seen: EventRecorder):
-    events: list[Any] = []
+async def test_middleware_wraps_in_the_order_of_registration(app: Elihu, events: EventRecorder):
+    order: list[Any] = []
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
     @app.middleware
     async def outer(ctx: Context, call_next: Any) -> Any:
-        events.append(("outer", ctx.job.task))
+        order.append(("outer", ctx.job.task))
         variable.set("set by outer")
         value = await call_next(ctx)
-        events.append(("outer got", value))
+        order.append(("outer got", value))
         return value * 10
 
     @app.middleware
     async def inner(ctx: Context, call_next: Any) -> Any:
-        events.append("inner")
+        order.append("inner")
         try:
             return await call_next(ctx) + 1
         finally:
-            events.append("inner ends")
+            order.append("inner ends")
 
     async def in_loop(number: int, *, ctx: Context = Context()) -> int:
-        events.append(variable.get())
+        order.append(variable.get())
         return number
 
     def in_thread(number: int) -> int:
-        events.append(variable.get())
+        order.append(variable.get())
         return number
 
     for fn in (in_loop, in_thread):
         task: Task[..., Any] = app.task(fn, name=fn.__name__, record=True)
-        events.clear()
+        order.clear()
         job = await task.aenqueue(4)
         async with app.running():
-            await seen.ended(job.id)
-        assert events == [
+            await events.ended(job.id)
+        assert order == [
             ("outer", fn.__name__),
             "inner",
             "set by outer",
@@ -130,7 +130,7 @@ async def test_middleware_wraps_in_the_order_of_registration(app: Elihu, seen: E
         assert (await app.jobs.get(job.id)).result == 50
 
 
-async def test_middleware_changes_outcomes(app: Elihu, seen: EventRecorder):
+async def test_middleware_changes_outcomes(app: Elihu, events: EventRecorder):
     calls: list[str] = []
 
     @app.middleware
@@ -177,7 +177,7 @@ async def test_middleware_changes_outcomes(app: Elihu, seen: EventRecorder):
     jobs = {kind: await t.aenqueue(kind) for kind in expected}
     async with app.running():
         for job in jobs.values():
-            await seen.ended(job.id)
+            await events.ended(job.id)
     for kind, (state, reason) in expected.items():
         job = await app.jobs.get(jobs[kind].id)
         assert (job.state, job.reason) == (state, reason), kind
@@ -192,7 +192,7 @@ async def test_a_middleware_that_is_no_coroutine_function_is_refused(app: Elihu)
             return call_next(ctx)
 
 
-async def test_a_queue_s_limit_holds(app: Elihu, seen: EventRecorder):
+async def test_a_queue_s_limit_holds(app: Elihu, events: EventRecorder):
     running = most = 0
     lock = threading.Lock()
     barrier = threading.Barrier(3)
@@ -210,6 +210,6 @@ async def test_a_queue_s_limit_holds(app: Elihu, seen: EventRecorder):
     for _ in range(9):
         await t.aenqueue()
     async with app.running({"default": 3}):
-        await seen.count(JobStopped, 9)
+        await events.count(JobStopped, 9)
     assert most == 3
     assert (await app.jobs.counts())["default"] == {"completed": 9}

@@ -59,7 +59,7 @@ async def greeted(app: Elihu) -> list[str]:
 
 
 async def test_a_plain_insert_from_the_databases_shell(
-    app: Elihu, seen: EventRecorder, greeted: list[str], database_url: str
+    app: Elihu, events: EventRecorder, greeted: list[str], database_url: str
 ) -> None:
     table = "job" if database_url.startswith("sqlite") else "elihu.job"
     async with app.running({"default": 1, "mail": 1}):
@@ -71,7 +71,7 @@ async def test_a_plain_insert_from_the_databases_shell(
             database_url,
             f"""INSERT INTO {table} (task, args) VALUES ('greet', '{{"nom": "Ada"}}')""",
         )
-        good, bad = await seen.ended(1), await seen.ended(2)
+        good, bad = await events.ended(1), await events.ended(2)
     assert greeted == ["Åda"]
     assert (good.outcome, good.queue) == (RunOutcome.COMPLETED, "mail")
     assert bad.outcome is RunOutcome.FAILED
@@ -190,10 +190,10 @@ async def test_the_function_announces_in_its_transaction_and_schema(
 ) -> None:
     app = Elihu(postgres_url, schema=schema)
     await app.migrate()
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    received: asyncio.Queue[str] = asyncio.Queue()
     listener, caller = await asyncpg.connect(postgres_url), await asyncpg.connect(postgres_url)
     channel = f"elihu_{schema}_signal"
-    await listener.add_listener(channel, lambda *args: heard.put_nowait(args[-1]))
+    await listener.add_listener(channel, lambda *args: received.put_nowait(args[-1]))
     async with caller.transaction():
         await caller.fetch(
             f"SELECT {schema}.enqueue('t', json_build_object('n', n), queue => 'mail') FROM "
@@ -207,7 +207,7 @@ async def test_the_function_announces_in_its_transaction_and_schema(
     await caller.fetchval(f"SELECT {schema}.enqueue('t', queue => 'undone')")
     await undone.rollback()
     await caller.execute(f"NOTIFY {channel}, 'end'")
-    assert [await heard.get() for _ in range(3)] == ["jobs:mail", "jobs:default", "end"]
+    assert [await received.get() for _ in range(3)] == ["jobs:mail", "jobs:default", "end"]
     assert await app.jobs.count() == 5
     await caller.execute(f"DROP SCHEMA {schema} CASCADE")
     await listener.close()

@@ -44,7 +44,7 @@ class Picky(pydantic.BaseModel):
 
 
 async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     app.override(max_result=64)
     values = [
@@ -69,7 +69,7 @@ async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(
         jobs.append(await task.aenqueue(number))
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     for value, job in zip(values, jobs, strict=True):
         stored, (run,) = await app.jobs.get(job.id), await app.jobs.runs(job.id)
         assert (stored.state, stored.result, run.outcome) == (
@@ -84,7 +84,7 @@ async def test_a_result_that_cannot_be_kept_completes_the_job_with_a_reason(
             assert "got 72" in stored.reason
 
 
-async def test_results_are_kept_where_asked_for(app: Elihu, seen: EventRecorder):
+async def test_results_are_kept_where_asked_for(app: Elihu, events: EventRecorder):
     @app.task(name="kept", record=True)
     async def kept(number: int) -> dict[str, Any]:
         return {"twice": 2 * number, "text": "å\u2028"}
@@ -101,7 +101,7 @@ async def test_results_are_kept_where_asked_for(app: Elihu, seen: EventRecorder)
     ]
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     assert [(await app.jobs.get(job.id)).result for job in jobs] == [
         {"twice": 8, "text": "å\u2028"},
         None,
@@ -110,7 +110,7 @@ async def test_results_are_kept_where_asked_for(app: Elihu, seen: EventRecorder)
     ]
 
 
-async def test_arguments_that_no_longer_fit_are_a_failed_attempt(app: Elihu, seen: EventRecorder):
+async def test_arguments_that_no_longer_fit_are_a_failed_attempt(app: Elihu, events: EventRecorder):
     calls: list[Any] = []
 
     @app.task(name="t", max_attempts=1)
@@ -129,7 +129,7 @@ async def test_arguments_that_no_longer_fit_are_a_failed_attempt(app: Elihu, see
     jobs = [await app.aenqueue(NewJob(task="t", args=args, max_attempts=1)) for args in stale]
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     assert calls == []
     for job, expected in zip(jobs, stale.values(), strict=True):
         stored = await app.jobs.get(job.id)
@@ -141,7 +141,7 @@ async def test_arguments_that_no_longer_fit_are_a_failed_attempt(app: Elihu, see
         assert run.reason == run.error == stored.reason
 
 
-async def test_text_is_cleaned_and_bounded(app: Elihu, seen: EventRecorder):
+async def test_text_is_cleaned_and_bounded(app: Elihu, events: EventRecorder):
     @app.task(name="t", max_attempts=1)
     async def t():
         raise Boom("nul \0 lone \ud800 " + "x" * 1_000_000)
@@ -153,7 +153,7 @@ async def test_text_is_cleaned_and_bounded(app: Elihu, seen: EventRecorder):
     jobs = await t.aenqueue(), await cancels.aenqueue()
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     failed, cancelled = [await app.jobs.get(job.id) for job in jobs]
     (run,) = await app.jobs.runs(failed.id)
     assert run.error is not None
@@ -169,7 +169,7 @@ async def test_text_is_cleaned_and_bounded(app: Elihu, seen: EventRecorder):
 
 
 async def test_an_error_that_cannot_be_told_is_told_as_well_as_can_be(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     class Mute(Exception):
         def __str__(self) -> str:
@@ -179,13 +179,13 @@ async def test_an_error_that_cannot_be_told_is_told_as_well_as_can_be(
     async def t():
         raise Mute()
 
-    job, (run,) = await end_of(app, seen, await t.aenqueue())
+    job, (run,) = await end_of(app, events, await t.aenqueue())
     assert job.state is JobState.DISCARDED
     assert run.error is not None
     assert "Mute" in run.error
 
 
-async def test_an_error_of_this_package_keeps_its_traceback(app: Elihu, seen: EventRecorder):
+async def test_an_error_of_this_package_keeps_its_traceback(app: Elihu, events: EventRecorder):
     @app.task(name="inner")
     async def inner(number: int): ...
 
@@ -193,14 +193,14 @@ async def test_an_error_of_this_package_keeps_its_traceback(app: Elihu, seen: Ev
     async def t():
         await inner.aenqueue("many")  # type: ignore[arg-type]
 
-    _, (run,) = await end_of(app, seen, await t.aenqueue())
+    _, (run,) = await end_of(app, events, await t.aenqueue())
     assert run.error is not None
     assert run.error.startswith("InvalidArguments: inner: number")
     assert run.traceback is not None
     assert "await inner.aenqueue" in run.traceback
 
 
-async def test_a_group_of_exceptions_keeps_its_members(app: Elihu, seen: EventRecorder):
+async def test_a_group_of_exceptions_keeps_its_members(app: Elihu, events: EventRecorder):
     @app.task(name="t", max_attempts=1)
     async def t():
         async with asyncio.TaskGroup() as group:
@@ -210,13 +210,13 @@ async def test_a_group_of_exceptions_keeps_its_members(app: Elihu, seen: EventRe
     async def fail(what: str):
         raise Boom(what)
 
-    _, (run,) = await end_of(app, seen, await t.aenqueue())
+    _, (run,) = await end_of(app, events, await t.aenqueue())
     assert run.traceback is not None
     assert "Boom: one" in run.traceback
     assert "Boom: two" in run.traceback
 
 
-async def test_a_wrong_delay_in_an_outcome_is_a_failed_attempt(app: Elihu, seen: EventRecorder):
+async def test_a_wrong_delay_in_an_outcome_is_a_failed_attempt(app: Elihu, events: EventRecorder):
     wrong: list[Any] = [-1, float("nan"), "soon", None]
 
     @app.task(name="t", max_attempts=1)
@@ -226,7 +226,7 @@ async def test_a_wrong_delay_in_an_outcome_is_a_failed_attempt(app: Elihu, seen:
     jobs = [await t.aenqueue(number) for number in range(len(wrong))]
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     for job in jobs:
         (run,) = await app.jobs.runs(job.id)
         assert run.outcome is RunOutcome.FAILED

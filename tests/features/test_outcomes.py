@@ -49,7 +49,7 @@ class Bang(Boom):
     pass
 
 
-async def test_an_outcome_is_returned_or_raised(app: Elihu, seen: EventRecorder):
+async def test_an_outcome_is_returned_or_raised(app: Elihu, events: EventRecorder):
     def give(name: str, how: str) -> Exception:
         outcome = ENDS[name][0]()
         if how == "raise":
@@ -73,7 +73,7 @@ async def test_an_outcome_is_returned_or_raised(app: Elihu, seen: EventRecorder)
     ]
     async with app.running():
         for _, job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     for name, job in jobs:
         _, state, result, reason = ENDS[name]
         stored, (run,) = await app.jobs.get(job.id), await app.jobs.runs(job.id)
@@ -99,11 +99,11 @@ async def test_an_outcome_is_returned_or_raised(app: Elihu, seen: EventRecorder)
             assert 17 <= wait_of(stored, run) < 18.8
 
 
-async def test_a_plain_return_completes_and_stores_no_run(app: Elihu, seen: EventRecorder):
+async def test_a_plain_return_completes_and_stores_no_run(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t(): ...
 
-    job, (run,) = await end_of(app, seen, await t.aenqueue())
+    job, (run,) = await end_of(app, events, await t.aenqueue())
     assert (job.state, job.attempt, job.result, job.reason) == (JobState.COMPLETED, 1, None, None)
     assert (run.id, run.outcome, run.attempt, run.error, run.log) == (
         f"{job.id}.1",
@@ -117,12 +117,12 @@ async def test_a_plain_return_completes_and_stores_no_run(app: Elihu, seen: Even
     assert job.inserted_at <= job.started_at <= job.finished_at
 
 
-async def test_an_exception_is_retried_and_at_last_discarded(app: Elihu, seen: EventRecorder):
+async def test_an_exception_is_retried_and_at_last_discarded(app: Elihu, events: EventRecorder):
     @app.task(name="t", max_attempts=3, backoff=0)
     def t():
         raise Boom("it broke")
 
-    job, runs = await end_of(app, seen, await t.aenqueue(), 3)
+    job, runs = await end_of(app, events, await t.aenqueue(), 3)
     assert (job.state, job.attempt, job.reason) == (JobState.DISCARDED, 3, "Boom: it broke")
     assert job.finished_at
     assert [(run.attempt, run.claim, run.outcome, run.error) for run in runs] == [
@@ -132,35 +132,35 @@ async def test_an_exception_is_retried_and_at_last_discarded(app: Elihu, seen: E
         assert run.traceback is not None
         assert "in t\n" in run.traceback
         assert run.traceback.endswith("Boom: it broke\n")
-    assert [type(event.error) for event in seen.of(JobRaised)] == [Boom] * 3
+    assert [type(event.error) for event in events.of(JobRaised)] == [Boom] * 3
 
 
-async def test_one_attempt_is_the_last(app: Elihu, seen: EventRecorder):
+async def test_one_attempt_is_the_last(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t():
         raise Boom("x")
 
-    job, (run,) = await end_of(app, seen, await t.using(max_attempts=1).aenqueue())
+    job, (run,) = await end_of(app, events, await t.using(max_attempts=1).aenqueue())
     assert (job.state, job.max_attempts, run.outcome) == (JobState.DISCARDED, 1, RunOutcome.FAILED)
 
 
-async def test_a_retry_on_the_last_attempt_discards(app: Elihu, seen: EventRecorder):
+async def test_a_retry_on_the_last_attempt_discards(app: Elihu, events: EventRecorder):
     @app.task(name="t", max_attempts=1)
     async def t():
         return Retry("again", delay=5)
 
-    job, (run,) = await end_of(app, seen, await t.aenqueue())
+    job, (run,) = await end_of(app, events, await t.aenqueue())
     assert (job.state, job.reason, run.outcome) == (JobState.DISCARDED, "again", RunOutcome.FAILED)
 
 
-async def test_backoff_grows_and_a_snooze_uses_up_no_attempt(app: Elihu, seen: EventRecorder):
+async def test_backoff_grows_and_a_snooze_uses_up_no_attempt(app: Elihu, events: EventRecorder):
     plan = iter([Snooze(0), Snooze("0s"), Boom("1"), Snooze(timedelta(0)), Boom("2")])
 
     @app.task(name="t", backoff=lambda job, error: 0 if str(error) == "1" else 1000 * job.attempt)
     def t():
         raise next(plan)
 
-    job, runs = await end_of(app, seen, await t.aenqueue(), 5)
+    job, runs = await end_of(app, events, await t.aenqueue(), 5)
     assert (job.state, job.attempt) == (JobState.RETRYABLE, 2)
     snoozed, failed = RunOutcome.SNOOZED, RunOutcome.FAILED
     assert [(run.claim, run.attempt, run.outcome) for run in runs] == [
@@ -169,7 +169,7 @@ async def test_backoff_grows_and_a_snooze_uses_up_no_attempt(app: Elihu, seen: E
     assert 1999 < wait_of(job, runs[-1]) < 2001
 
 
-async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, seen: EventRecorder):
+async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, events: EventRecorder):
     def raises(error: BaseException) -> Callable[..., Any]:
         def backoff(job: Job, error_of_job: BaseException) -> Any:
             raise error
@@ -193,7 +193,7 @@ async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, seen: Eve
         jobs.append(await t.aenqueue())
     async with app.running():
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
     for number, job in enumerate(jobs):
         stored, (run,) = await app.jobs.get(job.id), await app.jobs.runs(job.id)
         assert stored.state is JobState.RETRYABLE, number
@@ -203,16 +203,16 @@ async def test_a_backoff_that_fails_falls_back_and_says_so(app: Elihu, seen: Eve
         assert run.error.endswith("\nBoom: x")
 
 
-async def test_a_backoff_given_with_the_job_wins(app: Elihu, seen: EventRecorder):
+async def test_a_backoff_given_with_the_job_wins(app: Elihu, events: EventRecorder):
     @app.task(name="t", backoff=lambda job, error: 5)
     async def t():
         raise Boom("x")
 
-    job, (run,) = await end_of(app, seen, await t.using(backoff="2m").aenqueue())
+    job, (run,) = await end_of(app, events, await t.using(backoff="2m").aenqueue())
     assert 119.9 < wait_of(job, run) < 120.1
 
 
-async def test_retry_on_and_discard_on(app: Elihu, seen: EventRecorder):
+async def test_retry_on_and_discard_on(app: Elihu, events: EventRecorder):
     @app.task(name="t", retry_on=(Boom, LookupError), discard_on=Bang)
     def t(kind: str):
         raise {
@@ -226,7 +226,7 @@ async def test_retry_on_and_discard_on(app: Elihu, seen: EventRecorder):
     jobs = {kind: await t.aenqueue(kind) for kind in ("boom", "bang", "key", "value", "exit")}
     async with app.running():
         for job in jobs.values():
-            await seen.ended(job.id)
+            await events.ended(job.id)
     states = {kind: (await app.jobs.get(job.id)).state for kind, job in jobs.items()}
     retryable, discarded = JobState.RETRYABLE, JobState.DISCARDED
     assert states == {
@@ -238,16 +238,16 @@ async def test_retry_on_and_discard_on(app: Elihu, seen: EventRecorder):
     }
 
 
-async def test_a_retry_asked_for_is_none_of_retry_on_s_business(app: Elihu, seen: EventRecorder):
+async def test_a_retry_asked_for_is_none_of_retry_on_s_business(app: Elihu, events: EventRecorder):
     @app.task(name="t", retry_on=Boom, discard_on=RuntimeError)
     async def t():
         raise Retry("later", delay=60)
 
-    job, (run,) = await end_of(app, seen, await t.aenqueue())
+    job, (run,) = await end_of(app, events, await t.aenqueue())
     assert (job.state, run.outcome, run.reason) == (JobState.RETRYABLE, RunOutcome.FAILED, "later")
 
 
-async def test_no_exception_of_a_task_ends_the_node(app: Elihu, seen: EventRecorder):
+async def test_no_exception_of_a_task_ends_the_node(app: Elihu, events: EventRecorder):
     errors = [
         SystemExit(1),
         KeyboardInterrupt(),
@@ -276,9 +276,9 @@ async def test_no_exception_of_a_task_ends_the_node(app: Elihu, seen: EventRecor
             for task in (in_loop, in_thread)
         ]
         for _, job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
         later = await after.aenqueue()
-        await seen.ended(later.id)
+        await events.ended(later.id)
     for error, job in jobs:
         (run,) = await app.jobs.runs(job.id)
         assert (await app.jobs.get(job.id)).state is JobState.RETRYABLE, error

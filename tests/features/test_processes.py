@@ -35,12 +35,12 @@ def children() -> list[psutil.Process]:
 
 
 async def all_of(
-    app: Elihu, seen: EventRecorder, jobs: dict[str, Job], slots: int = 3
+    app: Elihu, events: EventRecorder, jobs: dict[str, Job], slots: int = 3
 ) -> dict[str, tuple[Job, Run]]:
     """Each job and its last run once a node has ended it."""
     async with app.running({"default": slots}):
         for job in jobs.values():
-            await seen.ended(job.id)
+            await events.ended(job.id)
         assert 1 <= len(children()) <= slots
     assert children() == []
     return {
@@ -60,7 +60,7 @@ async def until(found: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_values_outcomes_and_errors(app: Elihu, seen: EventRecorder):
+async def test_values_outcomes_and_errors(app: Elihu, events: EventRecorder):
     jobs = {
         "total": await p.total.aenqueue([p.Line("tea", Decimal("2.50"))], date(2030, 1, 31), 4, 5),
         "later": await p.later.aenqueue(date(2030, 1, 31)),
@@ -81,7 +81,7 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: EventRecorder):
     jobs |= {
         f"chooses {kind}": await p.chooses.aenqueue(kind) for kind in ("boom", "bang", "value")
     }
-    ends = await all_of(app, seen, jobs)
+    ends = await all_of(app, events, jobs)
 
     assert ends["total"][0].result == {
         "sum": "3.750",
@@ -118,7 +118,7 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: EventRecorder):
         assert "ValueError: first" in traceback
         assert "in fails\n    raise errors[kind] from first" in traceback
         assert "elihu/runtime" not in traceback
-    raised = {event.job_id: event.error for event in seen.of(JobRaised)}
+    raised = {event.job_id: event.error for event in events.of(JobRaised)}
     assert type(raised[jobs["bang"].id]) is p.Bang
     assert vars(raised[jobs["bang"].id])["why"] == "since"
     states = {name: ends[f"chooses {name}"][0].state for name in ("boom", "bang", "value")}
@@ -141,12 +141,12 @@ async def test_values_outcomes_and_errors(app: Elihu, seen: EventRecorder):
 
 
 async def test_a_child_that_dies_harms_its_own_job_alone(
-    app: Elihu, seen: EventRecorder, caplog: pytest.LogCaptureFixture
+    app: Elihu, events: EventRecorder, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO, "elihu.job")
     jobs = {how: await p.dies.aenqueue(how) for how in ("abort", "exit", "kill")}
     jobs["other"] = await p.later.aenqueue(date(2030, 1, 31))
-    ends = await all_of(app, seen, jobs, slots=2)
+    ends = await all_of(app, events, jobs, slots=2)
     assert ends["other"][0].state is JobState.COMPLETED
     assert {how: ends[how][1].error for how in ("abort", "exit", "kill")} == {
         "abort": "ProcessDied: the process of the task was ended by SIGABRT",
@@ -158,14 +158,14 @@ async def test_a_child_that_dies_harms_its_own_job_alone(
         assert (job.state, run.outcome) == (JobState.DISCARDED, RunOutcome.FAILED)
         assert run.log is not None
         assert run.log.endswith("INFO last words")
-    assert {type(event.error) for event in seen.of(JobRaised)} == {ProcessDied}
+    assert {type(event.error) for event in events.of(JobRaised)} == {ProcessDied}
     assert "last words" in [
         record.getMessage() for record in caplog.records if record.name == "elihu.job"
     ]
 
 
 async def test_killing_and_cancelling_reach_functions_of_both_kinds(
-    app: Elihu, seen: EventRecorder, tmp_path: Path
+    app: Elihu, events: EventRecorder, tmp_path: Path
 ):
     folder = str(tmp_path)
     app.override(kill_grace=1)
@@ -176,7 +176,7 @@ async def test_killing_and_cancelling_reach_functions_of_both_kinds(
         assert await app.jobs.kill(killed.id) == 1
         assert await app.jobs.cancel(*(job.id for job in cancelled)) == 2
         for job in jobs:
-            await seen.ended(job.id)
+            await events.ended(job.id)
         assert children() == []
     assert names(tmp_path, " ended") == {"sync ended", "async ended True"}
     (run,) = await app.jobs.runs(killed.id)
@@ -192,7 +192,7 @@ async def test_killing_and_cancelling_reach_functions_of_both_kinds(
 
 
 async def test_kill_timeout_and_stop_reach_the_child(
-    app: Elihu, seen: EventRecorder, tmp_path: Path
+    app: Elihu, events: EventRecorder, tmp_path: Path
 ):
     folder = str(tmp_path)
     app.override(kill_grace=0.5)
@@ -203,10 +203,10 @@ async def test_kill_timeout_and_stop_reach_the_child(
         await until(lambda: len(names(tmp_path, " began")) == 3)
         assert await app.jobs.kill(killed.id) == 1
         await app.jobs.stop(stopped.id)
-        await seen.count(AcknowledgementRefused, 1)
+        await events.count(AcknowledgementRefused, 1)
         await app.jobs.cancel(stopped.id)
         for job in (killed, late):
-            await seen.stored(job.id, {JobState.DISCARDED})
+            await events.stored(job.id, {JobState.DISCARDED})
     runs = {job.id: (await app.jobs.runs(job.id))[0] for job in (killed, late, stopped)}
     assert [run.outcome for run in runs.values()] == [
         RunOutcome.KILLED,
@@ -218,12 +218,12 @@ async def test_kill_timeout_and_stop_reach_the_child(
         "killed",
         "timeout: ran longer than 2 s",
     ]
-    assert not seen.of(AttemptAbandoned)
-    assert [event.job_id for event in seen.of(AcknowledgementRefused)] == [stopped.id]
+    assert not events.of(AttemptAbandoned)
+    assert [event.job_id for event in events.of(AcknowledgementRefused)] == [stopped.id]
     assert children() == []
 
 
-async def test_middlewares_work_around_the_child(app: Elihu, seen: EventRecorder):
+async def test_middlewares_work_around_the_child(app: Elihu, events: EventRecorder):
     values: list[Any] = []
 
     @app.middleware
@@ -244,7 +244,7 @@ async def test_middlewares_work_around_the_child(app: Elihu, seen: EventRecorder
         "returned": await p.give.aenqueue("cancel", "return"),
         "fails": await p.fails.aenqueue("boom"),
     }
-    ends = await all_of(app, seen, jobs, slots=1)
+    ends = await all_of(app, events, jobs, slots=1)
     assert [type(value) for value in values] == [date, Cancel, Cancel, p.Boom]
     assert values[0] == date(2030, 2, 1)
     assert ends["later"][0].result == "2030-02-02"
@@ -256,19 +256,19 @@ async def test_middlewares_work_around_the_child(app: Elihu, seen: EventRecorder
 async def test_each_child_has_a_lifespan_of_its_own_and_may_enqueue(database_url: str):
     app = process_app.app
     app.override(database_url=database_url, **QUICK | BUSY_MACHINE)
-    seen = EventRecorder(app)
+    events = EventRecorder(app)
     await app.migrate()
     job = await process_app.looks.aenqueue()
     async with app.running({"default": 1}):
-        stored = await seen.stored(job.id, {JobState.COMPLETED})
+        stored = await events.stored(job.id, {JobState.COMPLETED})
         own, follower = stored.result
         assert own
-        assert (await seen.stored(follower, {JobState.COMPLETED})).task == "app.follows"
+        assert (await events.stored(follower, {JobState.COMPLETED})).task == "app.follows"
     await app.aclose()
 
 
 async def test_a_node_that_stops_gives_back_what_its_children_do(
-    app: Elihu, seen: EventRecorder, tmp_path: Path
+    app: Elihu, events: EventRecorder, tmp_path: Path
 ):
     jobs = [await task.aenqueue(str(tmp_path)) for task in (p.sync_until_told, p.deaf)]
     async with app.running() as node:

@@ -48,14 +48,14 @@ async def named(app: Elihu, name: str) -> Queue:
     return next(queue for queue in await app.queues.list() if queue.name == name)
 
 
-async def test_what_is_listed(app: Elihu, seen: EventRecorder, gate: asyncio.Event):
+async def test_what_is_listed(app: Elihu, events: EventRecorder, gate: asyncio.Event):
     @app.task(name="other", queue="elsewhere")
     async def other() -> None: ...
 
     await put(app, 3)
     await put(app, 2, "waiting")
     async with app.running(queues={"default": 2}) as node:
-        await seen.count(JobStarted, 2)
+        await events.count(JobStarted, 2)
         listed = await app.queues.list()
         gate.set()
     assert [queue.name for queue in listed] == ["default", "elsewhere", "waiting"]
@@ -72,7 +72,7 @@ async def test_what_is_listed(app: Elihu, seen: EventRecorder, gate: asyncio.Eve
 
 
 async def test_a_paused_queue_stays_paused_after_a_restart(
-    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+    app: Elihu, events: EventRecorder, gate: asyncio.Event
 ):
     gate.set()
     async with app.running() as node:
@@ -80,7 +80,7 @@ async def test_a_paused_queue_stays_paused_after_a_restart(
             0
         ].wait_idle()  # a fetch that is on its way when the queue is paused may still find the job
         await app.queues.pause("default")
-        await seen.count(QueuePaused, 1)
+        await events.count(QueuePaused, 1)
         await put(app, 1)
     async with app.running() as node:
         (producer,) = node.producers
@@ -88,9 +88,9 @@ async def test_a_paused_queue_stays_paused_after_a_restart(
         assert node.queues.served == {"default": Setting(10, True)}
         assert (await app.nodes.list())[0].info["paused"] == ["default"]
         assert (await named(app, "default")).paused
-        assert seen.of(JobStarted) == []
+        assert events.of(JobStarted) == []
         await app.queues.resume("default")
-        await seen.count(JobStopped, 1)
+        await events.count(JobStopped, 1)
         assert not (await named(app, "default")).paused
 
 
@@ -104,7 +104,7 @@ async def test_a_stored_limit_wins_over_the_configuration(app: Elihu, gate: asyn
 
 
 async def test_a_change_reaches_running_nodes_at_once(
-    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+    app: Elihu, events: EventRecorder, gate: asyncio.Event
 ):
     """Both directions, on announcement: the heartbeat of this app is too slow to be the
     cause.
@@ -112,25 +112,25 @@ async def test_a_change_reaches_running_nodes_at_once(
     app.override(heartbeat=60, dead_after=600)
     await put(app, 6)
     async with app.running(queues={"default": 2}) as node:
-        await seen.count(JobStarted, 2)
+        await events.count(JobStarted, 2)
         await app.queues.scale("default", 5)
-        await seen.count(JobStarted, 5)
+        await events.count(JobStarted, 5)
         await app.queues.scale("default", 1)
-        await seen.count(QueueScaled, 2)
+        await events.count(QueueScaled, 2)
         gate.set()
-        await seen.count(JobStopped, 6)
+        await events.count(JobStopped, 6)
         assert node.queues.served == {"default": Setting(1)}
-    assert {event.outcome for event in seen.of(JobStopped)} == {"completed"}
+    assert {event.outcome for event in events.of(JobStopped)} == {"completed"}
 
 
 async def test_with_a_node_only_that_one_changes_and_only_while_it_lives(
-    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+    app: Elihu, events: EventRecorder, gate: asyncio.Event
 ):
     async with app.running() as one, app.running() as two:
         await app.queues.pause("default", node=one.id)
         await app.queues.scale("default", 4, node=two.id[:13])
         await app.queues.start("extra", 2, node=two.id)
-        await seen.until(
+        await events.until(
             lambda: (
                 two.queues.served.keys() == {"default", "extra"}
                 and one.queues.served["default"].paused
@@ -140,7 +140,7 @@ async def test_with_a_node_only_that_one_changes_and_only_while_it_lives(
         assert two.queues.served == {"default": Setting(4), "extra": Setting(2)}
         await app.queues.resume("default")
         await app.queues.scale("default", 6)
-        await seen.until(
+        await events.until(
             lambda: (
                 one.queues.served == {"default": Setting(6)}
                 and two.queues.served["default"] == Setting(6)
@@ -153,51 +153,51 @@ async def test_with_a_node_only_that_one_changes_and_only_while_it_lives(
 
 
 async def test_a_started_queue_is_served_by_all_but_split_nodes(
-    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+    app: Elihu, events: EventRecorder, gate: asyncio.Event
 ):
     gate.set()
     async with app.running() as plain, app.running(queues={"mail": 1}) as split:
         await put(app, 1, "new")
         await app.queues.start("new", 3)
-        await seen.count(JobStopped, 1)
-        assert seen.of(JobStarted)[0].node == plain.id
+        await events.count(JobStopped, 1)
+        assert events.of(JobStarted)[0].node == plain.id
         assert split.queues.served == {"mail": Setting(1)}
         await app.queues.stop("new")
-        await seen.until(lambda: [event.queue for event in seen.of(QueueShutdown)] == ["new"])
+        await events.until(lambda: [event.queue for event in events.of(QueueShutdown)] == ["new"])
         assert (await named(app, "new")).stopped
     async with app.running() as later:
         assert later.queues.served == {"default": Setting(10)}
         await app.queues.start("new")
-        await seen.until(lambda: later.queues.served.get("new") == Setting(3))
+        await events.until(lambda: later.queues.served.get("new") == Setting(3))
 
 
 async def test_what_was_stopped_everywhere_is_served_again_as_configured(
-    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+    app: Elihu, events: EventRecorder, gate: asyncio.Event
 ):
     async with app.running() as node:
         await app.queues.stop("default")
-        await seen.count(QueueShutdown, 1)
+        await events.count(QueueShutdown, 1)
         assert node.queues.served == {}
         await app.queues.start("default")
-        await seen.until(lambda: node.queues.served == {"default": Setting(10)})
+        await events.until(lambda: node.queues.served == {"default": Setting(10)})
 
 
 async def test_a_stop_with_a_queue_that_is_still_finishing(
-    app: Elihu, seen: EventRecorder, gate: asyncio.Event
+    app: Elihu, events: EventRecorder, gate: asyncio.Event
 ):
     """The node's own stop gives it ``grace`` seconds, like any other."""
     app.override(grace=0.1)
     await put(app, 1)
     node: Node
     async with app.running() as node:
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         await app.queues.stop("default")
-        await seen.until(lambda: node.queues.served == {})
+        await events.until(lambda: node.queues.served == {})
     assert node.unwritten == 0
     assert (await app.jobs.counts()) == {"default": {"available": 1}}
 
 
-async def test_what_happens_is_told(app: Elihu, seen: EventRecorder, gate: asyncio.Event):
+async def test_what_happens_is_told(app: Elihu, events: EventRecorder, gate: asyncio.Event):
     async with app.running():
         for change, kind in (
             (app.queues.pause("default"), QueuePaused),
@@ -205,10 +205,10 @@ async def test_what_happens_is_told(app: Elihu, seen: EventRecorder, gate: async
             (app.queues.scale("default", 2), QueueScaled),
             (app.queues.start("new", 1), QueueStarted),
         ):
-            before = len(seen.of(kind))
+            before = len(events.of(kind))
             await change
-            await seen.count(kind, before + 1)
-    assert [type(event).__name__ for event in seen.of(QueueEvent)] == [
+            await events.count(kind, before + 1)
+    assert [type(event).__name__ for event in events.of(QueueEvent)] == [
         "QueueStarted",
         "QueuePaused",
         "QueueResumed",

@@ -185,7 +185,7 @@ async def test_an_exception_that_is_not_imported_here_is_not_imported_for_it(
 
 
 async def test_a_result_that_is_not_there_says_why(
-    app: Elihu, seen: EventRecorder, database_url: str
+    app: Elihu, events: EventRecorder, database_url: str
 ):
     small = Elihu(database_url, **QUICK, max_result=100)
 
@@ -220,8 +220,8 @@ async def test_a_result_that_is_not_there_says_why(
 
 async def until_ended(app: Elihu, job_id: int) -> Any:
     """The result of a job, waited for only after its end."""
-    seen = EventRecorder(app)
-    await seen.stored(job_id, {JobState.COMPLETED})
+    events = EventRecorder(app)
+    await events.stored(job_id, {JobState.COMPLETED})
     return await app.relay(job_id).aresult()
 
 
@@ -230,9 +230,9 @@ async def test_a_job_that_is_not_there_or_vanishes(
 ):
     with pytest.raises(JobNotFound):
         await app.relay(99).aresult()
-    relay, seen = await double.asubmit(1), EventRecorder(elsewhere)
+    relay, events = await double.asubmit(1), EventRecorder(elsewhere)
     waiting = asyncio.create_task(elsewhere.relay(relay.ref).aresult(20))
-    await looked(seen)
+    await looked(events)
     await app.jobs.delete(relay.ref)
     with pytest.raises(JobNotFound) as caught:
         await waiting

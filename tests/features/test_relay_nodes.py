@@ -25,8 +25,8 @@ async def test_it_works_from_a_process_that_runs_no_node(
 ):
     relay = await double.asubmit(21)
     attached = elsewhere.relay(relay.ref)
-    waiting, seen = asyncio.create_task(attached.aresult(20)), EventRecorder(elsewhere)
-    await looked(seen)
+    waiting, events = asyncio.create_task(attached.aresult(20)), EventRecorder(elsewhere)
+    await looked(events)
     async with app.running():
         assert await waiting == 42
         assert await elsewhere.relay(relay.ref).aresult() == 42
@@ -37,9 +37,9 @@ async def test_nothing_is_lost_when_an_announcement_is(
     app: Elihu, double: Task[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("elihu.runtime.announcer.Announcer.ended", lambda self, ids: None)
-    relay, seen = await double.asubmit(21), EventRecorder(app)
+    relay, events = await double.asubmit(21), EventRecorder(app)
     waiting = asyncio.create_task(relay.aresult(20))
-    await looked(seen)
+    await looked(events)
     async with app.running():
         assert await waiting == 42
 
@@ -54,17 +54,17 @@ async def test_a_submitted_job_is_told_and_kept_whatever_its_task_says(
     app.override(**keep_nothing)
     async with app.running():
         relay = await double.using(record=False).asubmit(1)
-        seen = EventRecorder(app)
+        events = EventRecorder(app)
         assert await relay.aresult() == 2
         plain = await double.aenqueue(1)
-        await until_gone(app, seen, plain.id)
+        await until_gone(app, events, plain.id)
         assert await relay.aresult() == 2
 
 
-async def until_gone(app: Elihu, seen: EventRecorder, job_id: int) -> None:
+async def until_gone(app: Elihu, events: EventRecorder, job_id: int) -> None:
     while await app.jobs.count(ids=job_id):
-        pruned = seen.calls("prune")
-        await seen.until(lambda: seen.calls("prune") > pruned)  # noqa: B023 (called before the next round)
+        pruned = events.calls("prune")
+        await events.until(lambda: events.calls("prune") > pruned)  # noqa: B023 (called before the next round)
 
 
 async def test_who_attaches_while_the_job_runs_gets_its_value(app: Elihu, elsewhere: Elihu):
@@ -80,14 +80,14 @@ async def test_who_attaches_while_the_job_runs_gets_its_value(app: Elihu, elsewh
             else value
         )
 
-    seen = EventRecorder(elsewhere)
+    events = EventRecorder(elsewhere)
     app.override(**QUICK, max_result=100)
     async with app.running():
         jobs = [await t.aenqueue(value) for value in ([1, "a"], None, "odd", "big")]
         for _ in jobs:
             await began.acquire()
         waiting = asyncio.create_task(elihu.agather([elsewhere.relay(job.id) for job in jobs], 20))
-        await looked(seen, 4)
+        await looked(events, 4)
         gate.set()
         listed, nothing, odd, big = await waiting
     assert (listed, nothing) == ([1, "a"], None)
@@ -96,7 +96,7 @@ async def test_who_attaches_while_the_job_runs_gets_its_value(app: Elihu, elsewh
     assert type(big) is ResultTooLarge
 
 
-async def test_a_unique_job_that_was_there_is_attached_to(app: Elihu, seen: EventRecorder):
+async def test_a_unique_job_that_was_there_is_attached_to(app: Elihu, events: EventRecorder):
     @app.task(name="t", unique=Unique())
     async def t() -> int:
         return 1
@@ -106,7 +106,7 @@ async def test_a_unique_job_that_was_there_is_attached_to(app: Elihu, seen: Even
     assert relay.job.conflict
     assert relay.ref == job.id
     waiting = asyncio.create_task(relay.aresult(20))
-    await looked(seen)
+    await looked(events)
     async with app.running():
         assert await waiting == 1
 
@@ -118,7 +118,7 @@ async def test_thousands_share_one_listener_and_one_query(database_url: str):
     jobs = 1_000
     async with Elihu(database_url, **QUICK | BUSY_MACHINE) as app:
         await app.migrate()
-        seen = EventRecorder(app)
+        events = EventRecorder(app)
 
         @app.task(name="double")
         async def double(n: int) -> int:
@@ -126,11 +126,11 @@ async def test_thousands_share_one_listener_and_one_query(database_url: str):
 
         relays = await asyncio.gather(*(double.asubmit(n) for n in range(jobs)))
         waiting = asyncio.gather(*(relay.aresult(40) for relay in relays))
-        await looked(seen, jobs)
+        await looked(events, jobs)
         async with app.running({"default": 200}):
             assert await waiting == [2 * n for n in range(jobs)]
-    assert seen.calls("ends") < jobs / 5
-    assert seen.calls("attach") == 0
+    assert events.calls("ends") < jobs / 5
+    assert events.calls("attach") == 0
 
 
 async def test_no_wait_leaves_anything_behind(
@@ -138,11 +138,11 @@ async def test_no_wait_leaves_anything_behind(
 ):
     monkeypatch.setattr("elihu.results.waiters.Waiters.__init__.__kwdefaults__", {"linger": 0.0})
     before = asyncio.all_tasks()
-    relay, seen = await double.asubmit(1), EventRecorder(elsewhere)
+    relay, events = await double.asubmit(1), EventRecorder(elsewhere)
     with pytest.raises(RelayTimeout):
         await elsewhere.relay(relay.ref).aresult(0.01)
     waiting = [asyncio.create_task(elsewhere.relay(relay.ref).aresult(20)) for _ in range(5)]
-    await looked(seen)
+    await looked(events)
     for task in waiting:
         task.cancel()
     results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -162,11 +162,11 @@ async def test_closing_the_app_wakes_who_waits(
     app: Elihu, elsewhere: Elihu, double: Task[..., Any]
 ):
     before = asyncio.all_tasks()
-    relay, seen = await double.asubmit(1), EventRecorder(elsewhere)
+    relay, events = await double.asubmit(1), EventRecorder(elsewhere)
     relays = [elsewhere.relay(relay.ref), elsewhere.relay(relay.ref)]
     waiting = asyncio.create_task(relays[0].aresult(None))
     many = asyncio.create_task(elihu.agather(relays, None))
-    await looked(seen)
+    await looked(events)
     await elsewhere.aclose()
     with pytest.raises(elihu.DatabaseUnavailable, match="expected an open app"):
         await waiting

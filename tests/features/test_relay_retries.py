@@ -48,9 +48,9 @@ async def test_a_failed_attempt_ends_the_waiting_unless_it_waits_for_retries(app
 
 
 async def until_third(app: Elihu, job_id: int) -> None:
-    seen = EventRecorder(app)
+    events = EventRecorder(app)
     while (await app.jobs.get(job_id)).attempt < 3:
-        await seen.more()
+        await events.more()
 
 
 async def test_a_wait_that_begins_after_a_failure_does_not_count_it(app: Elihu, elsewhere: Elihu):

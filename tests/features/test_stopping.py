@@ -50,15 +50,15 @@ def endless(app: Elihu) -> Task[..., Any]:
 
 
 async def test_from_another_process_a_job_is_killed_tried_again_and_killed_for_good(
-    app: Elihu, seen: EventRecorder, elsewhere: Elihu, endless: Task[..., Any]
+    app: Elihu, events: EventRecorder, elsewhere: Elihu, endless: Task[..., Any]
 ):
     job = await endless.using(max_attempts=2, backoff=0).aenqueue()
     async with app.running():
         for attempt in (1, 2):
-            await seen.count(JobStarted, attempt)
+            await events.count(JobStarted, attempt)
             assert await elsewhere.jobs.kill(task="endless") == 1
-            assert (await seen.ended(job.id, attempt)).outcome == RunOutcome.KILLED
-        stored = await seen.stored(job.id, {JobState.DISCARDED})
+            assert (await events.ended(job.id, attempt)).outcome == RunOutcome.KILLED
+        stored = await events.stored(job.id, {JobState.DISCARDED})
     assert (stored.reason, stored.attempt) == ("killed", 2)
     assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.KILLED] * 2
     assert await elsewhere.jobs.kill(job.id) == 0
@@ -82,7 +82,7 @@ async def test_what_does_not_run_is_neither_killed_nor_stopped(app: Elihu, endle
 
 
 async def test_a_job_that_is_given_back_runs_beside_its_old_attempt(
-    app: Elihu, seen: EventRecorder, elsewhere: Elihu
+    app: Elihu, events: EventRecorder, elsewhere: Elihu
 ):
     gate = asyncio.Event()
     begun: list[Context] = []
@@ -98,12 +98,12 @@ async def test_a_job_that_is_given_back_runs_beside_its_old_attempt(
 
     job = await t.aenqueue()
     async with app.running():
-        await seen.until(lambda: len(begun) == 1)
+        await events.until(lambda: len(begun) == 1)
         await elsewhere.jobs.stop(job.id)
-        stored = await seen.stored(job.id, {JobState.COMPLETED})
+        stored = await events.stored(job.id, {JobState.COMPLETED})
         assert (stored.result, stored.attempt) == (2, 1)
         gate.set()
-        await seen.count(AcknowledgementRefused, 1)
+        await events.count(AcknowledgementRefused, 1)
     assert (await app.jobs.get(job.id)).result == 2
     assert [run.outcome for run in await app.jobs.runs(job.id)] == [
         RunOutcome.STOPPED,
@@ -112,11 +112,11 @@ async def test_a_job_that_is_given_back_runs_beside_its_old_attempt(
 
 
 async def test_whoever_waits_learns_of_a_kill_a_timeout_and_an_expiry(
-    app: Elihu, seen: EventRecorder, endless: Task[..., Any]
+    app: Elihu, events: EventRecorder, endless: Task[..., Any]
 ):
     async with app.running({"default": 5}):
         killed = await endless.asubmit()
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         await app.jobs.kill(killed.ref)
         with pytest.raises(JobFailed, match="killed"):
             await killed.aresult(timeout=20)
@@ -125,11 +125,11 @@ async def test_whoever_waits_learns_of_a_kill_a_timeout_and_an_expiry(
         late = await endless.using(queue="unserved", expires=0.001).asubmit()
         with pytest.raises(JobCancelled, match="expired"):
             await late.aresult(timeout=20)
-    assert [event.job_id for event in seen.of(JobExpired)] == [late.ref]
+    assert [event.job_id for event in events.of(JobExpired)] == [late.ref]
 
 
 async def test_a_cancel_among_kills_timeouts_and_ends_is_the_jobs_end(
-    app: Elihu, seen: EventRecorder, elsewhere: Elihu
+    app: Elihu, events: EventRecorder, elsewhere: Elihu
 ):
     chance = random.Random(7)
 
@@ -139,7 +139,7 @@ async def test_a_cancel_among_kills_timeouts_and_ends_is_the_jobs_end(
 
     jobs = [await t.aenqueue(seconds=round(chance.random(), 2)) for _ in range(20)]
     async with app.running({"default": 20}):
-        await seen.count(JobStarted, 20)
+        await events.count(JobStarted, 20)
         cancelled = []
         for job in chance.sample(jobs, 20):
             await elsewhere.jobs.kill(*(each.id for each in chance.sample(jobs, 3)))
@@ -147,7 +147,9 @@ async def test_a_cancel_among_kills_timeouts_and_ends_is_the_jobs_end(
                 cancelled.append(job)
         assert cancelled
         for job in cancelled:
-            assert (await seen.stored(job.id, {JobState.CANCELLED, JobState.COMPLETED})).finished_at
+            assert (
+                await events.stored(job.id, {JobState.CANCELLED, JobState.COMPLETED})
+            ).finished_at
     for job in jobs:
         stored, runs = await app.jobs.get(job.id), await app.jobs.runs(job.id)
         assert stored.state in {JobState.CANCELLED, JobState.COMPLETED}

@@ -27,7 +27,7 @@ from tests.features.template_tasks import create, declare
 from tests.support import EventRecorder
 
 
-async def test_a_job_of_a_template_runs_with_its_context(app: Elihu, seen: EventRecorder) -> None:
+async def test_a_job_of_a_template_runs_with_its_context(app: Elihu, events: EventRecorder) -> None:
     called = declare(app)
     await create(app)
     job = await app.templates.enqueue("invoice", {"number": 7}, "order-7", run="wake")
@@ -46,7 +46,7 @@ async def test_a_job_of_a_template_runs_with_its_context(app: Elihu, seen: Event
     )
     assert job == await app.jobs.get(job.id) == await app.jobs.get(identifier="order-7")
     async with app.running(queues={"mail": 2}):
-        await seen.stored(job.id, [JobState.COMPLETED])
+        await events.stored(job.id, [JobState.COMPLETED])
     assert called == [(7, None)]
 
 

@@ -60,7 +60,7 @@ async def test_now_in_an_empty_queue_has_its_own_time(app: Elihu) -> None:
     assert abs((job.inserted_at - job.scheduled_at).total_seconds()) < 1
 
 
-async def test_now_waits_for_a_slot_like_any_other(app: Elihu, seen: EventRecorder) -> None:
+async def test_now_waits_for_a_slot_like_any_other(app: Elihu, events: EventRecorder) -> None:
     running: list[int] = []
     most = 0
     go = asyncio.Event()
@@ -79,12 +79,12 @@ async def test_now_waits_for_a_slot_like_any_other(app: Elihu, seen: EventRecord
     await app.templates.create("slow", "Slow", "slow", {})
     first = await app.templates.enqueue("slow", {"number": 0}, run="wake")
     async with app.running(queues={"default": 1}):
-        await seen.until(lambda: running == [0])
+        await events.until(lambda: running == [0])
         await app.templates.enqueue("slow", {"number": 1}, run="wake")
         last = await app.templates.enqueue("slow", {"number": 2}, run="now")
         assert running == [0]
         go.set()
         for job in (first, last):
-            await seen.stored(job.id, [JobState.COMPLETED])
-        await seen.until(lambda: len(order) == 3)
+            await events.stored(job.id, [JobState.COMPLETED])
+        await events.until(lambda: len(order) == 3)
     assert (order, most) == ([0, 2, 1], 1)

@@ -30,10 +30,10 @@ NOTHING = {
 }
 
 
-async def test_a_round_with_nothing_to_do(app: Elihu, seen: EventRecorder):
+async def test_a_round_with_nothing_to_do(app: Elihu, events: EventRecorder):
     assert asdict(await app.tick()) == NOTHING
     assert await app.nodes.list() == []
-    assert (len(seen.of(NodeStarted)), len(seen.of(NodeStopped)), seen.of(LeaderElected)) == (
+    assert (len(events.of(NodeStarted)), len(events.of(NodeStopped)), events.of(LeaderElected)) == (
         1,
         1,
         [],
@@ -62,7 +62,7 @@ async def test_what_ends_well_and_what_fails_is_counted(app: Elihu):
     assert asdict(await app.tick()) == NOTHING
 
 
-async def test_the_limit_is_for_all_queues_together(app: Elihu, seen: EventRecorder):
+async def test_the_limit_is_for_all_queues_together(app: Elihu, events: EventRecorder):
     app.override(queues={"a": 2, "b": 10, "c": 1})
 
     @app.task(name="t")
@@ -72,12 +72,12 @@ async def test_the_limit_is_for_all_queues_together(app: Elihu, seen: EventRecor
     for queue in ("a", "b", "c"):
         await app.enqueue_many(t.using(queue=queue).build() for _ in range(6))
     assert (await app.tick(7)).start.ok == 7
-    assert len(seen.of(JobStarted)) == 7
+    assert len(events.of(JobStarted)) == 7
     assert (await app.tick(100)).start.ok == 11
     assert (await app.tick(100)).start.ok == 0
 
 
-async def test_limits_and_pauses_of_queues_hold(app: Elihu, seen: EventRecorder):
+async def test_limits_and_pauses_of_queues_hold(app: Elihu, events: EventRecorder):
     running = most = 0
 
     @app.task(name="t")
@@ -128,7 +128,7 @@ async def test_what_did_not_start_in_time_is_expired(app: Elihu):
     assert asdict(await app.tick()) == {**NOTHING, "expire": {"ok": 1, "error": 0}}
 
 
-async def test_cron_is_fired_and_runs_and_a_round_is_no_reboot(app: Elihu, seen: EventRecorder):
+async def test_cron_is_fired_and_runs_and_a_round_is_no_reboot(app: Elihu, events: EventRecorder):
     ran: list[str] = []
 
     @app.cron("@reboot")
@@ -149,7 +149,7 @@ async def test_cron_is_fired_and_runs_and_a_round_is_no_reboot(app: Elihu, seen:
     assert (counts.cron, counts.start.ok) == (1, 1)
     assert ran == ["t"]
     async with app.running():
-        await seen.until(lambda: ran == ["t", "booted"])
+        await events.until(lambda: ran == ["t", "booted"])
 
 
 async def test_finished_jobs_are_pruned(app: Elihu):
@@ -163,7 +163,7 @@ async def test_finished_jobs_are_pruned(app: Elihu):
     assert (sum(each.pruned for each in rounds), await app.jobs.counts()) == (1, {})
 
 
-async def test_what_a_dead_node_held_is_rescued_and_run(app: Elihu, seen: EventRecorder):
+async def test_what_a_dead_node_held_is_rescued_and_run(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t() -> None: ...
 
@@ -186,7 +186,7 @@ async def test_what_a_dead_node_held_is_rescued_and_run(app: Elihu, seen: EventR
         "expire": {"ok": 1, "error": 0},
         "start": {"ok": 1, "error": 0},
     }
-    assert [event.dead for event in seen.of(NodeRemoved)] == [dead]
+    assert [event.dead for event in events.of(NodeRemoved)] == [dead]
     assert [run.outcome and run.outcome.value for run in await app.jobs.runs(job.id)] == [
         "orphaned",
         "completed",
@@ -217,7 +217,7 @@ async def test_what_cannot_be_rescued_is_counted_and_stops_nothing(
     }
 
 
-async def test_a_round_beside_a_node_that_leads(app: Elihu, seen: EventRecorder):
+async def test_a_round_beside_a_node_that_leads(app: Elihu, events: EventRecorder):
     gate = asyncio.Event()
 
     @app.task(name="t")
@@ -225,19 +225,19 @@ async def test_a_round_beside_a_node_that_leads(app: Elihu, seen: EventRecorder)
         await gate.wait()
 
     async with app.running(queues={"default": 1}):
-        await seen.count(LeaderElected, 1)
+        await events.count(LeaderElected, 1)
         await app.enqueue_many(t.build() for _ in range(3))
         round_ = asyncio.create_task(app.tick(2))
-        await seen.count(JobStarted, 3)
+        await events.count(JobStarted, 3)
         nodes = await app.nodes.list()
         assert sorted(node.running for node in nodes) == [1, 2]
         assert [bool(node.info.get("once")) for node in nodes if node.leader] == [False]
         gate.set()
         assert (await round_).start.ok == 2
-    assert len(seen.of(LeaderElected)) == 1
+    assert len(events.of(LeaderElected)) == 1
 
 
-async def test_a_round_that_is_told_to_stop_gives_back(app: Elihu, seen: EventRecorder):
+async def test_a_round_that_is_told_to_stop_gives_back(app: Elihu, events: EventRecorder):
     app.override(grace=0.1)
 
     @app.task(name="t")
@@ -247,17 +247,17 @@ async def test_a_round_that_is_told_to_stop_gives_back(app: Elihu, seen: EventRe
     job = await t.aenqueue()
     stopping = asyncio.Event()
     round_ = asyncio.create_task(app.tick(stopping=stopping))
-    await seen.count(JobStarted, 1)
+    await events.count(JobStarted, 1)
     stopping.set()
     assert asdict(await round_) == NOTHING
     assert ((await app.jobs.get(job.id)).state, (await app.jobs.get(job.id)).attempt) == (
         JobState.AVAILABLE,
         0,
     )
-    assert seen.of(JobRaised) == []
+    assert events.of(JobRaised) == []
 
 
-async def test_a_round_that_is_cancelled_leaves_nothing_behind(app: Elihu, seen: EventRecorder):
+async def test_a_round_that_is_cancelled_leaves_nothing_behind(app: Elihu, events: EventRecorder):
     app.override(grace=0.1)
 
     @app.task(name="t")
@@ -266,7 +266,7 @@ async def test_a_round_that_is_cancelled_leaves_nothing_behind(app: Elihu, seen:
 
     await t.aenqueue()
     round_ = asyncio.create_task(app.tick())
-    await seen.count(JobStarted, 1)
+    await events.count(JobStarted, 1)
     round_.cancel()
     with pytest.raises(asyncio.CancelledError):
         await round_

@@ -13,7 +13,7 @@ from elihu.telemetry.events import JobStopped
 from tests.support import EventRecorder
 
 
-async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, seen: EventRecorder):
+async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, events: EventRecorder):
     @app.task(name="t", unique=Unique())
     async def t(number: int, note: str = ""): ...
 
@@ -36,7 +36,7 @@ async def test_a_unique_job_meets_the_one_that_is_there(app: Elihu, seen: EventR
     assert done.ids[4] > done.ids[1]
 
     async with app.running():
-        await seen.count(JobStopped, 4)
+        await events.count(JobStopped, 4)
     assert (await t.aenqueue(1)).conflict is False
 
 
@@ -68,7 +68,7 @@ async def test_keys_and_fields_of_uniqueness(app: Elihu):
     assert not (await t.using(unique=by_meta, meta={"x": 1}).aenqueue(1)).conflict
 
 
-async def test_states_of_uniqueness(app: Elihu, seen: EventRecorder):
+async def test_states_of_uniqueness(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t(kind: str, scope: str):
         if kind == "fails":
@@ -94,12 +94,12 @@ async def test_states_of_uniqueness(app: Elihu, seen: EventRecorder):
     assert await meets("works") == {"incomplete": True, "successful": True, "all": True}
     await app.jobs.release(state="suspended")
     async with app.running():
-        await seen.count(JobStopped, 6)
+        await events.count(JobStopped, 6)
     assert await meets("works") == {"incomplete": False, "successful": True, "all": True}
     assert await meets("fails") == {"incomplete": False, "successful": False, "all": True}
 
 
-async def test_a_period_ends(app: Elihu, seen: EventRecorder):
+async def test_a_period_ends(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t(): ...
 
@@ -147,7 +147,7 @@ async def close_here(app: Elihu) -> None:
 
 
 async def test_bulk_unique_inserts_in_opposite_orders_do_not_deadlock(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     @app.task(name="t", unique=Unique())
     async def t(number: int): ...
@@ -166,7 +166,7 @@ async def test_bulk_unique_inserts_in_opposite_orders_do_not_deadlock(
 
 
 async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announced(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ) -> None:
     ran: list[int] = []
 
@@ -188,6 +188,6 @@ async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announce
         assert (done.inserted, done.conflicts) == (0, 2)
         last = await latest.aenqueue(5)
         assert (last.id, last.conflict, last.args) == (first.id, True, {"number": 5})
-        await seen.stored(first.id, {JobState.COMPLETED})
+        await events.stored(first.id, {JobState.COMPLETED})
     assert ran == [5]
     assert await app.jobs.count() == 1

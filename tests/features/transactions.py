@@ -11,7 +11,7 @@ from tests.features.callers import Caller
 numbers = itertools.count(1)
 
 
-class NodeHarness:
+class CallerHarness:
     """An app, a queue of the test's own, and a caller."""
 
     def __init__(self, app: Elihu, caller: Caller) -> None:

@@ -11,7 +11,7 @@ from tests.runtime.harness import NodeHarness, open_harness
 from tests.runtime.workbench import Gate
 from tests.support import QUICK, EventRecorder
 
-Desks = Callable[..., Awaitable[NodeHarness]]
+HarnessFactory = Callable[..., Awaitable[NodeHarness]]
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
 
 
 @pytest.fixture
-async def seen(app: Elihu) -> EventRecorder:
+async def events(app: Elihu) -> EventRecorder:
     return EventRecorder(app)
 
 
 @pytest.fixture
-async def harnesses(database_url: str, schema: str) -> AsyncIterator[Desks]:
+async def harnesses(database_url: str, schema: str) -> AsyncIterator[HarnessFactory]:
     """Makes nodes without services, each with an engine of its own, on one database."""
     opened: list[NodeHarness] = []
 
@@ -43,7 +43,7 @@ async def harnesses(database_url: str, schema: str) -> AsyncIterator[Desks]:
 
 
 @pytest.fixture
-async def harness(harnesses: Desks) -> NodeHarness:
+async def harness(harnesses: HarnessFactory) -> NodeHarness:
     return await harnesses()
 
 

@@ -86,7 +86,7 @@ class NodeHarness:
     async def open(self) -> None:
         await self.engine.open()
         await self.engine.migrate()
-        await self.engine.register_node(self.node, "desk", {"queues": {"default": 1}})
+        await self.engine.register_node(self.node, "node", {"queues": {"default": 1}})
         self.hub.join(self.signals.append)
         self.bus.on(Event, self._take)
 
@@ -122,12 +122,12 @@ class NodeHarness:
         return [signal.payload for signal in self.signals if signal.kind is SignalKind.JOBS]
 
     def task(self, fn: Callable[..., Any], **options: Any) -> None:
-        """Let the producers of this desk know ``fn`` as a task."""
+        """Let the producers of this node know ``fn`` as a task."""
         tasks = Tasks()
         self.registry.add(tasks.task(**options)(fn))
 
     def producer(self, limit: int = 2, queue: str = "default", poll: float = 3_600) -> Producer:
-        """A producer that has not started; it is stopped with the desk."""
+        """A producer that has not started; it is stopped with the node."""
         producer = Producer(
             self.scope,
             queue,

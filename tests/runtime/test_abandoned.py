@@ -17,13 +17,13 @@ from elihu.telemetry.events import (
     JobStopped,
     QueueShutdown,
 )
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.runtime.workbench import SOON, Gate, at_work
 
 
 async def test_a_thread_that_does_not_end_is_abandoned(
-    harnesses: Desks, gate: Gate, caplog: pytest.LogCaptureFixture
+    harnesses: HarnessFactory, gate: Gate, caplog: pytest.LogCaptureFixture
 ):
     harness = await harnesses(kill_grace=SOON)
     harness.task(gate.thread, name="t")
@@ -55,7 +55,7 @@ async def test_a_thread_that_does_not_end_is_abandoned(
 
 
 async def test_an_async_task_that_swallows_its_cancellation_is_abandoned(
-    harnesses: Desks, gate: Gate
+    harnesses: HarnessFactory, gate: Gate
 ):
     harness = await harnesses(kill_grace=SOON)
     harness.task(gate.loop, name="t", timeout=SOON)
@@ -70,7 +70,9 @@ async def test_an_async_task_that_swallows_its_cancellation_is_abandoned(
     assert not harness.of(AcknowledgementRefused)
 
 
-async def test_an_abandoned_attempt_that_was_cancelled_ends_its_job(harnesses: Desks, gate: Gate):
+async def test_an_abandoned_attempt_that_was_cancelled_ends_its_job(
+    harnesses: HarnessFactory, gate: Gate
+):
     harness = await harnesses(kill_grace=SOON)
     harness.task(gate.thread, name="t")
     async with at_work(harness) as bench:
@@ -82,7 +84,7 @@ async def test_an_abandoned_attempt_that_was_cancelled_ends_its_job(harnesses: D
     assert await harness.results(job_id) == ["cancelled"]
 
 
-async def test_what_ends_in_time_is_not_abandoned(harnesses: Desks):
+async def test_what_ends_in_time_is_not_abandoned(harnesses: HarnessFactory):
     harness = await harnesses(kill_grace=SOON)
     cleaned = asyncio.Event()
 
@@ -105,7 +107,7 @@ async def test_what_ends_in_time_is_not_abandoned(harnesses: Desks):
 
 
 async def test_an_attempt_that_ended_is_not_abandoned_while_its_progress_is_stored(
-    harnesses: Desks, monkeypatch: pytest.MonkeyPatch
+    harnesses: HarnessFactory, monkeypatch: pytest.MonkeyPatch
 ):
     harness = await harnesses(kill_grace=SOON)
     storing, go_on = asyncio.Event(), asyncio.Event()
@@ -133,7 +135,7 @@ async def test_an_attempt_that_ended_is_not_abandoned_while_its_progress_is_stor
 
 
 async def test_with_too_many_abandoned_threads_no_more_thread_jobs_are_fetched(
-    harnesses: Desks, gate: Gate, caplog: pytest.LogCaptureFixture
+    harnesses: HarnessFactory, gate: Gate, caplog: pytest.LogCaptureFixture
 ):
     harness = await harnesses(kill_grace=SOON, max_abandoned=2)
     ran = asyncio.Event()
@@ -169,7 +171,7 @@ async def test_with_too_many_abandoned_threads_no_more_thread_jobs_are_fetched(
         assert [await harness.state(job_id) for job_id in waiting] == [JobState.COMPLETED] * 2
 
 
-async def test_an_abandoned_attempt_does_not_hold_up_a_stop(harnesses: Desks, gate: Gate):
+async def test_an_abandoned_attempt_does_not_hold_up_a_stop(harnesses: HarnessFactory, gate: Gate):
     harness = await harnesses(kill_grace=SOON)
     harness.task(gate.thread, name="t", timeout=SOON)
     async with at_work(harness) as bench:

@@ -8,7 +8,7 @@ from elihu.job import JobFilter
 from elihu.runtime.attempts.execution import Cause
 from elihu.runtime.queue.canceller import Canceller
 from elihu.telemetry.events import EngineCalled, JobStarted, JobStopped
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
 
@@ -17,7 +17,7 @@ def told(cancelled: int = 0, killed: int = 0, stopped: int = 0) -> dict[str, int
     return {"cancelled_count": cancelled, "killed_count": killed, "stopped_count": stopped}
 
 
-async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, seen: EventRecorder):
+async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, events: EventRecorder):
     cleaned: list[bool] = []
 
     @app.task(name="endless")
@@ -29,9 +29,9 @@ async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, see
 
     async with app.running():
         job = await endless.aenqueue()
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         assert await app.jobs.cancel(job.id) == 1
-        ended = await seen.ended(job.id)
+        ended = await events.ended(job.id)
         assert (ended.outcome, ended.state) == (RunOutcome.CANCELLED, JobState.CANCELLED)
     assert cleaned == [True]
     stored = await app.jobs.get(job.id)
@@ -39,7 +39,7 @@ async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, see
     assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.CANCELLED]
 
 
-async def test_a_thread_is_told(app: Elihu, seen: EventRecorder):
+async def test_a_thread_is_told(app: Elihu, events: EventRecorder):
     began = threading.Event()
 
     @app.task(name="thread")
@@ -53,7 +53,7 @@ async def test_a_thread_is_told(app: Elihu, seen: EventRecorder):
         job = await thread.aenqueue()
         await asyncio.to_thread(began.wait)
         await app.jobs.cancel(job.id)
-        assert (await seen.ended(job.id)).state == JobState.CANCELLED
+        assert (await events.ended(job.id)).state == JobState.CANCELLED
     assert (await app.jobs.get(job.id)).state is JobState.CANCELLED
 
 
@@ -156,7 +156,9 @@ async def test_only_the_claim_that_was_meant_is_cancelled(harness: NodeHarness):
     assert execution.cause is Cause.CANCEL
 
 
-async def test_the_node_that_runs_it_cancels_and_no_other(harness: NodeHarness, harnesses: Desks):
+async def test_the_node_that_runs_it_cancels_and_no_other(
+    harness: NodeHarness, harnesses: HarnessFactory
+):
     began = asyncio.Event()
 
     async def t() -> None:
@@ -174,7 +176,7 @@ async def test_the_node_that_runs_it_cancels_and_no_other(harness: NodeHarness, 
     assert (await Canceller(harness.scope, lambda: [producer]).tick()).data == told(1)
 
 
-async def test_a_cancelled_job_that_fails_is_not_tried_again(app: Elihu, seen: EventRecorder):
+async def test_a_cancelled_job_that_fails_is_not_tried_again(app: Elihu, events: EventRecorder):
     @app.task(name="fails")
     async def fails() -> None:
         try:
@@ -184,7 +186,7 @@ async def test_a_cancelled_job_that_fails_is_not_tried_again(app: Elihu, seen: E
 
     async with app.running():
         job = await fails.aenqueue()
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         await app.jobs.cancel(job.id)
-        await seen.ended(job.id)
+        await events.ended(job.id)
     assert (await app.jobs.get(job.id)).state is JobState.CANCELLED

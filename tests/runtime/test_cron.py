@@ -15,7 +15,7 @@ from elihu.runtime.leader.election import Leader
 from elihu.task import Tasks, Timetable
 from elihu.telemetry.events import CronFailed, CronFired, CronSkipped, JobStopped, Ticked
 from tests.engines.raw import Raw
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
 
@@ -40,7 +40,7 @@ def timetable_of(*groups: Tasks) -> Timetable:
 
 
 async def service(harness: NodeHarness, *groups: Tasks) -> Cron:
-    """On a desk that leads."""
+    """On a node that leads."""
     leader = Leader(harness.scope)
     await leader.tick()
     assert leader.is_leader
@@ -119,7 +119,9 @@ async def test_at_most_a_hundred_are_made_up_for(harness: NodeHarness, raw: Raw)
     assert (await cron.tick()).data["fired_count"] <= 1
 
 
-async def test_sleeps_until_an_entry_is_due_and_no_longer_than_a_poll(harnesses: Desks, raw: Raw):
+async def test_sleeps_until_an_entry_is_due_and_no_longer_than_a_poll(
+    harnesses: HarnessFactory, raw: Raw
+):
     harness = await harnesses(poll="1h")
     soon, later = declared("* * * * *", name="soon"), declared("0 0 1 1 *", name="later")
     cron = await service(harness, soon, later)
@@ -128,7 +130,7 @@ async def test_sleeps_until_an_entry_is_due_and_no_longer_than_a_poll(harnesses:
     assert 0 < (await (await service(harness)).tick()).delay <= 3_600
 
 
-async def test_a_follower_fires_nothing_and_looks_again_soon(harnesses: Desks, raw: Raw):
+async def test_a_follower_fires_nothing_and_looks_again_soon(harnesses: HarnessFactory, raw: Raw):
     harness, other = await harnesses(), await harnesses()
     await service(harness, declared())
     await settled_ago(harness, raw, HOUR)
@@ -140,23 +142,27 @@ async def test_a_follower_fires_nothing_and_looks_again_soon(harnesses: Desks, r
     assert await jobs(harness) == 0
 
 
-async def test_two_that_take_themselves_for_leaders_fire_a_tick_once(harnesses: Desks, raw: Raw):
+async def test_two_that_take_themselves_for_leaders_fire_a_tick_once(
+    harnesses: HarnessFactory, raw: Raw
+):
     harness, other = await harnesses(), await harnesses()
     await service(harness, declared())
     await settled_ago(harness, raw, HOUR)
     rounds = [Rounds(each.engine, timetable_of(declared()), each.bus) for each in (harness, other)]
-    seen = await harness.engine.crons()
+    entries = await harness.engine.crons()
     fired = [
         await each.fire(node) for each, node in zip(rounds, (harness.node, other.node), strict=True)
     ]
     assert [each.jobs for each in fired] == [1, 0]
-    (stale,) = seen.rows
+    (stale,) = entries.rows
     until = stale.last_tick + HOUR
     assert await other.engine.fire_cron(stale, [(until, NewJob(task="t"))], until) is None
     assert await jobs(harness) == 1
 
 
-async def test_a_leader_that_takes_over_goes_on_where_the_last_one_was(harnesses: Desks, raw: Raw):
+async def test_a_leader_that_takes_over_goes_on_where_the_last_one_was(
+    harnesses: HarnessFactory, raw: Raw
+):
     harness, other = await harnesses(), await harnesses()
     first = await service(harness, declared())
     await settled_ago(harness, raw, HOUR)
@@ -170,7 +176,7 @@ async def test_a_leader_that_takes_over_goes_on_where_the_last_one_was(harnesses
 
 
 async def test_fires_what_living_nodes_declare_and_what_was_made_at_run_time(
-    harnesses: Desks, raw: Raw
+    harnesses: HarnessFactory, raw: Raw
 ):
     harness, other = await harnesses(), await harnesses()
     cron = await service(harness)
@@ -236,20 +242,20 @@ async def test_one_that_lost_the_lead_ends_its_round(
     assert (await cron.tick()).data == {"fired_count": 1}
 
 
-async def test_reboot_is_fired_once_for_each_first_node(harnesses: Desks, raw: Raw):
+async def test_reboot_is_fired_once_for_each_first_node(harnesses: HarnessFactory, raw: Raw):
     harness = await harnesses()
     await harness.engine.deregister_node(harness.node)
     tasks = declared("@reboot")
     cron = await service(harness, tasks)
     assert (await cron.tick()).data == {"fired_count": 0}
-    await harness.engine.register_node(harness.node, "desk", {})
+    await harness.engine.register_node(harness.node, "node", {})
     assert [(await cron.tick()).data["fired_count"] for _ in range(2)] == [1, 0]
     await harnesses()
     assert (await cron.tick()).data == {"fired_count": 0}
 
 
 async def test_an_entry_fires_on_a_running_node_and_a_signal_wakes_it(
-    app: Elihu, seen: EventRecorder, raw: Raw
+    app: Elihu, events: EventRecorder, raw: Raw
 ):
     @app.cron("0 0 1 1 *")
     @app.task(name="yearly")
@@ -261,20 +267,22 @@ async def test_an_entry_fires_on_a_running_node_and_a_signal_wakes_it(
 
     app.override(poll="1h", poll_fallback="1h")
     async with app.running() as node:
-        await seen.until(lambda: [event.task for event in seen.of(JobStopped)] == ["first"])
+        await events.until(lambda: [event.task for event in events.of(JobStopped)] == ["first"])
         entries: list[CronEntry] = await app.crons.list()
         assert [(entry.name, entry.fires, entry.source) for entry in entries] == [
             ("first", True, "code"),
             ("yearly", True, "code"),
         ]
-        await seen.until(
+        await events.until(
             lambda: any(
-                event.service == "cron" and event.data["fired_count"] for event in seen.of(Ticked)
+                event.service == "cron" and event.data["fired_count"] for event in events.of(Ticked)
             )
         )
-        looks = sum(event.service == "cron" for event in seen.of(Ticked))
+        looks = sum(event.service == "cron" for event in events.of(Ticked))
         await app.crons.pause("yearly")
-        await seen.until(lambda: sum(event.service == "cron" for event in seen.of(Ticked)) > looks)
+        await events.until(
+            lambda: sum(event.service == "cron" for event in events.of(Ticked)) > looks
+        )
         assert [row.info["crons"] for row in await app.nodes.list() if row.id == node.id] == [
             ["first", "yearly"]
         ]

@@ -20,7 +20,7 @@ from elihu.telemetry.events import (
     NodeStarted,
 )
 from tests.engines.raw import Raw
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
 
@@ -101,7 +101,7 @@ async def test_a_start_that_is_cancelled_leaves_no_row_and_no_thread(harness: No
 
 
 async def test_a_task_that_blocks_the_loop_does_not_stop_the_beat(
-    app: Elihu, seen: EventRecorder, harness: NodeHarness
+    app: Elihu, events: EventRecorder, harness: NodeHarness
 ):
     blocked_for = app.config.dead_after * 2
 
@@ -114,16 +114,16 @@ async def test_a_task_that_blocks_the_loop_does_not_stop_the_beat(
     job = await rude.aenqueue()
     async with app.running() as node:
         first = node.id
-        await seen.ended(job.id)
+        await events.ended(job.id)
         assert node.id == first
     await watcher.stop()
-    assert not seen.of(NodeRejoined)
+    assert not events.of(NodeRejoined)
     assert first not in {event.dead for event in harness.of(NodeRemoved)}
     assert (await app.jobs.get(job.id)).state is JobState.COMPLETED
 
 
 async def test_a_node_whose_row_is_gone_drops_its_attempts_and_goes_on_under_a_new_identity(
-    app: Elihu, seen: EventRecorder, raw: Raw
+    app: Elihu, events: EventRecorder, raw: Raw
 ):
     gone: list[bool] = []
 
@@ -141,27 +141,27 @@ async def test_a_node_whose_row_is_gone_drops_its_attempts_and_goes_on_under_a_n
 
     async with app.running() as node:
         first = node.id
-        await seen.count(NodeStarted, 1)
+        await events.count(NodeStarted, 1)
         lost = await endless.aenqueue()
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         await raw.execute("DELETE FROM node WHERE id = %s", first)
-        await seen.count(NodeRejoined, 1)
-        (born,) = seen.of(NodeRejoined)
+        await events.count(NodeRejoined, 1)
+        (born,) = events.of(NodeRejoined)
         assert (born.removed, born.node) == (first, node.id)
         assert node.id != first
         done = await brief.aenqueue()
-        assert (await seen.ended(done.id)).node == node.id
+        assert (await events.ended(done.id)).node == node.id
         assert gone == [True]
         assert [row.id for row in await app.nodes.list()] == [node.id]
     assert not [
-        event for event in seen.of(JobStopped) if event.job_id == lost.id and event.node == first
+        event for event in events.of(JobStopped) if event.job_id == lost.id and event.node == first
     ]
     assert await app.nodes.list() == []
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_a_node_whose_beat_stands_is_buried_and_its_jobs_rescued_and_announced(
-    harness: NodeHarness, harnesses: Desks
+    harness: NodeHarness, harnesses: HarnessFactory
 ):
     dead = await harnesses()
     job_id = await dead.put(queue="mail")
@@ -195,7 +195,7 @@ async def test_on_sqlite_a_node_whose_lock_is_free_is_buried_with_the_next_beat(
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_nobody_is_buried_while_calls_fail(
-    harness: NodeHarness, harnesses: Desks, monkeypatch: pytest.MonkeyPatch
+    harness: NodeHarness, harnesses: HarnessFactory, monkeypatch: pytest.MonkeyPatch
 ):
     other = await harnesses()
     beat = type(harness.engine).heartbeat

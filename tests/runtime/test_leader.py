@@ -8,7 +8,7 @@ from elihu import DatabaseUnavailable, Elihu
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.runtime.leader.election import LATEST_TRY, Leader
 from elihu.telemetry.events import EngineCalled, LeaderElected, LeaderLost
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
 
@@ -28,7 +28,7 @@ async def test_elected_once_and_renewed_at_half_the_lease(harness: NodeHarness):
     assert [event.node for event in harness.of(LeaderElected)] == [harness.node]
 
 
-async def test_only_one_of_two_leads(harness: NodeHarness, harnesses: Desks):
+async def test_only_one_of_two_leads(harness: NodeHarness, harnesses: HarnessFactory):
     other = await harnesses()
     first, second = Leader(harness.scope), Leader(other.scope)
     await first.tick()
@@ -98,7 +98,7 @@ async def test_a_failing_renewal_ends_leadership_at_once(
     assert len(harness.of(LeaderElected)) == 2
 
 
-async def test_a_clean_stop_resigns_and_announces(harness: NodeHarness, harnesses: Desks):
+async def test_a_clean_stop_resigns_and_announces(harness: NodeHarness, harnesses: HarnessFactory):
     other = await harnesses()
     leader = Leader(harness.scope)
     await leader.start()
@@ -112,7 +112,7 @@ async def test_a_clean_stop_resigns_and_announces(harness: NodeHarness, harnesse
 
 
 async def test_a_stop_during_a_renewal_resigns_too(
-    harness: NodeHarness, harnesses: Desks, monkeypatch: pytest.MonkeyPatch
+    harness: NodeHarness, harnesses: HarnessFactory, monkeypatch: pytest.MonkeyPatch
 ):
     other = await harnesses()
     lead, taken = harness.engine.lead, asyncio.Event()
@@ -150,7 +150,7 @@ async def test_a_stop_while_the_database_is_away_ends_all_the_same(
 
 
 async def test_a_follower_tries_within_a_second_after_the_end_of_the_lease(
-    harness: NodeHarness, harnesses: Desks, monkeypatch: pytest.MonkeyPatch
+    harness: NodeHarness, harnesses: HarnessFactory, monkeypatch: pytest.MonkeyPatch
 ):
     other = await harnesses(heartbeat=600, dead_after=3_600)
     await Leader(harness.scope).tick()
@@ -175,7 +175,7 @@ async def test_a_follower_tries_within_a_second_after_the_end_of_the_lease(
     await follower.stop()
 
 
-async def test_the_trial_after_the_lease_is_made(harness: NodeHarness, harnesses: Desks):
+async def test_the_trial_after_the_lease_is_made(harness: NodeHarness, harnesses: HarnessFactory):
     other = await harnesses(heartbeat=600, dead_after=3_600)
     first = Leader(harness.scope)
     await first.tick()
@@ -188,13 +188,13 @@ async def test_the_trial_after_the_lease_is_made(harness: NodeHarness, harnesses
     await follower.stop()
 
 
-async def test_nodes_in_one_process_hand_leadership_on(app: Elihu, seen: EventRecorder):
+async def test_nodes_in_one_process_hand_leadership_on(app: Elihu, events: EventRecorder):
     async with app.running():
-        await seen.count(LeaderElected, 1)
+        await events.count(LeaderElected, 1)
         async with app.running() as second:
             assert [node.leader for node in await app.nodes.list()].count(True) == 1
-            first_leader = seen.of(LeaderElected)[0].node
+            first_leader = events.of(LeaderElected)[0].node
             assert first_leader != second.id
-        await seen.until(lambda: len(seen.of(LeaderElected)) == 1)
+        await events.until(lambda: len(events.of(LeaderElected)) == 1)
     async with app.running() as third:
-        await seen.until(lambda: seen.of(LeaderElected)[-1].node == third.id)
+        await events.until(lambda: events.of(LeaderElected)[-1].node == third.id)

@@ -10,7 +10,7 @@ from elihu.runtime.leader.election import Leader
 from elihu.runtime.leader.lifeline import Lifeline, rescue_all
 from elihu.telemetry.events import JobExpired, JobRescued
 from tests.engines.raw import Raw
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 
 GONE = "00000000-0000-0000-0000-00000000000"
@@ -96,7 +96,7 @@ async def test_jobs_of_a_living_node_are_left_alone_however_old(harness: NodeHar
     assert await harness.state(job_id) is JobState.EXECUTING
 
 
-async def test_a_follower_rescues_nobody(harness: NodeHarness, harnesses: Desks, raw: Raw):
+async def test_a_follower_rescues_nobody(harness: NodeHarness, harnesses: HarnessFactory, raw: Raw):
     other = await harnesses()
     await lifeline(harness)
     follower = await lifeline(other)
@@ -108,7 +108,7 @@ async def test_a_follower_rescues_nobody(harness: NodeHarness, harnesses: Desks,
 
 
 async def test_all_batches_are_rescued_and_their_queues_announced_once(
-    harnesses: Desks, raw: Raw, caplog: pytest.LogCaptureFixture
+    harnesses: HarnessFactory, raw: Raw, caplog: pytest.LogCaptureFixture
 ):
     harness = await harnesses(lifeline={"interval": 30, "limit": 2})
     part = await lifeline(harness)
@@ -139,7 +139,7 @@ async def test_rescue_stops_with_a_batch_that_is_not_full(
 
 
 async def test_what_did_not_start_in_time_expires_in_batches_on_the_leader_alone(
-    harnesses: Desks, raw: Raw
+    harnesses: HarnessFactory, raw: Raw
 ):
     harness = await harnesses(lifeline={"interval": 30, "limit": 2})
     part = await lifeline(harness)

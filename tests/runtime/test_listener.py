@@ -10,7 +10,7 @@ from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.runtime.listener import Listener
 from elihu.telemetry.events import JobStopped, NotifierSwitched, TickFailed
 from tests.engines.raw import Raw
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
 
@@ -78,7 +78,7 @@ async def test_the_real_notifier_works(harness: NodeHarness):
     assert not harness.of(TickFailed)
 
 
-async def test_another_process_is_heard(harness: NodeHarness, harnesses: Desks):
+async def test_another_process_is_heard(harness: NodeHarness, harnesses: HarnessFactory):
     other = await harnesses()
     listener = Listener(harness.scope, harness.engine.notifier(), harness.hub)
     await listener.start()
@@ -98,7 +98,7 @@ async def test_another_process_is_heard(harness: NodeHarness, harnesses: Desks):
 
 
 async def test_a_node_polls_quicker_while_it_is_deaf(
-    app: Elihu, seen: EventRecorder, raw: Raw, monkeypatch: pytest.MonkeyPatch
+    app: Elihu, events: EventRecorder, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ):
     app.override(poll="1h", poll_fallback=0.1, stager={"interval": "1h"})
 
@@ -111,14 +111,14 @@ async def test_a_node_polls_quicker_while_it_is_deaf(
     monkeypatch.setattr("elihu.engines.postgres.engine.PostgresEngine.notifier", lambda self: deaf)
     monkeypatch.setattr("elihu.engines.sqlite.engine.SqliteEngine.notifier", lambda self: deaf)
     async with app.running() as node:
-        await seen.count(NotifierSwitched, 1)
+        await events.count(NotifierSwitched, 1)
         assert not node.listener.works
         await raw.execute("INSERT INTO job (task) VALUES ('t')")
-        await seen.count(JobStopped, 1)
+        await events.count(JobStopped, 1)
 
 
 async def test_the_poll_covers_a_lost_announcement(
-    app: Elihu, seen: EventRecorder, raw: Raw, monkeypatch: pytest.MonkeyPatch
+    app: Elihu, events: EventRecorder, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ):
     app.override(poll=0.1, stager={"interval": "1h"})
 
@@ -132,4 +132,4 @@ async def test_the_poll_covers_a_lost_announcement(
     monkeypatch.setattr("elihu.engines.sqlite.engine.SqliteEngine.notifier", lambda self: Deaf())
     async with app.running():
         await raw.execute("INSERT INTO job (task) VALUES ('t')")
-        await seen.count(JobStopped, 1)
+        await events.count(JobStopped, 1)

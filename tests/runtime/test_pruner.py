@@ -7,7 +7,7 @@ from elihu.engines.protocol import Ack, PruneRule
 from elihu.runtime.leader.election import Leader
 from elihu.runtime.leader.pruner import Pruner
 from tests.engines.raw import Ago, Raw
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 
 RETENTION = {
@@ -48,7 +48,9 @@ async def finished(
     return job_id
 
 
-async def test_jobs_leave_by_state_queue_and_task_with_their_runs(harnesses: Desks, raw: Raw):
+async def test_jobs_leave_by_state_queue_and_task_with_their_runs(
+    harnesses: HarnessFactory, raw: Raw
+):
     harness = await harnesses(retention=RETENTION)
     part = await pruner(harness)
     kept = [
@@ -82,7 +84,7 @@ async def test_jobs_leave_by_state_queue_and_task_with_their_runs(harnesses: Des
     assert await raw.number("SELECT count(*) FROM run") == len(kept) - 1
 
 
-async def test_never_before_the_rows_keep_until(harnesses: Desks, raw: Raw):
+async def test_never_before_the_rows_keep_until(harnesses: HarnessFactory, raw: Raw):
     harness = await harnesses(retention=RETENTION)
     part = await pruner(harness)
     job_id = await finished(harness, raw, ago=3_600)
@@ -92,7 +94,7 @@ async def test_never_before_the_rows_keep_until(harnesses: Desks, raw: Raw):
     assert (await part.tick()).data == {"pruned_count": 1}
 
 
-async def test_a_follower_prunes_nothing(harnesses: Desks, raw: Raw):
+async def test_a_follower_prunes_nothing(harnesses: HarnessFactory, raw: Raw):
     harness, other = await harnesses(retention=RETENTION), await harnesses(retention=RETENTION)
     await pruner(harness)
     follower = await pruner(other)
@@ -102,7 +104,7 @@ async def test_a_follower_prunes_nothing(harnesses: Desks, raw: Raw):
 
 
 async def test_works_in_batches_until_one_is_not_full(
-    harnesses: Desks, raw: Raw, monkeypatch: pytest.MonkeyPatch
+    harnesses: HarnessFactory, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ):
     harness = await harnesses(retention=RETENTION, pruner={"interval": 60, "limit": 2})
     part = await pruner(harness)
@@ -123,7 +125,7 @@ async def test_works_in_batches_until_one_is_not_full(
 
 
 async def test_a_pruner_that_lost_the_lead_stops_between_two_batches(
-    harnesses: Desks, raw: Raw, monkeypatch: pytest.MonkeyPatch
+    harnesses: HarnessFactory, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ):
     harness = await harnesses(retention=RETENTION, pruner={"interval": 60, "limit": 1})
     part = await pruner(harness)

@@ -121,7 +121,7 @@ async def test_an_end_that_waits_to_be_written_is_still_held(
 
 
 async def test_a_node_runs_again_a_job_whose_fetch_was_not_answered(
-    app: Elihu, seen: EventRecorder, harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+    app: Elihu, events: EventRecorder, harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
 ):
     exchange = type(harness.engine).exchange
     lost = 0
@@ -141,8 +141,8 @@ async def test_a_node_runs_again_a_job_whose_fetch_was_not_answered(
     monkeypatch.setattr(type(harness.engine), "exchange", lose_one)
     job = await t.aenqueue()
     async with app.running():
-        await seen.ended(job.id)
+        await events.ended(job.id)
     assert lost == 1
     assert [run.outcome for run in await app.jobs.runs(job.id)] == ["returned", "completed"]
     assert (await app.jobs.get(job.id)).attempt == 1
-    assert len(seen.of(JobStarted)) == 1
+    assert len(events.of(JobStarted)) == 1

@@ -11,7 +11,7 @@ from elihu.telemetry.events import JobStopped
 from tests.support import EventRecorder
 
 
-async def test_async_and_thread_tasks_complete(app: Elihu, seen: EventRecorder):
+async def test_async_and_thread_tasks_complete(app: Elihu, events: EventRecorder):
     calls = []
 
     @app.task(name="a")
@@ -24,7 +24,7 @@ async def test_async_and_thread_tasks_complete(app: Elihu, seen: EventRecorder):
 
     first, second = await a.aenqueue(1), await t.aenqueue(2)
     async with app.running():
-        await seen.count(JobStopped, 2)
+        await events.count(JobStopped, 2)
     assert sorted(calls) == [("a", 1), ("t", 2)]
     for job in (first, second):
         stored = await app.jobs.get(job.id)

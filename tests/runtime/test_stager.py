@@ -19,7 +19,7 @@ from elihu.telemetry.events import (
     TickFailed,
 )
 from tests.engines.raw import Ago, Raw
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.support import EventRecorder
 
@@ -98,7 +98,7 @@ def test_an_unknown_option_is_refused_by_name():
 
 
 async def test_runs_on_the_leader_only_and_a_follower_stages_0(
-    harnesses: Desks, raw: Raw, harness: NodeHarness
+    harnesses: HarnessFactory, raw: Raw, harness: NodeHarness
 ):
     await leading(harness)
     other = await harnesses()
@@ -110,7 +110,9 @@ async def test_runs_on_the_leader_only_and_a_follower_stages_0(
     assert await harness.state(job_id) is JobState.SCHEDULED
 
 
-async def test_ordered_by_due_time_then_id_and_bounded_by_limit(harnesses: Desks, raw: Raw):
+async def test_ordered_by_due_time_then_id_and_bounded_by_limit(
+    harnesses: HarnessFactory, raw: Raw
+):
     harness = await harnesses(stager={"interval": 0.5, "limit": 2})
     stager = await leading(harness)
     young, old, holder = (
@@ -133,7 +135,7 @@ async def test_ordered_by_due_time_then_id_and_bounded_by_limit(harnesses: Desks
     ]
 
 
-async def test_a_full_batch_is_followed_by_the_next_at_once(harnesses: Desks, raw: Raw):
+async def test_a_full_batch_is_followed_by_the_next_at_once(harnesses: HarnessFactory, raw: Raw):
     harness = await harnesses(stager={"interval": 300, "limit": 2})
     stager = await leading(harness)
     for _ in range(5):
@@ -143,7 +145,9 @@ async def test_a_full_batch_is_followed_by_the_next_at_once(harnesses: Desks, ra
     ] == [(0, 2), (0, 2), (300, 1)]
 
 
-async def test_a_backlog_drains_without_waiting_for_the_interval(harnesses: Desks, raw: Raw):
+async def test_a_backlog_drains_without_waiting_for_the_interval(
+    harnesses: HarnessFactory, raw: Raw
+):
     harness = await harnesses(stager={"interval": 300, "limit": 2})
     stager = await leading(harness)
     ids = [await due(harness, raw) for _ in range(7)]
@@ -239,7 +243,7 @@ async def test_events_of_start_tick_failure_and_stop_carry_the_count(
     } == {harness.node}
 
 
-async def test_its_timer_ends_with_it(harnesses: Desks):
+async def test_its_timer_ends_with_it(harnesses: HarnessFactory):
     harness = await harnesses(stager={"interval": 0.01})
     stager = await leading(harness)
     await stager.start()
@@ -249,7 +253,7 @@ async def test_its_timer_ends_with_it(harnesses: Desks):
 
 
 async def test_a_job_of_a_running_node_becomes_available_at_most_one_interval_late(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     @app.task(name="late")
     async def late() -> None:
@@ -257,14 +261,14 @@ async def test_a_job_of_a_running_node_becomes_available_at_most_one_interval_la
 
     async with app.running():
         job = await late.using(delay=0.3).aenqueue()
-        await seen.count(JobStopped, 1)
+        await events.count(JobStopped, 1)
     stored = await app.jobs.get(job.id)
     assert stored.started_at is not None
     assert 0 <= (stored.started_at - stored.scheduled_at).total_seconds() < 1
 
 
 async def test_a_plain_insert_is_announced_by_the_next_tick(
-    app: Elihu, seen: EventRecorder, raw: Raw
+    app: Elihu, events: EventRecorder, raw: Raw
 ):
     @app.task(name="plain")
     async def plain(word: str) -> None:
@@ -272,9 +276,9 @@ async def test_a_plain_insert_is_announced_by_the_next_tick(
 
     app.override(poll="1h", poll_fallback="1h")
     async with app.running():
-        await seen.until(lambda: any(event.service == "stager" for event in seen.of(Ticked)))
+        await events.until(lambda: any(event.service == "stager" for event in events.of(Ticked)))
         await raw.execute(
             "INSERT INTO job (task, queue, args) VALUES ('plain', 'default', '{\"word\": "
             '"hello"}\')'
         )
-        await seen.count(JobStopped, 1)
+        await events.count(JobStopped, 1)

@@ -15,7 +15,7 @@ from elihu.telemetry.events import (
     JobStopped,
     QueueShutdown,
 )
-from tests.runtime.conftest import Desks
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.runtime.workbench import SOON, Gate, at_work, endless
 
@@ -80,7 +80,7 @@ async def test_a_stopped_thread_sees_it_and_what_it_raises_is_of_no_account(
     assert (await harness.job(job_id)).attempt == 0
 
 
-async def test_what_was_stopped_still_has_its_limit(harnesses: Desks, gate: Gate):
+async def test_what_was_stopped_still_has_its_limit(harnesses: HarnessFactory, gate: Gate):
     harness = await harnesses(kill_grace=SOON)
     harness.task(gate.thread, name="t", timeout=0.2)
     async with at_work(harness, limit=1) as bench:
@@ -112,7 +112,9 @@ async def test_an_attempt_whose_job_was_taken_away_otherwise_is_told_too(
         assert execution.context.cancelled
 
 
-async def test_what_goes_on_after_its_node_was_buried_is_counted(harnesses: Desks, gate: Gate):
+async def test_what_goes_on_after_its_node_was_buried_is_counted(
+    harnesses: HarnessFactory, gate: Gate
+):
     harness = await harnesses(kill_grace=SOON)
     harness.task(gate.thread, name="t")
     async with at_work(harness) as bench:
