@@ -1,7 +1,7 @@
-"""The only place that reads this machine's time.
+"""The only module that reads this machine's clocks.
 
-Due times and leases are judged by the database's clock; this one measures intervals and
-stamps what never reaches the database.
+Due times and leases go by the database's clock. These clocks measure intervals, and
+stamp what never reaches the database.
 """
 
 import time
@@ -10,14 +10,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the runtime needs to know of time."""
+    """The clocks that the runtime needs."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back; only differences mean anything."""
+        """Seconds on a clock that never goes back. Only differences have a meaning."""
         ...
 
     def now(self) -> datetime:
-        """The present moment, in UTC."""
+        """The current time in UTC."""
         ...
 
 

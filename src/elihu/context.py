@@ -1,4 +1,4 @@
-"""What a running task can see and say: the ``Context`` it asks for by annotation."""
+"""``Context``: what a running task knows of its attempt, injected by annotation."""
 
 import asyncio
 import json
@@ -13,10 +13,10 @@ from elihu.job import Job
 from elihu.storable_text import clean
 
 MESSAGE_LIMIT = 1_000
-"""Characters of a progress message that are kept."""
+"""The most characters of a progress message."""
 
 LOG_LIMIT = 65_536
-"""Characters of log lines kept with a run: its first and its last half."""
+"""The most characters of log lines stored with a run: half from the start, half from the end."""
 
 
 class LogLines(logging.Handler):
@@ -51,8 +51,8 @@ class LogLines(logging.Handler):
             self._dropped += 1
 
     def text(self) -> str:
-        """The lines kept, with a mark where others were dropped; an abandoned thread
-        may still be writing some.
+        """The lines, with a mark where some were dropped. Locks, since an abandoned
+        thread may still write.
         """
         self.acquire()
         try:
@@ -63,8 +63,8 @@ class LogLines(logging.Handler):
 
 
 class JobLogger(logging.Logger):
-    """Keeps lines of every level with the run, and passes on those that the
-    ``elihu.job`` logger wants.
+    """Stores lines of every level with the run, and passes those that are enabled to
+    the logger ``elihu.job``.
     """
 
     def __init__(self, lines: LogLines | None) -> None:
@@ -80,7 +80,7 @@ class JobLogger(logging.Logger):
 
 
 class Attempt(Protocol):
-    """What the executor gives a ``Context`` to work on."""
+    """The attempt behind a ``Context``."""
 
     attempt: int
     max_attempts: int
@@ -92,11 +92,12 @@ class Attempt(Protocol):
 
 
 class Context:
-    """The running attempt, handed to a task that has a parameter annotated ``Context``.
+    """The running attempt, passed to a task's parameter with the annotation
+    ``Context``.
 
-    ``state`` is what the app's lifespan yielded on this node. Outside a node (a task
-    called directly) ``job`` raises ``LookupError``, progress goes nowhere, log lines go
-    to the ``elihu.job`` logger alone, and there is no job to complete.
+    ``state`` is what the app's lifespan yielded on this node. In a direct call of the
+    task there is no attempt: ``job`` raises ``LookupError``, ``progress`` and
+    ``complete`` do nothing, and log lines go to the logger ``elihu.job`` alone.
     """
 
     __slots__ = (
@@ -107,14 +108,14 @@ class Context:
         "_lines",
         "_log",
         "noticed",
-        "relay",
+        "on_cancel",
         "state",
     )
 
     def __init__(self, attempt: Attempt | None = None, state: Any = None) -> None:
         self.state = state
         self.noticed = False
-        self.relay: Callable[[], None] | None = None
+        self.on_cancel: Callable[[], None] | None = None
         self._attempt = attempt
         self._cancelled = False
         self._event: asyncio.Event | None = None
@@ -127,9 +128,7 @@ class Context:
         """The job as it was fetched."""
         if self._job is None:
             if self._attempt is None:
-                raise LookupError(
-                    "ctx.job: expected an attempt on a node, got a direct call of the task"
-                )
+                raise LookupError("ctx.job: a direct call of a task has no job")
             self._job = self._attempt.read_job()
         return self._job
 
@@ -140,40 +139,40 @@ class Context:
 
     @property
     def is_last_attempt(self) -> bool:
-        """Whether a failure now would be the job's end."""
+        """Whether a failure of this attempt ends the job."""
         return self._attempt is None or self._attempt.attempt >= self._attempt.max_attempts
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked for this attempt's end. A task that saw so and returns
-        has ended for that reason, not completed.
+        """Whether this attempt was asked to end. A task that reads True and returns has
+        ended for that reason; it is not completed.
         """
         self.noticed = self._cancelled
         return self._cancelled
 
     async def wait_cancelled(self) -> None:
-        """Return when somebody asks for this attempt's end."""
+        """Return when this attempt is asked to end."""
         if not self._cancelled:
             self._event = self._event or asyncio.Event()
             await self._event.wait()
         self.noticed = True
 
     def cancel(self) -> None:
-        """Let ``cancelled`` be true, and say so through ``relay``; called by the node,
-        in the loop's thread.
+        """Set ``cancelled`` and call ``on_cancel``. The node calls it in the loop's
+        thread.
         """
         self._cancelled = True
-        if self.relay:
-            self.relay()
+        if self.on_cancel:
+            self.on_cancel()
         if self._event:
             self._event.set()
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell how far the task has come; only the newest report of a moment is stored.
-        Callable from any thread.
+        """Report progress. Reports are throttled; the newest is stored. Callable from
+        any thread.
 
         ``message`` is cut to ``MESSAGE_LIMIT`` characters. Raises ``InvalidOption`` for
-        what is no finite number or no text.
+        a number that is not finite and for a message that is not text.
         """
         for name, number in (("done", done), ("total", 0 if total is None else total)):
             if (
@@ -185,19 +184,19 @@ class Context:
         if message is not None and not isinstance(message, str):
             raise InvalidOption(f"progress(message=): expected a text, got {message!r}")
         if self._attempt:
-            said = None if message is None else clean(message, MESSAGE_LIMIT)
-            self._attempt.report(json.dumps({"done": done, "total": total, "message": said}))
+            text = None if message is None else clean(message, MESSAGE_LIMIT)
+            self._attempt.report(json.dumps({"done": done, "total": total, "message": text}))
 
     async def complete(self, value: Any = None, *, conn: Any) -> None:
-        """Complete the job inside the transaction of ``conn``, an asynchronous
-        connection or session of the task's own: what the task wrote there and the job's
-        end are committed together, or neither is.
+        """Complete the job inside the transaction of ``conn``, the task's own
+        asynchronous connection or session. The task's writes there and the job's end are
+        committed together, or neither is.
 
-        ``value`` stands in place of the return value, and log lines up to here are
-        kept. Commit before the task returns; an attempt that returns without has failed
-        (``NotCommitted``). Raises ``ClaimLost`` when the job is no longer this
-        attempt's, ``WrongDatabase`` when ``conn`` leads to another database than that
-        of the jobs, and ``InvalidOption`` as ``using`` does.
+        ``value`` replaces the return value. Log lines up to here are stored. Commit
+        before the task returns, otherwise the attempt fails with ``NotCommitted``.
+        Raises ``ClaimLost`` if the job is no longer this attempt's, ``WrongDatabase`` if
+        ``conn`` leads to another database, and ``InvalidOption`` for a connection that
+        ``using`` refuses too.
         """
         if self._attempt:
             await self._attempt.acomplete(value, conn)
@@ -209,8 +208,8 @@ class Context:
 
     @property
     def log(self) -> logging.Logger:
-        """A logger whose lines are kept with the run, at most ``LOG_LIMIT`` characters,
-        and go to ``elihu.job`` too.
+        """A logger whose lines are stored with the run, at most ``LOG_LIMIT``
+        characters, and passed to ``elihu.job``.
         """
         if self._log is None:
             self._lines = LogLines() if self._attempt else None
@@ -218,5 +217,5 @@ class Context:
         return self._log
 
     def log_text(self) -> str | None:
-        """The log lines so far, None where there are none."""
+        """The log lines so far, None without any."""
         return (self._lines.text() or None) if self._lines else None

@@ -17,8 +17,8 @@ def parse_duration(value: Duration, what: str) -> float:
     """Return ``value`` in seconds: a number of seconds, a ``timedelta``, or text such
     as ``"90s" "10m" "1h30m" "2d"``.
 
-    Units in a text run from the largest to the smallest. Raises ``InvalidOption``,
-    naming ``what``, for anything else, for what is negative or not finite, and for more
+    Units in a text are ordered from largest to smallest. Raises ``InvalidOption``, which
+    names ``what``, for anything else, for a negative or infinite value, and for more
     than a hundred years.
     """
     match value:

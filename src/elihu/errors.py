@@ -1,52 +1,52 @@
-"""Every exception Elihu raises, as one tree.
+"""Every exception that Elihu raises, as one tree.
 
 ElihuError
-├── ConfigError (ValueError)          a setting: which key, what was expected, what came, from where
-├── SchemaError                       the database's tables and this code do not fit
-│   ├── SchemaOutdated                the tables are absent or older: run ``elihu migrate``
-│   └── SchemaTooNew                  the tables are newer than this code
+├── ConfigError (ValueError)          a setting: key, expected, got, source
+├── SchemaError                       the database's tables do not fit this code
+│   ├── SchemaOutdated                they are absent or older: run ``elihu migrate``
+│   └── SchemaTooNew                  they are newer than this code
 ├── DatabaseError                     the database did not do what was asked
-│   ├── DatabaseUnavailable           not reached, or the connection broke; trying again can help
-│   ├── DatabaseTimeout               no answer within ``call_timeout``; the outcome is unknown
-│   └── DataRefused                   the database refuses a value; trying again cannot help
+│   ├── DatabaseUnavailable           no connection; trying again can help
+│   ├── DatabaseTimeout               no answer within ``call_timeout``; outcome unknown
+│   └── DataRefused                   the database refuses a value
 ├── InvalidOption (ValueError)        an option of a task, an enqueue or a verb
-│   └── WrongDatabase                 ``conn`` leads to another database than that of the jobs
-├── InvalidArguments (ValueError)     arguments that do not fit a task's signature, or cannot be stored
+│   └── WrongDatabase                 ``conn`` leads to another database
+├── InvalidArguments (ValueError)     arguments do not fit the task or cannot be stored
 │   └── ArgumentsTooLarge             larger than ``max_args``
 ├── TaskError                         a declaration, or a name
 │   ├── InvalidTask (TypeError)       a function that cannot be a task
 │   ├── DuplicateTask                 two tasks with one name or alias
 │   ├── UnknownTask (LookupError)     no task of that name here
 │   └── TaskNotBound                  a task of a group that no app includes
-├── CronError                         a cron text, or an entry that cannot do what was asked
-│   ├── InvalidCron (ValueError)      a cron text or time zone: which field, what was expected, what came
+├── CronError                         a cron entry
+│   ├── InvalidCron (ValueError)      a cron text or time zone: field, expected, got
 │   ├── CronNotFound (LookupError)    no entry has this name
 │   └── DuplicateCron                 another entry has this name
 ├── ProcessError (RuntimeError)       the child process of a task
-│   ├── ProcessDied                   it ended before the task did: by a signal, by itself, by ``max_memory``
-│   └── NotImportable                 a fresh interpreter does not find the task
-├── JobError                          a job that cannot do what was asked
+│   ├── ProcessDied                   it ended before the task did
+│   └── NotImportable                 a fresh interpreter cannot import the task
+├── JobError                          a job
 │   ├── JobNotFound (LookupError)     no job has this id
 │   ├── InvalidTransition             the job's state does not allow it
 │   ├── UniqueConflict                another job holds the unique key
 │   ├── IdentifierTaken               another job has the identifier
-│   ├── ClaimLost                     ``ctx.complete``: the job is no longer this attempt's
-│   ├── NotCommitted                  the task returned after ``ctx.complete``, and its transaction was not committed
-│   ├── JobFailed                     waiting: an attempt failed, and not by an exception that is known here
+│   ├── ClaimLost                     ``ctx.complete``: the job is not this attempt's
+│   ├── NotCommitted                  the transaction of ``ctx.complete`` was not committed
+│   ├── JobFailed                     waiting: an attempt failed
 │   ├── JobDiscarded                  waiting: the task discarded the job, or its nodes died
 │   ├── JobCancelled                  waiting: the job was cancelled, or expired
 │   ├── JobSnoozed                    waiting: the job was put back for later
-│   ├── RelayTimeout (TimeoutError)   waiting: no end in time; the job goes on
-│   └── ResultNotRecorded             waiting: the job completed, and its result is not there
-│       └── ResultTooLarge            it is larger than ``max_result``
-├── UnknownQueue (LookupError)        no node serves a queue of that name, and nothing is stored of one
+│   ├── RelayTimeout (TimeoutError)   waiting: no end in time
+│   └── ResultNotRecorded             waiting: the job completed without a stored result
+│       └── ResultTooLarge            the result is larger than ``max_result``
+├── UnknownQueue (LookupError)        no queue has this name
 ├── UnknownNode (LookupError)         no node has this id
-├── TemplateError                     a job kind in the database
+├── TemplateError                     a template
 │   ├── UnknownTemplate (LookupError) no template has this code
-│   ├── TemplateExists                the code is taken
+│   ├── TemplateExists                another template has this code
 │   ├── TemplateInactive              it takes no new jobs
-│   ├── InvalidSchema (ValueError)    no JSON Schema (2020-12), or one that is not taken
-│   └── InvalidContext (ValueError)   a context that does not fit the schema; names each place
+│   ├── InvalidSchema (ValueError)    not a JSON Schema (2020-12), or not supported
+│   └── InvalidContext (ValueError)   a context that does not fit the schema
 └── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
 """
 
@@ -62,7 +62,7 @@ class ConfigError(ElihuError, ValueError):
 
 
 class SchemaError(ElihuError):
-    """The tables in the database and this version of the code do not fit."""
+    """The tables in the database do not fit this version of the code."""
 
 
 class SchemaOutdated(SchemaError):
@@ -74,23 +74,19 @@ class SchemaTooNew(SchemaError):
 
 
 class DatabaseError(ElihuError):
-    """The database did not do what was asked of it."""
+    """The database did not do what was asked."""
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database was not reached, or the connection broke; the call can be tried
-    again.
-    """
+    """The database was not reached, or the connection broke. Trying again can help."""
 
 
 class DatabaseTimeout(DatabaseError):
-    """No answer came within ``call_timeout``; whether the call took effect is not
-    known.
-    """
+    """No answer came within ``call_timeout``. Whether the call took effect is unknown."""
 
 
 class DataRefused(DatabaseError):
-    """The database refuses a value of the call; trying again cannot help."""
+    """The database refuses a value of the call. Trying again cannot help."""
 
 
 class InvalidOption(ElihuError, ValueError):
@@ -98,14 +94,14 @@ class InvalidOption(ElihuError, ValueError):
 
 
 class WrongDatabase(InvalidOption):
-    """``conn`` leads to another database than that of the jobs."""
+    """``conn`` leads to another database than the app's."""
 
 
 class InvalidArguments(ElihuError, ValueError):
     """Arguments do not fit the task's signature, or cannot be stored.
 
-    ``field`` names the argument at fault, with the path inside it
-    (``"order.lines.0.price"``), or is None when the whole set is at fault.
+    ``field`` names the wrong argument, with the path inside it
+    (``"order.lines.0.price"``). None means all arguments together.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -114,11 +110,11 @@ class InvalidArguments(ElihuError, ValueError):
 
 
 class ArgumentsTooLarge(InvalidArguments):
-    """The arguments' stored JSON is larger than ``max_args`` bytes."""
+    """The arguments take more than ``max_args`` bytes of JSON."""
 
 
 class TaskError(ElihuError):
-    """A task's declaration or name is at fault."""
+    """A task's declaration or name is wrong."""
 
 
 class InvalidTask(TaskError, TypeError):
@@ -126,7 +122,7 @@ class InvalidTask(TaskError, TypeError):
 
 
 class DuplicateTask(TaskError):
-    """Two tasks claim one name or alias."""
+    """Two tasks have one name or alias."""
 
 
 class UnknownTask(TaskError, LookupError):
@@ -134,16 +130,16 @@ class UnknownTask(TaskError, LookupError):
 
 
 class TaskNotBound(TaskError):
-    """The task belongs to a ``Tasks`` group that no app includes yet."""
+    """The task belongs to a ``Tasks`` group that no app includes."""
 
 
 class CronError(ElihuError):
-    """A cron entry cannot do what was asked of it."""
+    """A cron entry does not allow what was asked."""
 
 
 class InvalidCron(CronError, ValueError):
-    """A cron text, or its time zone, is not what it must be; ``field`` names the field
-    at fault, None where it is the whole text.
+    """A cron text or its time zone is wrong. ``field`` names the wrong field, None
+    means the whole text.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -160,13 +156,11 @@ class DuplicateCron(CronError):
 
 
 class ProcessError(ElihuError, RuntimeError):
-    """The child process of a task did not do what was asked of it, or does what it must
-    not.
-    """
+    """The child process of a task failed, or did what only a node may do."""
 
 
 class ProcessDied(ProcessError):
-    """The child process ended before the task that it ran."""
+    """The child process ended before its task did."""
 
 
 class NotImportable(ProcessError):
@@ -174,19 +168,18 @@ class NotImportable(ProcessError):
 
 
 class JobError(ElihuError):
-    """A job cannot do what was asked of it."""
+    """A job does not allow what was asked."""
 
 
 class JobNotFound(JobError, LookupError):
-    """No job has this id, or this identifier: the other one is None."""
+    """No job has this id, or this identifier. The other attribute is None."""
 
     def __init__(self, job_id: int | None = None, *, identifier: str | None = None) -> None:
-        got = (
-            f"id of a stored job, got {job_id}"
+        super().__init__(
+            f"job {job_id} not found"
             if identifier is None
-            else f"identifier of a stored job, got {identifier!r}"
+            else f"job with the identifier {identifier!r} not found"
         )
-        super().__init__(f"expected the {got}")
         self.job_id = job_id
         self.identifier = identifier
 
@@ -196,7 +189,7 @@ class InvalidTransition(JobError):
 
 
 class UniqueConflict(JobError):
-    """Another job holds the unique key; ``twin`` is its id."""
+    """Another job holds the unique key. ``holder`` is its id."""
 
     def __init__(self, message: str, *, job_id: int, holder: int) -> None:
         super().__init__(message)
@@ -205,21 +198,18 @@ class UniqueConflict(JobError):
 
 
 class IdentifierTaken(JobError):
-    """Another job has the identifier; ``holder`` is its id and ``state`` its state."""
+    """Another job has the identifier. ``holder`` is its id and ``state`` its state."""
 
     def __init__(self, identifier: str, *, holder: int, state: str) -> None:
-        super().__init__(
-            f"identifier: expected one that no stored job has, got {identifier!r}, which job "
-            f"{holder} has ({state})"
-        )
+        super().__init__(f"identifier {identifier!r} is taken by job {holder} ({state})")
         self.identifier = identifier
         self.holder = holder
         self.state = state
 
 
 class ClaimLost(JobError):
-    """The job is no longer the attempt's to complete: it has ended, or was given to
-    another node.
+    """The attempt can no longer complete the job: the job has ended, or another node
+    has it.
     """
 
     def __init__(self, message: str, *, job_id: int) -> None:
@@ -228,16 +218,16 @@ class ClaimLost(JobError):
 
 
 class NotCommitted(JobError):
-    """The task returned after ``ctx.complete``, and the transaction had not been
-    committed: the attempt has failed.
+    """The task returned after ``ctx.complete`` without a commit of its transaction. The
+    attempt failed.
     """
 
 
 class JobFailed(JobError):
-    """An attempt failed: by its time limit, by being killed, or by an exception whose
-    type this process does not know.
+    """An attempt failed: it ran past its time limit, was killed, or raised an exception
+    that cannot be rebuilt in this process.
 
-    ``reason`` says why; ``traceback`` is the remote one, where there is one.
+    ``reason`` says why. ``traceback`` is the remote traceback, or None.
     """
 
     def __init__(self, job_id: int, reason: str | None, *, traceback: str | None = None) -> None:
@@ -248,12 +238,12 @@ class JobFailed(JobError):
 
 
 class JobDiscarded(JobError):
-    """The job was discarded without an exception: the task said so, or too many of its
-    nodes died.
+    """The job was discarded without an exception: by ``Discard``, or since too many of
+    its nodes died.
     """
 
     def __init__(self, job_id: int, reason: str | None) -> None:
-        super().__init__(f"job {job_id} is discarded: {reason or 'no reason given'}")
+        super().__init__(f"job {job_id} was discarded: {reason or 'no reason given'}")
         self.job_id = job_id
         self.reason = reason
 
@@ -262,68 +252,66 @@ class JobCancelled(JobError):
     """The job was cancelled, or expired before it began."""
 
     def __init__(self, job_id: int, reason: str | None) -> None:
-        super().__init__(f"job {job_id} is cancelled: {reason or 'no reason given'}")
+        super().__init__(f"job {job_id} was cancelled: {reason or 'no reason given'}")
         self.job_id = job_id
         self.reason = reason
 
 
 class JobSnoozed(JobError):
-    """The task put the job back for later: a new wait, or ``wait_retries=True``, goes
-    on.
+    """The task put the job back for later. To wait for its end, wait again, or with
+    ``wait_retries=True``.
     """
 
     def __init__(self, job_id: int) -> None:
-        super().__init__(f"job {job_id} is put back for later")
+        super().__init__(f"job {job_id} was put back for later")
         self.job_id = job_id
 
 
 class RelayTimeout(JobError, TimeoutError):
-    """The job did not end in the time given. It goes on, and can be waited for again."""
+    """The job did not end in time. It is not affected; another wait is possible."""
 
     def __init__(self, job_id: int, timeout: float) -> None:
-        super().__init__(f"expected an end of job {job_id} within {timeout:g} s, got none")
+        super().__init__(f"job {job_id} did not end within {timeout:g} s")
         self.job_id = job_id
 
 
 class ResultNotRecorded(JobError):
-    """The job completed, and its result is not there: it could not be kept, or nobody
-    had asked for it.
+    """The job completed without a stored result: the result could not be stored, or
+    nothing asked for it.
     """
 
     def __init__(self, job_id: int, reason: str) -> None:
-        super().__init__(f"the result of job {job_id} is not there: {reason}")
+        super().__init__(f"job {job_id} has no stored result: {reason}")
         self.job_id = job_id
         self.reason = reason
 
 
 class ResultTooLarge(ResultNotRecorded):
-    """The job completed, and its result is larger than ``max_result`` bytes."""
+    """The job completed with a result larger than ``max_result`` bytes."""
 
 
 class UnknownQueue(ElihuError, LookupError):
-    """No node serves a queue of this name, no job is in it, and nothing is stored of
-    it.
-    """
+    """No node serves a queue of this name, it holds no jobs, and it has no settings."""
 
 
 class UnknownNode(ElihuError, LookupError):
-    """No node has this id, or several have an id that begins so."""
+    """No node has this id, or the ids of several nodes start with it."""
 
 
 class TemplateError(ElihuError):
-    """A job kind in the database, or what it is asked for, is at fault."""
+    """A template does not allow what was asked."""
 
 
 class UnknownTemplate(TemplateError, LookupError):
     """No template has this code."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(f"expected the code of a template in the database, got {code!r}")
+        super().__init__(f"template {code!r} not found")
         self.code = code
 
 
 class TemplateExists(TemplateError):
-    """A template has this code already."""
+    """Another template has this code."""
 
 
 class TemplateInactive(TemplateError):
@@ -331,8 +319,8 @@ class TemplateInactive(TemplateError):
 
 
 class InvalidSchema(TemplateError, ValueError):
-    """The schema is no JSON Schema of the draft 2020-12, or holds what is not taken;
-    ``place`` is a JSON Pointer into it.
+    """The schema is not a JSON Schema (2020-12), or has a keyword that is not
+    supported. ``place`` is a JSON Pointer into it.
     """
 
     def __init__(self, message: str, *, place: str = "") -> None:
@@ -343,15 +331,14 @@ class InvalidSchema(TemplateError, ValueError):
 class InvalidContext(TemplateError, ValueError):
     """The context does not fit the schema of the template ``code``.
 
-    ``problems`` are what was expected and what came, each with its place, a JSON
-    Pointer into the context.
+    Each of ``problems`` is a place, as a JSON Pointer into the context, and what is
+    wrong there.
     """
 
     def __init__(self, code: str, problems: Sequence[tuple[str, str]]) -> None:
-        told = "; ".join(f"{place}: {problem}" if place else problem for place, problem in problems)
+        texts = (f"{place}: {problem}" if place else problem for place, problem in problems)
         super().__init__(
-            f"template {code!r}: expected a context that fits its schema, got one that does not: "
-            f"{told}"
+            f"template {code!r}: the context does not fit the schema: {'; '.join(texts)}"
         )
         self.code = code
         self.problems = tuple(problems)

@@ -1,4 +1,4 @@
-"""Whether an event loop runs here."""
+"""Whether this thread runs an event loop."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from elihu.errors import WrongLoop
 
 
 def in_loop() -> bool:
-    """Whether this thread runs an event loop at the moment."""
+    """Whether this thread runs an event loop now."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -15,10 +15,8 @@ def in_loop() -> bool:
 
 
 def refuse_in_loop(called: str, instead: str) -> None:
-    """Raise ``WrongLoop`` inside a running event loop, which ``called``, a synchronous
-    verb, would block.
+    """Raise ``WrongLoop`` inside a running event loop: the synchronous verb ``called``
+    would block it. The message says what to write ``instead``.
     """
     if in_loop():
-        raise WrongLoop(
-            f"{called} inside a running event loop: expected {instead}, got the synchronous verb"
-        )
+        raise WrongLoop(f"{called} blocks the event loop that runs in this thread: write {instead}")

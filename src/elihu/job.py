@@ -1,4 +1,4 @@
-"""Jobs and runs as values, and the one table of a job's legal states."""
+"""Jobs and runs as values, and the table of legal state changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 
 class JobState(StrEnum):
-    """Where a job is in its life; see ``TRANSITIONS`` for the ways between them."""
+    """The state of a job. ``TRANSITIONS`` are the legal changes."""
 
     SUSPENDED = "suspended"
     SCHEDULED = "scheduled"
@@ -36,13 +36,11 @@ class RunOutcome(StrEnum):
 
 
 class Intent(StrEnum):
-    """What somebody asked of a job while it was executing."""
+    """What was asked of a job while it was executing."""
 
     CANCEL = "cancel"
     KILL = "kill"
-    """End the attempt; the job is tried again. Never takes the place of a wish to
-    cancel.
-    """
+    """End the attempt; the job is retried. Never replaces ``CANCEL``."""
 
 
 FINISHED: Final = frozenset({JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED})
@@ -77,13 +75,12 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One stored request to run a task once, as it was when it was read.
+    """One stored request to run a task once, as it was when read.
 
-    ``args`` are the keywords of the task as plain JSON values, ``priority`` runs from 0
-    (first) to 9 (last), every time is in UTC, and ``conflict`` is true when an enqueue
-    met this job in place of making a new one. ``template`` is the code of the job kind
-    it was made from, ``identifier`` its caller's own name for it, ``expires_at`` when
-    it ends unless it has started.
+    ``args`` are the task's keywords as plain JSON values. ``priority`` is 0 (first) to 9
+    (last). Times are in UTC. ``conflict`` is true if an enqueue met this job and stored
+    no new one. ``template`` is the code of its template, ``identifier`` the caller's own
+    name for it. A job that has not started by ``expires_at`` is cancelled.
     """
 
     id: int
@@ -113,10 +110,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One attempt to execute a job; ``result`` is None while it runs.
+    """One attempt to execute a job. ``outcome`` is None while it runs.
 
-    Its id is ``JOB.CLAIM``: an attempt that was given back repeats its number, a claim
-    never does.
+    Its id is ``JOB.CLAIM``. A returned attempt repeats its number; a claim number is
+    never repeated.
     """
 
     id: str
@@ -138,15 +135,14 @@ class NewJob:
     """A job to be stored: validated, with its JSON already written.
 
     ``args``, ``options`` and ``meta`` are JSON texts. ``run_at`` and ``delay``
-    (seconds) exclude each other. ``unique_key`` is the digest of what must be unique,
-    before the database adds the window of ``unique_period`` (seconds); ``unique_scope``
-    is 0 for incomplete jobs, 1 for these and completed ones, 2 for all. ``expires``
-    (seconds after the time it is due) ends a job that has not started by then;
-    ``awaited`` keeps its result and announces its end. ``template`` is the code of the
-    job kind it was made from, ``identifier`` the caller's own name for it, unique among
-    stored jobs. Without ``notify`` its queue is not announced: nodes find it when they
-    next look. ``replace`` are the fields that a waiting job with the same unique key
-    takes from it.
+    (seconds) exclude each other. ``unique_key`` is the digest of the unique fields; the
+    database adds the window of ``unique_period`` (seconds). ``unique_scope`` is 0 for
+    incomplete jobs, 1 for these and completed ones, 2 for all. A job that has not
+    started ``expires`` seconds after it is due is cancelled. ``awaited`` stores its
+    result and announces its end. ``template`` is the code of its template,
+    ``identifier`` the caller's own name for it, unique among stored jobs. Without
+    ``notify`` its queue is not announced: nodes find the job at their next poll. An
+    existing job with the same unique key takes over the fields ``replace``.
     """
 
     task: str
@@ -173,8 +169,8 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs a verb means: each field is None (any) or the values allowed; ``tags``
-    match when one is shared.
+    """The jobs that a verb applies to. A field is None (any) or the allowed values.
+    ``tags`` match if one of them is shared.
     """
 
     ids: tuple[int, ...] | None = None
@@ -188,9 +184,7 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobChanges:
-    """What ``update`` changes in an unfinished job; a field that is None stays as it
-    is.
-    """
+    """What ``update`` changes in an unfinished job. None leaves a field unchanged."""
 
     args: str | None = None
     queue: str | None = None
@@ -203,8 +197,8 @@ class JobChanges:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """One page of jobs, newest first; ``next`` is what ``after=`` takes for the
-    following page, or None at the end.
+    """One page of jobs, newest first. ``next`` is ``after=`` for the next page, None at
+    the end.
     """
 
     items: list[Job] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Options that are values of their own: uniqueness and backoff."""
+"""Uniqueness, backoff and the check of whole numbers."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +22,13 @@ SCOPES: Final[dict[str, int]] = {"incomplete": 0, "successful": 1, "all": 2}
 class Unique:
     """At most one job at a time with the same fields.
 
-    ``by`` names the fields compared; ``keys`` narrows ``args`` to some arguments.
-    ``period`` (seconds, a ``timedelta`` or text) compares only within fixed windows
-    counted from the epoch by the database's clock. ``states`` are those in which a job
-    stands in the way: ``incomplete``, ``successful`` (these and completed) or ``all``.
-    ``on_conflict="skip"`` returns the job that was there; ``{"replace": […]}`` first
-    gives it these fields of the new one, where it waits, and works out its state anew.
-    Raises ``InvalidOption`` for anything else.
+    ``by`` names the compared fields; ``keys`` restricts ``args`` to some arguments.
+    ``period`` (seconds, a ``timedelta`` or text) compares only within fixed windows,
+    counted from the epoch by the database's clock. A job conflicts in these ``states``:
+    ``incomplete``, ``successful`` (incomplete and completed) or ``all``.
+    ``on_conflict="skip"`` returns the existing job. ``{"replace": […]}`` first copies
+    these fields of the new job to it, unless it runs or has ended, and computes its
+    state again. Raises ``InvalidOption`` for anything else.
     """
 
     by: tuple[UniqueField, ...] = ("task", "args")
@@ -84,7 +84,7 @@ class Unique:
 
     @property
     def replaced(self) -> tuple[ReplacedField, ...]:
-        """The fields that a waiting twin takes from the new job; none with ``"skip"``."""
+        """The fields that an existing job takes from the new one; none with ``"skip"``."""
         return () if self.on_conflict == "skip" else tuple(self.on_conflict["replace"])
 
 
@@ -122,8 +122,8 @@ def backoff_seconds(
     max_attempts: int,
     error: BaseException,
 ) -> float:
-    """What ``backoff`` comes to after this failure, in seconds; ``job`` is only asked
-    for where a callable wants it.
+    """The delay after this failure, in seconds. ``job`` is called only if ``backoff`` is
+    a callable.
     """
     if backoff is None:
         return exponential_backoff(failures, max_attempts)

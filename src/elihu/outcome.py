@@ -1,5 +1,5 @@
-"""What an attempt can come to, as values; ``runtime/attempts/ack.py`` alone decides
-what each means for the job.
+"""How an attempt can end, as values. ``runtime/attempts/ack.py`` decides what each
+means for the job.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from elihu.duration import parse_duration
 
 
 class Outcome(Exception):
-    """An end of an attempt that the task itself asks for: return it or raise it."""
+    """An end of an attempt that the task chooses: return it or raise it."""
 
 
 class Snooze(Outcome):
@@ -39,8 +39,8 @@ class Discard(Outcome):
 
 
 class Retry(Outcome):
-    """Fail this attempt; the next one comes after ``delay`` (seconds, ``timedelta`` or
-    text), else after the task's backoff.
+    """Fail this attempt. The next one starts after ``delay`` (seconds, ``timedelta`` or
+    text), or after the task's backoff.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Retry(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The task returned; ``value`` is the JSON text to keep, or None, and ``problem``
-    why it could not be kept: where ``too_large``, only for its size.
+    """The task returned. ``value`` is the JSON text to store, or None. ``problem`` says
+    why it cannot be stored; ``too_large`` means that only its size is wrong.
     """
 
     value: str | None = None
@@ -64,7 +64,7 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task raised, or the job could not be started (arguments that no longer fit)."""
+    """The task raised, or could not start (its arguments no longer fit)."""
 
     error: BaseException
     retry: bool = True
@@ -72,22 +72,20 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody asked for the job's end while it ran."""
+    """The job was asked to end while it ran."""
 
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """Somebody asked for the attempt's end while it ran; ``raised`` is what it raised
-    then.
-    """
+    """The attempt was killed. ``raised`` is what it raised then."""
 
     raised: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The attempt ran longer than ``limit`` seconds and was ended; ``raised`` is what
-    it raised then.
+    """The attempt ran longer than ``limit`` seconds and was ended. ``raised`` is what it
+    raised then.
     """
 
     limit: float
@@ -96,9 +94,7 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The node gives the attempt back, not counted: at once, or ``delay`` seconds from
-    now.
-    """
+    """The node gives the attempt back, not counted: at once, or in ``delay`` seconds."""
 
     reason: str
     delay: float | None = None

@@ -1,4 +1,4 @@
-"""Relays: handles on jobs whose ends somebody waits for, on any node."""
+"""Relays: handles to wait for the ends of jobs, on any node."""
 
 import asyncio
 import inspect
@@ -15,11 +15,11 @@ from elihu.job import Job
 T = TypeVar("T")
 
 TIMEOUT: Final = 5.0
-"""Seconds for which a wait lasts that says nothing else."""
+"""The default time limit of a wait, in seconds."""
 
 
 class Answer(NamedTuple):
-    """What a wait came to: the task's value, or an error to be raised."""
+    """The outcome of a wait: the task's value, or an error to raise."""
 
     value: Any = None
     error: Exception | None = None
@@ -27,11 +27,10 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Watched:
-    """A job that is waited for: what is known of it, and the claim after which an
-    attempt's end counts.
+    """A job to wait for, and the claim after which an attempt's end counts.
 
-    Both are None until the first wait for a job that was not submitted here: it marks
-    the job as awaited, and reads it.
+    Both are None for a job that was not submitted here, until the first wait marks the
+    job as awaited and reads it.
     """
 
     id: int
@@ -40,24 +39,24 @@ class Watched:
 
 
 class ResultSource(Protocol):
-    """Waits for jobs: the app, as relays see it."""
+    """Waits for jobs. The app is one."""
 
     async def answers(
         self, watched: Sequence[Watched], timeout: float | None, *, wait_retries: bool
     ) -> list[Answer]:
-        """What each has come to after at most ``timeout`` seconds, in order."""
+        """The answer for each, in order, after at most ``timeout`` seconds."""
         ...
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end, in synchronous code."""
+        """Run a coroutine to its end from synchronous code."""
         ...
 
 
 class Relay(Generic[T]):
-    """A handle on a job: ``aresult``, or ``result`` in synchronous code, waits for its
-    end and gives the task's value.
+    """A handle to a job. ``aresult``, or ``result`` in synchronous code, waits for its
+    end and returns the task's value.
 
-    It can be waited for again, by several at once, and after the end.
+    Several waits are allowed, at the same time and after the end.
     """
 
     __slots__ = ("_source", "_watched")
@@ -73,13 +72,12 @@ class Relay(Generic[T]):
 
     @property
     def job(self) -> Job:
-        """The job as it was when it was submitted, or read by the first wait; before
-        that ``LookupError``.
+        """The job as submitted, or as the first wait read it. Raises ``LookupError``
+        before that.
         """
         if self._watched.job is None:
             raise LookupError(
-                f"relay.job: expected a job that was read by a first wait, got job {self.ref}, "
-                "not waited for yet"
+                f"relay.job: job {self.ref} is read by the first wait: await relay.aresult(…) first"
             )
         return self._watched.job
 
@@ -91,13 +89,13 @@ class Relay(Generic[T]):
         return self._source.run(self.aresult(timeout, wait_retries=wait_retries))
 
     async def aresult(self, timeout: Duration | None = TIMEOUT, *, wait_retries: bool = False) -> T:
-        """The task's value in its declared type; plain JSON where the task is not
+        """The task's value with its declared type; plain JSON if the task is not
         registered here.
 
-        Waits at most ``timeout`` (None: for ever), and raises ``RelayTimeout`` then:
-        the job goes on. With ``wait_retries`` an attempt that is tried again, or
-        snoozed, does not end the waiting. Raises the task's own exception where its
-        type is built in or imported here already, else ``JobFailed``; ``JobDiscarded``,
+        Waits at most ``timeout`` (None: for ever), then raises ``RelayTimeout``; the job
+        is not affected. With ``wait_retries`` a failed attempt that will be retried, or
+        a snooze, does not end the wait. Raises the task's own exception if its type is
+        built in or already imported here, else ``JobFailed``; ``JobDiscarded``,
         ``JobCancelled``, ``JobSnoozed``, ``ResultNotRecorded``, ``ResultTooLarge``,
         ``JobNotFound``, and ``InvalidOption`` for a negative time-out.
         """
@@ -112,8 +110,8 @@ class Relay(Generic[T]):
 
 
 def check_timeout(timeout: Duration | None, what: str = "timeout") -> float | None:
-    """``timeout`` in seconds; raises ``InvalidOption``, naming ``what``, for what is
-    negative or no duration.
+    """``timeout`` in seconds. Raises ``InvalidOption``, which names ``what``, for a
+    negative value and for anything but a duration.
     """
     return None if timeout is None else parse_duration(timeout, what)
 
@@ -124,12 +122,12 @@ async def agather(
     *,
     wait_retries: bool = False,
 ) -> list[Any]:
-    """What each relay came to, in order: the task's value, or the exception as an
-    object in its place.
+    """The outcome of each relay, in order: the task's value, or the exception object.
 
-    Awaitables, such as ``task.asubmit(…)``, are awaited together before the time
-    begins; one that raises has its exception in its place. What is not there after
-    ``timeout`` is a ``RelayTimeout``. Raises ``InvalidOption`` for anything else.
+    Awaitables, such as ``task.asubmit(…)``, are awaited together before the time limit
+    starts; the exception of one that raises takes its place. A job without an end after
+    ``timeout`` gives a ``RelayTimeout``. Raises ``InvalidOption`` for anything but
+    relays and awaitables of relays.
     """
     given = list(relays)
     try:
@@ -142,7 +140,7 @@ async def agather(
     except InvalidOption:
         _close(given)
         raise
-    ready = await _settled(given)
+    ready = await _awaited(given)
     found: list[Any] = list(ready)
     places: dict[ResultSource, list[int]] = {}
     for place, relay in enumerate(ready):
@@ -184,8 +182,8 @@ def gather(
     return given[0]._source.run(agather(given, timeout, wait_retries=wait_retries)) if given else []
 
 
-async def _settled(given: Sequence[Any]) -> list[Any]:
-    """Relays, and exceptions of the awaitables that raised. A cancellation goes on."""
+async def _awaited(given: Sequence[Any]) -> list[Any]:
+    """Relays, or the exceptions of awaitables that raised. Propagates a cancellation."""
     waiting = [place for place, each in enumerate(given) if not isinstance(each, Relay)]
     ready = list(given)
     if waiting:
@@ -205,7 +203,7 @@ async def _settled(given: Sequence[Any]) -> list[Any]:
 
 
 def _close(given: Iterable[object]) -> None:
-    """Coroutines that nobody will await."""
+    """Close coroutines that will not be awaited."""
     for each in given:
         if inspect.iscoroutine(each):
             each.close()

@@ -1,5 +1,5 @@
-"""Exceptions of another process: how their types are stored, and how they are raised
-again where somebody waits.
+"""Exceptions of other processes: how their types are stored, and how a waiting process
+rebuilds them.
 """
 
 import ast
@@ -11,7 +11,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 def type_name(kind: type[BaseException]) -> str:
-    """An exception's type as it is stored: ``module:qualname``."""
+    """An exception's type in its stored form, ``module:qualname``."""
     return f"{kind.__module__}:{kind.__qualname__}"
 
 

@@ -2,8 +2,8 @@
 
 
 def clean(text: str, limit: int, *, keep_end: bool = False) -> str:
-    """``text`` without NUL characters and lone surrogates, cut to ``limit`` characters
-    at its end, or else at its start.
+    """``text`` without NUL characters and lone surrogates, at most ``limit`` characters:
+    its start, or with ``keep_end`` its end.
     """
     text = text.replace("\x00", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
     if len(text) <= limit:

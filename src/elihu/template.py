@@ -1,4 +1,4 @@
-"""Job kinds in the database, as values."""
+"""Templates, which are job kinds in the database, as values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTemplate:
-    """A job kind to be stored: checked, with its schema already written as JSON.
+    """A template to be stored: checked, with its schema as JSON text.
 
-    ``default_timeout`` is in seconds, None for no limit; ``synced`` tells what a
-    synchronisation with the code writes, None for a person's.
+    ``default_timeout`` is in seconds, None for no limit. ``synced`` is the digest of
+    what ``app.templates.sync()`` wrote, None for a template that a person made.
     """
 
     code: str
@@ -28,11 +28,10 @@ class NewTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A job kind: which task runs, and what its context must look like.
+    """A job kind: its task, and the JSON Schema of its context.
 
-    ``schema`` is a JSON Schema, ``default_timeout`` is in seconds, None for no limit.
-    Lists are in the order of ``display_order`` and ``code``. ``revision`` changes with
-    every change.
+    ``default_timeout`` is in seconds, None for no limit. Lists are ordered by
+    ``display_order`` and ``code``. Every change makes a new ``revision``.
     """
 
     code: str
@@ -52,9 +51,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class TemplatePage:
-    """One page of templates; ``next`` is what ``after=`` takes for the following page,
-    or None at the end.
-    """
+    """One page of templates. ``next`` is ``after=`` for the next page, None at the end."""
 
     items: list[Template] = field(default_factory=list)
     next: str | None = None

@@ -97,8 +97,7 @@ def test_entry_declared_in_code(crons: Shell) -> None:
     )
     assert crons.json("crons", "show", "nightly")["changed"] == ["queue"]
     assert crons.refused("crons", "delete", "nightly", status=1) == (
-        "elihu: delete: expected an entry made at run time, got 'nightly', which the code "
-        "declares: pause it\n"
+        "elihu: delete: cron 'nightly' is declared in code: pause it\n"
     )
     assert crons("crons", "reset", "nightly").startswith("cron nightly reset")
     assert crons.json("crons", "show", "nightly")["changed"] == []
@@ -145,9 +144,9 @@ REFUSED = [
         2,
         "--catch-up: expected one of none, last, all",
     ),
-    (["update", "nobody", "--queue", "q"], 1, "expected the name of a cron entry, got 'nobody'"),
+    (["update", "nobody", "--queue", "q"], 1, "cron 'nobody' not found"),
     (["update", "nobody"], 2, "expected at least one option to change, got none"),
-    (["run", "nobody"], 1, "expected the name of a cron entry, got 'nobody'"),
+    (["run", "nobody"], 1, "cron 'nobody' not found"),
     (
         ["preview", "5/15 * * * *"],
         2,

@@ -39,7 +39,7 @@ def test_enqueue_with_wait_prints_the_result(shop: Shell) -> None:
         "enqueue", "fail", "--wait", "--within", "20", status=1
     )
     late = shop.refused("enqueue", "brief", "--delay", "1h", "--wait", "--within", "0.1", status=1)
-    assert late == "elihu: expected an end of job 4 within 0.1 s, got none\n"
+    assert late == "elihu: job 4 did not end within 0.1 s\n"
     node.signal(signal.SIGTERM)
     assert node.end() == 0
 

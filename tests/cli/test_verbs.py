@@ -145,7 +145,7 @@ def test_jobs_show(shop: Shell) -> None:
         "-",
     )
     assert shop.json("jobs", "show", "1")["finished_at"] is None
-    assert "expected the id of a stored job, got 99" in shop.refused("jobs", "show", "99", status=1)
+    assert "job 99 not found" in shop.refused("jobs", "show", "99", status=1)
 
 
 def test_control_characters_of_jobs_are_escaped(shop: Shell) -> None:

@@ -152,9 +152,7 @@ class TestRefused:
         ):
             await app.crons.create("e", "@hourly", "t")
         for verb in ("get", "pause", "resume", "reset", "delete", "run_now", "update"):
-            with pytest.raises(
-                CronNotFound, match="expected the name of a cron entry, got 'nobody'"
-            ):
+            with pytest.raises(CronNotFound, match="cron 'nobody' not found"):
                 await getattr(app.crons, verb)("nobody")
             with pytest.raises(InvalidOption, match="name: expected a text"):
                 await getattr(app.crons, verb)("a\0b")
@@ -163,12 +161,12 @@ class TestRefused:
         await nightly(app)
         with pytest.raises(
             CronError,
-            match="delete: expected an entry made at run time, got 'nightly', which the code declares: pause it",
+            match="delete: cron 'nightly' is declared in code: pause it",
         ):
             await app.crons.delete("nightly")
         await app.crons.create("mine", "@daily", "report", args={"day": "2026-01-01"})
         with pytest.raises(
             CronError,
-            match="reset: expected an entry of the code, got 'mine', which was made at run time",
+            match="reset: cron 'mine' was made at run time",
         ):
             await app.crons.reset("mine")

@@ -149,7 +149,7 @@ async def test_delete_from_every_state(app: Elihu, everywhere: Everywhere):
             assert (await app.jobs.get(job.id)).state is EXECUTING
             continue
         for verb in (app.jobs.get, app.jobs.runs, app.jobs.position):
-            with pytest.raises(JobNotFound, match=f"got {job.id}"):
+            with pytest.raises(JobNotFound, match=f"job {job.id} not found"):
                 await verb(job.id)
     assert await app.jobs.delete(*ids) == 0
 

@@ -54,7 +54,7 @@ async def test_a_bad_job_raises_before_anything_is_stored(app: Elihu, double: Ta
         with pytest.raises(InvalidOption, match="id: expected"):
             app.relay(bad)  # type: ignore[arg-type]
     relay = app.relay(1)
-    with pytest.raises(LookupError, match="read by a first wait"):
+    with pytest.raises(LookupError, match="is read by the first wait"):
         _ = relay.job
     for timeout in (-1, math.nan, "soon", -math.inf):
         with pytest.raises(InvalidOption, match="timeout: expected"):

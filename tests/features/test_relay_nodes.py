@@ -168,7 +168,7 @@ async def test_closing_the_app_wakes_who_waits(
     many = asyncio.create_task(elihu.agather(relays, None))
     await looked(events)
     await elsewhere.aclose()
-    with pytest.raises(elihu.DatabaseUnavailable, match="expected an open app"):
+    with pytest.raises(elihu.DatabaseUnavailable, match="the app was closed"):
         await waiting
     assert [type(error) for error in await many] == [elihu.DatabaseUnavailable] * 2
     await quiet(before)

@@ -125,7 +125,7 @@ async def test_wrong_use_of_the_verbs(app: Elihu) -> None:
     await create(app)
     with pytest.raises(TemplateExists, match="'invoice'"):
         await create(app, name="Another")
-    with pytest.raises(InvalidOption, match="expected something to change"):
+    with pytest.raises(InvalidOption, match="expected fields to change"):
         await app.templates.update("invoice")
     with pytest.raises(InvalidOption, match="got 'colour'"):
         await app.templates.update("invoice", colour="red")  # type: ignore[call-arg]

@@ -175,7 +175,7 @@ async def test_a_job_is_told_that_has_not_begun(stations: Stations, tmp_path: Pa
     station = await stations()
     execution = station.execution(p.waits_to_be_told, folder=str(tmp_path), how=how)
     running = asyncio.create_task(station.children.run(execution, wanted=True))
-    await until(lambda: execution.context.relay is not None)
+    await until(lambda: execution.context.on_cancel is not None)
     execution.context.cancel()
     async with asyncio.timeout(30):
         answer = await running

@@ -78,7 +78,7 @@ class TestAttempt:
             context.log.info("hello")
         assert caplog.messages == ["hello"]
         assert context.log_text() is None
-        with pytest.raises(LookupError, match=r"ctx\.job: expected an attempt on a node"):
+        with pytest.raises(LookupError, match=r"ctx\.job: a direct call of a task has no job"):
             _ = context.job
 
 

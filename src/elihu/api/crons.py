@@ -1,4 +1,4 @@
-"""``app.crons``: look at cron entries and change them."""
+"""``app.crons``: read and change cron entries."""
 
 import builtins
 import json
@@ -49,15 +49,15 @@ from elihu.task import (
 _TRIES: Final = 5
 _SCHEDULE: Final = ("cron", "tz")
 _COMPARED: Final = frozenset({"args", "queue", "meta"})
-"""What a change of can change the unique key of a job."""
+"""The fields that can change the unique key of a job."""
 
 
 class Crons:
-    """Verbs on cron entries: those that the code declares with ``@app.cron``, and those
-    made here.
+    """Verbs on cron entries: those declared with ``@app.cron``, and those made at run
+    time.
 
-    What is changed here survives restarts and new versions of the code, value by value,
-    until ``reset``. Verbs on one entry raise ``CronNotFound``.
+    A changed value survives restarts and new versions of the code, until ``reset``.
+    Verbs on one entry raise ``CronNotFound``.
     """
 
     def __init__(
@@ -93,12 +93,11 @@ class Crons:
         tags: Iterable[str] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> CronEntry:
-        """Store an entry, which needs no code; its first tick is the first one from now
-        on.
+        """Store an entry without code. Its first tick is the next one.
 
-        ``args`` are plain JSON by the names of the task's arguments, and checked
-        against its signature where this app has tasks; then ``task`` must be one of
-        them, and what is not given is the task's. Raises ``InvalidCron``,
+        ``args`` are plain JSON by the names of the task's arguments. If this app has
+        tasks, ``task`` must be one of them, ``args`` are checked against its signature,
+        and the other options default to the task's. Raises ``InvalidCron``,
         ``InvalidOption``, ``InvalidArguments``, ``UnknownTask`` and ``DuplicateCron``.
         """
         check_name("name", name)
@@ -137,8 +136,8 @@ class Crons:
         tags: Iterable[str] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> CronEntry:
-        """Change an entry; ``args``, ``tags`` and ``meta`` are replaced as a whole. One
-        whose times change has missed none of them.
+        """Change an entry. ``args``, ``tags`` and ``meta`` are replaced as a whole. After
+        a change of its times an entry has missed no ticks.
 
         Raises as ``create`` does.
         """
@@ -168,24 +167,21 @@ class Crons:
         return await self._change(name, change)
 
     async def pause(self, name: str) -> CronEntry:
-        """Let an entry fire no more, until ``resume``."""
+        """Stop an entry until ``resume``."""
         return await self._change(name, lambda row: _Change("{}", True, False))
 
     async def resume(self, name: str) -> CronEntry:
-        """Let a paused entry fire again, from now on: it has missed nothing meanwhile."""
+        """Resume a paused entry. It has missed no ticks."""
         return await self._change(name, lambda row: _Change("{}", False, row.paused))
 
     async def reset(self, name: str) -> CronEntry:
-        """Return to what the code declares: nothing changed, not paused. Raises
-        ``CronError`` for an entry made at run time.
+        """Return an entry to what the code declares, not paused. Raises ``CronError``
+        for an entry made at run time.
         """
 
         def change(row: CronRow) -> _Change:
             if row.declared is None:
-                raise CronError(
-                    f"reset: expected an entry of the code, got {name!r}, which was made at run "
-                    "time: update or delete it"
-                )
+                raise CronError(f"reset: cron {name!r} was made at run time: update or delete it")
             before, after = load_values(row.declared, row.changes), load_values(row.declared, "{}")
             return _Change(
                 None, False, row.paused or any(before[key] != after[key] for key in _SCHEDULE)
@@ -194,11 +190,9 @@ class Crons:
         return await self._change(name, change)
 
     async def delete(self, name: str) -> None:
-        """Remove an entry made at run time, or one that the code of living nodes
-        declares no more.
+        """Delete an entry made at run time, or one that no living node's code declares.
 
-        Raises ``CronError`` for any other: it would come back with the next start of a
-        node.
+        Raises ``CronError`` for any other: the next start of a node would restore it.
         """
         engine = await self._engine()
         for _ in range(_TRIES):
@@ -206,25 +200,18 @@ class Crons:
             if row.declared is not None and (
                 row.live or self._registry.timetable.get(name) or not await engine.nodes()
             ):
-                raise CronError(
-                    f"delete: expected an entry made at run time, got {name!r}, which the code "
-                    "declares: pause it"
-                )
+                raise CronError(f"delete: cron {name!r} is declared in code: pause it")
             if await engine.delete_cron(name, row.rev):
                 return
-        raise _restless(name)
+        raise _too_busy(name)
 
     async def run_now(self, name: str) -> Job:
-        """Store the job of an entry at once, a paused one's too; its ticks stay as they
-        are.
-        """
+        """Store the job of an entry now, also of a paused one. Its ticks do not change."""
         row = await self._row(name)
         return await self._client().insert(job_of(load_values(row.declared, row.changes)))
 
     async def _change(self, name: str, decide: Callable[[CronRow], "_Change"]) -> CronEntry:
-        """Change the entry as it is now, or, where somebody else changes it meanwhile,
-        as it is then.
-        """
+        """Change the entry. After a concurrent change of the entry, decide again."""
         engine = await self._engine()
         for _ in range(_TRIES):
             row = await self._row(name)
@@ -233,7 +220,7 @@ class Crons:
                 name, row.rev, change.changes, paused=change.paused, anew=change.anew
             ):
                 return await self._changed(name)
-        raise _restless(name)
+        raise _too_busy(name)
 
     async def _changed(self, name: str) -> CronEntry:
         self._client().announcer.announce([Signal(SignalKind.CRON)])
@@ -251,8 +238,8 @@ class Crons:
         return known.using(**options).build(*positions, **keywords)
 
     def _job_changes(self, name: str, job: NewJob, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """``wanted`` as values of the entry, with the arguments as the task takes them,
-        and the unique key that follows from it.
+        """``wanted`` as values of the entry, with encoded arguments and the new unique
+        key.
         """
         if not wanted:
             return {}
@@ -261,8 +248,8 @@ class Crons:
         if task is None:
             if job.unique_key is not None and not _COMPARED.isdisjoint(wanted):
                 raise UnknownTask(
-                    f"cron {name!r}: expected an app that knows the task {job.task!r}, whose jobs "
-                    "are unique, got one without"
+                    f"cron {name!r}: the jobs of its task {job.task!r} are unique; this app does "
+                    "not know the task and cannot compute their unique key"
                 )
             return {key: plain(value) for key, value in wanted.items()}
         positions, keywords = task.codec.decode(changed.args)
@@ -290,8 +277,8 @@ class Crons:
 
 
 class _Change(NamedTuple):
-    """What becomes of an entry: ``changes`` as JSON (None: none are left), and whether
-    it begins anew.
+    """The new state of an entry: ``changes`` as JSON (None removes all), and whether its
+    ticks start again from now (``anew``).
     """
 
     changes: str | None
@@ -322,15 +309,12 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _only(table: CronTable, name: str) -> CronRow:
     if not table.rows:
-        raise CronNotFound(f"expected the name of a cron entry, got {name!r}")
+        raise CronNotFound(f"cron {name!r} not found")
     return table.rows[0]
 
 
-def _restless(name: str) -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        f"cron {name!r}: expected the entry to stay as it is for a moment, got {_TRIES} changes "
-        "in a row"
-    )
+def _too_busy(name: str) -> DatabaseUnavailable:
+    return DatabaseUnavailable(f"cron {name!r}: {_TRIES} concurrent changes in a row; try again")
 
 
 def _entry(row: CronRow, now: datetime) -> CronEntry:
@@ -366,6 +350,6 @@ def _entry(row: CronRow, now: datetime) -> CronEntry:
 def _next(values: Mapping[str, Any], now: datetime) -> datetime | None:
     try:
         following = Cron(values["cron"], values["tz"]).next(now)
-    except InvalidCron:  # written by other hands, or by a machine that knows other zones
+    except InvalidCron:  # written by SQL, or by a machine with other time zone data
         return None
     return following and following.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""``app.jobs``: look at stored jobs and steer them."""
+"""``app.jobs``: read and change stored jobs."""
 
 import builtins
 from collections.abc import Callable, Iterable, Mapping
@@ -30,10 +30,10 @@ LONGEST_PAGE: Final = 1_000
 class Jobs:
     """Verbs on stored jobs.
 
-    Those that take many take ids, filters (``ids state queue task tags template node``:
-    one value or several), or both, and return how many jobs changed; without any they
-    raise ``InvalidOption``, and ``ids=[]`` matches nothing. Bulk verbs work in
-    transactions of 1,000 jobs.
+    Bulk verbs take ids, filters (``ids state queue task tags template node``: one value
+    or several), or both, and return how many jobs changed. Without any they raise
+    ``InvalidOption``; ``ids=[]`` matches nothing. They work in transactions of 1,000
+    jobs.
     """
 
     def __init__(
@@ -44,17 +44,17 @@ class Jobs:
         self._max_args = max_args
 
     async def get(self, job_id: int | None = None, *, identifier: str | None = None) -> Job:
-        """The job that has this id, or this identifier; raises ``JobNotFound``."""
+        """The job with this id, or with this identifier. Raises ``JobNotFound``."""
         if identifier is not None:
-            return await self._identified("get", job_id, identifier)
+            return await self._by_identifier("get", job_id, identifier)
         job = await (await self._engine()).get(_check_id(job_id))
         if job is None:
             raise JobNotFound(job_id)
         return job
 
     async def list(self, *, after: int | None = None, limit: int = 50, **filters: One) -> JobPage:
-        """A page of at most ``limit`` (1 to 1,000) jobs, newest first; ``after`` is the
-        ``next`` of the page before.
+        """A page of at most ``limit`` (1 to 1,000) jobs, newest first. ``after`` is the
+        previous page's ``next``.
         """
         check_range("limit", limit, 1, LONGEST_PAGE)
         where = job_filter((), filters)
@@ -64,7 +64,7 @@ class Jobs:
         return JobPage(jobs[:limit], jobs[limit - 1].id if len(jobs) > limit else None)
 
     async def count(self, **filters: One) -> int:
-        """How many jobs match."""
+        """The number of jobs that match."""
         return await (await self._engine()).count(job_filter((), filters))
 
     async def counts(self) -> dict[str, dict[str, int]]:
@@ -80,57 +80,57 @@ class Jobs:
         return runs
 
     async def cancel(self, *ids: int, **filters: One) -> int:
-        """End unfinished jobs as ``cancelled``: waiting ones now, an executing one by
-        ending its attempt where it runs.
-        """
-        return await self._touch("cancel", ids, filters)
+        """Cancel unfinished jobs. Of an executing job the attempt is ended on its node."""
+        return await self._apply("cancel", ids, filters)
 
     async def kill(self, *ids: int, **filters: One) -> int:
-        """End the attempts of executing jobs where they run; the jobs are tried again,
-        or discarded where no attempt is left.
+        """End the attempts of executing jobs on their nodes. The jobs are retried, or
+        discarded without attempts left.
 
-        What does not run, and what somebody asked to cancel, is left alone.
+        Jobs that do not run, and jobs that are being cancelled, are unchanged.
         """
-        return await self._touch("kill", ids, filters)
+        return await self._apply("kill", ids, filters)
 
     async def stop(self, job_id: int) -> None:
-        """Give a running job back at once, the attempt not counted, without killing it:
-        ``ctx.cancelled`` becomes true in it, it may overlap the next one, and its end
-        is refused. Raises ``JobNotFound``, and ``InvalidTransition`` for what does not
-        run.
+        """Give a running job back at once without killing the attempt, which is not
+        counted.
+
+        ``ctx.cancelled`` becomes true in the old attempt. It may overlap the next one,
+        and its outcome is ignored. Raises ``JobNotFound``, and ``InvalidTransition`` for
+        a job that does not run.
         """
         self._announce(await (await self._engine()).stop(_check_id(job_id)))
 
     async def retry(self, *ids: int, **filters: One) -> int:
-        """Make jobs available again from any state but available and executing, with
-        one attempt more when all are used up.
+        """Make jobs available from any state but available and executing. A job without
+        attempts left gets one more.
 
-        Raises ``UniqueConflict`` when another job holds the unique key.
+        Raises ``UniqueConflict`` if another job holds the unique key.
         """
-        return await self._touch("retry", ids, filters)
+        return await self._apply("retry", ids, filters)
 
     async def delete(self, *ids: int, **filters: One) -> int:
-        """Remove jobs that are not executing, with their runs."""
-        return await self._touch("delete", ids, filters)
+        """Delete jobs that are not executing, with their runs."""
+        return await self._apply("delete", ids, filters)
 
     async def hold(self, *ids: int, **filters: One) -> int:
         """Suspend scheduled, available and retryable jobs."""
-        return await self._touch("hold", ids, filters)
+        return await self._apply("hold", ids, filters)
 
     async def release(self, *ids: int, **filters: One) -> int:
-        """Let suspended jobs go: available, or scheduled where their time has not come."""
-        return await self._touch("release", ids, filters)
+        """Release suspended jobs: they become available, or scheduled if due later."""
+        return await self._apply("release", ids, filters)
 
     async def position(
         self, job_id: int | None = None, *, identifier: str | None = None
     ) -> int | None:
-        """The place in its queue of the job that has this id, or this identifier: 1 for
-        the next to run, None unless it is available.
+        """The place in its queue of the job with this id or identifier: 1 is next to
+        run. None unless it is available.
 
         Raises ``JobNotFound``.
         """
         if identifier is not None:
-            job_id = (await self._identified("position", job_id, identifier)).id
+            job_id = (await self._by_identifier("position", job_id, identifier)).id
         return await (await self._engine()).position(_check_id(job_id))
 
     async def update(
@@ -145,12 +145,11 @@ class Jobs:
         tags: Iterable[str] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Change an unfinished job that is not executing; ``args`` replaces the
-        keywords as a whole.
+        """Change an unfinished job that is not executing. ``args`` replaces all keywords.
 
-        ``args`` are checked against the task's signature where the task is registered
-        here, and against the schema of the job's template; the job keeps the unique key
-        it was stored with. Raises ``JobNotFound``, ``InvalidTransition``,
+        ``args`` are checked against the task's signature if the task is registered here,
+        and against the schema of the job's template. The unique key does not change.
+        Raises ``JobNotFound``, ``InvalidTransition``,
         ``InvalidArguments``, ``InvalidContext``, ``UnknownTemplate`` and
         ``InvalidOption``.
         """
@@ -165,8 +164,8 @@ class Jobs:
             tags=None if tags is None else check_tags("tags", tags),
             meta=None if meta is None else check_meta("meta", meta)[1] or "{}",
         )
-        job, touched = await (await self._engine()).update(_check_id(job_id), changes)
-        self._announce(touched)
+        job, result = await (await self._engine()).update(_check_id(job_id), changes)
+        self._announce(result)
         return job
 
     async def _encode(self, job_id: int, args: Mapping[str, Any]) -> str:
@@ -191,7 +190,7 @@ class Jobs:
         if problems := compiled(schema).problems(dict(context), size):
             raise InvalidContext(code, problems)
 
-    async def _identified(self, verb: str, job_id: int | None, identifier: str) -> Job:
+    async def _by_identifier(self, verb: str, job_id: int | None, identifier: str) -> Job:
         if job_id is not None:
             raise InvalidOption(
                 f"{verb}: expected an id or an identifier, got both ({job_id!r} and {identifier!r})"
@@ -201,19 +200,19 @@ class Jobs:
             raise JobNotFound(identifier=identifier)
         return job
 
-    async def _touch(self, verb: str, ids: tuple[int, ...], filters: Mapping[str, One]) -> int:
+    async def _apply(self, verb: str, ids: tuple[int, ...], filters: Mapping[str, One]) -> int:
         where = job_filter(ids, filters, required=True)
         engine = await self._engine()
-        touched = await getattr(engine, verb)(where)
-        self._announce(touched)
-        return int(touched.changed)
+        result = await getattr(engine, verb)(where)
+        self._announce(result)
+        return int(result.changed)
 
-    def _announce(self, touched: BulkResult) -> None:
-        signals = [Signal(SignalKind.JOBS, queue) for queue in touched.queues]
-        signals += [Signal(SignalKind.INTENT, node) for node in touched.nodes]
+    def _announce(self, result: BulkResult) -> None:
+        signals = [Signal(SignalKind.JOBS, queue) for queue in result.queues]
+        signals += [Signal(SignalKind.INTENT, node) for node in result.nodes]
         announcer = self._client().announcer
         announcer.announce(signals)
-        announcer.ended(touched.ended)
+        announcer.ended(result.ended)
 
     async def _engine(self) -> Engine:
         return await self._client().ready()
@@ -222,7 +221,7 @@ class Jobs:
 def job_filter(
     ids: tuple[int, ...], filters: Mapping[str, One], *, required: bool = False
 ) -> JobFilter:
-    """Check what a user gave and write it as a ``JobFilter``; raises ``InvalidOption``."""
+    """Check a user's ids and filters and make a ``JobFilter``. Raises ``InvalidOption``."""
     given = {name: value for name, value in filters.items() if value is not None}
     known = JobFilter.__slots__
     for name in given:

@@ -1,4 +1,4 @@
-"""``app.nodes``: who executes jobs."""
+"""``app.nodes``: the processes that execute jobs."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ from elihu.engines.protocol import NodeRow
 
 
 class Nodes:
-    """Looks at nodes."""
+    """Reads the table of nodes."""
 
     def __init__(self, client: Callable[[], Client]) -> None:
         self._client = client
 
     async def list(self) -> list[NodeRow]:
-        """Every node that has a row in the database."""
+        """Every registered node."""
         return await (await self._client().ready()).nodes()

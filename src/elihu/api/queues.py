@@ -1,4 +1,4 @@
-"""``app.queues``: look at queues, and change how nodes serve them while they run."""
+"""``app.queues``: read queues, and change how running nodes serve them."""
 
 import builtins
 from collections.abc import Callable, Collection
@@ -17,8 +17,8 @@ LARGEST_LIMIT: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueOnNode:
-    """How one node serves a queue: at most ``limit`` jobs at a time, ``executing`` of
-    them now; ``paused`` while it fetches none.
+    """How one node serves a queue: at most ``limit`` jobs at a time. ``executing`` jobs
+    run now. A ``paused`` queue fetches none.
     """
 
     node: str
@@ -31,9 +31,9 @@ class QueueOnNode:
 class Queue:
     """A queue as it is now.
 
-    ``limit`` is the stored one, None where each node goes by its configuration;
-    ``paused`` and ``stopped`` are what is stored for every node, and ``nodes`` what
-    each says of itself.
+    ``limit``, ``paused`` and ``stopped`` are the stored settings for all nodes.
+    ``limit`` None means that each node uses its configuration. ``nodes`` are the nodes
+    that serve it.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Queue:
 class Queues:
     """Verbs on queues.
 
-    Without ``node`` a change is stored: it holds for every node, for those that start
-    later too, and replaces what was said of the same to single nodes. With ``node`` (an
-    id, or the beginning of one) it is for that node and ends with it. Raises
-    ``UnknownQueue``, ``UnknownNode`` and ``InvalidOption``, which say what is known;
-    nothing is changed then.
+    Without ``node`` a change is stored: it applies to all nodes, also to those that
+    start later, and replaces the same setting of single nodes. With ``node`` (an id, or
+    the start of one) it applies to that node while it runs. Raises ``UnknownQueue``,
+    ``UnknownNode`` and ``InvalidOption``, which list the known names; nothing is changed
+    then.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Queues:
         self._configured = configured
 
     async def list(self, *, node: str | None = None) -> builtins.list[Queue]:
-        """Every queue that a node serves, that has jobs waiting or executing, or of
-        which something is configured or stored; with ``node`` those that it serves.
+        """Every queue that a node serves, that has available or executing jobs, or that
+        is configured or has stored settings. With ``node`` the queues that it serves.
         Raises ``UnknownNode``.
         """
         engine = await self._engine()
@@ -110,7 +110,7 @@ class Queues:
         return queues
 
     async def pause(self, name: str, *, node: str | None = None) -> None:
-        """Fetch no more jobs of the queue; those that run go on."""
+        """Fetch no more jobs of the queue. Running jobs are not affected."""
         await self._change(QueueOverride(name, node, paused=True))
 
     async def resume(self, name: str, *, node: str | None = None) -> None:
@@ -119,26 +119,25 @@ class Queues:
 
     async def scale(self, name: str, limit: int, *, node: str | None = None) -> None:
         """Let each node run at most ``limit`` (1 to 10,000) jobs of the queue at a
-        time, from now on; what runs goes on.
+        time. Running jobs are not affected.
         """
         await self._change(
             QueueOverride(name, node, limit=check_range("limit", limit, 1, LARGEST_LIMIT))
         )
 
     async def start(self, name: str, limit: int | None = None, *, node: str | None = None) -> None:
-        """Serve the queue, which may be new, with ``limit`` (1 to 10,000) jobs at a
-        time.
+        """Serve a queue, which may be new, with ``limit`` (1 to 10,000) jobs at a time.
 
-        Without ``node`` every node serves it but those that were started for some
-        queues only. Without ``limit`` a queue that was stopped is served again as it is
-        stored or configured.
+        Without ``node`` all nodes serve it, except nodes that were started for some
+        queues only. Without ``limit`` a stopped queue has its stored or configured
+        limit again.
         """
         if limit is not None:
             check_range("limit", limit, 1, LARGEST_LIMIT)
         await self._change(QueueOverride(name, node, served=True, limit=limit))
 
     async def stop(self, name: str, *, node: str | None = None) -> None:
-        """Serve the queue no longer; the jobs that run are finished."""
+        """Stop serving the queue. Running jobs are finished."""
         await self._change(QueueOverride(name, node, served=False))
 
     async def _change(self, rule: QueueOverride) -> None:
@@ -152,13 +151,13 @@ class Queues:
                 _refuse(rule, node, known)
         found = await engine.set_queue(rule._replace(node=node and node.id))
         if not found:
-            raise UnknownNode(f"node: expected one that runs, got {rule.node!r}, which has ended")
+            raise UnknownNode(f"node {rule.node!r} has ended")
         self._client().announcer.announce([Signal(SignalKind.QUEUES, node.id if node else "")])
 
     async def _known(
         self, engine: Engine, nodes: builtins.list[NodeRow], node: NodeRow | None
     ) -> set[str]:
-        """The names of queues: those that the node serves, or may, where one is meant."""
+        """The names of all queues, or of those that the node serves or may serve."""
         rules = await engine.queue_overrides(node and node.id)
         if node is not None:
             return {*_served(node), *(rule.queue for rule in rules)}
@@ -187,11 +186,9 @@ def _refuse(rule: QueueOverride, node: NodeRow | None, known: set[str]) -> None:
 
 
 def _node_of(given: Any, nodes: list[NodeRow]) -> NodeRow:
-    """The node with this id, or the one whose id begins so."""
+    """The one node whose id is, or starts with, ``given``."""
     if not isinstance(given, str) or not given:
-        raise InvalidOption(
-            f"node: expected the id of a node, or the beginning of one, got {given!r}"
-        )
+        raise InvalidOption(f"node: expected the id of a node, or the start of one, got {given!r}")
     found = [node for node in nodes if node.id.startswith(given)]
     if len(found) != 1:
         which = "one node" if found else "a node"
@@ -203,7 +200,7 @@ def _node_of(given: Any, nodes: list[NodeRow]) -> NodeRow:
 
 
 def _served(node: NodeRow) -> dict[str, int]:
-    """What the node says of its queues; other hands may have written it."""
+    """The queues in the node's row, which is not trusted to be well-formed."""
     queues = node.info.get("queues")
     return (
         {name: limit for name, limit in queues.items() if isinstance(limit, int)}

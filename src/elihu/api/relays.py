@@ -1,4 +1,4 @@
-"""Submits jobs and waits for them: what relays work on."""
+"""Makes relays, and waits for their jobs."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Relays:
-    """One app's relays."""
+    """The relays of one app."""
 
     def __init__(
         self,
@@ -30,19 +30,19 @@ class Relays:
         self._run = run
 
     def submitted(self, job: Job) -> Relay[Any]:
-        """A relay for a job just stored as awaited. One that was there already is
-        marked by the first wait for it.
+        """A relay for a job that was just stored as awaited. The first wait marks a job
+        that existed before.
         """
         return Relay(self, Watched(job.id, job, None if job.conflict else 0))
 
     def attach(self, job_id: int) -> Relay[Any]:
-        """A relay for a stored job. Raises ``InvalidOption`` for what is no id."""
+        """A relay for a stored job. Raises ``InvalidOption`` for anything but an id."""
         return Relay(self, Watched(check_range("id", job_id, 1, 2**63 - 1)))
 
     async def answers(
         self, watched: Sequence[Watched], timeout: float | None, *, wait_retries: bool
     ) -> list[Answer]:
-        """What each has come to after at most ``timeout`` seconds, in order."""
+        """The answer for each, in order, after at most ``timeout`` seconds."""
         client = self._client()
         loop = asyncio.get_running_loop()
         until = None if timeout is None else loop.time() + timeout
@@ -61,7 +61,7 @@ class Relays:
         return [self._answer(each, end, timeout) for each, end in zip(watched, ends, strict=True)]
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end, in synchronous code."""
+        """Run a coroutine to its end from synchronous code."""
         result: T = self._run(coroutine)
         return result
 

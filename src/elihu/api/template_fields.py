@@ -1,4 +1,4 @@
-"""What each field of a template may be."""
+"""The fields of a template and their checks."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _LARGEST_ORDER: Final = 2**31 - 1
 
 
 class TemplateFields(TypedDict, total=False):
-    """What ``update`` changes."""
+    """Fields that ``update`` changes."""
 
     name: str
     task: str
@@ -30,13 +30,13 @@ class TemplateFields(TypedDict, total=False):
 
 
 class Checks:
-    """Checks fields against the tasks that this app knows."""
+    """Checks fields. Task names are checked against the tasks of this app."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def field(self, name: str, value: Any) -> Any:
-        """The value as it is stored. Raises ``InvalidOption``, ``InvalidSchema`` and
+        """The value in its stored form. Raises ``InvalidOption``, ``InvalidSchema`` and
         ``UnknownTask``.
         """
         match name:
@@ -60,19 +60,19 @@ class Checks:
         raise InvalidOption(f"template: expected a field out of {names}, got {name!r}")
 
     def task(self, name: Any) -> str:
-        """The name of a task, of this app's own where it has any. Raises
-        ``UnknownTask``.
+        """The name of a task. Raises ``UnknownTask`` if this app has tasks but not this
+        one.
         """
         checked = check_name("task", name)
         return self._registry.get(checked).name if len(self._registry) else checked
 
     def queue_of(self, task: str) -> str:
-        """The queue of a task, the default where this app does not know it."""
+        """The queue of a task, ``default`` if this app does not know the task."""
         return self._registry.get(task).options.queue if task in self._registry else "default"
 
 
 def check_schema(value: Any) -> str:
-    """The JSON of a schema that can be used. Raises ``InvalidSchema``."""
+    """The JSON text of a valid schema. Raises ``InvalidSchema``."""
     try:
         text = check_meta("schema", value, LARGEST)[1] or "{}"
     except InvalidOption as error:
@@ -82,5 +82,5 @@ def check_schema(value: Any) -> str:
 
 
 def as_text(schema: Mapping[str, Any]) -> str:
-    """The JSON of a stored schema."""
+    """The JSON text of a stored schema."""
     return json.dumps(schema, ensure_ascii=False)

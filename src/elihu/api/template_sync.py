@@ -1,6 +1,4 @@
-"""Templates from tasks: what the code says of a job kind, and whether a person has said
-otherwise since.
-"""
+"""Templates from tasks: what the code declares, and whether a person changed it."""
 
 import hashlib
 import inspect
@@ -20,8 +18,8 @@ _OF_THE_CODE: Final = ("name", "task", "queue", "default_timeout", "default_max_
 
 @dataclass(slots=True, kw_only=True)
 class Synced:
-    """The codes of the templates that a synchronisation made, changed, found as the
-    code wants them, and left as a person made them.
+    """The codes of the templates that ``sync`` created, updated, found unchanged, and
+    kept as a person made them.
     """
 
     created: list[str] = field(default_factory=list)
@@ -57,12 +55,12 @@ def declared(tasks: Iterable[Task[..., Any]]) -> list[NewTemplate]:
 
 
 def is_as_declared(template: Template, new: NewTemplate) -> bool:
-    """Whether the template says what the code says."""
+    """Whether the template equals what the code declares."""
     return template.synced == new.synced == _digest(template, template.schema)
 
 
 def is_changed_by_hand(template: Template) -> bool:
-    """Whether a person made or changed what the code says of the template."""
+    """Whether a person made the template or changed a declared field of it."""
     return template.synced != _digest(template, template.schema)
 
 
@@ -72,7 +70,7 @@ def _digest(template: NewTemplate | Template, schema: Any) -> str:
 
 
 def _name(task: Task[..., Any]) -> str:
-    """The first line of what the function says of itself, else the task's name."""
+    """The first line of the function's docstring, or the task's name."""
     lines = (inspect.getdoc(task.fn) or "").splitlines()
     return (
         lines[0].strip().removesuffix(".")[:_LONGEST_NAME]

@@ -1,4 +1,4 @@
-"""``app.templates``: job kinds in the database, and jobs made from them."""
+"""``app.templates``: job kinds in the database, and jobs of these kinds."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -37,8 +37,8 @@ LONGEST_PAGE: Final = 1_000
 
 
 class Templates:
-    """Verbs on templates: a template is a row that says which task runs, and a JSON
-    Schema of what it is given.
+    """Verbs on templates. A template is a row with a task and the JSON Schema of its
+    context.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Templates:
         *,
         queue: str | None = None,
     ) -> Template:
-        """Store a template. ``default_timeout`` None is no limit; ``queue`` is the
-        task's where this app knows it, else ``default``.
+        """Store a template. ``default_timeout`` None means no limit. ``queue`` defaults
+        to the task's queue, or to ``default`` if this app does not know the task.
 
         Raises ``TemplateExists``, ``InvalidSchema``, ``InvalidOption``, and
-        ``UnknownTask`` where this app has tasks but not this one.
+        ``UnknownTask`` if this app has tasks but not this one.
         """
         check = self._checks.field
         known = self._checks.task(task)
@@ -83,17 +83,17 @@ class Templates:
         )
         stored = await (await self._client().ready(make=True)).add_template(new, _revision())
         if stored is None:
-            raise TemplateExists(f"code: expected one that no template has, got {code!r}")
+            raise TemplateExists(f"template {code!r} exists already")
         return stored
 
     async def update(self, code: str, **changes: Unpack[TemplateFields]) -> Template:
-        """Change fields of a template; a new task brings its queue with it where this
-        app knows it.
+        """Change fields of a template. A new task changes the queue too if this app
+        knows the task.
 
         Raises ``UnknownTemplate``, and what ``create`` raises for a field.
         """
         if not changes:
-            raise InvalidOption(f"template {code!r}: expected something to change, got nothing")
+            raise InvalidOption(f"template {code!r}: expected fields to change, got none")
         checked = {name: self._checks.field(name, value) for name, value in changes.items()}
         if "task" in checked and checked["task"] in self._registry:
             checked.setdefault("queue", self._checks.queue_of(checked["task"]))
@@ -105,23 +105,23 @@ class Templates:
                 return stored
 
     async def delete(self, code: str) -> None:
-        """Remove a template; jobs made from it that have not started are discarded at
-        their turn. Raises ``UnknownTemplate``.
+        """Delete a template. Its jobs that have not started are discarded when a node
+        fetches them. Raises ``UnknownTemplate``.
         """
         if not await (await self._engine()).remove_template(check_name("code", code)):
             raise UnknownTemplate(code)
 
     async def get(self, code: str) -> Template:
-        """The template; raises ``UnknownTemplate``."""
+        """The template. Raises ``UnknownTemplate``."""
         return await self._get(await self._engine(), code)
 
     async def list(
         self, active: bool | None = None, *, after: str | None = None, limit: int = 25
     ) -> TemplatePage:
-        """A page of at most ``limit`` (1 to 1,000) templates by display order and code,
+        """A page of at most ``limit`` (1 to 1,000) templates by display order and code:
         active, inactive or both.
 
-        ``after`` is the ``next`` of the page before.
+        ``after`` is the previous page's ``next``.
         """
         check_range("limit", limit, 1, LONGEST_PAGE)
         wanted = None if active is None else check_bool("active", active)
@@ -134,13 +134,13 @@ class Templates:
         )
 
     async def sync(self, force: bool = False) -> Synced:
-        """Make templates of the tasks declared with ``template=``, their schemas from
-        the signatures, and keep them up to date.
+        """Create and update templates from the tasks declared with ``template=``. Their
+        schemas come from the signatures.
 
-        What a person made or changed is left alone, unless ``force``; ``active`` and
-        ``display_order`` are never touched. Raises ``InvalidTask`` for arguments that
-        no schema describes, and ``InvalidOption`` for a code that two tasks declare,
-        and stores nothing.
+        Templates that a person made or changed are left unchanged, unless ``force``.
+        ``active`` and ``display_order`` are never changed. Raises ``InvalidTask`` for
+        arguments that no schema describes, and ``InvalidOption`` for a code that two
+        tasks declare; nothing is stored then.
         """
         forced = check_bool("force", force)
         new = declared(self._registry)
@@ -161,13 +161,13 @@ class Templates:
         max_attempts: int | None = None,
         run: When = "queued",
     ) -> Job:
-        """Store a job of this kind, whose task is given ``context`` as its keywords.
+        """Store a job of this kind. ``context`` are the keywords of its task.
 
         ``identifier`` is the caller's own name for the job, unique among stored jobs.
-        ``timeout`` and ``max_attempts`` are the template's where they are not given.
-        ``"queued"`` announces nothing: nodes find the job when they next look;
-        ``"wake"`` announces it; ``"now"`` puts it at the front of its queue, before
-        others of priority 0 that wait, and announces it.
+        ``timeout`` and ``max_attempts`` default to the template's. ``run`` says when it
+        starts: ``"queued"`` announces nothing, so nodes find the job at their next poll;
+        ``"wake"`` announces it; ``"now"`` puts it at the front of its queue, before other
+        jobs of priority 0, and announces it.
 
         Raises ``UnknownTemplate``, ``TemplateInactive``, ``InvalidContext``,
         ``IdentifierTaken``, ``InvalidOption`` and, where this app knows the task,
@@ -176,15 +176,11 @@ class Templates:
         if run not in get_args(When):
             raise InvalidOption(f"run: expected one of {', '.join(get_args(When))}, got {run!r}")
         if run == "now" and priority is not None:
-            raise InvalidOption(
-                f'priority: expected none with run="now", which goes before all, got {priority!r}'
-            )
+            raise InvalidOption(f'priority: expected none with run="now", got {priority!r}')
         engine = await self._client().ready(make=True)
         template = await self._get(engine, code)
         if not template.active:
-            raise TemplateInactive(
-                f"template {code!r}: expected an active one, got one that takes no new jobs"
-            )
+            raise TemplateInactive(f"template {code!r} is inactive: it takes no new jobs")
         options = {
             "timeout": template.default_timeout
             if timeout is None
@@ -250,7 +246,7 @@ class Templates:
         return _with_options(using.build_as_written(text), options)
 
     async def _sync_one(self, engine: Engine, new: NewTemplate, *, force: bool) -> str:
-        """What was done: the name of a field of ``Synced``."""
+        """Create or update one template. Returns a field name of ``Synced``."""
         while True:
             template = await engine.template(new.code)
             if template is None:
@@ -276,7 +272,7 @@ class Templates:
 
 
 async def _at_front(engine: Engine, new: NewJob) -> NewJob:
-    """The job with a time before that of its queue's first; it expires by the real one."""
+    """The job, due before the first job of its queue. It expires by its real time."""
     front = await engine.front(new.queue)
     earlier = (front.now - front.before_all).total_seconds()
     return replace(
@@ -303,9 +299,7 @@ def _place(after: str) -> Place:
             check_range("after", int(order), -(2**31), 2**31 - 1), check_name("after", code)
         )
     except ValueError as error:
-        raise InvalidOption(
-            f"after: expected the next of the page before, got {after!r}"
-        ) from error
+        raise InvalidOption(f"after: expected the previous page's next, got {after!r}") from error
 
 
 def _revision() -> str:

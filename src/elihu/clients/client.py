@@ -1,5 +1,5 @@
-"""What one event loop needs to work with an app's database: an engine, the inserter,
-the announcer, those who wait.
+"""What one event loop needs to use an app's database: the engine, the inserter, the
+announcer and the waiters.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from elihu.telemetry.bus import Bus
 
 
 class Client:
-    """Belongs to the loop it was made in; connects, and checks the tables, at its first
+    """Belongs to the loop that made it. Connects and checks the tables at its first
     use.
     """
 
@@ -44,16 +44,16 @@ class Client:
         return self._announcer
 
     async def connect(self, *, make: bool = True) -> Engine:
-        """The engine, opened, whatever tables are there; without ``make`` an SQLite
-        file that is absent is not made.
+        """The opened engine, without a check of the tables. With ``make`` an absent
+        SQLite file is created.
         """
         async with self._opening:
             await self._engine.open(make=make)
         return self._engine
 
     async def ready(self, *, make: bool = False) -> Engine:
-        """The engine, opened and with its tables checked; with ``make`` those that an
-        SQLite file lacks are made.
+        """The opened engine after a check of the tables. With ``make`` an absent SQLite
+        schema is created.
         """
         if not self._ready:
             engine = await self.connect(make=make)
@@ -81,7 +81,7 @@ class Client:
         return await self._inserter.many(jobs)
 
     def abandon(self) -> None:
-        """Let go of everything: the loop has ended."""
+        """Drop everything: the loop has ended."""
         self.waiters.abandon()
         self._engine.abandon()
 

@@ -1,4 +1,4 @@
-"""A loop on a thread of its own, for synchronous code."""
+"""An event loop on a thread of its own, for synchronous code."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 
 class Portal:
-    """Runs coroutines for threads that have no loop. Its thread is a daemon: it keeps
-    no program from ending.
+    """Runs coroutines for threads without a loop. Its thread is a daemon: the program
+    can end while it runs.
     """
 
     def __init__(self) -> None:
@@ -25,18 +25,16 @@ class Portal:
         threading.Thread(target=self._serve, name="elihu-portal", daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end and return what it returns; an interrupt of the caller
+        """Run a coroutine to its end and return its value. An interrupt of the caller
         cancels it.
 
-        Raises what it raises, and ``DatabaseUnavailable`` where another thread has
-        closed the portal.
+        Raises what it raises, and ``DatabaseUnavailable`` if another thread has closed
+        the portal.
         """
         with self._lock:
             if self._closed:
                 coroutine.close()
-                raise DatabaseUnavailable(
-                    "expected an open app, got one that another thread closes"
-                )
+                raise DatabaseUnavailable("another thread is closing the app")
             self._callers += 1
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
@@ -50,7 +48,7 @@ class Portal:
                 self._end_if_idle()
 
     def close(self) -> None:
-        """Take no more callers; the thread ends when the last one has its answer.
+        """Refuse new callers. The thread ends after the last caller's coroutine.
         Callable from any thread, once.
         """
         with self._lock:
@@ -62,8 +60,8 @@ class Portal:
             self._loop.call_soon_threadsafe(self._over.set)
 
     def _serve(self) -> None:
-        """Run the loop until it is over. ``SystemExit`` of a coroutine is for its
-        caller: it stops the loop, which goes on.
+        """Run the loop until ``close``. A ``SystemExit`` of a coroutine stops the loop
+        and goes to the caller, so the loop is started again.
         """
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             over = runner.get_loop().create_task(self._over.wait())

@@ -1,1 +1,1 @@
-"""Waiting for the ends of jobs: one listener and one query serve all waiters of a loop."""
+"""Waits for the ends of jobs. One listener and one query serve all waiters of a loop."""

@@ -1,5 +1,5 @@
-"""From what the database says of an end to the task's value, or to the exception that a
-waiter raises.
+"""From the stored end of a job to the task's value, or to the exception that a waiter
+raises.
 """
 
 import json
@@ -21,11 +21,11 @@ from elihu.relay import Answer
 from elihu.remote_errors import rebuild, type_name, with_traceback
 from elihu.task import Registry
 
-NOT_KEPT = "nobody waited for it before the end, and its task is not declared with record=True"
+NOT_KEPT = "no wait began before the end, and the task is not declared with record=True"
 
 
 def answer_of(registry: Registry, job_id: int, job: Job | None, end: JobEnd) -> Answer:
-    """What this end is to whoever waits."""
+    """The answer to a wait for this job."""
     if end.state is None or job is None:
         return Answer(error=JobNotFound(job_id))
     if end.state is JobState.CANCELLED:
@@ -65,7 +65,7 @@ def _completed(registry: Registry, job: Job, end: JobEnd) -> Answer:
     except InvalidArguments as error:
         return Answer(
             error=_chained(
-                ResultNotRecorded(job.id, f"it does not fit the task any more: {error}"), error
+                ResultNotRecorded(job.id, f"it does not fit the task's return type: {error}"), error
             )
         )
 

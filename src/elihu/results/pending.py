@@ -1,5 +1,5 @@
-"""Who waits for which job, and whose turn it is to be looked up: pure, without a
-database or a clock.
+"""The waits for each job, and which of them are due for a query. Uses no database and
+no clock.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ from elihu.engines.protocol.waits import JobEnd, Wait
 from elihu.relay import Watched
 
 NEVER = 2**31 - 1
-"""A claim after which nothing comes."""
+"""Larger than any claim."""
 
 
 class Waiter:
-    """One wait under way; ``future`` gets what it came to, or the error that ended it.
+    """One wait. ``future`` gets the end of the job, or the error that ended the wait.
 
-    ``since`` is the claim after which ends counted when it began: what another wait of
-    the same relay learns meanwhile does not move it.
+    Ends of attempts count after the claim ``since``. It is fixed when the wait begins:
+    another wait of the same relay does not change it.
     """
 
     __slots__ = ("future", "only_job", "since", "watched")
@@ -29,15 +29,15 @@ class Waiter:
 
     @property
     def wait(self) -> Wait:
-        """What to ask the database. Nothing but the job's absence ends a wait that is
-        not attached yet.
+        """The query for this wait. Only the job's absence ends a wait that is not
+        attached yet.
         """
         if self.since is None:
             return Wait(self.watched.id, NEVER, True)
         return Wait(self.watched.id, self.since, self.only_job)
 
     def take(self, end: JobEnd) -> bool:
-        """Take what the database answered; whether that ends the wait."""
+        """Handle the database's answer. Returns whether it ends the wait."""
         if end.state is not None and self.since is None:
             return False
         if not end.whole:
@@ -51,8 +51,8 @@ class Waiter:
 
 
 class PendingWaits:
-    """Waiters by job. A new one is due at once; an announcement makes those of its jobs
-    due, a poll all.
+    """Waiters by job. A new waiter is due at once. An announcement makes the waiters of
+    its jobs due, a poll all of them.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class PendingWaits:
         self._due: set[int] = set()
 
     def __len__(self) -> int:
-        """How many jobs are waited for."""
+        """The number of jobs that have waiters."""
         return len(self._waiters)
 
     def add(self, waiters: Iterable[Waiter]) -> None:
@@ -77,7 +77,7 @@ class PendingWaits:
                     del self._waiters[waiter.watched.id]
 
     def mark(self, ids: Iterable[int]) -> bool:
-        """Make these due; whether anybody waits for one."""
+        """Make the waiters of these jobs due. Returns whether there are any."""
         waited = self._waiters.keys() & ids
         self._due |= waited
         return bool(waited)
@@ -86,7 +86,7 @@ class PendingWaits:
         self._due.update(self._waiters)
 
     def take(self) -> list[Waiter]:
-        """Those that are due, and from now on are not."""
+        """The due waiters, which stop being due."""
         due, self._due = self._due, set()
         return [
             waiter
@@ -103,5 +103,5 @@ class PendingWaits:
 
 
 def distinct_ids(waiters: Collection[Waiter]) -> list[int]:
-    """The jobs that these wait for, each once."""
+    """The jobs of these waiters, each once."""
     return list(dict.fromkeys(waiter.watched.id for waiter in waiters))

@@ -1,5 +1,5 @@
-"""The lookout: one listener and one query for all who wait in this loop: listen, then
-look, then wait.
+"""Polls for the ends of jobs: one listener and one query for all waiters of this loop.
+It listens before it queries, so that no end is missed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,24 +15,24 @@ from elihu.runtime.service import Scope, Service, Tick
 T = TypeVar("T")
 
 QUERY_ROWS: Final = 500
-"""Waits in one query."""
+"""The most waits in one query."""
 QUERY_BYTES: Final = 1_048_576
-"""Bytes of results, as they are stored, in one answer."""
+"""The most bytes of stored results in one answer."""
 ATTACH_ROWS: Final = 100
-"""Jobs read by one statement."""
+"""The most jobs read by one statement."""
 PARTIAL_DELAY: Final = 0.02
-"""Seconds after which to ask again for what was not whole."""
+"""Seconds until the next query for results that did not fit into the answer."""
 BUSY_DELAY: Final = 0.1
-"""Seconds after which a job is tried again that an open transaction held."""
+"""Seconds until the next try for a job that another transaction has locked."""
 SCAN_SHARE: Final = 3
-"""Where nothing says which jobs ended, looking at all takes at most a quarter of the
-time.
+"""When announcements do not name the ended jobs, all waits are queried. After a query
+the poller pauses this many times its duration, so that it takes a quarter of the time.
 """
 
 
 class ResultPoller(Service):
-    """Looks up new waits at once, others when their job's end is announced, and all at
-    each poll.
+    """Queries new waits at once, others when the end of their job is announced, and all
+    at each poll.
     """
 
     name: ClassVar = "relay"
@@ -54,7 +54,7 @@ class ResultPoller(Service):
         await self._listener.stop()
 
     def leave(self) -> None:
-        """Hear no more; all that is left to do where the loop has ended."""
+        """Stop receiving announcements. This suffices when the loop has ended."""
         for leave in self._leaves:
             leave()
 
@@ -97,8 +97,8 @@ class ResultPoller(Service):
                 self.wake()
 
     async def _query(self, waiters: Sequence[Waiter]) -> tuple[int, float]:
-        """How many waits ended, and after how many seconds to look again at those that
-        could not be answered.
+        """Query the database. Returns how many waits ended, and the seconds until the
+        next query for those without an answer.
         """
         await self._attach([waiter for waiter in waiters if waiter.since is None])
         ended, again = 0, self._poll

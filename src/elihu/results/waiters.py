@@ -1,5 +1,5 @@
-"""All who wait for jobs in one loop. The lookout works while somebody does, and a
-little longer: the next wait may come soon.
+"""All waits for jobs in one loop. The poller runs while there are waits, and a little
+longer, since the next wait may begin soon.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from elihu.runtime.announcer import Hub
 from elihu.runtime.service import Scope
 
 LINGER: Final = 5.0
-"""Seconds for which the lookout goes on when nobody waits any more."""
+"""Seconds for which the poller runs on after the last wait."""
 
-CLOSED: Final = "expected an open app to wait for jobs with, got one that was closed"
+CLOSED: Final = "the app was closed during the wait"
 
 
 class Waiters:
-    """Waits end by themselves: at their time-out, by a cancellation, and when the app
-    is closed; none leaves anything behind.
+    """Waits end with their job, at their time-out, when they are cancelled, and when the
+    app is closed.
     """
 
     def __init__(self, scope: Scope, hub: Hub, *, linger: float = LINGER) -> None:
@@ -36,16 +36,16 @@ class Waiters:
         self._closed = False
 
     def __len__(self) -> int:
-        """How many jobs are waited for."""
+        """The number of jobs that have waiters."""
         return len(self._waits)
 
     async def ends(
         self, watched: Sequence[Watched], timeout: float | None, *, only_job: bool
     ) -> list[JobEnd | Exception | None]:
-        """What each has come to after at most ``timeout`` seconds, in order; None where
-        that is nothing yet.
+        """The end of each job, in order, after at most ``timeout`` seconds; None for a
+        job without an end.
 
-        Raises ``DatabaseUnavailable`` where the app is closed.
+        Raises ``DatabaseUnavailable`` if the app is closed.
         """
         if self._closed:
             raise DatabaseUnavailable(CLOSED)
@@ -70,7 +70,7 @@ class Waiters:
             await asyncio.wait(self._stopping)
 
     def abandon(self) -> None:
-        """Let go: the loop has ended."""
+        """Drop everything: the loop has ended."""
         if self._poller:
             self._poller.leave()
 

@@ -1,4 +1,4 @@
-"""Delivers events to those who asked for their type."""
+"""Delivers events to the handlers of their type."""
 
 import logging
 from collections.abc import Callable
@@ -12,11 +12,11 @@ logger = logging.getLogger("elihu")
 
 
 class Bus:
-    """Calls each handler in the thread that emits; a handler must not block, and one
-    that raises is logged.
+    """Calls each handler in the thread that emits. A handler must not block. One that
+    raises is logged.
 
-    An emitter asks ``SomeEvent in bus`` before it builds the event, so that an event
-    nobody wants costs one look-up.
+    An emitter checks ``SomeEvent in bus`` before it builds the event, so that an event
+    without handlers costs one look-up.
     """
 
     def __init__(self) -> None:
@@ -24,8 +24,8 @@ class Bus:
         self._resolved: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
 
     def on(self, event: type[E], handler: Callable[[E], None]) -> Callable[[], None]:
-        """Call ``handler`` for each event of this type and its subtypes; the callable
-        returned ends that.
+        """Call ``handler`` for each event of this type and its subtypes. Returns a
+        callable that removes the handler.
         """
         self._handlers.setdefault(event, []).append(handler)
         self._resolved = {}
@@ -49,9 +49,8 @@ class Bus:
                 logger.exception("a handler of %s raised", type(event).__name__)
 
     def _for(self, event: type[Event]) -> tuple[Callable[[Any], None], ...]:
-        resolved = (
-            self._resolved
-        )  # a handler added meanwhile begins a new table, and this one is not read again
+        # A handler that is added at the same time starts a new table.
+        resolved = self._resolved
         found = resolved.get(event)
         if found is None:
             found = resolved[event] = tuple(

@@ -1,4 +1,4 @@
-"""Everything that happens, as types: subscribe with ``app.on(EventType, handler)``."""
+"""The types of events. Subscribe with ``app.on(EventType, handler)``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """The base of all events; subscribing to it receives every one."""
+    """The base of all events. Its handlers receive every event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +45,10 @@ class JobRaised(JobStopped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptAbandoned(JobEvent):
-    """An attempt did not end when it was told to: its slot was given back, and it goes
-    on unheard.
+    """An attempt did not end in time after a request to end. Its slot was given back; it
+    still runs, and its outcome is ignored.
 
-    ``run_in`` is how it runs; ``abandoned`` attempts go on so at this node now.
+    ``abandoned`` is the number of such attempts with this ``run_in`` at the node.
     """
 
     run_in: str
@@ -56,12 +56,12 @@ class AttemptAbandoned(JobEvent):
 
 
 class AbandonedEnded(AttemptAbandoned):
-    """An abandoned attempt has ended; of its end nothing is stored."""
+    """An abandoned attempt has ended. Its outcome is not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcknowledgementRefused(Event):
-    """The claim of a finished attempt was no longer this node's: its end was not
+    """The claim of a finished attempt was no longer this node's. Its outcome was not
     written.
     """
 
@@ -73,7 +73,7 @@ class AcknowledgementRefused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskUnknown(Event):
-    """A job was given back since this node does not know its task."""
+    """A job was given back because this node does not know its task."""
 
     task: str
     queue: str
@@ -83,7 +83,7 @@ class TaskUnknown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineCalled(Event):
-    """One call to the database ended, well or not; ``duration`` is in seconds."""
+    """One call to the database ended, with or without ``error``; ``duration`` is in seconds."""
 
     engine: str
     verb: str
@@ -114,7 +114,7 @@ class ServiceEvent(Event):
 
 
 class ServiceStarted(ServiceEvent):
-    """The service begins to tick."""
+    """The service starts to tick."""
 
 
 class ServiceStopped(ServiceEvent):
@@ -123,8 +123,8 @@ class ServiceStopped(ServiceEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked(ServiceEvent):
-    """One tick went well; ``data`` is what it did (the stager: ``staged_count`` and
-    ``queues``), ``duration`` in seconds.
+    """One tick succeeded. ``data`` is what it did (the stager: ``staged_count`` and
+    ``queues``); ``duration`` is in seconds.
     """
 
     duration: float
@@ -133,7 +133,7 @@ class Ticked(ServiceEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickFailed(ServiceEvent):
-    """One tick failed, the ``failures``-th in a row; the next comes in ``retry_in``
+    """One tick failed, the ``failures``-th in a row. The next one starts in ``retry_in``
     seconds.
     """
 
@@ -158,17 +158,17 @@ class LeaderLost(NodeEvent):
 
 
 class NodeStarted(NodeEvent):
-    """The node is in the table of nodes and about to fetch."""
+    """The node is registered and starts to fetch."""
 
 
 class NodeStopped(NodeEvent):
-    """The node has left the table of nodes."""
+    """The node is deregistered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRejoined(NodeEvent):
-    """The node found itself buried, dropped its attempts and goes on as ``node``; it
-    was ``buried``.
+    """Other nodes had removed the node as ``removed``. It dropped its attempts and has
+    registered again as ``node``.
     """
 
     removed: str
@@ -202,8 +202,8 @@ class JobExpired(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchSuspended(NodeEvent):
-    """``abandoned`` attempts that ``run_in`` such a way go on at the node: it fetches
-    no more jobs of that kind.
+    """The node has ``abandoned`` attempts with this ``run_in`` that still run. It
+    fetches no more jobs with it.
     """
 
     run_in: str
@@ -212,8 +212,8 @@ class FetchSuspended(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchResumed(NodeEvent):
-    """Some of the abandoned attempts that ``run_in`` such a way ended: the node fetches
-    jobs of that kind again.
+    """Some of the abandoned attempts with this ``run_in`` ended. The node fetches jobs
+    with it again.
     """
 
     run_in: str
@@ -221,15 +221,15 @@ class FetchResumed(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifierSwitched(NodeEvent):
-    """Announcements work (``listening``), or do not and the node polls (``polling``)."""
+    """Announcements arrive (``listening``), or do not and the node polls (``polling``)."""
 
     mode: Literal["listening", "polling"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronFired(NodeEvent):
-    """A tick of a cron entry stored a job, or, with ``conflict``, met a unique job that
-    was there; ``at`` is the tick's time.
+    """A tick of a cron entry stored a job, or met an existing unique job
+    (``conflict``). ``at`` is the time of the tick.
     """
 
     cron: str
@@ -240,9 +240,7 @@ class CronFired(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronSkipped(NodeEvent):
-    """Missed ticks of a cron entry, up to ``until``, were left out, as its ``catch_up``
-    says.
-    """
+    """Missed ticks of a cron entry up to ``until`` were skipped by its ``catch_up``."""
 
     cron: str
     until: datetime
@@ -250,7 +248,7 @@ class CronSkipped(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronFailed(NodeEvent):
-    """A cron entry cannot be fired as it is stored; the others are."""
+    """A cron entry could not fire. Other entries fire."""
 
     cron: str
     error: BaseException
@@ -258,7 +256,7 @@ class CronFailed(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueUnserved(NodeEvent):
-    """Jobs are available in a queue that no node serves, and that nobody has stopped."""
+    """Jobs are available in a queue that no node serves and that is not stopped."""
 
     queue: str
 
@@ -272,8 +270,8 @@ class QueueEvent(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStarted(QueueEvent):
-    """The node begins to serve a queue, ``limit`` jobs at a time; while it is
-    ``paused`` it fetches none.
+    """The node starts to serve a queue, at most ``limit`` jobs at a time. A ``paused``
+    queue fetches none.
     """
 
     limit: int
@@ -282,7 +280,7 @@ class QueueStarted(QueueEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueScaled(QueueEvent):
-    """The node goes on with ``limit`` jobs at a time in place of ``before``."""
+    """The node runs at most ``limit`` jobs of the queue at a time, ``before`` until now."""
 
     limit: int
     before: int
@@ -297,14 +295,14 @@ class QueueResumed(QueueEvent):
 
 
 class QueueStopping(QueueEvent):
-    """The node no longer serves the queue: it fetches no more of its jobs, and those
-    that run end.
+    """The node stops serving the queue: it fetches no more of its jobs and lets running
+    ones end.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueShutdown(NodeEvent):
-    """A queue's producer ended; ``released`` are the ids of the jobs it gave back."""
+    """A queue's producer ended. ``released`` are the ids of the jobs that it gave back."""
 
     queue: str
     released: tuple[int, ...]

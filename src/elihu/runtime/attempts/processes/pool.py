@@ -73,7 +73,7 @@ class ProcessPool:
                     if child.begun or child.jobs == 1:
                         return Answer(Failed(error.with_traceback(None)))
                 finally:
-                    execution.context.relay = None
+                    execution.context.on_cancel = None
                     self._put_back(child)
         finally:
             self._running -= 1
@@ -111,7 +111,7 @@ class ProcessPool:
         return True
 
     async def _perform(self, child: Child, call: bytes, execution: Execution) -> Answer:
-        execution.context.relay = child.tell_cancelled
+        execution.context.on_cancel = child.tell_cancelled
         try:
             return _understood(await child.perform(call, execution))
         except asyncio.CancelledError as cancelled:
