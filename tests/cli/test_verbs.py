@@ -175,7 +175,7 @@ def test_jobs_runs_and_position(shop: Shell) -> None:
         "error",
     ]
     for command in ("runs", "position"):
-        assert "got 99" in shop.refused("jobs", command, "99", status=1)
+        assert "job 99 not found" in shop.refused("jobs", command, "99", status=1)
 
 
 def test_commands_that_change_jobs(shop: Shell) -> None:
@@ -256,7 +256,7 @@ def test_update(shop: Shell) -> None:
     assert "b: expected" in shop.refused(
         "jobs", "update", "1", "--args", '{"a": 1, "b": "x"}', status=1
     )
-    assert "got 99" in shop.refused("jobs", "update", "99", "--priority", "1", status=1)
+    assert "job 99 not found" in shop.refused("jobs", "update", "99", "--priority", "1", status=1)
 
 
 def test_nodes_ls_without_nodes(shop: Shell) -> None:
