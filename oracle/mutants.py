@@ -68,6 +68,17 @@ def rescue_by_age() -> None:
     )
 
 
+def rescue_by_table() -> None:
+    """A rescue looks for the node of each row in the table of nodes, as of the
+    statement's beginning.
+    """
+    _in_postgres(
+        "rescue",
+        "node = ANY(ARRAY(SELECT node FROM dead))",
+        "NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = j.node)",
+    )
+
+
 def acknowledgement_waits() -> None:
     """An acknowledgement waits for a row that another transaction locks."""
     _in_postgres(
@@ -141,6 +152,9 @@ def announced_before_commit() -> None:
 MUTANTS: Final[dict[str, Mutant]] = {
     "guard without the claim": Mutant(guard_without_claim),
     "rescue by age": Mutant(rescue_by_age),
+    "rescue by the table of nodes": Mutant(
+        rescue_by_table, ("postgres",), why_not="one writer: rescues do not overlap"
+    ),
     "acknowledgement waits for locks": Mutant(
         acknowledgement_waits, ("postgres",), why_not="one writer: no other transaction locks a row"
     ),

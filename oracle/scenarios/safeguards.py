@@ -16,6 +16,7 @@ from elihu.testing.postgres import PostgresServer
 from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
+from oracle.scenarios import rescues
 from oracle.waiting import WaitTimeout, until
 
 
@@ -154,6 +155,7 @@ SCENARIOS = (
 BY_MUTANT = {
     "guard without the claim": SCENARIOS[0],
     "rescue by age": SCENARIOS[1],
+    "rescue by the table of nodes": rescues.SCENARIOS[0],
     "acknowledgement waits for locks": SCENARIOS[2],
     "no reconcile": SCENARIOS[3],
     "heartbeat on the event loop": SCENARIOS[4],
