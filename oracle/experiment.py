@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from elihu import Elihu
 from elihu.config import load_config
@@ -108,21 +108,29 @@ class Experiment:
         interceptor: str = "",
         failpoint: str = "",
         plan: Plan | None = None,
+        stop: str = "",
+        wait: bool = True,
         **settings: str,
     ) -> Worker:
-        """Start a node; returns when it fetches."""
+        """Start a node; returns when it fetches, or at once without ``wait``. With
+        ``stop="cancelled"`` the process cancels its own stops.
+        """
         environ = {
+            "ORACLE_STOP": stop,
             "ORACLE_INTERCEPTOR": interceptor,
             "ELIHU_TEST_FAILPOINT": failpoint,
             "ORACLE_PLAN": plan.text() if plan else "",
         }
-        return await self._start("node", environ, settings)
+        return await self._start("node", environ, settings, wait=wait)
 
     async def nodes(self, number: int, *, interceptor: str = "", **settings: str) -> list[Worker]:
         """Start several at once."""
         return list(
             await asyncio.gather(
-                *(self.node(interceptor=interceptor, plan=None, **settings) for _ in range(number))
+                *(
+                    self.node(interceptor=interceptor, plan=None, stop="", wait=True, **settings)
+                    for _ in range(number)
+                )
             )
         )
 
@@ -133,11 +141,16 @@ class Experiment:
         url = self.database.url_of(user) if user else self.url_of_nodes
         return await self._start("ticker", {"ELIHU_DATABASE_URL": url}, settings)
 
-    async def enqueuer(self, plan: Plan, *, failpoint: str = "", **settings: str) -> Worker:
-        """Start an enqueuer; returns when it begins."""
+    async def enqueuer(
+        self, plan: Plan, *, failpoint: str = "", wait: bool = True, **settings: str
+    ) -> Worker:
+        """Start an enqueuer; returns when it begins, or at once without ``wait``."""
         program = {"transactions": "transactions", "awaited": "waiter"}.get(plan.how, "enqueuer")
         return await self._start(
-            program, {"ORACLE_PLAN": plan.text(), "ELIHU_TEST_FAILPOINT": failpoint}, settings
+            program,
+            {"ORACLE_PLAN": plan.text(), "ELIHU_TEST_FAILPOINT": failpoint},
+            settings,
+            wait=wait,
         )
 
     async def enqueue(self, plan: Plan) -> None:
@@ -145,12 +158,22 @@ class Experiment:
         await (await self.enqueuer(plan)).end(within=120 + plan.jobs / 100)
 
     async def enqueue_here(
-        self, key: str, *, task: str = "oracle.wait", **arguments: object
+        self,
+        key: str,
+        *,
+        task: str = "oracle.wait",
+        queue: str | None = None,
+        delay: float | None = None,
+        **arguments: object,
     ) -> int:
-        """Store one job from this process; its id."""
+        """Store one job from this process; its id. Raises ``DatabaseError``."""
         app, lines = self._here()
         lines.write("intent", key=key)
-        stored = await app.aenqueue(app.task_named(task).build(key=key, **arguments))
+        options: dict[str, Any] = {"queue": queue, "delay": delay}
+        given = {name: value for name, value in options.items() if value is not None}
+        which = app.task_named(task)
+        job = (which.using(**given) if given else which).build(key=key, **arguments)
+        stored = await app.aenqueue(job)
         lines.write("acknowledged", key=key, id=stored.id)
         return stored.id
 
@@ -326,7 +349,12 @@ class Experiment:
         self.evidence.faults.append(Fault(kind, worker.pid, time.time()))
 
     async def _start(
-        self, program: str, environ: Mapping[str, str], settings: Mapping[str, str]
+        self,
+        program: str,
+        environ: Mapping[str, str],
+        settings: Mapping[str, str],
+        *,
+        wait: bool = True,
     ) -> Worker:
         return await self._processes.start(
             program,
@@ -334,4 +362,5 @@ class Experiment:
             environ,
             {**self.settings, **settings},
             died=self._died,
+            wait=wait,
         )

@@ -80,9 +80,11 @@ class Processes:
         settings: Mapping[str, str],
         *,
         died: Callable[[Worker], None],
+        wait: bool = True,
     ) -> Worker:
         """Start a program; returns when it works, or has killed itself at its
-        failpoint. ``died`` is called when it does. Raises ``WaitTimeout``.
+        failpoint, or at once without ``wait``. ``died`` is called when the process
+        kills itself. Raises ``WaitTimeout``.
         """
         clean = {
             name: value
@@ -105,11 +107,12 @@ class Processes:
             # this one before
             process.kill()
             await process.wait()
-            return await self.start(program, url, environ, settings, died=died)
+            return await self.start(program, url, environ, settings, died=died, wait=wait)
         self.workers.append(worker)
         if environ.get("ELIHU_TEST_FAILPOINT"):
             self._watchers.append(asyncio.create_task(_watch(worker, died)))
-        await self._ready(worker)
+        if wait:
+            await self._ready(worker)
         return worker
 
     async def stop(self) -> list[str]:

@@ -3,11 +3,26 @@
 import asyncio
 import contextlib
 import socket
+from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 HOST: Final = "127.0.0.1"
 CHUNK: Final = 65_536
+IDLE: Final = b"Z\0\0\0\x05I"
+"""PostgreSQL's ReadyForQuery outside a transaction."""
+IN_TRANSACTION: Final = b"Z\0\0\0\x05T"
+"""PostgreSQL's ReadyForQuery inside a transaction."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """One connection: the answers since its transaction began, and whether it is cut
+    off.
+    """
+
+    answers: int = 0
+    held: bool = False
 
 
 class Proxy:
@@ -16,7 +31,9 @@ class Proxy:
     ``stalled``: no byte passes and no connection closes; all bytes arrive at the end of
     the stall. ``delay``: each message is late by so many seconds. ``swallow()``: the
     next answer of the server is lost, and all that follows on that connection.
-    ``drop()``: every connection is cut.
+    ``drop()``: every connection is cut. ``hold_after``: a connection on
+    which so many answers came inside an open transaction is cut off for good, and
+    neither side is notified; ``held`` counts them.
     """
 
     def __init__(self, url: str) -> None:
@@ -28,11 +45,14 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._to_swallow = 0
         self.swallowed = 0
         self.delay = 0.0
+        self.hold_after: int | None = None
+        self.held = 0
 
     @property
     def url(self) -> str:
@@ -66,10 +86,13 @@ class Proxy:
     async def __aexit__(self, *raised: object) -> None:
         assert self._server
         self._server.close()
+        self._closing.set()
         self.drop()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        if self._pumps:
+            _, left = await asyncio.wait(self._pumps, timeout=1)
+            for pump in left:
+                pump.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -87,10 +110,11 @@ class Proxy:
             writer.transport.abort()
             return
         self._open.add(far_writer)
+        line = _Line()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, far_writer, answers=False))
-                group.create_task(self._pump(far_reader, writer, answers=True))
+                group.create_task(self._pump(reader, far_writer, line, answers=False))
+                group.create_task(self._pump(far_reader, writer, line, answers=True))
         except* (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -100,7 +124,12 @@ class Proxy:
                     each.transport.abort()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        line: "_Line",
+        *,
+        answers: bool,
     ) -> None:
         lost = False
         while data := await reader.read(CHUNK):
@@ -112,7 +141,24 @@ class Proxy:
                 continue
             if self.delay:
                 await asyncio.sleep(self.delay)
+            if answers:
+                self._count_open_transaction(line, data)
+            if line.held:
+                break
             await self._flowing.wait()
             writer.write(data)
             await writer.drain()
+        if line.held:
+            await self._closing.wait()  # both sockets stay open
         raise ConnectionResetError
+
+    def _count_open_transaction(self, line: "_Line", data: bytes) -> None:
+        if self.hold_after is None:
+            return
+        if data.endswith(IDLE):
+            line.answers = 0
+        elif data.endswith(IN_TRANSACTION):
+            line.answers += 1
+        if line.answers >= self.hold_after and not line.held:
+            line.held = True
+            self.held += 1

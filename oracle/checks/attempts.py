@@ -67,7 +67,7 @@ def overlaps(evidence: Evidence) -> list[str]:
 
 
 def orphaned_on_living_nodes(evidence: Evidence, changes: dict[int, list[Change]]) -> list[str]:
-    """Attempts that a rescue ended although their node had no fault."""
+    """Attempts that a rescue ended although their node lived, or was stopped in order."""
     pids = pids_of_attempts(evidence)
     taken = []
     for run in evidence.runs:
@@ -82,7 +82,12 @@ def orphaned_on_living_nodes(evidence: Evidence, changes: dict[int, list[Change]
             ),
             default=inf,
         )
-        if not was_faulted(evidence.faults, pid, before=ended + NOTICED):
+        if not was_faulted(
+            evidence.faults,
+            pid,
+            before=ended + NOTICED,
+            kinds={Kind.KILL, Kind.DIED, Kind.FREEZE, Kind.CUT},
+        ):
             taken.append(f"claim {run.job_id}.{run.claim} was orphaned, and its node lived")
     return taken
 

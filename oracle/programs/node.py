@@ -6,9 +6,13 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from elihu import Elihu
+from elihu.runtime.node import Node
 from elihu.telemetry.events import LeaderElected, LeaderLost, NodeRejoined, NodeRemoved
 from oracle import mutants
 from oracle.journal import Journal
@@ -16,6 +20,11 @@ from oracle.programs import interceptors
 from oracle.programs.enqueuer import enqueue
 from oracle.programs.plan import plan_of
 from oracle.programs.tasks import Effects, declare
+
+CANCEL_AGAIN: Final = 0.3
+"""Seconds between two cancellations of a stop."""
+STAY: Final = 2.0
+"""Seconds that the process stays after its node is stopped."""
 
 
 async def main() -> None:
@@ -43,16 +52,44 @@ async def main() -> None:
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     async with app:
-        async with app.running() as node:
-            journal.write("node", node=node.id)
-            journal.write("ready")
-            if plan := os.environ.get("ORACLE_PLAN"):
-                await enqueue(app, journal, plan_of(plan))
-            await stopping.wait()
-            hurry = asyncio.create_task(now.wait())
-            hurry.add_done_callback(lambda _: node.hurry())
-        hurry.cancel()
+        if os.environ.get("ORACLE_STOP") == "cancelled":
+            await cancel_stop(app, journal, stopping)
+        else:
+            async with running(app, journal) as node:
+                await stopping.wait()
+                hurry = asyncio.create_task(now.wait())
+                hurry.add_done_callback(lambda _: node.hurry())
+            hurry.cancel()
     journal.write("stopped")
+
+
+@asynccontextmanager
+async def running(app: Elihu, journal: Journal) -> AsyncIterator[Node]:
+    """A node that has done what the environment asks it to enqueue."""
+    async with app.running() as node:
+        journal.write("node", node=node.id)
+        journal.write("ready")
+        if plan := os.environ.get("ORACLE_PLAN"):
+            await enqueue(app, journal, plan_of(plan))
+        yield node
+
+
+async def cancel_stop(app: Elihu, journal: Journal, stopping: asyncio.Event) -> None:
+    """Run a node in a task. Cancel the task and, while the node stops, cancel it again
+    and again; then stay for a while, so that an attempt that runs on is seen.
+    """
+
+    async def serve() -> None:
+        async with running(app, journal):
+            await asyncio.Event().wait()
+
+    serving = asyncio.create_task(serve())
+    await stopping.wait()
+    while not serving.done():
+        serving.cancel()
+        await asyncio.wait([serving], timeout=CANCEL_AGAIN)
+    journal.write("left")
+    await asyncio.sleep(STAY)
 
 
 if __name__ == "__main__":

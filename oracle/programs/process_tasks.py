@@ -3,7 +3,10 @@ module and none of the oracle's other tasks.
 """
 
 import os
+import signal
+import subprocess
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -34,5 +37,31 @@ def process(
             raise RuntimeError("planned")
         journal().write("child effect", **said)
         time.sleep(seconds + (drags if ctx.attempt == 1 else 0))
+    finally:
+        journal().write("child end", **said)
+
+
+@tasks.task(
+    name="oracle.program", run_in="process", backoff=0.2, max_attempts=1_000, max_orphans=100
+)
+def program(key: str, seconds: float = 0.0, drags: float = 0.0, *, ctx: Context) -> None:
+    """Start a program through a shell and wait for a while; end the program in order if
+    the attempt comes to its end.
+    """
+    said = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
+    journal().write("child begin", **said)
+    try:
+        shell = subprocess.Popen(
+            ["/bin/sh", "-c", "sleep 300 & echo $!; wait"], stdout=subprocess.PIPE, text=True
+        )
+        assert shell.stdout
+        started = int(shell.stdout.readline())
+        journal().write("program", **said, program=started)
+        journal().write("child effect", **said)
+        time.sleep(seconds + (drags if ctx.attempt == 1 else 0))
+        for pid in (started, shell.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shell.wait()
     finally:
         journal().write("child end", **said)

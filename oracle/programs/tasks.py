@@ -3,6 +3,7 @@ effect in a transaction of its own.
 """
 
 import asyncio
+import ctypes
 import sqlite3
 import threading
 import time
@@ -190,13 +191,26 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
                 reach("after complete")
 
     @app.task(name="oracle.block", max_attempts=1_000)
-    async def block(key: str, seconds: float) -> None:
-        """Block the node's event loop."""
+    async def block(key: str, seconds: float, times: int = 1) -> None:
+        """Block the node's event loop, several times with a moment between."""
         attempt = work(key)
         try:
             attempt.begin(fail=False)
             attempt.effect()
-            time.sleep(seconds)  # noqa: ASYNC251
+            for _ in range(times):
+                time.sleep(seconds)  # noqa: ASYNC251
+                await asyncio.sleep(0.01)
+        finally:
+            attempt.end()
+
+    @app.task(name="oracle.lock", max_attempts=1_000)
+    def lock(key: str, seconds: float) -> None:
+        """Keep the interpreter's lock: a call through ``PyDLL`` does not release it."""
+        attempt = work(key)
+        try:
+            attempt.begin(fail=False)
+            attempt.effect()
+            ctypes.PyDLL(None).sleep(int(seconds))
         finally:
             attempt.end()
 

@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from oracle.scenarios import deaths, features, files, outages, points, rescues, safeguards
+from oracle.scenarios import (
+    blocking,
+    deaths,
+    features,
+    files,
+    outages,
+    points,
+    rescues,
+    safeguards,
+    sessions,
+    stops,
+)
 
 SCENARIOS: Final = (
     *deaths.SCENARIOS,
@@ -11,6 +22,9 @@ SCENARIOS: Final = (
     *files.SCENARIOS,
     *features.SCENARIOS,
     *rescues.SCENARIOS,
+    *sessions.SCENARIOS,
+    *stops.SCENARIOS,
+    *blocking.SCENARIOS,
     *safeguards.SCENARIOS,
 )
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from oracle.proxy import HOST, Proxy
+from oracle.proxy import HOST, IDLE, IN_TRANSACTION, Proxy
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -86,3 +86,17 @@ async def test_a_drop_cuts_every_connection(proxy: Proxy):
     again = await connect(proxy)
     assert await ask(again, b"three") == b"three"
     again[1].close()
+
+
+async def test_a_connection_is_cut_off_inside_a_transaction_and_stays_open(proxy: Proxy):
+    streams, others = await connect(proxy), await connect(proxy)
+    proxy.hold_after = 2
+    assert await ask(streams, b"BEGIN" + IN_TRANSACTION) == b"BEGIN" + IN_TRANSACTION
+    assert await ask(streams, b"COMMIT" + IDLE) == b"COMMIT" + IDLE
+    assert await ask(streams, b"BEGIN" + IN_TRANSACTION) == b"BEGIN" + IN_TRANSACTION
+    await silent(streams, b"INSERT" + IN_TRANSACTION)
+    assert proxy.held == 1
+    await silent(streams, b"COMMIT")
+    assert await ask(others, b"one") == b"one"
+    for _, writer in (streams, others):
+        writer.close()
