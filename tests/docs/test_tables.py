@@ -10,6 +10,7 @@ import click
 import pytest
 
 import elihu.errors
+import oracle.table
 from elihu import ElihuError, Job, JobState, RunOutcome, Template, Unique
 from elihu.api.templates import When
 from elihu.cli.main import COMMANDS, cli
@@ -17,6 +18,8 @@ from elihu.config import Config
 from elihu.config.checks import InvalidValue
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
 from elihu.task.options import TaskKeywords, UsingKeywords
+from oracle.mutants import MUTANTS
+from oracle.scenarios import SCENARIOS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -220,3 +223,17 @@ def test_shared_options() -> None:
     assert flags == {"--app", "--database", "--schema", "--json"}
     for shared_by in (cli, command):
         assert flags <= {flag for option in shared_by.params for flag in option.opts}
+
+
+def test_counts_of_the_oracle() -> None:
+    counts = [row["count"] for row in table("operate/promises.md", "count")]
+    assert counts == list(oracle.table.HEAD[4:-1])
+
+
+def test_experiments_of_the_oracle() -> None:
+    results = [rows for rows in tables("reliability/results.md") if "fault" in rows[0]]
+    assert list(results[0][0]) == list(oracle.table.HEAD)
+    known = {scenario.name for scenario in SCENARIOS}
+    assert {row["fault"] for rows in results for row in rows} <= known
+    mutants = {row["mutant"] for row in table("reliability/results.md", "mutant")}
+    assert mutants <= set(MUTANTS)
