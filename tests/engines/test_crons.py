@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from elihu.engines.protocol import Engine
-from elihu.engines.protocol.crons import CronRow
+from elihu.engines.protocol.crons import CronDeclaration, CronRow
 from elihu.errors import DataRefused
 from elihu.job import JobState
 from tests.engines.builders import ANY, job, new, node
@@ -22,7 +22,8 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 async def declare(
     engine: Engine, name: str = "c", cron: str = "* * * * *", **values: object
 ) -> None:
-    await engine.declare_crons([(name, json.dumps({"cron": cron, "tz": "UTC", **values}))])
+    text = json.dumps({"cron": cron, "tz": "UTC", **values})
+    await engine.declare_crons([CronDeclaration(name, text, text)])
 
 
 async def row(engine: Engine, name: str = "c") -> CronRow:
@@ -44,7 +45,10 @@ async def test_the_clock_comes_back_without_entries(engine: Engine) -> None:
 
 async def test_what_code_declares(engine: Engine) -> None:
     await engine.declare_crons(
-        [("b", '{"cron":"@daily","tz":"UTC"}'), ("a", '{"cron":"@hourly","tz":"UTC"}')]
+        [
+            CronDeclaration("b", '{"cron":"@daily","tz":"UTC"}', "1"),
+            CronDeclaration("a", '{"cron":"@hourly","tz":"UTC"}', "2"),
+        ]
     )
     table = await engine.crons()
     assert [
@@ -93,9 +97,9 @@ async def test_an_entry_lives_while_a_node_declares_it(engine: Engine, other: En
     await declare(engine)
     await declare(engine, "d")
     await engine.register_node(
-        first := "00000000-0000-0000-0000-000000000001", "first", {"crons": ["c"]}
+        first := "00000000-0000-0000-0000-000000000001", "first", {"crons": {"c": "1"}}
     )
-    await other.register_node("00000000-0000-0000-0000-000000000002", "second", {"crons": []})
+    await other.register_node("00000000-0000-0000-0000-000000000002", "second", {"crons": {}})
     await other.register_node("00000000-0000-0000-0000-000000000003", "third", {})
     assert [each.live for each in (await engine.crons()).rows] == [True, False]
     await engine.deregister_node(first)

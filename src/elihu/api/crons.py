@@ -4,9 +4,9 @@ import builtins
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from elihu.api.cron_entries import entry_of, values_of
 from elihu.clients.client import Client
 from elihu.engines.protocol import Engine
 from elihu.engines.protocol.crons import CronRow, CronTable
@@ -27,7 +27,6 @@ from elihu.schedule import (
     CatchUp,
     Cron,
     CronEntry,
-    CronSource,
     CronSpec,
     dump_values,
     job_of,
@@ -68,14 +67,14 @@ class Crons:
         self._max_args = max_args
 
     async def list(self) -> builtins.list[CronEntry]:
-        """All entries, by name."""
+        """All entries, by name. One that cannot be read has an ``error``."""
         table = await (await self._engine()).crons()
-        return [_entry(row, table.now) for row in table.rows]
+        return [entry_of(row, table.now) for row in table.rows]
 
     async def get(self, name: str) -> CronEntry:
         """The entry of this name."""
         table = await (await self._engine()).crons([check_name("name", name)])
-        return _entry(_only(table, name), table.now)
+        return entry_of(_only(table, name), table.now)
 
     async def create(
         self,
@@ -150,7 +149,7 @@ class Crons:
         other = {} if catch_up is None else {"catch_up": check_catch_up("update", catch_up)}
 
         def change(row: CronRow) -> _Change:
-            values = load_values(row.declared, row.changes)
+            values = values_of(row)
             wanted = Cron(schedule.get("cron", values["cron"]), schedule.get("tz", values["tz"]))
             times = {
                 key: value
@@ -182,7 +181,11 @@ class Crons:
         def change(row: CronRow) -> _Change:
             if row.declared is None:
                 raise CronError(f"reset: cron {name!r} was made at run time: update or delete it")
-            before, after = load_values(row.declared, row.changes), load_values(row.declared, "{}")
+            try:
+                before = values_of(row)
+            except InvalidCron:
+                return _Change(None, False, True)
+            after = load_values(row.declared, "{}")
             return _Change(
                 None, False, row.paused or any(before[key] != after[key] for key in _SCHEDULE)
             )
@@ -208,7 +211,7 @@ class Crons:
     async def run_now(self, name: str) -> Job:
         """Store the job of an entry now, also of a paused one. Its ticks do not change."""
         row = await self._row(name)
-        return await self._client().insert(job_of(load_values(row.declared, row.changes)))
+        return await self._client().insert(job_of(values_of(row)))
 
     async def _change(self, name: str, decide: Callable[[CronRow], "_Change"]) -> CronEntry:
         """Change the entry. After a concurrent change of the entry, decide again."""
@@ -315,41 +318,3 @@ def _only(table: CronTable, name: str) -> CronRow:
 
 def _too_busy(name: str) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"cron {name!r}: {_TRIES} concurrent changes in a row; try again")
-
-
-def _entry(row: CronRow, now: datetime) -> CronEntry:
-    values = load_values(row.declared, row.changes)
-    job = job_of(values)
-    at_runtime = row.declared is None
-    return CronEntry(
-        name=row.name,
-        cron=values["cron"],
-        tz=values["tz"],
-        catch_up=values["catch_up"],
-        task=job.task,
-        args=json.loads(job.args),
-        queue=job.queue,
-        priority=job.priority,
-        max_attempts=job.max_attempts,
-        tags=job.tags,
-        meta=json.loads(job.meta or "{}"),
-        source=CronSource.RUNTIME if at_runtime else CronSource.CODE,
-        paused=row.paused,
-        fires=not row.paused and (at_runtime or row.live),
-        changed=()
-        if at_runtime
-        else tuple(sorted(json.loads(row.changes).keys() - {"unique_key"})),
-        next_at=_next(values, now),
-        fired_at=row.fired_at,
-        job_id=row.job_id,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
-def _next(values: Mapping[str, Any], now: datetime) -> datetime | None:
-    try:
-        following = Cron(values["cron"], values["tz"]).next(now)
-    except InvalidCron:  # written by SQL, or by a machine with other time zone data
-        return None
-    return following and following.astimezone(UTC)

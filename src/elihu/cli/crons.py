@@ -91,8 +91,10 @@ def show(options: SharedOptions, /, name: str, count: int) -> None:
     from elihu.schedule import Cron
 
     entry = run(open_app(options), lambda app: app.crons.get(name))
-    cron = Cron(entry.cron, entry.tz)
-    values = field_values(entry) | {"words": cron.describe(), "upcoming": cron.upcoming(count)}
+    values = field_values(entry) | {"words": None, "upcoming": []}
+    if entry.error is None:
+        cron = Cron(entry.cron, entry.tz)
+        values |= {"words": cron.describe(), "upcoming": cron.upcoming(count)}
     if options.json:
         print_json(values)
         return
@@ -243,6 +245,8 @@ def _print(options: SharedOptions, entry: "CronEntry", past: str) -> None:
 
 
 def _state(entry: "CronEntry") -> str:
+    if entry.error:
+        return f"broken: {entry.error}"
     return "paused" if entry.paused else "fires" if entry.fires else "not declared by any node"
 
 

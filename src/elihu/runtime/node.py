@@ -22,7 +22,7 @@ from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
 from elihu.runtime.failure_log import FailureLog
 from elihu.runtime.housekeeping import Housekeeping, NodeCallbacks
-from elihu.runtime.leader.cron import declare
+from elihu.runtime.leader.cron import declarations, declare, digests
 from elihu.runtime.lifespan import Lifespan, LifespanHolder
 from elihu.runtime.listener import Listener
 from elihu.runtime.queue.abandoned import Abandoned
@@ -89,7 +89,7 @@ class Node:
             "queues": dict(program.queues),
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "crons": program.registry.timetable.names(),
+            "crons": digests(declarations(program.registry.timetable)),
         }
         if start_budget is not None:
             self._info["once"] = True

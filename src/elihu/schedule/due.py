@@ -35,8 +35,10 @@ def due_occurrences(
     ``@reboot`` is due once after ``booted_at``, the start of the first node.
     """
     if cron.at_reboot:
-        due = booted_at is not None and last < booted_at <= now
-        return Due((booted_at,), booted_at, False) if due and booted_at is not None else None
+        # Where the clock was ahead, last is in the future: then any start before now is due.
+        if booted_at is None or booted_at > now or booted_at <= last <= now:
+            return None
+        return Due((booted_at,), booted_at, False)
     newest = cron.previous(now + _MOMENT)
     if newest is None or newest <= last:
         return None

@@ -94,7 +94,10 @@ def load_values(declared: str | None, changes: str) -> dict[str, Any]:
     """The values of an entry: its declaration in code, if any, overridden by the stored
     changes. Raises ``InvalidCron``.
     """
-    layers = [json.loads(text) for text in (declared, changes) if text is not None]
+    try:
+        layers = [json.loads(text) for text in (declared, changes) if text is not None]
+    except (ValueError, RecursionError) as error:
+        raise InvalidCron(f"cron entry: expected JSON that Python can read: {error}") from error
     if not all(isinstance(layer, dict) for layer in layers):
         raise InvalidCron(f"cron entry: expected an object of values, got {changes:.80}")
     values: dict[str, Any] = {key: value for layer in layers for key, value in layer.items()}
@@ -114,6 +117,9 @@ class CronEntry:
     is declared by a living node. ``changed`` lists the fields of a declared entry that
     were changed at run time. ``next_at`` is the next occurrence, whether it fires or
     not. ``fired_at`` is the newest occurrence that fired, and ``job_id`` its job.
+
+    ``error`` says why a stored entry cannot be read, so that it never fires. Fields that
+    cannot be read are empty then.
     """
 
     name: str
@@ -136,3 +142,4 @@ class CronEntry:
     job_id: int | None
     created_at: datetime
     updated_at: datetime
+    error: str | None = None

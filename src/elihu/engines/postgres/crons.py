@@ -7,7 +7,7 @@ from datetime import datetime
 from elihu.engines.postgres.connections import Connection
 from elihu.engines.postgres.insert import insert_unique
 from elihu.engines.postgres.session import Session
-from elihu.engines.protocol.crons import CronRow, CronTable, TickJob
+from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable, TickJob
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import NewJob
 
@@ -20,10 +20,10 @@ async def crons(session: Session, names: Sequence[str] | None) -> CronTable:
     return CronTable(first["now"], first["booted_at"], found)
 
 
-async def declare_crons(session: Session, declared: Sequence[tuple[str, str]]) -> None:
+async def declare_crons(session: Session, declared: Sequence[CronDeclaration]) -> None:
     if declared:
-        names, texts = (list(column) for column in zip(*declared, strict=True))
-        await session.fetch("declare_crons", names, texts)
+        names, texts, digests = (list(column) for column in zip(*declared, strict=True))
+        await session.fetch("declare_crons", names, texts, digests)
 
 
 async def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool:

@@ -23,6 +23,7 @@ from elihu.engines.protocol import (
     AckStatus,
     AwaitedJob,
     BulkResult,
+    CronDeclaration,
     CronRow,
     CronTable,
     Exchange,
@@ -231,7 +232,7 @@ class PostgresEngine:
     async def crons(self, names: Sequence[str] | None = None) -> CronTable:
         return await crons.crons(self._session, names)
 
-    async def declare_crons(self, declared: Sequence[tuple[str, str]]) -> None:
+    async def declare_crons(self, declared: Sequence[CronDeclaration]) -> None:
         await crons.declare_crons(self._session, declared)
 
     async def create_cron(self, name: str, changes: str, paused: bool) -> bool:

@@ -1,6 +1,6 @@
 """The protocol between Elihu and its databases: ``Engine`` and its values."""
 
-from elihu.engines.protocol.crons import CronRow, CronTable, TickJob
+from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable, TickJob
 from elihu.engines.protocol.engine import Engine
 from elihu.engines.protocol.exchange import Ack, AckStatus, ClaimedJob, Exchange, Position
 from elihu.engines.protocol.insert import Inserted
@@ -18,6 +18,7 @@ __all__ = [
     "AwaitedJob",
     "BulkResult",
     "ClaimedJob",
+    "CronDeclaration",
     "CronRow",
     "CronTable",
     "Engine",

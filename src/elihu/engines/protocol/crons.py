@@ -27,6 +27,16 @@ class CronRow(NamedTuple):
     live: bool
 
 
+class CronDeclaration(NamedTuple):
+    """An entry that a node's code declares: its name, its values as JSON, and a digest of
+    them, which the node's info has too under ``crons``.
+    """
+
+    name: str
+    values: str
+    digest: str
+
+
 class CronTable(NamedTuple):
     """Cron entries by name, the database's time, and when a first node last started."""
 
@@ -50,9 +60,10 @@ class Crons(Protocol):
         """All entries, or those with these names."""
         ...
 
-    async def declare_crons(self, declared: Sequence[tuple[str, str]]) -> None:
-        """Write the entries that a node's code declares, as (name, JSON text). An entry
-        whose cron text or time zone changes has missed no tick.
+    async def declare_crons(self, declared: Sequence[CronDeclaration]) -> None:
+        """Write the declarations of a node's code. Of two declarations of one name the
+        one that appeared first is the older one; it replaces a newer one only if no node
+        declares that any more. If the schedule changes, the entry has missed nothing.
         """
         ...
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from elihu.engines.protocol.crons import CronRow, CronTable, TickJob
+from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable, TickJob
 from elihu.engines.sqlite.insert import store
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, stored_time
@@ -36,11 +36,14 @@ def crons(session: Session, names: Sequence[str] | None) -> CronTable:
     return CronTable(moment(session.now()), moment(booted[0]) if booted else None, rows)
 
 
-def declare_crons(session: Session, declared: Sequence[tuple[str, str]]) -> None:
+def declare_crons(session: Session, declared: Sequence[CronDeclaration]) -> None:
     with session.write():
         now = session.now()
-        for name, text in declared:
-            session.execute(_DECLARE, {"name": name, "declared": text, "now": now})
+        for each in declared:
+            session.execute(
+                _DECLARE,
+                {"name": each.name, "declared": each.values, "digest": each.digest, "now": now},
+            )
 
 
 def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool:

@@ -9,6 +9,7 @@ from elihu.engines.protocol import (
     AckStatus,
     AwaitedJob,
     BulkResult,
+    CronDeclaration,
     CronRow,
     CronTable,
     Exchange,
@@ -197,7 +198,7 @@ class SqliteEngine:
     async def crons(self, names: Sequence[str] | None = None) -> CronTable:
         return await self._database.write("crons", crons.crons, names)
 
-    async def declare_crons(self, declared: Sequence[tuple[str, str]]) -> None:
+    async def declare_crons(self, declared: Sequence[CronDeclaration]) -> None:
         if declared:
             await self._database.write("declare_crons", crons.declare_crons, declared)
 

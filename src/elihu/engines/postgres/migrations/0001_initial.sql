@@ -113,6 +113,8 @@ CREATE TABLE elihu.node_queue (
 CREATE TABLE elihu.cron (
   name text COLLATE "C" PRIMARY KEY,
   declared jsonb,                                     -- by the code; NULL for an entry made at run time
+  digest text,                                        -- of declared, as the nodes' info has it
+  digests text[] NOT NULL DEFAULT '{}',               -- of the declarations seen so far, in the order in which they first appeared
   changes jsonb NOT NULL DEFAULT '{}',                -- made at run time
   paused boolean NOT NULL DEFAULT false,
   rev integer NOT NULL DEFAULT 0,                     -- each change raises it; a tick is fired only for the revision that was read

@@ -1,4 +1,5 @@
--- Change entry $1 if it is still of revision $2: values $3 laid over its changes (NULL: none are left), $4 paused, and with $5 it begins anew.
+-- Change entry $1 if it is still of revision $2: values $3 laid over its changes (NULL: none are
+-- left), $4 paused, and with $5 it begins anew.
 UPDATE elihu.cron SET
   changes = CASE WHEN $3::text IS NULL THEN '{}' ELSE changes || $3::text::jsonb END,
   paused = $4,

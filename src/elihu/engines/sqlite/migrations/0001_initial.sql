@@ -101,11 +101,14 @@ CREATE TABLE node_queue (
 CREATE TRIGGER node_queue_ends_with_node AFTER DELETE ON node BEGIN DELETE FROM node_queue WHERE node = OLD.id; END;
 
 -- Cron entries. declared is what the code declares, NULL for an entry made at run time. changes has
--- what was set at run time and replaces values of declared. Ticks up to last_tick are settled. rev is
+-- what was set at run time and replaces values of declared. digest is the digest of declared, as in
+-- the info of the nodes; digests has those of all declarations in the order of their first appearance. Ticks up to last_tick are settled. rev is
 -- raised by each change: a tick is fired only for the revision that was read.
 CREATE TABLE cron (
   name TEXT PRIMARY KEY,
   declared TEXT CHECK (declared IS NULL OR json_valid(declared)),
+  digest TEXT,
+  digests TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(digests)),
   changes TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(changes)),
   paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
   rev INTEGER NOT NULL DEFAULT 0,

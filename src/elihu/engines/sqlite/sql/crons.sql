@@ -1,7 +1,13 @@
--- All cron entries by name, or with :names (a JSON array) only those. An entry is live while a
--- node says that its code declares it.
-SELECT c.name, c.declared, c.changes, c.paused, c.rev, c.last_tick, c.fired_at, c.job_id, c.created_at, c.updated_at,
-  EXISTS (SELECT 1 FROM node n, json_each(n.info, '$.crons') e WHERE e.value = c.name)
+-- Cron entries by name: all, or those named in :names (a JSON array). An entry is live while a node
+-- declares it: the lists of the nodes are expanded once. Times that Python cannot represent are
+-- clamped, so that one row does not fail the whole list.
+SELECT c.name, c.declared, c.changes, c.paused, c.rev,
+  min(max(c.last_tick, -62103974400.0), 253370592000.0),
+  min(max(c.fired_at, -62103974400.0), 253370592000.0),
+  c.job_id,
+  min(max(c.created_at, -62103974400.0), 253370592000.0),
+  min(max(c.updated_at, -62103974400.0), 253370592000.0),
+  c.name IN (SELECT e.key FROM node n, json_each(n.info, '$.crons') e)
 FROM cron c
 WHERE :names IS NULL OR c.name IN (SELECT value FROM json_each(:names))
 ORDER BY c.name
