@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from elihu.context import Context as Context
     from elihu.engines.protocol import NodeRow as NodeRow
     from elihu.enqueue import Enqueued as Enqueued
+    from elihu.errors import ActionCommitted as ActionCommitted
     from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
     from elihu.errors import ClaimLost as ClaimLost
     from elihu.errors import ConfigError as ConfigError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from elihu.errors import DuplicateCron as DuplicateCron
     from elihu.errors import DuplicateTask as DuplicateTask
     from elihu.errors import ElihuError as ElihuError
+    from elihu.errors import Forbidden as Forbidden
     from elihu.errors import IdentifierTaken as IdentifierTaken
     from elihu.errors import InvalidArguments as InvalidArguments
     from elihu.errors import InvalidContext as InvalidContext
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from elihu.errors import InvalidSchema as InvalidSchema
     from elihu.errors import InvalidTask as InvalidTask
     from elihu.errors import InvalidTransition as InvalidTransition
+    from elihu.errors import InvalidTrigger as InvalidTrigger
     from elihu.errors import JobCancelled as JobCancelled
     from elihu.errors import JobDiscarded as JobDiscarded
     from elihu.errors import JobError as JobError
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from elihu.errors import JobSnoozed as JobSnoozed
     from elihu.errors import NotCommitted as NotCommitted
     from elihu.errors import NotImportable as NotImportable
+    from elihu.errors import OnErrorFailed as OnErrorFailed
     from elihu.errors import ProcessDied as ProcessDied
     from elihu.errors import ProcessError as ProcessError
     from elihu.errors import RelayTimeout as RelayTimeout
@@ -55,11 +59,14 @@ if TYPE_CHECKING:
     from elihu.errors import TemplateError as TemplateError
     from elihu.errors import TemplateExists as TemplateExists
     from elihu.errors import TemplateInactive as TemplateInactive
+    from elihu.errors import TriggerError as TriggerError
+    from elihu.errors import TriggerNoLongerApplies as TriggerNoLongerApplies
     from elihu.errors import UniqueConflict as UniqueConflict
     from elihu.errors import UnknownNode as UnknownNode
     from elihu.errors import UnknownQueue as UnknownQueue
     from elihu.errors import UnknownTask as UnknownTask
     from elihu.errors import UnknownTemplate as UnknownTemplate
+    from elihu.errors import UnknownTrigger as UnknownTrigger
     from elihu.errors import WrongDatabase as WrongDatabase
     from elihu.errors import WrongLoop as WrongLoop
     from elihu.job import Job as Job
@@ -80,9 +87,11 @@ if TYPE_CHECKING:
     from elihu.schedule import Cron as Cron
     from elihu.schedule import CronEntry as CronEntry
     from elihu.task import Task as Task
-    from elihu.task import Tasks as Tasks
     from elihu.template import Template as Template
     from elihu.template import TemplatePage as TemplatePage
+    from elihu.triggers import Chunk as Chunk
+    from elihu.triggers import Tasks as Tasks
+    from elihu.triggers import Trigger as Trigger
 
 _MODULES = {
     "app": ("Elihu",),
@@ -137,6 +146,13 @@ _MODULES = {
         "UnknownQueue",
         "UnknownTask",
         "UnknownTemplate",
+        "ActionCommitted",
+        "Forbidden",
+        "InvalidTrigger",
+        "OnErrorFailed",
+        "TriggerError",
+        "TriggerNoLongerApplies",
+        "UnknownTrigger",
         "WrongDatabase",
         "WrongLoop",
     ),
@@ -147,7 +163,8 @@ _MODULES = {
     "relay": ("Relay", "agather", "gather"),
     "schedule": ("Cron", "CronEntry"),
     "runtime.single_tick": ("TickCounts",),
-    "task": ("Task", "Tasks"),
+    "task": ("Task",),
+    "triggers": ("Chunk", "Tasks", "Trigger"),
     "template": ("Template", "TemplatePage"),
     "api.template_sync": ("Synced",),
 }

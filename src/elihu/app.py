@@ -20,16 +20,26 @@ from elihu.api.templates import Templates
 from elihu.clients.clients import Clients
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, changed_config, load_config
-from elihu.enqueue import Enqueued, TransactionInserter, check_new, chunked
+from elihu.enqueue import Enqueued, TransactionInserter, check_free, check_new, chunked
 from elihu.errors import InvalidOption
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
 from elihu.runtime.attempts.middleware import Middleware
 from elihu.runtime.node import Node
 from elihu.runtime.single_tick import TickCounts
-from elihu.task import DeclaredCron, DeclaresTasks, Registry, Task, Tasks
+from elihu.task import DeclaredCron, Registry, Task
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
+from elihu.triggers import (
+    ActorPersister,
+    DeclaresTriggers,
+    Tasks,
+    Trigger,
+    TriggerDefaults,
+    TriggerRegistry,
+    Triggers,
+)
+from elihu.triggers.scheduled import ScheduledAction
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -37,12 +47,13 @@ M = TypeVar("M", bound=Middleware)
 Lifespan = Callable[["Elihu"], AbstractAsyncContextManager[Any]]
 
 
-class Elihu(DeclaresTasks):
+class Elihu(DeclaresTriggers):
     """An app: its tasks, and the database that holds their jobs.
 
     ``settings`` are those of ``Config``; each wins over the environment and files.
     ``lifespan(app)`` is an async context manager that each node enters; what it yields
-    is ``ctx.state``. Raises ``ConfigError``.
+    is ``ctx.state``. ``sessions`` and the parameters behind it hold for every trigger
+    that does not say otherwise. Raises ``ConfigError``.
     """
 
     def __init__(
@@ -52,6 +63,13 @@ class Elihu(DeclaresTasks):
         config: Config | None = None,
         lifespan: Lifespan | None = None,
         clock: Clock | None = None,
+        sessions: Any = None,
+        tenants: Any = None,
+        tenant_from_record: Callable[[Any], Any] | None = None,
+        actor_persister: ActorPersister | None = None,
+        default_actor: Any = None,
+        authorize: Callable[..., Any] | None = None,
+        debug_all_triggers: bool = False,
         **settings: Any,
     ) -> None:
         self._keywords: Mapping[str, Any] = {"database_url": database_url, **settings}
@@ -78,6 +96,17 @@ class Elihu(DeclaresTasks):
         self.nodes = Nodes(client)
         self.queues = Queues(client, self._queue_names)
         self._relays = Relays(client, registry, self.run)
+        self._trigger_registry = TriggerRegistry(registry)
+        self.triggers = Triggers(lambda: self._trigger_registry)
+        self.trigger_defaults = TriggerDefaults(
+            sessions=sessions,
+            tenants=tenants,
+            tenant_from_record=tenant_from_record,
+            actor_persister=actor_persister,
+            default_actor=default_actor,
+            authorize=authorize,
+            debug_all=debug_all_triggers,
+        )
 
     # declarations
 
@@ -86,6 +115,7 @@ class Elihu(DeclaresTasks):
         of another open app.
         """
         tasks.join(self, self._registry)
+        tasks.join_triggers(self, self._trigger_registry)
 
     def middleware(self, function: M) -> M:
         """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await
@@ -137,6 +167,17 @@ class Elihu(DeclaresTasks):
     def _adopt_cron(self, entry: DeclaredCron) -> None:
         self._registry.timetable.add(entry)
 
+    def _adopt_trigger(self, trigger: Trigger) -> None:
+        self._trigger_registry.add(trigger, self)
+
+    def _adopt_scheduled(self, scheduled: ScheduledAction) -> None:
+        self._adopt(scheduled.task)
+        if scheduled.fan_out is not None:
+            self._adopt(scheduled.fan_out)
+        if scheduled.cron is not None:
+            self._adopt_cron(scheduled.cron)
+        scheduled.bind(self)
+
     # enqueueing
 
     @property
@@ -159,6 +200,7 @@ class Elihu(DeclaresTasks):
         """
         if conn is not None:
             return await self._in_transaction.aone(conn, new, notify=notify)
+        check_free(self.config.database_url)
         return await self._clients.client().insert(check_new(new))
 
     def enqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
@@ -168,6 +210,7 @@ class Elihu(DeclaresTasks):
         """
         if conn is not None:
             return self._in_transaction.one(conn, new, notify=notify)
+        check_free(self.config.database_url)
         return self._clients.run(
             self.aenqueue(new), called="enqueue()", instead="await task.aenqueue(…)"
         )
@@ -190,6 +233,7 @@ class Elihu(DeclaresTasks):
         """
         if conn is not None:
             return self._in_transaction.many(conn, jobs, ids=ids, notify=notify)
+        check_free(self.config.database_url)
         return self._enqueue_many(jobs, Enqueued(ids=[] if ids else None))
 
     async def _enqueue_many(

@@ -5,8 +5,8 @@ import json
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from elihu.errors import InvalidOption
 from elihu.job import Job
@@ -79,23 +79,47 @@ class JobLogger(logging.Logger):
             onward.handle(record)
 
 
+class HandledError(NamedTuple):
+    """The error of an attempt that user code handled in the transaction that ends the
+    job. The run is ``failed``; the job is completed, or discarded unless ``completes``.
+    """
+
+    error: BaseException
+    completes: bool
+
+
 class Attempt(Protocol):
     """The attempt behind a ``Context``."""
 
     attempt: int
     max_attempts: int
 
+    @property
+    def on_error_due(self) -> str | None: ...
     def read_job(self) -> Job: ...
     def report(self, progress: str) -> None: ...
-    def complete(self, value: Any, conn: object) -> None: ...
-    async def acomplete(self, value: Any, conn: object) -> None: ...
+    def complete(
+        self,
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+        others: Sequence[Any] = (),
+    ) -> None: ...
+    async def acomplete(
+        self,
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+        others: Sequence[Any] = (),
+    ) -> None: ...
 
 
 class Context:
     """The running attempt, passed to a task's parameter with the annotation
     ``Context``.
 
-    ``state`` is what the app's lifespan yielded on this node. In a direct call of the
+    ``state`` is what the app's lifespan yielded on this node. In the job of a trigger
+    ``actor`` is who acts, and ``interaction`` is ``"elihu"``. In a direct call of the
     task there is no attempt: ``job`` raises ``LookupError``, ``progress`` and
     ``complete`` do nothing, and log lines go to the logger ``elihu.job`` alone.
     """
@@ -107,6 +131,9 @@ class Context:
         "_job",
         "_lines",
         "_log",
+        "_tenant",
+        "actor",
+        "interaction",
         "noticed",
         "on_cancel",
         "state",
@@ -114,6 +141,8 @@ class Context:
 
     def __init__(self, attempt: Attempt | None = None, state: Any = None) -> None:
         self.state = state
+        self.actor: Any = None
+        self.interaction: str | None = None
         self.noticed = False
         self.on_cancel: Callable[[], None] | None = None
         self._attempt = attempt
@@ -122,6 +151,7 @@ class Context:
         self._job: Job | None = None
         self._lines: LogLines | None = None
         self._log: logging.Logger | None = None
+        self._tenant: Any = None
 
     @property
     def job(self) -> Job:
@@ -131,6 +161,24 @@ class Context:
                 raise LookupError("ctx.job: a direct call of a task has no job")
             self._job = self._attempt.read_job()
         return self._job
+
+    @property
+    def tenant(self) -> Any:
+        """The tenant of a trigger's job, or of a scheduled action's; None without one."""
+        if self._tenant is None and self._attempt is not None:
+            self._tenant = self.job.meta.get("tenant")
+        return self._tenant
+
+    @tenant.setter
+    def tenant(self, tenant: Any) -> None:
+        self._tenant = tenant
+
+    @property
+    def on_error_due(self) -> str | None:
+        """Why the job failed, in an attempt that is only for the ``on_error`` of a
+        trigger; None in every other.
+        """
+        return self._attempt.on_error_due if self._attempt else None
 
     @property
     def attempt(self) -> int:
@@ -206,6 +254,32 @@ class Context:
         if self._attempt:
             self._attempt.complete(value, conn)
 
+    async def end(
+        self,
+        value: Any,
+        *,
+        conn: Any,
+        handled: HandledError | None = None,
+        others: "Sequence[Context]" = (),
+    ) -> None:
+        """``complete`` for the jobs of triggers: with the attempts of ``others``, which
+        return the same value, and with an error that was handled.
+        """
+        if self._attempt:
+            await self._attempt.acomplete(value, conn, handled, _attempts(others))
+
+    def end_sync(
+        self,
+        value: Any,
+        *,
+        conn: Any,
+        handled: HandledError | None = None,
+        others: "Sequence[Context]" = (),
+    ) -> None:
+        """``end`` for a synchronous connection."""
+        if self._attempt:
+            self._attempt.complete(value, conn, handled, _attempts(others))
+
     @property
     def log(self) -> logging.Logger:
         """A logger whose lines are stored with the run, at most ``LOG_LIMIT``
@@ -219,3 +293,7 @@ class Context:
     def log_text(self) -> str | None:
         """The log lines so far, None without any."""
         return (self._lines.text() or None) if self._lines else None
+
+
+def _attempts(contexts: Sequence[Context]) -> list[Attempt]:
+    return [each._attempt for each in contexts if each._attempt]

@@ -132,11 +132,17 @@ _NONE_LEFT: Final = _ATTEMPTS_LEFT | {
 }
 
 
-def after(end: End, *, attempts_left: bool, cancel: bool = False) -> Next:
+def after(
+    end: End, *, attempts_left: bool, cancel: bool = False, on_error_pending: bool = False
+) -> Next:
     """What any end but ``ORPHANED`` makes of its job; ``cancel`` where a cancellation
-    of the job was requested.
+    of the job was requested. ``on_error_pending`` is true for a job whose ``on_error``
+    has not run: in place of being discarded it gets one more attempt for that alone.
     """
-    return _unless_cancelled((_ATTEMPTS_LEFT if attempts_left else _NONE_LEFT)[end], cancel)
+    following = (_ATTEMPTS_LEFT if attempts_left else _NONE_LEFT)[end]
+    if on_error_pending and following.state is JobState.DISCARDED:
+        following = following._replace(state=JobState.AVAILABLE)
+    return _unless_cancelled(following, cancel)
 
 
 def after_orphaning(

@@ -47,6 +47,13 @@ ElihuError
 │   ├── TemplateInactive              it takes no new jobs
 │   ├── InvalidSchema (ValueError)    not a JSON Schema (2020-12), or not supported
 │   └── InvalidContext (ValueError)   a context that does not fit the schema
+├── TriggerError                      a trigger, or one of its jobs
+│   ├── InvalidTrigger (ValueError)   an option that does not fit the model or the action
+│   ├── UnknownTrigger (LookupError)  no trigger has this name
+│   ├── ActionCommitted               an action ended its transaction itself
+│   ├── OnErrorFailed                 ``on_error`` failed
+│   ├── TriggerNoLongerApplies        the record is gone or no longer matches
+│   └── Forbidden                     ``authorize`` refused the action
 └── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
 """
 
@@ -342,6 +349,36 @@ class InvalidContext(TemplateError, ValueError):
         )
         self.code = code
         self.problems = tuple(problems)
+
+
+class TriggerError(ElihuError):
+    """A trigger, or one of its jobs."""
+
+
+class InvalidTrigger(TriggerError, ValueError):
+    """An option of a trigger that does not fit its model or its action, or a record
+    that is not one of its model.
+    """
+
+
+class UnknownTrigger(TriggerError, LookupError):
+    """No trigger of the app has this name."""
+
+
+class ActionCommitted(TriggerError):
+    """An action ended its transaction itself."""
+
+
+class OnErrorFailed(TriggerError):
+    """``on_error`` failed: the job is discarded."""
+
+
+class TriggerNoLongerApplies(TriggerError):
+    """The record is gone, or no longer matches the condition: the job is cancelled."""
+
+
+class Forbidden(TriggerError):
+    """``authorize`` refused the action: the job is cancelled."""
 
 
 class WrongLoop(ElihuError, RuntimeError):

@@ -1,6 +1,7 @@
 """Kill, stop, what was taken from a node, and expiry."""
 
 import asyncio
+import json
 import math
 from typing import Any
 
@@ -75,15 +76,6 @@ async def test_a_wish_to_cancel_wins_over_one_to_kill(engine: Engine) -> None:
     await acknowledge(engine, here, *map(killed, claims))
     assert await states(engine, [first, second]) == ["cancelled"] * 2
     assert await results(engine, first) == ["killed"]
-
-
-async def test_what_is_still_to_be_delivered_is_not_killed(engine: Engine, raw: Raw) -> None:
-    here = await node(engine)
-    (id_,) = await put(engine)
-    await fetch(engine, here)
-    await raw.put(id_, intent="on_error")
-    assert (await engine.kill(only(id_))).changed == 0
-    assert await raw.look(id_, "intent") == ("on_error",)
 
 
 @pytest.mark.parametrize(
@@ -174,12 +166,13 @@ async def test_a_wish_to_cancel_wins_over_a_stop(engine: Engine) -> None:
     assert await results(engine, id_) == ["stopped"]
 
 
-async def test_what_is_still_to_be_delivered_survives_a_stop(engine: Engine, raw: Raw) -> None:
+async def test_an_on_error_that_is_due_survives_a_stop(engine: Engine, raw: Raw) -> None:
     (id_,) = await put(engine)
     await fetch(engine, await node(engine))
-    await raw.put(id_, intent="on_error")
+    await raw.put(id_, options='{"on_error": true, "on_error_due": "why"}')
     await engine.stop(id_)
-    assert await raw.look(id_, "state", "intent") == ("available", "on_error")
+    state, options = await raw.look(id_, "state", "options")
+    assert (state, json.loads(options)["on_error_due"]) == ("available", "why")
 
 
 @pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.EXECUTING}))

@@ -3,6 +3,7 @@ end, with and without attempts left and a request to cancel.
 """
 
 import itertools
+import json
 import time
 from typing import Any, NamedTuple
 
@@ -26,6 +27,11 @@ WAIT = 600.0
 ORPHANS_BEFORE = 2
 ACKNOWLEDGED = [end for end in End if end not in {End.ORPHANED, End.STOPPED, End.UNFETCHED}]
 BOTH = (False, True)
+FLAGS: dict[str | None, dict[str, object]] = {
+    None: {},
+    "pending": {"on_error": True},
+    "due": {"on_error": True, "on_error_due": "why"},
+}
 
 
 class Look(NamedTuple):
@@ -152,9 +158,8 @@ async def test_an_attempt_whose_fetch_was_lost(engine: Engine, raw: Raw) -> None
 
 @pytest.mark.parametrize("orphans", [0, 1, 2, 3])
 async def test_an_orphaned_attempt(engine: Engine, raw: Raw, orphans: int) -> None:
-    true, false = (1, 0) if engine.name == "sqlite" else (True, False)
-    for number, (attempts_left, intent, has_on_error, max_orphans) in enumerate(
-        itertools.product(BOTH, (None, "cancel", "kill", "on_error"), BOTH, (1, 3))
+    for number, (attempts_left, intent, on_error, max_orphans) in enumerate(
+        itertools.product(BOTH, (None, "cancel", "kill"), (None, "pending", "due"), (1, 3))
     ):
         gone = await node(engine, "gone")
         claim = await begun(
@@ -164,9 +169,8 @@ async def test_an_orphaned_attempt(engine: Engine, raw: Raw, orphans: int) -> No
             f"q{number}",
             max_attempts=2 if attempts_left else 1,
             intent=intent,
-            has_on_error=true if has_on_error else false,
             orphans=orphans,
-            options=f'{{"max_orphans": {max_orphans}}}',
+            options=json.dumps({"max_orphans": max_orphans} | FLAGS[on_error]),
         )
         await engine.deregister_node(gone)
         (rescued,) = await engine.rescue(10)
@@ -175,7 +179,7 @@ async def test_an_orphaned_attempt(engine: Engine, raw: Raw, orphans: int) -> No
             orphans=orphans,
             max_orphans=max_orphans,
             cancel=intent == "cancel",
-            on_error_pending=has_on_error and intent != "on_error",
+            on_error_pending=on_error == "pending",
         )
         assert (rescued.id, rescued.state) == (claim.id, following.state)
         await check(engine, raw, claim, following, orphans)
@@ -184,9 +188,8 @@ async def test_an_orphaned_attempt(engine: Engine, raw: Raw, orphans: int) -> No
 async def test_an_attempt_that_was_rolled_back_with_its_node_does_not_count(
     engine: Engine, raw: Raw
 ) -> None:
-    true = 1 if engine.name == "sqlite" else True
     gone = await node(engine, "gone")
-    claim = await begun(engine, raw, gone, "q", max_attempts=1, transactional=true)
+    claim = await begun(engine, raw, gone, "q", max_attempts=1, options='{"transactional": true}')
     await engine.deregister_node(gone)
     (rescued,) = await engine.rescue(10)
     following = after_orphaning(attempts_left=True, orphans=0)

@@ -1,5 +1,6 @@
 """Acknowledging: what each end of an attempt stores."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -236,15 +237,30 @@ async def test_an_end_takes_the_wish_with_it(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "left"),
-    [(completed, None), (failed, "on_error"), (released, "on_error"), (discarded, None)],
+    ("outcome", "state", "due"),
+    [
+        (RunOutcome.FAILED, JobState.AVAILABLE, "why"),
+        (RunOutcome.KILLED, JobState.AVAILABLE, "why"),
+        (RunOutcome.TIMED_OUT, JobState.AVAILABLE, "why"),
+        (RunOutcome.FAILED, JobState.RETRYABLE, None),
+        (RunOutcome.FAILED, JobState.DISCARDED, None),
+        (RunOutcome.RETURNED, JobState.AVAILABLE, None),
+    ],
 )
-async def test_what_is_still_to_be_delivered_survives_another_attempt(
-    engine: Engine, raw: Raw, ending: Any, left: str | None
+async def test_a_failed_attempt_of_an_available_job_makes_its_on_error_due(
+    engine: Engine, raw: Raw, outcome: RunOutcome, state: JobState, due: str | None
 ) -> None:
-    here, claim = await claimed(engine, raw, intent="on_error")
-    await acknowledge(engine, here, ending(claim))
-    assert await raw.look(claim.id, "intent") == (left,)
+    here, claim = await claimed(engine, raw, options='{"on_error": true}')
+    await acknowledge(engine, here, Ack(claim.id, claim.claim, outcome, state, reason="why"))
+    (options,) = await raw.look(claim.id, "options")
+    assert json.loads(options).get("on_error_due") == due
+    if due:
+        (again,) = await fetch(engine, here)
+        assert json.loads(again.options or "{}")["on_error_due"] == due
+        await acknowledge(engine, here, discarded(again))
+        await engine.retry(only(claim.id))
+        (options,) = await raw.look(claim.id, "options")
+        assert json.loads(options) == {"on_error": True}
 
 
 async def test_a_wish_is_gone_with_the_end(engine: Engine, raw: Raw) -> None:

@@ -256,14 +256,18 @@ async def test_callers_find_twins_holders_and_their_own_job_by_an_index(large: s
         )
         installation = await connection.fetchval(QUERIES["installation"])
         body = json.dumps(
-            {
-                "id": job_id,
-                "claim": claim,
-                "node": node,
-                "installation": installation,
-                "log": "line",
-                "channel": "none",
-            }
+            [
+                {
+                    "id": job_id,
+                    "claim": claim,
+                    "node": node,
+                    "installation": installation,
+                    "to_state": "completed",
+                    "outcome": "completed",
+                    "log": "line",
+                    "channel": "none",
+                }
+            ]
         )
         assert examined(await scans(connection, QUERIES["in_transaction_complete"], [body])) <= 5
         assert (

@@ -3,6 +3,7 @@ Reconcile: those a node does not know of.
 """
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -23,10 +24,6 @@ from tests.engines.builders import (
     states,
 )
 from tests.engines.raw import Ago, Raw
-
-
-def flag(engine: Engine) -> int | bool:
-    return 1 if engine.name == "sqlite" else True
 
 
 async def orphan(engine: Engine, raw: Raw, id_: int, **columns: Any) -> ClaimedJob:
@@ -158,7 +155,7 @@ async def test_one_attempt_means_at_most_once(engine: Engine, raw: Raw) -> None:
 
 async def test_a_transaction_that_was_rolled_back_does_not_count(engine: Engine, raw: Raw) -> None:
     (id_,) = await put(engine, new(max_attempts=1))
-    await orphan(engine, raw, id_, transactional=flag(engine))
+    await orphan(engine, raw, id_, options='{"transactional": true}')
     assert [rescued.state for rescued in await engine.rescue(10)] == [JobState.AVAILABLE]
     assert (await job(engine, id_)).attempt == 0
 
@@ -173,15 +170,16 @@ async def test_a_wish_to_cancel_outlives_the_node(engine: Engine, raw: Raw) -> N
 
 async def test_the_last_orphaning_is_delivered_to_user_code_once(engine: Engine, raw: Raw) -> None:
     (id_,) = await put(engine, new(max_attempts=1))
-    await orphan(engine, raw, id_, has_on_error=flag(engine))
+    await orphan(engine, raw, id_, options='{"on_error": true}')
     assert [rescued.state for rescued in await engine.rescue(10)] == [JobState.AVAILABLE]
-    assert await raw.look(id_, "intent") == ("on_error",)
+    (options,) = await raw.look(id_, "options")
+    assert json.loads(options) == {"on_error": True, "on_error_due": "orphaned"}
     await orphan(engine, raw, id_)
     assert [rescued.state for rescued in await engine.rescue(10)] == [JobState.DISCARDED]
 
 
 async def test_who_waits_is_told(engine: Engine, raw: Raw) -> None:
-    id_ = await orphaned(engine, raw, awaited=flag(engine))
+    id_ = await orphaned(engine, raw, awaited=engine.name != "sqlite" or 1)
     assert await engine.rescue(10) == [(id_, "default", JobState.AVAILABLE, True)]
 
 

@@ -259,7 +259,7 @@ def caller_batch(session: Session) -> Callable[[], object]:
             completion = Completion(
                 ack.id, ack.claim, "here", "here", None, None, "log", None, True
             )
-            assert caller.complete(completion).done
+            assert caller.complete([completion])[0].done
 
     return work
 

@@ -23,9 +23,10 @@ from elihu.runtime.failure_log import FailureLog
 from elihu.runtime.queue.abandoned import Abandoned
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.service import Identity, Scope
-from elihu.task import Registry, Tasks
+from elihu.task import Registry
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
+from elihu.triggers import Tasks
 from tests.support import QUICK
 
 E = TypeVar("E", bound=Event)

@@ -12,8 +12,9 @@ from elihu.engines.protocol.crons import CronRow
 from elihu.job import JobFilter, NewJob
 from elihu.runtime.leader.cron import Cron, Rounds, declare
 from elihu.runtime.leader.election import Leader
-from elihu.task import Tasks, Timetable
+from elihu.task import Timetable
 from elihu.telemetry.events import CronFailed, CronFired, CronSkipped, JobStopped, Ticked
+from elihu.triggers import Tasks
 from tests.engines.raw import Raw
 from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness

@@ -15,6 +15,8 @@ from elihu.job import Job, JobState
 
 
 class FakeAttempt:
+    on_error_due: str | None = None
+
     """An attempt that keeps what it is told."""
 
     def __init__(self, attempt: int = 1, max_attempts: int = 20) -> None:
@@ -42,9 +44,11 @@ class FakeAttempt:
             scheduled_at=now,
         )
 
-    def complete(self, value: Any, conn: object) -> None: ...
+    def complete(self, value: Any, conn: object, handled: Any = None, others: Any = ()) -> None: ...
 
-    async def acomplete(self, value: Any, conn: object) -> None: ...
+    async def acomplete(
+        self, value: Any, conn: object, handled: Any = None, others: Any = ()
+    ) -> None: ...
 
     def report(self, progress: str) -> None:
         self.reports.append(progress)

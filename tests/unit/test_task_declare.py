@@ -13,8 +13,8 @@ import pytest
 from elihu.context import Context
 from elihu.errors import InvalidOption, InvalidTask
 from elihu.task.declare import declare
-from elihu.task.group import Tasks
 from elihu.task.options import TaskOptions
+from elihu.triggers import Tasks
 from tests.unit.task_builders import make, refused
 
 tasks = Tasks()

@@ -8,9 +8,9 @@ import pytest
 from elihu.errors import DuplicateTask, InvalidOption, TaskError, TaskNotBound
 from elihu.job import Job, JobState, NewJob
 from elihu.relay import Relay
-from elihu.task.group import Tasks
 from elihu.task.registry import Registry
 from elihu.task.task import Task
+from elihu.triggers import Tasks
 
 
 class FakeEnqueuer:

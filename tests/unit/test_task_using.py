@@ -19,9 +19,9 @@ from elihu.job import NewJob
 from elihu.options import Unique
 from elihu.task.configured import ConfiguredTask
 from elihu.task.declare import declare
-from elihu.task.group import Tasks
 from elihu.task.registry import Registry
 from elihu.task.task import Task
+from elihu.triggers import Tasks
 from tests.unit.fake_enqueuer import FakeEnqueuer, made
 
 

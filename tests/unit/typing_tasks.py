@@ -7,8 +7,8 @@ from elihu.context import Context
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
 from elihu.task.configured import ConfiguredTask
-from elihu.task.group import Tasks
 from elihu.task.task import Task
+from elihu.triggers import Tasks
 
 tasks = Tasks()
 

@@ -4,5 +4,15 @@ from elihu.enqueue.bulk import Enqueued, check_new, chunked
 from elihu.enqueue.in_transaction import TransactionInserter
 from elihu.enqueue.inserter import Inserter
 from elihu.enqueue.stored import stored_job
+from elihu.enqueue.write_lock import check_free, holding
 
-__all__ = ["Enqueued", "Inserter", "TransactionInserter", "check_new", "chunked", "stored_job"]
+__all__ = [
+    "Enqueued",
+    "Inserter",
+    "TransactionInserter",
+    "check_free",
+    "check_new",
+    "chunked",
+    "holding",
+    "stored_job",
+]

@@ -6,7 +6,7 @@ from elihu.task.codec import Codec, ResultNotStored
 from elihu.task.configured import ConfiguredTask
 from elihu.task.decorator import DeclaresTasks
 from elihu.task.enqueuer import Enqueuer
-from elihu.task.group import Tasks
+from elihu.task.group import TaskGroup
 from elihu.task.importable import importable_name
 from elihu.task.json_paths import show
 from elihu.task.options import (
@@ -34,8 +34,8 @@ __all__ = [
     "Registry",
     "ResultNotStored",
     "Task",
+    "TaskGroup",
     "TaskOptions",
-    "Tasks",
     "Timetable",
     "check_bool",
     "check_catch_up",

@@ -7,6 +7,7 @@ from types import FunctionType
 from typing import ParamSpec, TypeVar, cast
 
 from elihu.errors import InvalidOption, InvalidTask
+from elihu.task.codec import Codec
 from elihu.task.importable import check_importable, module_of
 from elihu.task.options import (
     TaskKeywords,
@@ -22,11 +23,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def declare(fn: Callable[P, R], options: TaskKeywords, *, prefix: str = "") -> Task[P, R]:
+def declare(
+    fn: Callable[P, R],
+    options: TaskKeywords,
+    *,
+    prefix: str = "",
+    codec: type[Codec] = Codec,
+) -> Task[P, R]:
     """Make a task of ``fn``. Raises ``InvalidTask`` and ``InvalidOption``.
 
     Its name is ``prefix`` with the option ``name``, or with the function's module and
-    qualified name. ``aliases`` are whole names, without the prefix.
+    qualified name. ``aliases`` are whole names, without the prefix. ``codec`` reads and
+    writes its arguments.
     """
     name = _name_of(_function(fn), options.get("name"), prefix)
     what = f"task {name}"
@@ -45,6 +53,7 @@ def declare(fn: Callable[P, R], options: TaskKeywords, *, prefix: str = "") -> T
         run_in,
         signature,
         parse_task_options(what, options, signature.parameters),
+        codec(signature),
     )
 
 

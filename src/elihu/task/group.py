@@ -12,9 +12,8 @@ from elihu.task.task import Task
 from elihu.task.timetable import DeclaredCron, Timetable
 
 
-class Tasks(DeclaresTasks):
-    """Tasks declared without an app, like the routes of a router: ``tasks =
-    Tasks(prefix="mail.")``, ``@tasks.task``.
+class TaskGroup(DeclaresTasks):
+    """Tasks declared without an app, like the routes of a router.
 
     ``prefix`` comes before every name, also before one given by ``name=``, but not
     before aliases. ``app.include(tasks)`` adds them to an app, with those declared

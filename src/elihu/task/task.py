@@ -41,6 +41,7 @@ class Task(Generic[P, R]):
         run_in: RunIn,
         signature: TaskSignature,
         options: TaskOptions,
+        codec: Codec,
     ) -> None:
         functools.update_wrapper(self, fn, updated=())
         self.fn: Final = fn
@@ -48,7 +49,7 @@ class Task(Generic[P, R]):
         self.aliases: Final = aliases
         self.run_in: Final[RunIn] = run_in
         self.options: Final = options
-        self.codec: Final = Codec(signature)
+        self.codec: Final = codec
         self._context = signature.context.name if signature.context else None
         self._context_index = signature.context_index
         self._enqueuer: Enqueuer | None = None

@@ -22,7 +22,9 @@ class Verbs(Protocol):
         self, link: Link, config: Config, jobs: Sequence[NewJob], *, notify: bool
     ) -> Steps[list[Stored]]: ...
 
-    def complete(self, link: Link, config: Config, completion: Completion) -> Steps[Answer]: ...
+    def complete(
+        self, link: Link, config: Config, completions: Sequence[Completion]
+    ) -> Steps[list[Answer]]: ...
 
 
 class Session:
@@ -74,17 +76,17 @@ class Session:
         verbs = self._verbs()
         return await arun(self._link, verbs.insert(self._link, self._config, jobs, notify=notify))
 
-    def complete(self, completion: Completion) -> Answer:
-        """Complete an attempt under its guard."""
+    def complete(self, completions: Sequence[Completion]) -> list[Answer]:
+        """Complete attempts, each under its guard; one answer for each, in order."""
         self._link.open()
         verbs = self._verbs()
-        return run(self._link, verbs.complete(self._link, self._config, completion))
+        return run(self._link, verbs.complete(self._link, self._config, completions))
 
-    async def acomplete(self, completion: Completion) -> Answer:
+    async def acomplete(self, completions: Sequence[Completion]) -> list[Answer]:
         """``complete`` on an asynchronous connection."""
         await self._link.open()
         verbs = self._verbs()
-        return await arun(self._link, verbs.complete(self._link, self._config, completion))
+        return await arun(self._link, verbs.complete(self._link, self._config, completions))
 
     def _verbs(self) -> Verbs:
         here = engine_name(self._config)

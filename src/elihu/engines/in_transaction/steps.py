@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from elihu.engines.protocol import Inserted
-from elihu.job import Job
+from elihu.job import Job, JobState, RunOutcome
 
 T = TypeVar("T")
 
@@ -33,9 +33,10 @@ class Stored(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """The end of a completed attempt, under the guard (id, claim, node) and for one
-    installation. JSON stays text. ``value``, or the reason why there is none, is kept
-    where it is ``wanted`` or the job is awaited.
+    """The end of an attempt, under the guard (id, claim, node) and for one installation.
+    JSON stays text. ``value``, or the reason why there is none, is kept where it is
+    ``wanted`` or the job is awaited. ``outcome`` is ``failed`` for an attempt whose
+    error was handled in the same transaction; ``to_state`` is where the job goes.
     """
 
     id: int
@@ -47,6 +48,10 @@ class Completion(NamedTuple):
     log: str | None
     error_type: str | None
     wanted: bool
+    to_state: str = JobState.COMPLETED.value
+    outcome: str = RunOutcome.COMPLETED.value
+    error: str | None = None
+    traceback: str | None = None
 
 
 class Answer(NamedTuple):

@@ -47,10 +47,10 @@ def insert(
     return _saved(_insert(config.schema, jobs, notify=loud), config, identifiers)
 
 
-def complete(link: Link, config: Config, completion: Completion) -> Steps[Answer]:
-    """Complete an attempt."""
+def complete(link: Link, config: Config, completions: Sequence[Completion]) -> Steps[list[Answer]]:
+    """Complete attempts."""
     channel = None if link.is_two_phase() else channel_of(config.schema)
-    return _saved(_complete(config.schema, completion, channel), config)
+    return _saved(_complete(config.schema, completions, channel), config)
 
 
 def _saved(steps: Steps[T], config: Config, identifiers: Sequence[str] = ()) -> Steps[T]:
@@ -155,12 +155,15 @@ def _insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[
     return [found[place] for place in range(len(jobs))]
 
 
-def _complete(schema: str, completion: Completion, channel: str | None) -> Steps[Answer]:
-    body = {**completion._asdict(), "channel": channel}
-    ((installation, state, done, _),) = map(
+def _complete(
+    schema: str, completions: Sequence[Completion], channel: str | None
+) -> Steps[list[Answer]]:
+    body = [{**each._asdict(), "channel": channel} for each in completions]
+    ((installation, ends, _),) = map(
         values, (yield Statement(queries(schema)["in_transaction_complete"], _dump(body)))
     )
-    return Answer(done, installation, state)
+    by_id = {id_: Answer(done, installation, state) for id_, state, done in ends}
+    return [by_id[each.id] for each in completions]
 
 
 def _replacements(met: Sequence[tuple[str, NewJob]]) -> list[dict[str, Any]]:

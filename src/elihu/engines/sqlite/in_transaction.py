@@ -18,7 +18,7 @@ from elihu.engines.sqlite.insert import replaced_values, row_of
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import MICROSECONDS, TEXT_ROWS, dump, moment
 from elihu.errors import WrongDatabase
-from elihu.job import JobState, NewJob
+from elihu.job import JobState, NewJob, RunOutcome
 
 T = TypeVar("T")
 
@@ -44,9 +44,9 @@ def insert(
     return _translated(_insert(link, config, jobs), identifiers)
 
 
-def complete(link: Link, config: Config, completion: Completion) -> Steps[Answer]:
-    """Complete an attempt."""
-    return _translated(_complete(link, config, completion))
+def complete(link: Link, config: Config, completions: Sequence[Completion]) -> Steps[list[Answer]]:
+    """Complete attempts."""
+    return _translated(_complete(link, config, completions))
 
 
 def _translated(steps: Steps[T], identifiers: Sequence[str] = ()) -> Steps[T]:
@@ -109,16 +109,25 @@ def _holders(met: Sequence[tuple[str, NewJob]], now: int) -> Steps[dict[str, Sto
     return holders_of((yield keys), TEXT_ROWS)
 
 
-def _complete(link: Link, config: Config, completion: Completion) -> Steps[Answer]:
+def _complete(link: Link, config: Config, completions: Sequence[Completion]) -> Steps[list[Answer]]:
     now = yield from _begin(link, config)
-    body = dump({**completion._asdict(), "now": now})
-    done = bool((yield Statement(_COMPLETE, body)))
-    if done:
-        if completion.log is not None or completion.error_type is not None:
-            yield Statement(_RUNS, body)
-        return Answer(True, completion.installation, JobState.EXECUTING)
-    ((installation, state),) = map(values, (yield Statement(_WHY, body)))
-    return Answer(False, installation, state)
+    bodies = {each.id: {**each._asdict(), "now": now} for each in completions}
+    done = {id_ for (id_,) in map(values, (yield Statement(_COMPLETE, dump([*bodies.values()]))))}
+    answers = {each.id: Answer(True, each.installation, JobState.EXECUTING) for each in completions}
+    if told := [bodies[each.id] for each in completions if each.id in done and _has_run(each)]:
+        yield Statement(_RUNS, dump(told))
+    if missing := [body for id_, body in bodies.items() if id_ not in done]:
+        rows = map(values, (yield Statement(_WHY, dump(missing))))
+        answers |= {id_: Answer(False, here, state) for here, id_, state in rows}
+    return [answers[each.id] for each in completions]
+
+
+def _has_run(completion: Completion) -> bool:
+    return (
+        completion.log is not None
+        or completion.error_type is not None
+        or completion.outcome != RunOutcome.COMPLETED
+    )
 
 
 def _begin(link: Link, config: Config) -> Steps[int]:

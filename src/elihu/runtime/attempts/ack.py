@@ -6,7 +6,7 @@ from typing import Final
 from elihu.context import LOG_LIMIT
 from elihu.endings import CANCELLED_REASON, End, after
 from elihu.engines.protocol import Ack, ClaimedJob
-from elihu.errors import ResultNotRecorded, ResultTooLarge
+from elihu.errors import OnErrorFailed, ResultNotRecorded, ResultTooLarge
 from elihu.job import JobState, RunOutcome
 from elihu.options import backoff_seconds
 from elihu.outcome import (
@@ -94,9 +94,13 @@ def _ack(execution: Execution, ending: Ending) -> Ack:
             return ack._replace(error_type=_short(type_name(type(error))))
 
 
-def _of(claim: ClaimedJob, end: End) -> Ack:
+def _of(claim: ClaimedJob, end: End, *, on_error_pending: bool = False) -> Ack:
     """What the table of endings says of this end."""
-    following = after(end, attempts_left=claim.attempt < claim.max_attempts)
+    following = after(
+        end,
+        attempts_left=claim.attempt < claim.max_attempts,
+        on_error_pending=on_error_pending,
+    )
     return Ack(
         claim.id,
         claim.claim,
@@ -116,7 +120,8 @@ def _failed(
 ) -> Ack:
     cancel = execution.cause is Cause.CANCEL
     end = End.CANCELLED if cancel else End.FAILED if retry else End.DISCARDED
-    ack = _of(execution.claim, end)._replace(
+    pending = execution.on_error_pending and not isinstance(error, OnErrorFailed)
+    ack = _of(execution.claim, end, on_error_pending=pending)._replace(
         reason=CANCELLED_REASON if cancel else _short(reason or describe(error)),
         error=_short(describe(error)),
         traceback=traceback_of(error),
@@ -129,7 +134,7 @@ def _forced(execution: Execution, end: End, cause: Exception, raised: BaseExcept
     The traceback shows where the attempt was.
     """
     is_cancelled = raised is None or isinstance(raised, CancelledError)
-    ack = _of(execution.claim, end)._replace(
+    ack = _of(execution.claim, end, on_error_pending=execution.on_error_pending)._replace(
         reason=str(cause),
         error=None if raised is None or is_cancelled else _short(describe(raised)),
         traceback=None if raised is None else traceback_of(raised),

@@ -13,10 +13,12 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from elihu.context import HandledError
 from elihu.engines.in_transaction import Answer, Completion, open_session
 from elihu.engines.protocol import Ack
-from elihu.errors import ClaimLost, ElihuError, SchemaOutdated, WrongDatabase
-from elihu.job import RunOutcome
+from elihu.errors import ClaimLost, ElihuError, JobFailed, SchemaOutdated, WrongDatabase
+from elihu.job import JobState, RunOutcome
+from elihu.outcome import Failed
 from elihu.runtime.attempts.ack import ack_for
 from elihu.runtime.attempts.execution import Execution
 from elihu.runtime.attempts.executor import kept
@@ -29,22 +31,43 @@ class Completer:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def complete(self, execution: Execution, value: Any, conn: object) -> None:
+    def complete(
+        self,
+        executions: Sequence[Execution],
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+    ) -> None:
         """Through a synchronous connection; called in the task's thread."""
         session = open_session(conn, self._scope.config)
         session.require_sync("complete_sync()", "await ctx.complete(…, conn=…)")
-        with _doubtful(execution):
-            self._judge(execution, session.complete(self._completion(execution, value)))
+        with _uncertain(executions):
+            ends = [self._completion(each, value, handled) for each in executions]
+            self._judge(executions, session.complete(ends))
 
-    async def acomplete(self, execution: Execution, value: Any, conn: object) -> None:
+    async def acomplete(
+        self,
+        executions: Sequence[Execution],
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+    ) -> None:
         """Through an asynchronous connection."""
         session = open_session(conn, self._scope.config)
         session.require_async("complete()", "ctx.complete_sync(…, conn=…)")
-        with _doubtful(execution):
-            self._judge(execution, await session.acomplete(self._completion(execution, value)))
+        with _uncertain(executions):
+            ends = [self._completion(each, value, handled) for each in executions]
+            self._judge(executions, await session.acomplete(ends))
 
-    def _completion(self, execution: Execution, value: Any) -> Completion:
+    def _completion(
+        self, execution: Execution, value: Any, handled: HandledError | None
+    ) -> Completion:
         ack = ack_for(execution, kept(execution, value, self._scope.config.max_result))
+        if handled is not None:
+            ack = ack_for(execution, Failed(handled.error, retry=False))
+            if isinstance(handled.error, JobFailed):  # that of an earlier attempt
+                ack = ack._replace(reason=handled.error.reason)
+        state = JobState.COMPLETED if handled is None or handled.completes else JobState.DISCARDED
         return Completion(
             id=ack.id,
             claim=ack.claim,
@@ -55,11 +78,18 @@ class Completer:
             log=ack.log,
             error_type=ack.error_type,
             wanted=execution.keeps_value,
+            to_state=state.value,
+            outcome=ack.outcome.value,
+            error=ack.error,
+            traceback=ack.traceback,
         )
 
-    def _judge(self, execution: Execution, answer: Answer) -> None:
-        if answer.done:
-            return
+    def _judge(self, executions: Sequence[Execution], answers: Sequence[Answer]) -> None:
+        for execution, answer in zip(executions, answers, strict=True):
+            if not answer.done:
+                self._refuse(execution, answer)
+
+    def _refuse(self, execution: Execution, answer: Answer) -> None:
         if answer.installation != self._scope.identity.installation:
             raise WrongDatabase(
                 "conn: expected a connection to the database of the jobs, got one to another "
@@ -83,19 +113,25 @@ def as_completed(acks: Sequence[Ack], doubtful: Container[tuple[int, int]]) -> l
 
 
 @contextmanager
-def _doubtful(execution: Execution) -> Iterator[None]:
-    """From here on the attempt may have ended, unless an error of ours says that it has
-    not.
+def _uncertain(executions: Sequence[Execution]) -> Iterator[None]:
+    """From here on the attempts may have ended, unless an error of ours says that they
+    have not.
     """
-    before, execution.completing = execution.completing, True
+    before = [execution.completing for execution in executions]
+    _set_completing(executions, [True] * len(executions))
     try:
         yield
     except SchemaOutdated as error:
-        execution.completing = before
+        _set_completing(executions, before)
         raise WrongDatabase(
             "conn: expected a connection to the database of the jobs, got one without its "
             f"tables: {error}"
         ) from error
     except ElihuError:
-        execution.completing = before
+        _set_completing(executions, before)
         raise
+
+
+def _set_completing(executions: Sequence[Execution], values: Sequence[bool]) -> None:
+    for execution, value in zip(executions, values, strict=True):
+        execution.completing = value

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
-from elihu.context import Context
+from elihu.context import Context, HandledError
 from elihu.engines.protocol import ClaimedJob
 from elihu.job import Job, JobState
 from elihu.outcome import Complete
@@ -46,8 +46,20 @@ _ADVISORY: Final = frozenset({Cause.STOP, Cause.CUT_OFF})
 class Completes(Protocol):
     """Completes an attempt in a transaction of its task."""
 
-    def complete(self, execution: "Execution", value: Any, conn: object) -> None: ...
-    async def acomplete(self, execution: "Execution", value: Any, conn: object) -> None: ...
+    def complete(
+        self,
+        executions: Sequence["Execution"],
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+    ) -> None: ...
+    async def acomplete(
+        self,
+        executions: Sequence["Execution"],
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+    ) -> None: ...
 
 
 class Execution:
@@ -132,6 +144,19 @@ class Execution:
         return self.claim.awaited or bool(self.options.get("record", self.task.options.record))
 
     @property
+    def on_error_pending(self) -> bool:
+        """Whether the job has an ``on_error`` that has not run."""
+        return self.options.get("on_error") is True and self.on_error_due is None
+
+    @property
+    def on_error_due(self) -> str | None:
+        """Why the job failed, in an attempt that is only for the ``on_error`` of a
+        trigger.
+        """
+        reason = self.options.get("on_error_due")
+        return None if reason is None else str(reason)
+
+    @property
     def timeout(self) -> float | None:
         """The most seconds that the attempt may take. Raises ``InvalidOption`` when the
         row holds no valid timeout.
@@ -169,11 +194,23 @@ class Execution:
     def report(self, progress: str) -> None:
         self.progress.report(self.key, progress)
 
-    def complete(self, value: Any, conn: object) -> None:
-        self.completer.complete(self, value, conn)
+    def complete(
+        self,
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+        others: Sequence["Execution"] = (),
+    ) -> None:
+        self.completer.complete([self, *others], value, conn, handled)
 
-    async def acomplete(self, value: Any, conn: object) -> None:
-        await self.completer.acomplete(self, value, conn)
+    async def acomplete(
+        self,
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+        others: Sequence["Execution"] = (),
+    ) -> None:
+        await self.completer.acomplete([self, *others], value, conn, handled)
 
     @property
     def heeded(self) -> Cause | None:

@@ -37,10 +37,8 @@ CREATE TABLE elihu.job (
   max_attempts integer NOT NULL DEFAULT 20 CHECK (max_attempts >= 1),
   claim integer NOT NULL DEFAULT 0,                   -- each fetch raises it; nothing lowers it
   orphans smallint NOT NULL DEFAULT 0,
-  transactional boolean NOT NULL DEFAULT false,       -- an orphaned attempt was rolled back and does not count
-  has_on_error boolean NOT NULL DEFAULT false,        -- user code runs once more before the job is discarded as orphaned
   awaited boolean NOT NULL DEFAULT false,             -- a relay waits: the end is announced
-  intent text CHECK (intent IN ('kill','cancel','stop','on_error')),
+  intent text CHECK (intent IN ('kill','cancel')),
   node uuid,
   args json NOT NULL DEFAULT '{}',                    -- json keeps the order of keys; jsonb does not
   options json,

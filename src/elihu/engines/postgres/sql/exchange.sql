@@ -30,7 +30,10 @@ WITH mine AS MATERIALIZED (
   UPDATE elihu.job j SET
     state = m.final,
     attempt = j.attempt - m.refund_attempt,
-    intent = CASE WHEN j.intent = 'on_error' AND m.final IN ('available','scheduled','retryable') THEN j.intent END,
+    intent = NULL,
+    -- an attempt that failed, and whose job is available, has an on_error that is due
+    options = CASE WHEN m.final = 'available' AND m.outcome IN ('failed','killed','timed_out')
+      THEN (j.options::jsonb || jsonb_build_object('on_error_due', coalesce(m.reason, m.outcome)))::json ELSE j.options END,
     -- the end says why the attempt ended, for instance that its node stopped; a job that is cancelled instead has this reason
     reason = CASE WHEN m.final = m.to_state THEN m.reason ELSE 'cancelled' END,
     result = m.value::json,

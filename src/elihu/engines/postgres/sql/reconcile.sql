@@ -13,7 +13,7 @@ WITH held AS MATERIALIZED (
   UPDATE elihu.job j SET
     state = l.final,
     attempt = j.attempt - 1,
-    intent = CASE WHEN j.intent = 'on_error' AND l.final = 'available' THEN j.intent END,
+    intent = NULL,
     reason = CASE WHEN l.final = 'cancelled' THEN 'cancelled' END,
     finished_at = CASE WHEN l.final = 'cancelled' THEN now() END
   FROM lost l

@@ -23,8 +23,10 @@ WITH RECURSIVE executing(node) AS (
   SELECT node FROM executing e
   WHERE node IS NOT NULL AND NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = e.node)
 ), lost AS MATERIALIZED (
-  SELECT id, claim, attempt, node, started_at, intent, orphans, max_attempts, transactional, has_on_error,
-    attempt - transactional::int >= max_attempts
+  SELECT id, claim, attempt, node, started_at, intent, orphans, max_attempts,
+    coalesce(options->>'transactional' = 'true', false) AS rolled_back,
+    coalesce(options->>'on_error' = 'true' AND options->>'on_error_due' IS NULL, false) AS has_on_error,
+    attempt - coalesce(options->>'transactional' = 'true', false)::int >= max_attempts
       OR orphans + 1 >= CASE WHEN options->>'max_orphans' ~ '^[0-9]{1,4}$' THEN (options->>'max_orphans')::integer ELSE 3 END AS spent
   FROM elihu.job j
   WHERE state = 'executing' AND node = ANY(ARRAY(SELECT node FROM dead)) AND ($2::bigint IS NULL OR id = $2::bigint)
@@ -35,7 +37,7 @@ WITH RECURSIVE executing(node) AS (
   SELECT *,
     CASE
       WHEN intent = 'cancel' THEN 'cancelled'
-      WHEN spent AND NOT (has_on_error AND intent IS DISTINCT FROM 'on_error') THEN 'discarded'
+      WHEN spent AND NOT has_on_error THEN 'discarded'
       WHEN orphans = 0 OR spent THEN 'available'
       ELSE 'retryable'
     END AS to_state
@@ -43,9 +45,11 @@ WITH RECURSIVE executing(node) AS (
 ), back AS (
   UPDATE elihu.job j SET
     state = p.to_state,
-    attempt = p.attempt - p.transactional::int,
+    attempt = p.attempt - p.rolled_back::int,
     orphans = least(p.orphans + 1, 32767),
-    intent = CASE WHEN p.spent AND p.to_state = 'available' THEN 'on_error' END,
+    intent = NULL,
+    options = CASE WHEN p.spent AND p.to_state = 'available'
+      THEN (j.options::jsonb || jsonb_build_object('on_error_due', 'orphaned'))::json ELSE j.options END,
     reason = CASE p.to_state WHEN 'discarded' THEN 'orphaned' WHEN 'cancelled' THEN 'cancelled' END,
     finished_at = CASE WHEN p.to_state IN ('discarded','cancelled') THEN now() END,
     scheduled_at = CASE WHEN p.to_state = 'retryable' THEN now() + interval '17 s' * (1 + random()) ELSE j.scheduled_at END

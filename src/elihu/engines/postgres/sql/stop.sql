@@ -10,7 +10,7 @@ WITH mine AS MATERIALIZED (
     state = m.final,
     attempt = j.attempt - 1,
     orphans = 0,
-    intent = CASE WHEN j.intent = 'on_error' AND m.final = 'available' THEN j.intent END,
+    intent = NULL,
     reason = CASE WHEN m.final = 'cancelled' THEN 'cancelled' END,
     finished_at = CASE WHEN m.final = 'cancelled' THEN now() END
   FROM mine m

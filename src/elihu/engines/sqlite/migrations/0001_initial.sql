@@ -27,10 +27,8 @@ CREATE TABLE job (
   max_attempts INTEGER NOT NULL DEFAULT 20 CHECK (max_attempts >= 1),
   claim INTEGER NOT NULL DEFAULT 0,  -- raised by each fetch, never lowered; the guard is (id, node, claim)
   orphans INTEGER NOT NULL DEFAULT 0,
-  transactional INTEGER NOT NULL DEFAULT 0 CHECK (transactional IN (0, 1)),  -- an orphaned attempt was rolled back and does not count
-  has_on_error INTEGER NOT NULL DEFAULT 0 CHECK (has_on_error IN (0, 1)),  -- an end by orphaning is still delivered to user code
   awaited INTEGER NOT NULL DEFAULT 0 CHECK (awaited IN (0, 1)),  -- a caller waits: announce the end
-  intent TEXT CHECK (intent IN ('kill', 'cancel', 'stop', 'on_error')),
+  intent TEXT CHECK (intent IN ('kill', 'cancel')),
   node TEXT,
   args TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(args)),
   options TEXT CHECK (options IS NULL OR json_valid(options)),

@@ -4,7 +4,10 @@
 UPDATE job SET
   state = e.final,
   attempt = attempt - e.refund_attempt,
-  intent = CASE WHEN intent = 'on_error' AND e.final IN ('available', 'scheduled', 'retryable') THEN intent END,
+  intent = NULL,
+  -- an attempt that failed, and whose job is available, has an on_error that is due
+  options = CASE WHEN e.final = 'available' AND e.outcome IN ('failed', 'killed', 'timed_out')
+    THEN json_set(options, '$.on_error_due', coalesce(e.reason, e.outcome)) ELSE options END,
   reason = CASE WHEN e.final = e.state THEN e.reason ELSE 'cancelled' END,
   result = e.value,
   orphans = CASE WHEN e.outcome = 'returned' THEN orphans ELSE 0 END,

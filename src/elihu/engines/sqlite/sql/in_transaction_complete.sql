@@ -1,11 +1,11 @@
--- Complete an attempt in a transaction of its task, under the guard and in one installation only.
--- The only parameter is a JSON text. UPDATE is the first word, see in_transaction_insert.sql. The
--- value is stored where it is wanted, and where the job became awaited while the attempt ran.
-UPDATE job SET state = 'completed', intent = NULL, orphans = 0,
-  reason = CASE WHEN awaited OR given.body ->> 'wanted' THEN given.body ->> 'reason' END,
+-- Complete attempts in a transaction of their tasks, under the guard and in one database only. The only parameter is a JSON array;
+-- UPDATE is the first word, see in_transaction_insert.sql. A value is kept where it is wanted, or where a caller began to wait
+-- while the attempt ran.
+UPDATE job SET state = given.body ->> 'to_state', intent = NULL, orphans = 0,
+  reason = CASE WHEN awaited OR given.body ->> 'wanted' OR given.body ->> 'outcome' <> 'completed' THEN given.body ->> 'reason' END,
   result = CASE WHEN awaited OR given.body ->> 'wanted' THEN given.body ->> 'value' END,
   finished_at = (given.body ->> 'now') / 1000000.0
-FROM (SELECT ? AS body) AS given
+FROM (SELECT value AS body FROM json_each(?)) AS given
 WHERE job.id = given.body ->> 'id' AND job.claim = given.body ->> 'claim' AND job.node = given.body ->> 'node' AND job.state = 'executing'
   AND given.body ->> 'installation' = (SELECT value FROM meta WHERE key = 'installation_id')
 RETURNING json_array(id)

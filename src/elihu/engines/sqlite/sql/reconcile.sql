@@ -4,5 +4,5 @@ UPDATE job SET
   attempt = attempt - 1,
   reason = CASE WHEN intent = 'cancel' THEN 'cancelled' END,
   finished_at = CASE WHEN intent = 'cancel' THEN :now END,
-  intent = CASE WHEN intent = 'on_error' THEN intent END
+  intent = NULL
 WHERE id IN (SELECT value FROM json_each(:ids))

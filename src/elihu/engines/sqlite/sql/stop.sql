@@ -7,5 +7,5 @@ UPDATE job SET
   orphans = 0,
   reason = CASE WHEN intent = 'cancel' THEN 'cancelled' END,
   finished_at = CASE WHEN intent = 'cancel' THEN :now END,
-  intent = CASE WHEN intent = 'on_error' THEN intent END
+  intent = NULL
 WHERE id = :id AND state = 'executing'

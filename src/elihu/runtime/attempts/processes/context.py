@@ -4,12 +4,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from elihu.context import LOG_LIMIT, Context
+from elihu.context import LOG_LIMIT, Context, HandledError
 from elihu.errors import InvalidOption
 from elihu.job import Job
 from elihu.runtime.attempts.processes.channel import Channel
@@ -31,6 +31,7 @@ class ChildAttempt:
     ) -> None:
         self.attempt = attempt
         self.max_attempts = max_attempts
+        self.on_error_due: str | None = None
         self._job = job
         self._channel = channel
         self._lock = threading.Lock()
@@ -56,14 +57,26 @@ class ChildAttempt:
             else:
                 self._send(progress)
 
-    def complete(self, value: Any, conn: object) -> None:
+    def complete(
+        self,
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+        others: Sequence[Any] = (),
+    ) -> None:
         """Refuse: the node alone speaks for the job."""
         raise InvalidOption(
             "ctx.complete: expected a task that runs in its node, got one declared with "
             'run_in="process"'
         )
 
-    async def acomplete(self, value: Any, conn: object) -> None:
+    async def acomplete(
+        self,
+        value: Any,
+        conn: object,
+        handled: HandledError | None = None,
+        others: Sequence[Any] = (),
+    ) -> None:
         self.complete(value, conn)
 
     def log(self, fields: Mapping[str, Any]) -> None:

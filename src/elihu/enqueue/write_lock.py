@@ -1,0 +1,35 @@
+"""SQLite's one write lock, where user code of this node holds it in a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Final
+
+from elihu.errors import InvalidOption
+
+_held: Final[ContextVar[Path | None]] = ContextVar("elihu.write_lock", default=None)
+
+
+@contextmanager
+def holding(path: Path | None) -> Iterator[None]:
+    """The code inside holds the write lock of this file, or of none where it is None."""
+    token = _held.set(path)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def check_free(database_url: str) -> None:
+    """Raise ``InvalidOption`` where this code itself holds the write lock that storing
+    a job needs, so that it would wait for itself.
+    """
+    held = _held.get()
+    if held is None or not database_url.startswith("sqlite:///"):
+        return
+    if Path(database_url.removeprefix("sqlite:///")).resolve() == held:
+        raise InvalidOption(
+            "enqueue: expected using(conn=session) inside an action that holds SQLite's write "
+            "lock, got no conn: the call would wait for its own transaction"
+        )

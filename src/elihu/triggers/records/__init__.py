@@ -1,0 +1,27 @@
+"""All that triggers know of SQLAlchemy; no other room but those of models imports it."""
+
+from elihu.triggers.records.calls import Calls, in_loop, inner
+from elihu.triggers.records.keys import RecordKey
+from elihu.triggers.records.pages import Pages
+from elihu.triggers.records.sessions import Sessions
+from elihu.triggers.records.transactions import (
+    before_first_flush,
+    begin_writing,
+    locked,
+    no_commit,
+    still_matches,
+)
+
+__all__ = [
+    "Calls",
+    "Pages",
+    "RecordKey",
+    "Sessions",
+    "before_first_flush",
+    "begin_writing",
+    "in_loop",
+    "inner",
+    "locked",
+    "no_commit",
+    "still_matches",
+]

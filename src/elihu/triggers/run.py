@@ -1,0 +1,327 @@
+"""Runs the action on one record: lock, check, authorize, act, complete, commit."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from elihu.context import Context, HandledError
+from elihu.enqueue import holding
+from elihu.errors import Forbidden, JobFailed, OnErrorFailed, TriggerNoLongerApplies, WrongDatabase
+from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
+from elihu.task import Task
+from elihu.triggers.action import Action, keywords_of
+from elihu.triggers.arguments import TriggerArguments
+from elihu.triggers.host import TriggerHost
+from elihu.triggers.options import TriggerOptions
+from elihu.triggers.records import (
+    Calls,
+    RecordKey,
+    Sessions,
+    before_first_flush,
+    begin_writing,
+    inner,
+    locked,
+    no_commit,
+    still_matches,
+)
+from elihu.triggers.records.conditions import check_select, conditions
+from elihu.triggers.tenants import lookup_actor
+
+logger: Final = logging.getLogger("elihu.triggers")
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTrigger:
+    """What runs: for code below an action that does not get the context itself."""
+
+    trigger: str
+    model: type[Any]
+    key: Sequence[Any]
+    tenant: Any
+    actor: Any
+
+
+current_trigger: Final[ContextVar[ActiveTrigger | None]] = ContextVar(
+    "elihu.current_trigger", default=None
+)
+"""The trigger whose action runs here, None outside of one."""
+
+
+class ActionEnded(Exception):
+    """An action in a thread saw that it was asked to end, and returned."""
+
+
+class Member(NamedTuple):
+    """One job of a transaction."""
+
+    ctx: Context
+    arguments: TriggerArguments
+    actor: Any
+
+
+class Runner:
+    """Runs the jobs of one trigger through ``sessions``. Each method is synchronous
+    code; ``call`` waits there for what is asynchronous.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key: RecordKey,
+        options: TriggerOptions,
+        action: Action,
+        sessions: Sessions,
+        host: TriggerHost,
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.options = options
+        self.sessions = sessions
+        self.host = host
+        self.what = f"trigger {name}"
+        self._action = action
+        self._jobs_elsewhere = False
+
+    def member(self, stored: Any, ctx: Context, call: Calls) -> Member:
+        """One job, its tenant and actor looked up and put into its context."""
+        arguments = TriggerArguments.of(stored, self.what)
+        actor = call(lookup_actor, self.options, self.host.trigger_defaults, arguments.actor)
+        ctx.tenant, ctx.actor, ctx.interaction = arguments.tenant, actor, "elihu"
+        return Member(ctx, arguments, actor)
+
+    def run(self, member: Member, call: Calls, task: Task[..., Any]) -> Any:
+        """What one job comes to: the action's value, or an outcome."""
+        if (refusal := self.refusal()) is not None:
+            return refusal
+        if member.ctx.on_error_due is not None:
+            return self._handle(member, _error_of(member.ctx), call)
+        failure: BaseException
+        try:
+            (value,) = self.transact([member], call)
+            if not _is_last(value, member.ctx):
+                return value
+            failure = value
+        except (Snooze, Cancel):
+            raise
+        except ActionEnded:
+            raise
+        except Exception as error:
+            if self.options.on_error is None or _is_tried_again(error, member.ctx, task):
+                raise
+            failure = error
+        if self.options.on_error is None:
+            return failure
+        return self._handle(member, failure, call)
+
+    def refusal(self) -> Cancel | None:
+        """How every job of a trigger that is not active ends."""
+        state = self.options.state
+        return None if state == "active" else Cancel(f"{self.what} is {state}")
+
+    def transact(self, members: Sequence[Member], call: Calls) -> list[Any]:
+        """Act on the records of these jobs in one transaction, and complete the jobs in
+        it. One value for each: what the action returned, or ``Cancel`` for a record
+        that is gone or no longer matches.
+        """
+        session = self.sessions.open(members[0].arguments.tenant)
+        own = inner(session)
+        try:
+            with own.begin(), no_commit(own, self.what) as allow:
+                values = self._act(session, members, call)
+                allow()
+            return values
+        finally:
+            call.close(session)
+
+    def _act(self, session: Any, members: Sequence[Member], call: Calls) -> list[Any]:
+        own, options = inner(session), self.options
+        self.sessions.connect(own, members[0].arguments.tenant)
+        path = begin_writing(own, self.key) if options.lock else None
+        with holding(path):
+            records = self._load(own, members)
+            found = [member for member in members if _place(member) in records]
+            for member in found:
+                self._authorize(member, records[_place(member)], call)
+            if not options.lock:
+                self._check_at_first_flush(own, found)
+            value = self._call_action(session, found, records, call) if found else None
+            if any(member.ctx.noticed for member in found):
+                raise ActionEnded(f"{self.what}: the action was asked to end, and returned")
+            own.flush()
+            if found and not isinstance(value, Outcome):
+                self._end(found, value, None, session, call)
+        gone = TriggerNoLongerApplies(f"{self.what}: the record is gone or no longer matches")
+        return [
+            value if _place(member) in records else Cancel(f"TriggerNoLongerApplies: {gone}")
+            for member in members
+        ]
+
+    def _load(self, session: Any, members: Sequence[Member]) -> dict[str, Any]:
+        options, tenant = self.options, members[0].arguments.tenant
+        statement = locked(
+            self.key,
+            self._base(),
+            conditions(self.key, options.where, options.tenant_column, tenant, self.what),
+            [member.arguments.key for member in members],
+            lock=options.lock,
+        )
+        rows = session.execute(statement).unique().scalars().all()
+        return {str(self.key.of(record)): record for record in rows}
+
+    def _base(self) -> Any:
+        read = self.options.worker_read or self.options.read
+        if read is None:
+            return None
+        return lambda: check_select(self.key, read(), f"{self.what}: read")
+
+    def _authorize(self, member: Member, record: Any, call: Calls) -> None:
+        rule = self.options.authorize or self.host.trigger_defaults.authorize
+        if rule is None:
+            return
+        offered = keywords_of(rule, {"ctx": member.ctx})
+        if not call(rule, member.actor, self, record, **offered):
+            raise Cancel(f"Forbidden: {Forbidden(f'{self.what}: the actor may not do this')}")
+
+    def _check_at_first_flush(self, session: Any, members: Sequence[Member]) -> None:
+        options = self.options
+
+        def check() -> None:
+            begin_writing(session, self.key)
+            for member in members:
+                rules = conditions(
+                    self.key,
+                    options.where,
+                    options.tenant_column,
+                    member.arguments.tenant,
+                    self.what,
+                )
+                if not still_matches(session, self.key, rules, member.arguments.key):
+                    raise Cancel(
+                        f"TriggerNoLongerApplies: {self.what}: the record changed meanwhile"
+                    )
+
+        before_first_flush(session, check)
+
+    def _call_action(
+        self, session: Any, members: Sequence[Member], records: dict[str, Any], call: Calls
+    ) -> Any:
+        first = members[0]
+        text = self._action.encode(
+            first.arguments.action_input, first.arguments.metadata, self.host.max_args
+        ).decode()
+        args, kwargs = self._action.arguments(
+            text,
+            session=session if self._action.asynchronous else inner(session),
+            ctx=first.ctx,
+            metadata=first.arguments.metadata,
+        )
+        subject = (
+            records[_place(first)]
+            if self.options.chunk is None
+            else [records[_place(member)] for member in members]
+        )
+        with self._active(first):
+            return call(self._action.function, subject, *args, **kwargs)
+
+    @contextmanager
+    def _active(self, member: Member) -> Iterator[None]:
+        token = current_trigger.set(
+            ActiveTrigger(
+                self.name,
+                self.key.model,
+                member.arguments.key,
+                member.arguments.tenant,
+                member.actor,
+            )
+        )
+        try:
+            yield
+        finally:
+            current_trigger.reset(token)
+
+    def _end(
+        self,
+        members: Sequence[Member],
+        value: Any,
+        handled: HandledError | None,
+        session: Any,
+        call: Calls,
+    ) -> None:
+        """End the jobs in the session's transaction where the jobs are there too."""
+        if self._jobs_elsewhere:
+            return
+        first, *rest = (member.ctx for member in members)
+        try:
+            if call.asynchronous:
+                call(first.end, value, conn=session, handled=handled, others=rest)
+            else:
+                first.end_sync(value, conn=session, handled=handled, others=rest)
+        except WrongDatabase:
+            self._jobs_elsewhere = True
+            logger.info(
+                "%s: the records are in another database than the jobs: an action whose node dies "
+                "right after its commit runs again",
+                self.what,
+            )
+
+    def _handle(self, member: Member, error: BaseException, call: Calls) -> Any:
+        """Run ``on_error`` once, in a transaction of its own that ends the job."""
+        options = self.options
+        assert options.on_error is not None
+        session = self.sessions.open(member.arguments.tenant)
+        own = inner(session)
+        try:
+            with own.begin(), no_commit(own, self.what) as allow:
+                self.sessions.connect(own, member.arguments.tenant)
+                path = begin_writing(own, self.key)
+                with holding(path), self._active(member):
+                    statement = locked(self.key, None, (), [member.arguments.key], lock=True)
+                    record = own.execute(statement).unique().scalars().first()
+                    if record is not None:
+                        offered = {"session": session, "ctx": member.ctx}
+                        call(
+                            options.on_error,
+                            record,
+                            error,
+                            **keywords_of(options.on_error, offered),
+                        )
+                    own.flush()
+                    handled = HandledError(error, completes=not options.on_error_fails_job)
+                    self._end([member], None, handled, session, call)
+                allow()
+        except Exception as broken:
+            raise OnErrorFailed(
+                f"{self.what}: on_error failed with {type(broken).__name__}: {broken}; the action "
+                f"failed with {type(error).__name__}: {error}"
+            ) from broken
+        finally:
+            call.close(session)
+        if options.log_final_error:
+            logger.error("%s: %s: %s", self.what, type(error).__name__, error)
+        return Discard(str(error)) if options.on_error_fails_job else None
+
+
+def _place(member: Member) -> str:
+    return str(list(member.arguments.key))
+
+
+def _is_last(value: Any, ctx: Context) -> bool:
+    """Whether a returned outcome ends the job as discarded."""
+    return isinstance(value, Discard) or (isinstance(value, Retry) and ctx.is_last_attempt)
+
+
+def _is_tried_again(error: Exception, ctx: Context, task: Task[..., Any]) -> bool:
+    if isinstance(error, Discard) or ctx.is_last_attempt:
+        return False
+    options = task.options
+    if isinstance(error, options.discard_on):
+        return False
+    return options.retry_on is None or isinstance(error, options.retry_on)
+
+
+def _error_of(ctx: Context) -> JobFailed:
+    """The error of an attempt that ended without its action being able to say so."""
+    return JobFailed(ctx.job.id, ctx.on_error_due)

@@ -1,0 +1,131 @@
+"""Scans for matching records and stores a job for each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from elihu.job import NewJob
+from elihu.triggers.host import TriggerHost
+from elihu.triggers.jobs import JobBuilder
+from elihu.triggers.options import TriggerOptions
+from elihu.triggers.records import Calls, Pages, RecordKey, Sessions, in_loop, inner
+from elihu.triggers.records.conditions import check_select, conditions
+from elihu.triggers.tenants import store_actor, tenant_of_record, tenants_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanCounts:
+    """What a scan came to: records that matched, jobs stored for them, and records
+    that had a job already.
+    """
+
+    matched: int = 0
+    enqueued: int = 0
+    conflicts: int = 0
+
+    def plus(self, matched: int, enqueued: int, conflicts: int) -> "ScanCounts":
+        """The sum."""
+        return ScanCounts(
+            matched=self.matched + matched,
+            enqueued=self.enqueued + enqueued,
+            conflicts=self.conflicts + conflicts,
+        )
+
+
+class Scanner:
+    """Pages through the records of one trigger, tenant after tenant."""
+
+    def __init__(
+        self,
+        name: str,
+        key: RecordKey,
+        options: TriggerOptions,
+        sessions: Sessions,
+        host: TriggerHost,
+        builder: JobBuilder,
+    ) -> None:
+        self._what = f"trigger {name}"
+        self._key = key
+        self._options = options
+        self._sessions = sessions
+        self._host = host
+        self._builder = builder
+        self._call = Calls(asynchronous=sessions.asynchronous)
+
+    async def scan(self, actor: Any = None) -> ScanCounts:
+        """Store a job for each record that matches now and has none."""
+        counts = ScanCounts()
+        if self._options.state != "active":
+            return counts
+        defaults = self._host.trigger_defaults
+        stored = await store_actor(self._options, defaults, actor)
+        for tenant in await tenants_of(self._options, defaults, self._what):
+            seen = _Seen()
+            done = await self._host.enqueue_many(self._jobs(tenant, stored, seen))
+            counts = counts.plus(seen.records, done.inserted, done.conflicts)
+        return counts
+
+    async def matching(self, tenant: Any = None) -> int:
+        """How many records match now, of one tenant, without storing anything."""
+        seen = _Seen()
+        async for _ in self._jobs(tenant, None, seen):
+            pass
+        return seen.records
+
+    async def _jobs(self, tenant: Any, actor: Any, seen: "_Seen") -> AsyncIterator[NewJob]:
+        options, defaults = self._options, self._host.trigger_defaults
+        reads_tenant = bool(options.tenant_from_record or defaults.tenant_from_record) or (
+            options.tenant_column is not None and tenant is None
+        )
+        whole = reads_tenant or not self._builder.is_plain
+        pages = Pages(
+            self._key,
+            self._base(),
+            conditions(self._key, options.where, options.tenant_column, tenant, self._what),
+            options.order_by,
+            whole=whole,
+        )
+        left = options.record_limit
+        while left is None or left > 0:
+            limit = options.batch_size if left is None else min(options.batch_size, left)
+            rows = await self._page(pages, limit, tenant)
+            for row in rows:
+                record = row if whole else None
+                key = self._key.of(row) if whole else self._key.dump(row)
+                own = tenant_of_record(options, defaults, record) if reads_tenant else None
+                seen.records += 1
+                yield self._builder.build(
+                    key, record, tenant=own if own is not None else tenant, actor=actor
+                )
+            if left is not None:
+                left -= len(rows)
+            if len(rows) < limit:
+                return
+
+    async def _page(self, pages: Pages, limit: int, tenant: Any) -> list[Any]:
+        if self._sessions.asynchronous:
+            return await in_loop(self._read, pages, limit, tenant)
+        return await asyncio.to_thread(self._read, pages, limit, tenant)
+
+    def _read(self, pages: Pages, limit: int, tenant: Any) -> list[Any]:
+        session = self._sessions.open(tenant)
+        try:
+            own = inner(session)
+            self._sessions.connect(own, tenant)
+            rows = pages.take(own.execute(pages.statement(limit)).all())
+            own.expunge_all()
+            return rows
+        finally:
+            self._call.close(session)
+
+    def _base(self) -> Any:
+        read = self._options.read
+        if read is None:
+            return None
+        return lambda: check_select(self._key, read(), f"{self._what}: read")
+
+
+@dataclass(slots=True)
+class _Seen:
+    records: int = 0
