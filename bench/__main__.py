@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name in given.subjects:
                 run(measure(SUBJECTS[name], url, options, given.rounds, rows.append))
     print(
-        table(["subject", "engine", "setting", "unit", "elihu", "limit", "ratio"], rows),
+        table(["subject", "engine", "setting", "unit", "elihu", "limit", "ratio"], rows, words=4),
         file=sys.stderr,
     )
 
@@ -151,10 +151,12 @@ async def once(work: Callable[[Tables, Case], Awaitable[Figures]], url: str, cas
         return await work(tables, case)
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right."""
+def table(head: list[str], rows: list[list[str]], *, words: int) -> str:
+    """Columns as wide as their widest cell; the first ``words`` columns are aligned to
+    the left, the numbers after them to the right.
+    """
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    align = [*[str.ljust] * 4, *[str.rjust] * 3]
+    align = [str.ljust] * words + [str.rjust] * (len(head) - words)
     return "\n".join(
         "  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True))
         for row in [head, *rows]
