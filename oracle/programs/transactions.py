@@ -11,7 +11,8 @@ from elihu import Elihu
 from oracle.journal import Journal
 from oracle.programs.enqueuer import main
 from oracle.programs.plan import Plan
-from tests.features.callers import KINDS, Caller
+from tests.features.caller import Caller
+from tests.features.callers import KINDS
 
 ROLLED_BACK: Final = 0.3
 """The share of transactions that are rolled back."""

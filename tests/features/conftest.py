@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from elihu import (
     Elihu,
     Task,
 )
 from elihu.testing.postgres import PostgresServer
+from tests.features.caller import with_driver
 from tests.features.relays import HEARS
-from tests.support import QUICK, EventRecorder
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
 
 @pytest.fixture
@@ -85,3 +87,21 @@ def t(app: Elihu) -> Task[..., Any]:
     async def t(number: int = 0, text: str = ""): ...
 
     return t
+
+
+@pytest.fixture
+def unhurried(app: Elihu) -> None:
+    """No call of the app's times out on a busy machine."""
+    app.override(**BUSY_MACHINE)
+
+
+@pytest.fixture
+async def made(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine of the task's own, with a table of its own."""
+    made = create_async_engine(
+        with_driver(database_url, "aiosqlite" if database_url.startswith("sqlite") else "asyncpg")
+    )
+    async with made.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE effect (job integer)")
+    yield made
+    await made.dispose()

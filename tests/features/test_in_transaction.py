@@ -17,7 +17,9 @@ from elihu import (
     SchemaOutdated,
     Unique,
 )
-from tests.features.callers import KINDS, Caller, SyncCaller
+from tests.features.caller import Caller
+from tests.features.callers import KINDS
+from tests.features.sync_callers import SyncCaller
 from tests.features.transactions import CallerHarness
 
 

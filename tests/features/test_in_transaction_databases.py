@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from elihu import Elihu, InvalidOption, SchemaOutdated, WrongDatabase
 from elihu.testing.postgres import PostgresServer
-from tests.features.callers import with_driver
+from tests.features.caller import with_driver
 from tests.features.transactions import empty_task
 
 

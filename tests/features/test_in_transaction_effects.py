@@ -19,7 +19,7 @@ from elihu import (
 )
 from elihu.engines.postgres.channel import signal_of
 from elihu.engines.protocol.signals import Signal, SignalKind
-from tests.features.callers import with_driver
+from tests.features.caller import with_driver
 from tests.features.transactions import empty_task, numbers
 from tests.support import EventRecorder
 

@@ -17,7 +17,8 @@ from elihu import (
     Elihu,
     InvalidOption,
 )
-from tests.features.callers import use_django, with_driver
+from tests.features.caller import with_driver
+from tests.features.sync_callers import use_django
 from tests.features.transactions import empty_task, numbers
 
 

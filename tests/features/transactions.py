@@ -6,7 +6,7 @@ from elihu import (
     Elihu,
     Unique,
 )
-from tests.features.callers import Caller
+from tests.features.caller import Caller
 
 numbers = itertools.count(1)
 
