@@ -11,6 +11,15 @@ SHOWN: Final = 20
 """The largest number of ids that are explained."""
 
 _WAITING = INCOMPLETE - {JobState.EXECUTING}
+_CHANGED_BY: Final = {
+    "cancel": INCOMPLETE,
+    "kill": frozenset({JobState.EXECUTING}),
+    "retry": frozenset(JobState) - {JobState.AVAILABLE, JobState.EXECUTING},
+    "delete": frozenset(JobState) - {JobState.EXECUTING},
+    "hold": frozenset({JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYABLE}),
+    "release": frozenset({JobState.SUSPENDED}),
+}
+"""The states of jobs that each method changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,12 @@ class BulkOutcome:
     changed: int
     signalled: int = 0
     refusals: list[str] = field(default_factory=list)
+
+
+async def count_affected(app: Elihu, verb: str, chosen: Mapping[str, list[Any]]) -> int:
+    """How many jobs the method would change now."""
+    states = _CHANGED_BY[verb] & {JobState(state) for state in chosen.get("state", JobState)}
+    return await app.jobs.count(**{**chosen, "state": sorted(states)}) if states else 0
 
 
 async def apply_to_jobs(app: Elihu, verb: str, chosen: Mapping[str, list[Any]]) -> BulkOutcome:

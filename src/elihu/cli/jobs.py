@@ -222,23 +222,31 @@ def position(options: SharedOptions, /, job_id: int | None, identifier: str | No
 
 def _verb(name: str, past: str, line: str) -> None:
     """Add a command that takes ids and filters and prints how many jobs changed. With
-    ids only, a command that changes no job fails.
+    ids only, a command that changes no job fails. With filters only, it asks on a
+    terminal.
     """
 
     @jobs.command(name, help=line)
     @_filters
+    @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
     @shared_options
     @pass_shared_options
-    def command(options: SharedOptions, /, **filters: tuple[Any, ...]) -> None:
+    def command(options: SharedOptions, /, yes: bool, **filters: tuple[Any, ...]) -> None:
         chosen = _chosen(filters)
         if not chosen:
             raise click.UsageError("expected ids or a filter, got none")
 
-        from elihu.cli.bulk import apply_to_jobs
+        from elihu.cli.bulk import apply_to_jobs, count_affected
         from elihu.cli.load_app import open_app, run
-        from elihu.cli.output import print_json
+        from elihu.cli.output import on_terminal, print_json
 
-        outcome = run(open_app(options), lambda app: apply_to_jobs(app, name, chosen))
+        app = open_app(options)
+        if "ids" not in chosen and not yes and on_terminal():
+            count = run(app, lambda app: count_affected(app, name, chosen))
+            if count:
+                jobs_text = "1 job" if count == 1 else f"{count:,} jobs"
+                click.confirm(f"{name} {jobs_text}?", abort=True, err=True)
+        outcome = run(app, lambda app: apply_to_jobs(app, name, chosen))
         if options.json:
             print_json(
                 ({} if name == "kill" else {past: outcome.changed})

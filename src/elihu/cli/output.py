@@ -10,6 +10,11 @@ from typing import Any
 import click
 
 
+def on_terminal() -> bool:
+    """Whether a person can be asked: standard input and error are a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def print_json(value: object) -> None:
     """Print one JSON document, times in RFC 3339."""
     click.echo(json.dumps(value, default=_plain, indent=2))
