@@ -9,7 +9,15 @@ from typing import Any, NamedTuple, Self
 import asyncpg
 
 TIMES = frozenset(
-    {"inserted_at", "scheduled_at", "expires_at", "started_at", "finished_at", "keep_until"}
+    {
+        "inserted_at",
+        "scheduled_at",
+        "expires_at",
+        "started_at",
+        "finished_at",
+        "keep_until",
+        "prune_at",
+    }
 )
 
 

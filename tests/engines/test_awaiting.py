@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from elihu.engines.protocol import Engine, PruneRule
+from elihu.config import RetentionConfig
+from elihu.engines.protocol import Engine
 from elihu.engines.protocol.waits import JobEnd, LateResult, Wait
 from elihu.job import JobState, RunOutcome
 from tests.engines.builders import (
@@ -178,8 +179,9 @@ async def test_an_awaited_job_is_kept_for_an_hour_after_its_end(engine: Engine, 
     for claim in await fetch(engine, here):
         await acknowledge(engine, here, completed(claim))
     for id_, age in zip(ids, (3_500, 3_500, 3_700, 3_700), strict=True):
-        await raw.put(id_, finished_at=Ago(age))
-    assert await engine.prune(PruneRule(JobState.COMPLETED, 1), 100) == 3
+        await raw.put(id_, finished_at=Ago(age), prune_at=None)
+    short = RetentionConfig(states={"completed": 1.0})
+    assert await engine.prune(short, 100) == (3, 1)
     assert (await job(engine, ids[0])).state is JobState.COMPLETED
 
 

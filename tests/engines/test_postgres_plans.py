@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from elihu.engines.postgres.filters import conditions, prunable
-from elihu.engines.protocol import PruneRule
+from elihu.engines.postgres.filters import conditions
 from elihu.job import JobFilter, JobState
 from elihu.testing.postgres import PostgresServer
 from tests.engines.postgres_plans import (
@@ -216,10 +215,12 @@ async def test_waits_look_at_their_jobs_only(large: str) -> None:
 
 async def test_prune_5000(large: str) -> None:
     async with generic(large) as connection:
-        rule = prunable(PruneRule(JobState.COMPLETED, 60.0), 3)
-        found = await scans(
-            connection, QUERIES.filtered("prune", rule), [60.0, 5_000, *rule.values]
-        )
+        found = await scans(connection, QUERIES["prune_pick"], [5_000, 60.0, 60.0, 60.0])
+        assert examined(found) <= 5_000
+        picked = await connection.fetch(QUERIES["prune_pick"], 5_000, 60.0, 60.0, 60.0)
+        ends = [row["id"] for row in picked], [row["finished_at"] for row in picked]
+        assert len(picked) == 5_000
+        found = await scans(connection, QUERIES["prune"], [*ends, [], []])
         assert examined(found) <= 2 * 5_000
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from elihu.config import Config
-from elihu.engines.protocol import Engine, PruneRule
+from elihu.config import Config, RetentionConfig
+from elihu.engines.protocol import Engine
 from elihu.engines.sqlite.connection import connect
 from elihu.engines.sqlite.engine import SqliteEngine
 from elihu.engines.sqlite.errors import translate
@@ -124,7 +124,7 @@ async def test_what_is_idle_takes_no_lock_and_wakes_nobody(
     assert await engine.stage(100) == {}
     assert await engine.rescue(100) == []
     assert await engine.reconcile(here, [], 0) == []
-    assert await engine.prune(PruneRule(JobState.COMPLETED, 0), 100) == 0
+    assert await engine.prune(RetentionConfig(), 100) == (0, 0)
     assert (await engine.heartbeat(here)).known
     assert await engine.intents(here) == []
     assert await engine.lost_claims(here, [(id_, 1)]) == [(id_, 1)]

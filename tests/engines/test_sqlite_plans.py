@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from elihu.config import Config
+from elihu.config import Config, RetentionConfig
 from elihu.engines.in_transaction import Completion, open_session
-from elihu.engines.protocol import Ack, PruneRule
+from elihu.engines.protocol import Ack
 from elihu.engines.protocol.waits import Wait
+from elihu.engines.retention import Retention
 from elihu.engines.sqlite import (
     exchange,
     insert,
@@ -34,6 +35,7 @@ from elihu.job import JobFilter, JobState, NewJob, RunOutcome
 
 FINISHED = 1_000_000
 BATCH = 500
+RETENTION = Retention(RetentionConfig())
 STEP = 100
 """Steps between two calls of the counter."""
 
@@ -96,7 +98,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connect
 def claimed(session: Session, number: int) -> list[Ack]:
     """Acknowledgements, half of them plain, of jobs that the node executes."""
     insert.insert(session, [NewJob(task="t") for _ in range(number)])
-    claims = exchange.exchange(session, "here", "default", number, [], None, []).claims
+    claims = exchange.exchange(session, "here", "default", number, [], None, [], RETENTION).claims
     assert len(claims) == number
     return [
         Ack(claim.id, claim.claim, RunOutcome.COMPLETED, JobState.COMPLETED)
@@ -110,7 +112,7 @@ def exchange_batch(session: Session) -> Callable[[], object]:
     acks = claimed(session, BATCH)
     insert.insert(session, [NewJob(task="t") for _ in range(BATCH)])
     return lambda: check(
-        exchange.exchange(session, "here", "default", BATCH, acks, None, ["unknown"]),
+        exchange.exchange(session, "here", "default", BATCH, acks, None, ["unknown"], RETENTION),
         acked=BATCH,
         claims=BATCH,
     )
@@ -157,7 +159,10 @@ def reconcile_batch(session: Session) -> Callable[[], object]:
 
 def idle_polls(session: Session) -> Callable[[], object]:
     def work() -> None:
-        assert exchange.exchange(session, "here", "default", BATCH, [], None, []) == ([], [])
+        assert exchange.exchange(session, "here", "default", BATCH, [], None, [], RETENTION) == (
+            [],
+            [],
+        )
         assert maintenance.stage(session, BATCH) == {}
         assert maintenance.rescue(session, BATCH) == []
         assert maintenance.reconcile(session, "here", [], 60.0) == []
@@ -194,7 +199,8 @@ def prune_batch(session: Session) -> Callable[[], object]:
     )
 
     def work() -> None:
-        assert maintenance.prune(session, PruneRule(JobState.CANCELLED, 60.0), BATCH) == BATCH
+        short = RetentionConfig(states={"cancelled": 60.0})
+        assert maintenance.prune(session, short, BATCH) == (BATCH, 0)
 
     return work
 
@@ -227,7 +233,7 @@ def control_batch(session: Session) -> Callable[[], object]:
 
 def waits_batch(session: Session) -> Callable[[], object]:
     acks = claimed(session, BATCH)
-    exchange.exchange(session, "here", "default", 0, acks, None, [])
+    exchange.exchange(session, "here", "default", 0, acks, None, [], RETENTION)
     pending = [Wait(ack.id, 0, False) for ack in acks]
 
     def work() -> None:
@@ -359,7 +365,7 @@ INDEXES = {
     "expire_due": ["job_expiry"],
     "expire": ["INTEGER PRIMARY KEY"],
     "record_progress": ["INTEGER PRIMARY KEY"],
-    "prune_pick": ["job_finished"],
+    "prune_pick": ["job_finished", "job_prune"],
     "insert_holders": ["job_unique"],
     "position": ["INTEGER PRIMARY KEY", "job_fetch"],
     "nodes": ["job_running"],

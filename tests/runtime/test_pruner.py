@@ -3,7 +3,8 @@
 import pytest
 
 from elihu import JobState, RunOutcome
-from elihu.engines.protocol import Ack, PruneRule
+from elihu.config import RetentionConfig
+from elihu.engines.protocol import Ack, Pruned
 from elihu.runtime.leader.election import Leader
 from elihu.runtime.leader.pruner import Pruner
 from tests.engines.raw import Ago, Raw
@@ -44,7 +45,7 @@ async def finished(
     await harness.engine.exchange(
         harness.node, queue, 0, [Ack(claim.id, claim.claim, result, state, log="a line")]
     )
-    await raw.put(job_id, finished_at=Ago(ago))
+    await raw.put(job_id, finished_at=Ago(ago), prune_at=None)
     return job_id
 
 
@@ -90,7 +91,7 @@ async def test_never_before_the_rows_keep_until(harnesses: HarnessFactory, raw: 
     job_id = await finished(harness, raw, ago=3_600)
     await raw.put(job_id, keep_until=Ago(-60))
     assert (await part.tick()).data == {"pruned_count": 0}
-    await raw.put(job_id, keep_until=Ago(1))
+    await raw.put(job_id, keep_until=Ago(1), prune_at=Ago(1))
     assert (await part.tick()).data == {"pruned_count": 1}
 
 
@@ -113,11 +114,11 @@ async def test_works_in_batches_until_one_is_not_full(
     prune = harness.engine.prune
     batches: list[int] = []
 
-    async def watched(rule: PruneRule, limit: int) -> int:
+    async def watched(retention: RetentionConfig, limit: int) -> Pruned:
         assert limit == 2
-        gone = await prune(rule, limit)
-        batches.append(gone)
-        return gone
+        batch = await prune(retention, limit)
+        batches.append(batch.removed)
+        return batch
 
     monkeypatch.setattr(harness.engine, "prune", watched)
     assert (await part.tick()).data == {"pruned_count": 5}
@@ -133,9 +134,9 @@ async def test_a_pruner_that_lost_the_lead_stops_between_two_batches(
         await finished(harness, raw, ago=3_600)
     prune = harness.engine.prune
 
-    async def slow(rule: PruneRule, limit: int) -> int:
+    async def slow(retention: RetentionConfig, limit: int) -> Pruned:
         harness.clock.time += harness.config.lease
-        return await prune(rule, limit)
+        return await prune(retention, limit)
 
     monkeypatch.setattr(harness.engine, "prune", slow)
     assert (await part.tick()).data["pruned_count"] <= 1

@@ -16,7 +16,6 @@ from elihu.errors import DatabaseTimeout, DataRefused
 from elihu.job import RunOutcome
 from elihu.runtime.leader.cron import Rounds
 from elihu.runtime.leader.lifeline import available_queues, awaited_ends, expire_all, rescue_all
-from elihu.runtime.leader.pruner import prune_rules
 from elihu.runtime.node import Node
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.service import logger
@@ -169,8 +168,9 @@ class SingleTick:
 
     async def _prune(self) -> None:
         engine: Engine = self._node.engine
-        for rule in prune_rules(self._config.retention):
-            self._pruned += await engine.prune(rule, self._config.pruner.limit)
+        retention, limit = self._config.retention, self._config.pruner.limit
+        await engine.review_retention(retention, limit)
+        self._pruned += (await engine.prune(retention, limit)).removed
 
     async def _until(self, stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         working, stopped = asyncio.create_task(work), asyncio.create_task(stopping.wait())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from elihu.config import Config
+from elihu.config import Config, RetentionConfig
 from elihu.engines.postgres import (
     crons,
     exchange,
@@ -37,7 +37,7 @@ from elihu.engines.protocol import (
     Peer,
     Place,
     Position,
-    PruneRule,
+    Pruned,
     QueueLoad,
     QueueOverride,
     Rescued,
@@ -133,8 +133,11 @@ class PostgresEngine:
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
         await maintenance.record_progress(self._session, node, progress)
 
-    async def prune(self, rule: PruneRule, limit: int) -> int:
-        return await maintenance.prune(self._session, rule, limit)
+    async def prune(self, retention: RetentionConfig, limit: int) -> Pruned:
+        return await maintenance.prune(self._session, retention, limit)
+
+    async def review_retention(self, retention: RetentionConfig, limit: int) -> bool:
+        return await maintenance.review_retention(self._session, retention, limit)
 
     async def register_node(self, node: str, name: str, info: dict[str, object]) -> None:
         await nodes.register_node(self._session, node, name, info)

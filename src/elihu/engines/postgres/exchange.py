@@ -58,6 +58,8 @@ async def exchange(
         [ack.error_type for ack in other],
         *(after or _FRONT),
         list(exclude),
+        *session.retention.ages.values(),
+        session.retention.special,
     )
     return _exchanged(rows)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from elihu.engines.protocol import PruneRule
 from elihu.job import JobFilter, JobState
 
 SMALLEST_ID: Final = -(2**63)
@@ -41,21 +40,6 @@ def conditions(filter_: JobFilter, states: Collection[JobState], first: int) -> 
     for value, piece in zip(values, _PIECES, strict=True):
         if value is not None:
             pieces.append(piece(given.next(list(value))))
-    return Where(" ".join(pieces), tuple(given.values))
-
-
-def prunable(rule: PruneRule, first: int) -> Where:
-    """The finished jobs that a retention rule covers, whatever their age."""
-    given = _Numbered(first)
-    pieces = [_state_is([rule.state])]
-    if rule.queue is not None:
-        pieces.append(f"AND queue = {given.next(rule.queue)}")
-    if rule.task is not None:
-        pieces.append(f"AND task = {given.next(rule.task)}")
-    if rule.except_queues:
-        pieces.append(f"AND queue <> ALL({given.next(list(rule.except_queues))}::text[])")
-    if rule.except_tasks:
-        pieces.append(f"AND task <> ALL({given.next(list(rule.except_tasks))}::text[])")
     return Where(" ".join(pieces), tuple(given.values))
 
 

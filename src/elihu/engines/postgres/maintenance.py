@@ -1,12 +1,16 @@
 """What the services of a node do to jobs: stage, rescue, reconcile, expire, prune."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
-from elihu.engines.postgres.filters import prunable
+from elihu.config import RetentionConfig
+from elihu.engines.postgres.connections import Connection
+from elihu.engines.postgres.filters import SMALLEST_ID
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
-from elihu.engines.protocol import Expired, PruneRule, Rescued
+from elihu.engines.protocol import Expired, Pruned, Rescued
+from elihu.engines.retention import FinishedJob, Retention
 from elihu.errors import DataRefused
 from elihu.job import Intent, JobState
 
@@ -70,9 +74,49 @@ async def record_progress(
         await session.fetch("record_progress", node, ids, claims, texts)
 
 
-async def prune(session: Session, rule: PruneRule, limit: int) -> int:
-    covered = prunable(rule, 3)
-    return int(await session.fetch_value("prune", rule.age, limit, *covered.values, where=covered))
+async def prune(session: Session, config: RetentionConfig, limit: int) -> Pruned:
+    retention = Retention(config)
+    due: list[tuple[int, datetime]] = []
+    later: list[tuple[int, float]] = []
+    for row in await session.fetch("prune", limit, *retention.shortest.values(), part="pick"):
+        job = FinishedJob(
+            row["id"], row["state"], row["queue"], row["task"], row["age"], row["kept"],
+            row["awaited"],
+        )  # fmt: skip
+        if (left := retention.due_in(job)) <= 0:
+            due.append((job.id, row["finished_at"]))
+        else:
+            later.append((job.id, left))
+    if not due and not later:
+        return Pruned(0, 0)
+    removed = await session.fetch_value(
+        "prune",
+        [id_ for id_, _ in due],
+        [finished_at for _, finished_at in due],
+        [id_ for id_, _ in later],
+        [seconds for _, seconds in later],
+    )
+    return Pruned(removed, len(later))
+
+
+async def review_retention(session: Session, config: RetentionConfig, limit: int) -> bool:
+    rules = Retention(config).rules
+
+    async def work(connection: Connection) -> bool:
+        stored = await connection.fetchrow(session.sql["review_retention_get"])
+        if stored is None:
+            await connection.execute(session.sql["review_retention_put"], rules, None)
+            return False
+        if stored["rules"] == rules and stored["reviewed"] is None:
+            return False
+        after = stored["reviewed"] if stored["rules"] == rules else SMALLEST_ID
+        end = await connection.fetchval(session.sql["review_retention_end"], after, limit)
+        if end is not None:
+            await connection.execute(session.sql["review_retention"], after, end)
+        await connection.execute(session.sql["review_retention_put"], rules, end)
+        return end is not None
+
+    return await session.transaction("review_retention", work)
 
 
 def _rescued(rows: Iterable[Row]) -> list[Rescued]:

@@ -9,6 +9,7 @@ from elihu.engines.postgres.connections import Connection, Connections, Work, tr
 from elihu.engines.postgres.filters import Where
 from elihu.engines.postgres.queries import Queries
 from elihu.engines.postgres.rows import Row
+from elihu.engines.retention import Retention
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import EngineCalled
 
@@ -26,6 +27,7 @@ class Session:
 
     def __init__(self, config: Config, bus: Bus) -> None:
         self.config = config
+        self.retention = Retention(config.retention)
         self.sql = Queries(config.schema)
         self._bus = bus
         self._clock = SystemClock()

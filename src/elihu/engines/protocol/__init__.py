@@ -5,7 +5,7 @@ from elihu.engines.protocol.engine import Engine
 from elihu.engines.protocol.exchange import Ack, AckStatus, ClaimedJob, Exchange, Position
 from elihu.engines.protocol.insert import Inserted
 from elihu.engines.protocol.jobs import BulkResult
-from elihu.engines.protocol.maintenance import Expired, PruneRule, Rescued
+from elihu.engines.protocol.maintenance import Expired, Pruned, Rescued
 from elihu.engines.protocol.nodes import HeartbeatReply, NodeRow, Peer
 from elihu.engines.protocol.queues import QueueLoad, QueueOverride
 from elihu.engines.protocol.signals import Notifier, Signal, SignalKind
@@ -34,7 +34,7 @@ __all__ = [
     "Peer",
     "Place",
     "Position",
-    "PruneRule",
+    "Pruned",
     "QueueLoad",
     "QueueOverride",
     "Rescued",

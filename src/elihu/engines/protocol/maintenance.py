@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from elihu.config import RetentionConfig
 from elihu.job import Intent, JobState
 
 
@@ -25,17 +26,11 @@ class Expired(NamedTuple):
     awaited: bool
 
 
-class PruneRule(NamedTuple):
-    """Finished jobs in ``state`` older than ``age`` seconds, of one queue or task
-    (None: any) but not of those excepted.
-    """
+class Pruned(NamedTuple):
+    """How many jobs a call of ``prune`` removed, and how many it left for later."""
 
-    state: JobState
-    age: float
-    queue: str | None = None
-    task: str | None = None
-    except_queues: tuple[str, ...] = ()
-    except_tasks: tuple[str, ...] = ()
+    removed: int
+    deferred: int
 
 
 class Maintenance(Protocol):
@@ -83,8 +78,15 @@ class Maintenance(Protocol):
         """Store progress under the guard, as (id, claim, JSON text)."""
         ...
 
-    async def prune(self, rule: PruneRule, limit: int) -> int:
-        """Remove at most ``limit`` jobs that the rule covers, with their runs; how many
-        went. An awaited job stays for an hour after its end.
+    async def prune(self, retention: RetentionConfig, limit: int) -> Pruned:
+        """Read at most ``limit`` finished jobs that may be due, and remove those that are,
+        with their runs. No job goes before ``keep_until``, and an awaited one not within
+        an hour of its end. The jobs that are not due are not read again before they are.
+        """
+        ...
+
+    async def review_retention(self, retention: RetentionConfig, limit: int) -> bool:
+        """After a change of the retention, make at most ``limit`` jobs ready to be read
+        by ``prune`` again. True while there are more.
         """
         ...

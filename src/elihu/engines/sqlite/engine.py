@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from elihu.config import Config
+from elihu.config import Config, RetentionConfig
 from elihu.engines.protocol import (
     Ack,
     AckStatus,
@@ -24,7 +24,7 @@ from elihu.engines.protocol import (
     Peer,
     Place,
     Position,
-    PruneRule,
+    Pruned,
     QueueLoad,
     QueueOverride,
     Rescued,
@@ -32,6 +32,7 @@ from elihu.engines.protocol import (
     TickJob,
     Wait,
 )
+from elihu.engines.retention import Retention
 from elihu.engines.sqlite import (
     crons,
     exchange,
@@ -64,6 +65,7 @@ class SqliteEngine:
     def __init__(self, config: Config, bus: Bus) -> None:
         self._database = Database(config, bus)
         self._locks = Locks(self._database.path)
+        self._retention = Retention(config.retention)
 
     async def open(self, *, make: bool = True) -> None:
         await self._database.open(make=make)
@@ -105,7 +107,7 @@ class SqliteEngine:
         exclude: Sequence[str] = (),
     ) -> Exchange:
         return await self._database.write(
-            "exchange", exchange.exchange, node, queue, free, acks, after, exclude
+            "exchange", exchange.exchange, node, queue, free, acks, after, exclude, self._retention
         )
 
     async def ack_statuses(
@@ -183,8 +185,13 @@ class SqliteEngine:
                 "record_progress", maintenance.record_progress, node, progress
             )
 
-    async def prune(self, rule: PruneRule, limit: int) -> int:
-        return await self._database.write("prune", maintenance.prune, rule, limit)
+    async def prune(self, retention: RetentionConfig, limit: int) -> Pruned:
+        return await self._database.write("prune", maintenance.prune, retention, limit)
+
+    async def review_retention(self, retention: RetentionConfig, limit: int) -> bool:
+        return await self._database.write(
+            "review_retention", maintenance.review_retention, retention, limit
+        )
 
     async def attach(self, ids: Sequence[int]) -> list[AwaitedJob]:
         return await self._database.write("attach", waits.attach, ids)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
+from elihu.engines.retention import Retention
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
 from elihu.engines.sqlite.session import Session
@@ -38,6 +39,7 @@ def exchange(
     acks: Sequence[Ack],
     after: Position | None,
     exclude: Sequence[str],
+    retention: Retention,
 ) -> Exchange:
     where: dict[str, Any] = {
         "node": node,
@@ -47,6 +49,8 @@ def exchange(
         "after_at": stored_time(after.scheduled_at) if after else 0.0,
         "after_id": after.id if after else 0,
         "exclude": dump(exclude),
+        "special": retention.special,
+        **retention.ages,
     }
     if not acks and (free <= 0 or not session.row(_PEEK, where)[0]):
         return Exchange([], [])

@@ -44,7 +44,6 @@ _RETRY_RUNS: Final = statement("retry_runs")
 _RETRY: Final = statement("retry")
 _RETRY_HOLDER: Final = statement("retry_holder")
 _DELETE: Final = statement("delete")
-_DELETE_RUNS: Final = statement("prune_runs")
 _HOLD: Final = statement("hold")
 _RELEASE: Final = statement("release")
 
@@ -275,7 +274,6 @@ def retry(session: Session, parameters: Parameters, targets: list[Target]) -> Bu
 @_bulk(frozenset(JobState) - {JobState.EXECUTING})
 def delete(session: Session, parameters: Parameters, targets: list[Target]) -> BulkResult:
     session.execute(_DELETE, parameters)
-    session.execute(_DELETE_RUNS, parameters)
     return BulkResult(len(targets), frozenset(), frozenset(), _ended(targets))
 
 

@@ -5,9 +5,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from elihu.engines.protocol import Expired, PruneRule, Rescued
+from elihu.config import RetentionConfig
+from elihu.engines.protocol import Expired, Pruned, Rescued
+from elihu.engines.retention import FinishedJob, Retention
+from elihu.engines.sqlite.filters import SMALLEST_ID
 from elihu.engines.sqlite.queries import statement
-from elihu.engines.sqlite.rows import dump
+from elihu.engines.sqlite.rows import MICROSECONDS, dump
 from elihu.engines.sqlite.session import Session
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import Intent, JobState
@@ -29,7 +32,11 @@ _INTENTS: Final = statement("intents")
 _PROGRESS: Final = statement("record_progress")
 _PRUNE_PICK: Final = statement("prune_pick")
 _PRUNE: Final = statement("prune")
-_PRUNE_RUNS: Final = statement("prune_runs")
+_PRUNE_DEFER: Final = statement("prune_defer")
+_REVIEW: Final = statement("review_retention")
+_REVIEW_GET: Final = statement("review_retention_get")
+_REVIEW_PUT: Final = statement("review_retention_put")
+_REVIEW_END: Final = statement("review_retention_end")
 
 _ALL: Final = -1
 _KNOWN: Final = frozenset(Intent)
@@ -139,22 +146,40 @@ def record_progress(session: Session, node: str, progress: Sequence[tuple[int, i
         session.execute(_PROGRESS, {"progress": dump(guarded)})
 
 
-def prune(session: Session, rule: PruneRule, limit: int) -> int:
+def prune(session: Session, config: RetentionConfig, limit: int) -> Pruned:
     """SQLite: jobs are picked without the write lock, and checked again under it."""
-    asked = {
-        "now": session.now(),
-        "state": rule.state.value,
-        "age": rule.age,
-        "queue": rule.queue,
-        "task": rule.task,
-        "except_queues": dump(rule.except_queues),
-        "except_tasks": dump(rule.except_tasks),
-        "limit": limit,
-    }
-    (asked["ids"],) = session.row(_PRUNE_PICK, asked)
-    if asked["ids"] == "[]":
-        return 0
+    retention = Retention(config)
+    now = session.now()
+    picked = session.rows(_PRUNE_PICK, {**retention.shortest, "now": now, "limit": limit})
+    due: list[tuple[int, int]] = []
+    later: list[tuple[int, int]] = []
+    for id_, state, queue, task, finished_at, keep_until, awaited in picked:
+        kept = None if keep_until is None else keep_until - now
+        job = FinishedJob(id_, state, queue, task, now - finished_at, kept, bool(awaited))
+        if (left := retention.due_in(job)) <= 0:
+            due.append((id_, round(finished_at * MICROSECONDS)))
+        else:
+            later.append((id_, round((now + left) * MICROSECONDS)))
+    if not picked:
+        return Pruned(0, 0)
     with session.write():
-        removed = session.execute(_PRUNE, asked).rowcount
-        session.execute(_PRUNE_RUNS, asked)
-    return removed
+        removed = session.execute(_PRUNE, {"due": dump(due), "now": now}).rowcount
+        session.execute(_PRUNE_DEFER, {"later": dump(later)})
+    return Pruned(removed, len(later))
+
+
+def review_retention(session: Session, config: RetentionConfig, limit: int) -> bool:
+    rules = Retention(config).rules
+    stored, reviewed = session.row(_REVIEW_GET) or (None, None)
+    if stored == rules and reviewed is None:
+        return False
+    with session.write():
+        if stored is None:
+            session.execute(_REVIEW_PUT, {"rules": rules, "reviewed": None})
+            return False
+        after = reviewed if stored == rules else SMALLEST_ID
+        (end,) = session.row(_REVIEW_END, {"after": after, "limit": limit})
+        if end is not None:
+            session.execute(_REVIEW, {"after": after, "end": end})
+        session.execute(_REVIEW_PUT, {"rules": rules, "reviewed": end})
+    return end is not None

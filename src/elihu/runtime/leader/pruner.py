@@ -1,36 +1,16 @@
-"""The pruner: finished jobs leave when their retention is over, and old ticks of cron
+"""The pruner: removes finished jobs whose retention is over, and old ticks of cron
 entries.
 """
 
-from functools import partial
 from typing import ClassVar, Final
 
-from elihu.config import RetentionConfig
-from elihu.engines.protocol import PruneRule
-from elihu.job import JobState
 from elihu.runtime.leader.election import Leader
 from elihu.runtime.service import Scope, Service, Tick, each_duty
 
 TICKS_KEPT: Final = 7 * 86_400.0
 """Seconds for which it can be seen which job a tick of a cron entry stored."""
-
-
-def prune_rules(retention: RetentionConfig) -> list[PruneRule]:
-    """One rule for each table of ages: a task's own wins over its queue's, and that
-    over the state's.
-    """
-    rules = []
-    for task, ages in retention.tasks.items():
-        rules += [PruneRule(JobState(state), age, task=task) for state, age in ages.items()]
-    for queue, ages in retention.queues.items():
-        for state, age in ages.items():
-            own = tuple(task for task, table in retention.tasks.items() if state in table)
-            rules.append(PruneRule(JobState(state), age, queue=queue, except_tasks=own))
-    for state, age in retention.states.items():
-        tasks = tuple(task for task, table in retention.tasks.items() if state in table)
-        queues = tuple(queue for queue, table in retention.queues.items() if state in table)
-        rules.append(PruneRule(JobState(state), age, except_tasks=tasks, except_queues=queues))
-    return rules
+REVIEWS: Final = 10
+"""Batches that one round reviews after a change of the retention."""
 
 
 class Pruner(Service):
@@ -41,24 +21,30 @@ class Pruner(Service):
     def __init__(self, scope: Scope, leader: Leader) -> None:
         super().__init__(scope)
         self._leader = leader
-        self._rules = prune_rules(scope.config.retention)
 
     async def tick(self) -> Tick:
-        options = self.scope.config.pruner
         pruned: list[int] = []
         if self._leader.is_leader:
-            rules = [partial(self._prune, rule) for rule in self._rules]
-            pruned = await each_duty(*rules, self._prune_ticks)
-        return Tick(options.interval, {"pruned_count": sum(pruned)})
+            pruned = await each_duty(self._review, self._prune, self._prune_ticks)
+        return Tick(self.scope.config.pruner.interval, {"pruned_count": sum(pruned)})
 
-    async def _prune(self, rule: PruneRule) -> int:
-        limit, pruned = self.scope.config.pruner.limit, 0
-        while self._leader.is_leader:
-            gone = await self.scope.engine.prune(rule, limit)
-            pruned += gone
-            if gone < limit:
+    async def _review(self) -> int:
+        """After a change of the retention, have jobs read again."""
+        config = self.scope.config
+        for _ in range(REVIEWS):
+            if not await self.scope.engine.review_retention(config.retention, config.pruner.limit):
                 break
-        return pruned
+        return 0
+
+    async def _prune(self) -> int:
+        config, removed = self.scope.config, 0
+        limit = config.pruner.limit
+        while self._leader.is_leader:
+            batch = await self.scope.engine.prune(config.retention, limit)
+            removed += batch.removed
+            if batch.removed + batch.deferred < limit:
+                break
+        return removed
 
     async def _prune_ticks(self) -> int:
         """Remove old occurrences of cron entries, which are no jobs."""

@@ -57,6 +57,7 @@ CREATE TABLE elihu.job (
   keep_until timestamptz,                             -- uniqueness that covers finished jobs: not pruned before
   template text COLLATE "C",
   identifier text COLLATE "C",
+  prune_at timestamptz,                               -- when prune reads the finished job; NULL: past the shortest age of its state
   CHECK ((unique_key IS NULL) = (unique_scope IS NULL)),
   CHECK (state <> 'executing' OR (node IS NOT NULL AND started_at IS NOT NULL)),
   CHECK ((state IN ('completed','discarded','cancelled')) = (finished_at IS NOT NULL))
@@ -65,7 +66,8 @@ CREATE TABLE elihu.job (
 CREATE INDEX job_fetch ON elihu.job (queue, priority, scheduled_at, id) WHERE state = 'available';
 CREATE INDEX job_stage ON elihu.job (scheduled_at, id) WHERE state IN ('scheduled','retryable');
 CREATE INDEX job_running ON elihu.job (node, id) WHERE state = 'executing';
-CREATE INDEX job_finished ON elihu.job (state, finished_at) WHERE state IN ('completed','discarded','cancelled');
+CREATE INDEX job_prune ON elihu.job (prune_at) WHERE prune_at IS NOT NULL AND state IN ('completed','discarded','cancelled');
+CREATE INDEX job_finished ON elihu.job (state, finished_at) WHERE prune_at IS NULL AND state IN ('completed','discarded','cancelled');
 CREATE INDEX job_expiry ON elihu.job (expires_at) WHERE expires_at IS NOT NULL AND state IN ('scheduled','available');
 CREATE UNIQUE INDEX job_unique ON elihu.job (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2
   OR state IN ('suspended','scheduled','available','executing','retryable') OR (unique_scope = 1 AND state = 'completed'));
@@ -89,6 +91,22 @@ CREATE TABLE elihu.run (
   error_type text,                                    -- module:qualname; who waits for the job raises the same type
   PRIMARY KEY (job_id, claim)                         -- one end for each claim
 );
+
+-- Runs go with their job, also where it is deleted by SQL.
+CREATE FUNCTION elihu.delete_runs() RETURNS trigger LANGUAGE plpgsql AS $function$
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM elihu.run;
+  ELSE
+    DELETE FROM elihu.run WHERE job_id = ANY(ARRAY(SELECT id FROM gone));
+  END IF;
+  RETURN NULL;
+END
+$function$;
+CREATE TRIGGER run_ends_with_job AFTER DELETE ON elihu.job REFERENCING OLD TABLE AS gone
+  FOR EACH STATEMENT EXECUTE FUNCTION elihu.delete_runs();
+CREATE TRIGGER run_ends_with_all_jobs AFTER TRUNCATE ON elihu.job
+  FOR EACH STATEMENT EXECUTE FUNCTION elihu.delete_runs();
 
 -- Overrides of queue settings, for every node and for a single one. A NULL overrides nothing.
 CREATE TABLE elihu.queue (

@@ -1,5 +1,6 @@
 -- Acknowledge and fetch in one statement: one round trip and one commit for a batch. $1 node, $2 queue, $3 free slots;
--- $4-$6 the plainly completed; $7-$18 every other end; $19-$21 the position to start behind; $22 the tasks to leave out.
+-- $4-$6 the plainly completed; $7-$18 every other end; $19-$21 the position to start behind; $22 the tasks to leave out;
+-- $23-$25 the ages at which completed, cancelled and discarded jobs are pruned, $26 those of single queues and tasks as JSON.
 -- Nothing here waits for a row lock: an id that does not come back is held by somebody or no longer ours; ack_statuses.sql tells which.
 -- The statement cannot see its own writes: a job released here is fetched by the next one. Rows come in no order.
 -- The planner knows neither $3 nor the lengths of the arrays: it supposes a tenth of the queue, and ten rows an array. By that a plan for any
@@ -42,7 +43,14 @@ WITH mine AS MATERIALIZED (
       THEN now() + make_interval(secs => m.delay) ELSE j.scheduled_at END,
     -- given back without a start: such a job can still expire
     started_at = CASE WHEN m.outcome = 'returned' AND m.delay IS NOT NULL AND j.attempt = m.refund_attempt THEN NULL ELSE j.started_at END,
-    finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END
+    finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END,
+    prune_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN greatest(
+      now() + make_interval(secs => coalesce(
+        CASE WHEN $26::text IS NOT NULL THEN (
+          SELECT (s.value ->> 3)::float8 FROM json_array_elements($26::text::json) WITH ORDINALITY AS s(value, place)
+          WHERE s.value ->> 0 = m.final AND (s.value ->> 1 = j.queue OR s.value ->> 2 = j.task) ORDER BY s.place LIMIT 1) END,
+        CASE m.final WHEN 'completed' THEN $23::float8 WHEN 'cancelled' THEN $24::float8 ELSE $25::float8 END)),
+      j.keep_until, CASE WHEN j.awaited THEN now() + interval '1 h' END) END
   FROM mine m
   WHERE j.id = m.id AND m.id = m.id + 0
   RETURNING j.id, j.awaited

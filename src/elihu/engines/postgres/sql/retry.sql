@@ -14,7 +14,7 @@ WITH picked AS MATERIALIZED (
   ON CONFLICT (job_id, claim) DO NOTHING
 ), changed AS (
   UPDATE elihu.job SET state = 'available', scheduled_at = now(), max_attempts = greatest(max_attempts, attempt + 1), orphans = 0,
-    expires_at = NULL, finished_at = NULL, result = NULL, reason = NULL, intent = NULL,
+    expires_at = NULL, finished_at = NULL, result = NULL, reason = NULL, intent = NULL, prune_at = NULL,
     options = CASE WHEN options->>'on_error_due' IS NULL THEN options ELSE (options::jsonb - 'on_error_due')::json END
   WHERE id = ANY(ARRAY(SELECT id FROM picked))
   RETURNING queue

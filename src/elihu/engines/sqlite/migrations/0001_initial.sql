@@ -47,6 +47,7 @@ CREATE TABLE job (
   keep_until REAL,  -- pruning waits for it: uniqueness that covers finished jobs
   template TEXT,
   identifier TEXT,
+  prune_at REAL,  -- when the pruner reads the finished job; NULL: past the shortest age of its state
   CHECK ((unique_key IS NULL) = (unique_scope IS NULL)),
   CHECK (state <> 'executing' OR (node IS NOT NULL AND started_at IS NOT NULL)),
   CHECK ((state IN ('completed', 'discarded', 'cancelled')) = (finished_at IS NOT NULL))
@@ -55,7 +56,8 @@ CREATE TABLE job (
 CREATE INDEX job_fetch ON job (queue, priority, scheduled_at, id) WHERE state = 'available';
 CREATE INDEX job_stage ON job (scheduled_at, id) WHERE state IN ('scheduled', 'retryable');
 CREATE INDEX job_running ON job (node, id) WHERE state = 'executing';
-CREATE INDEX job_finished ON job (state, finished_at) WHERE state IN ('completed', 'discarded', 'cancelled');
+CREATE INDEX job_prune ON job (prune_at) WHERE prune_at IS NOT NULL AND state IN ('completed', 'discarded', 'cancelled');
+CREATE INDEX job_finished ON job (state, finished_at) WHERE prune_at IS NULL AND state IN ('completed', 'discarded', 'cancelled');
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'available');
 CREATE UNIQUE INDEX job_unique ON job (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2
   OR state IN ('suspended', 'scheduled', 'available', 'executing', 'retryable') OR (unique_scope = 1 AND state = 'completed'));
@@ -77,6 +79,9 @@ CREATE TABLE run (
   log TEXT,
   PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;
+
+-- Runs go with their job, also where it is deleted by SQL.
+CREATE TRIGGER run_ends_with_job AFTER DELETE ON job BEGIN DELETE FROM run WHERE job_id = OLD.id; END;
 
 -- Overrides of queue settings: for every node, or for one. NULL leaves the node's configuration.
 CREATE TABLE queue (

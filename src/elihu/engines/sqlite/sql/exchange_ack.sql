@@ -14,7 +14,13 @@ UPDATE job SET
   scheduled_at = CASE WHEN e.delay IS NOT NULL AND e.final IN ('available', 'scheduled', 'retryable')
     THEN round((:now + e.delay) * 1000000.0) / 1000000.0 ELSE scheduled_at END,
   started_at = CASE WHEN e.outcome = 'returned' AND e.delay IS NOT NULL AND attempt = e.refund_attempt THEN NULL ELSE started_at END,
-  finished_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN :now END
+  finished_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN :now END,
+  prune_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN max(
+    coalesce(keep_until, 0.0), CASE WHEN awaited THEN :now + 3600.0 ELSE 0.0 END, :now + coalesce(
+      CASE WHEN :special IS NOT NULL THEN (SELECT s.value ->> 3 FROM json_each(:special) s
+        WHERE s.value ->> 0 = e.final AND (s.value ->> 1 = job.queue OR s.value ->> 2 = job.task) ORDER BY s.key LIMIT 1) END,
+      CASE e.final WHEN 'completed' THEN :completed WHEN 'cancelled' THEN :cancelled ELSE :discarded END))
+    END
 FROM (
   SELECT d.*, CASE WHEN j.intent = 'cancel' AND d.state IN ('available', 'scheduled', 'retryable') THEN 'cancelled' ELSE d.state END AS final
   FROM temp.ending d CROSS JOIN job j
