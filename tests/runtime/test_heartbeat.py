@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -31,6 +32,22 @@ class Reports:
     def __init__(self) -> None:
         self.identities: list[str] = []
         self.cut_off: list[bool] = []
+        self._changed = asyncio.Event()
+
+    def rejoined(self, node: str) -> None:
+        self.identities.append(node)
+        self._changed.set()
+
+    def was_cut_off(self, cut: bool) -> None:
+        self.cut_off.append(cut)
+        self._changed.set()
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Return when ``done()``, looked at after each report."""
+        async with asyncio.timeout(10):
+            while not done():
+                self._changed.clear()
+                await self._changed.wait()
 
 
 def heartbeat_thread(harness: NodeHarness) -> tuple[Housekeeping, Reports]:
@@ -47,8 +64,8 @@ def heartbeat_thread(harness: NodeHarness) -> tuple[Housekeeping, Reports]:
         timetable=Registry().timetable,
         leads=False,
         callbacks=NodeCallbacks(
-            rejoined=reports.identities.append,
-            cut_off=reports.cut_off.append,
+            rejoined=reports.rejoined,
+            cut_off=reports.was_cut_off,
             held=list,
             describe=lambda task: None,
         ),

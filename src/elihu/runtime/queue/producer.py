@@ -14,7 +14,7 @@ from typing import Any, Final
 from elihu.engines.protocol import Ack, ClaimedJob, Exchange, Position
 from elihu.errors import DataRefused, UnknownTask
 from elihu.failpoints import ACTIVE, reach
-from elihu.outcome import Failed
+from elihu.outcome import Ending, Failed, Returned
 from elihu.runtime.attempts.ack import ack_for, given_back
 from elihu.runtime.attempts.complete_in_transaction import Completer
 from elihu.runtime.attempts.execution import Cause, Execution
@@ -367,6 +367,8 @@ class Producer:
             if (limit := execution.timeout) is not None:
                 execution.after(limit, partial(self.end, execution.key, Cause.TIMEOUT))
             ending = await self._executor.execute(execution)
+            if type(ending) is Failed and not self._fetching:
+                ending = _unless_cancelled(ending)
             ack = ack_for(execution, ending)
         except Exception as error:
             ending = Failed(error)
@@ -410,3 +412,12 @@ class Producer:
         if self.running.get(execution.key) is execution:
             self._abandoned.add(execution)
             self._ledger.ended(execution, ack_for(execution, ended(execution)), None)
+
+
+def _unless_cancelled(ending: Failed) -> Ending:
+    """The end of an attempt of a node that stops. One whose task was cancelled from
+    outside, as ``asyncio.run`` does at its end, has not failed.
+    """
+    if isinstance(ending.error, asyncio.CancelledError):
+        return Returned("the node stopped")
+    return ending
