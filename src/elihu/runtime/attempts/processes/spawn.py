@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 LOOK: Final = 0.05
@@ -58,10 +57,8 @@ class Process:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it, and what it has started in its process group."""
+        """End it. Its guardian ends what the job that runs has started."""
         if self.status is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
             os.kill(self.pid, signal.SIGKILL)
 
     def _look(self) -> None:

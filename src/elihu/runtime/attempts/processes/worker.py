@@ -13,8 +13,11 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any, Final
+from uuid import uuid4
 
 from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
+from elihu.processes.forks import handle
+from elihu.processes.guardian import Guardian
 from elihu.processes.parent_death import die_with_parent
 from elihu.runtime.attempts.processes.channel import Channel
 from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
@@ -29,8 +32,8 @@ _OUTCOMES: Final = (Snooze, Cancel, Discard, Retry)
 
 
 class Interrupted(BaseException):
-    """Raised inside a task that is a plain function, so that its ``finally`` blocks
-    run: its node ends this attempt.
+    """Raised inside a task that is a plain function when its node ends the attempt, so
+    that its ``finally`` blocks run.
     """
 
 
@@ -39,8 +42,9 @@ class Worker:
     signal does.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, guardian: Guardian) -> None:
         self._channel = channel
+        self._guardian = guardian
         self._loader: TaskLoader
         self._loop = asyncio.new_event_loop()
         self._state: Any = None
@@ -64,7 +68,7 @@ class Worker:
             except BaseException as error:
                 self._refuse(error)
                 return
-            signal.signal(signal.SIGTERM, self._on_sigterm)
+            handle(signal.SIGTERM, self._on_sigterm)
             try:
                 self._serve_jobs()
             finally:
@@ -85,9 +89,12 @@ class Worker:
             try:
                 match self._interruptibly(self._channel.receive):
                     case ["perform", call]:
+                        self._guardian.job_begins(uuid4().hex)
                         self._channel.send("begun")
                         answer = self._perform(call)
                         _flush_output()
+                        if not self._ending:
+                            self._guardian.job_ended()
                         self._channel.send(*answer)
                     case ["end"]:
                         return
@@ -197,5 +204,7 @@ def _flush_output() -> None:
 
 def main(descriptor: int) -> None:
     """Serve the node at the other end of this socket."""
+    guardian = Guardian()
+    guardian.start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        Worker(Channel(descriptor)).serve()
+        Worker(Channel(descriptor), guardian).serve()
