@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from elihu.errors import NotCommitted as NotCommitted
     from elihu.errors import NotImportable as NotImportable
     from elihu.errors import OnErrorFailed as OnErrorFailed
+    from elihu.errors import PermissionDenied as PermissionDenied
     from elihu.errors import ProcessDied as ProcessDied
     from elihu.errors import ProcessError as ProcessError
     from elihu.errors import RelayTimeout as RelayTimeout
@@ -128,6 +129,7 @@ _MODULES = {
         "JobSnoozed",
         "NotCommitted",
         "NotImportable",
+        "PermissionDenied",
         "ProcessDied",
         "ProcessError",
         "RelayTimeout",

@@ -8,6 +8,7 @@ ElihuError
 ├── DatabaseError                     the database did not do what was asked
 │   ├── DatabaseUnavailable           no connection; trying again can help
 │   ├── DatabaseTimeout               no answer within ``call_timeout``; outcome unknown
+│   ├── PermissionDenied              the database's role lacks a right
 │   └── DataRefused                   the database refuses a value
 ├── InvalidOption (ValueError)        an option of a task, an enqueue or a verb
 │   └── WrongDatabase                 ``conn`` leads to another database
@@ -90,6 +91,12 @@ class DatabaseUnavailable(DatabaseError):
 
 class DatabaseTimeout(DatabaseError):
     """No answer came within ``call_timeout``. Whether the call took effect is unknown."""
+
+
+class PermissionDenied(DatabaseError):
+    """The role that Elihu connects as lacks a right in the database; trying again cannot
+    help.
+    """
 
 
 class DataRefused(DatabaseError):

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import click
 
-from elihu.errors import ConfigError, SchemaError
+from elihu.errors import ConfigError, PermissionDenied, SchemaError
 
 READY: Final = b"r"
 CANNOT_START: Final = b"c"
@@ -63,7 +63,7 @@ class SupervisorLink:
         """Report a failure that a restart cannot fix: wrong settings, flags or tables."""
         try:
             yield
-        except (ConfigError, SchemaError, click.UsageError):
+        except (ConfigError, PermissionDenied, SchemaError, click.UsageError):
             self._send(CANNOT_START)
             raise
 

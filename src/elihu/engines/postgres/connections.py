@@ -1,45 +1,91 @@
-"""The engine's own set of connections.
+"""The connections that one engine uses.
 
-A pool with a reset query costs a round trip a use, and its holder can be busy with a
-dead server while callers wait. This set keeps no state in its sessions, so that there
-is nothing to reset: at most ``size`` connections, the last used first. A connection
-that timed out, broke, or whose caller was cancelled never comes back.
+A pool with a reset query costs a round trip for each use, and its holder can be busy with
+a dead server while callers wait. These connections keep no state in their sessions, so
+that there is nothing to reset. A connection that timed out, broke, or whose caller was
+cancelled is not used again.
 """
 
 import asyncio
-import contextlib
+import random
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import asyncpg
 
+from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.errors import REPEATABLE, keeps_connection, translate
-from elihu.engines.postgres.url import driver_url, place
-from elihu.errors import ConfigError, DatabaseTimeout, DatabaseUnavailable
+from elihu.engines.postgres.pool import Budget, Pool, budget_of, enter, leave
+from elihu.engines.postgres.url import target
+from elihu.errors import DatabaseTimeout, DatabaseUnavailable
 
 T = TypeVar("T")
-Connection = Any  # the driver's connections carry no types
 Work = Callable[[Connection], Awaitable[T]]
 
-CONNECT_TIMEOUT: Final = 5.0
-OLDEST_SERVER: Final = 14
+LOCK_TIMEOUT: Final = 0.25
+"""Seconds for which a statement waits for another transaction's lock. After that the call
+gives its connection back and tries again.
+"""
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.3
 _CLOSE_TIMEOUT: Final = 1.0
 _TRIES: Final = 3
-_ABOUT = "SELECT pg_backend_pid(), current_setting('default_transaction_isolation')"
+
+
+class Limits(NamedTuple):
+    """What the server ends in a transaction of ours, in seconds; 0 is no limit. Without
+    them a client that is frozen or cut off keeps its locks.
+    """
+
+    idle: float
+    statement: float
+    lock: float
+
+    def begin(self) -> str:
+        """The statement that begins such a transaction. The limits end with it, so that a
+        pooler hands out no changed session.
+        """
+        settings = (
+            ("idle_in_transaction_session_timeout", self.idle),
+            ("statement_timeout", self.statement),
+            ("lock_timeout", self.lock),
+        )
+        return "BEGIN ISOLATION LEVEL READ COMMITTED; " + "; ".join(
+            f"SET LOCAL {name} = {round(seconds * 1_000)}" for name, seconds in settings
+        )
+
+
+class _Call(Generic[T]):
+    """One call: its work, how it is executed, and whether a lock was in its way."""
+
+    def __init__(self, work: Work[T], limits: Limits | None, timeout: float | None) -> None:
+        self.deadline = asyncio.timeout(timeout)
+        self.blocked = False
+        self._work = work
+        self._limits = limits
+        self._timeout = timeout or 0
+
+    async def execute(self, connection: Connection, *, explicit: bool) -> T:
+        limits = self._limits
+        if limits is None and explicit:
+            limits = Limits(idle=self._timeout, statement=self._timeout, lock=0)
+        if limits is None:
+            return await self._work(connection)
+        return await transact(connection, self._work, limits)
 
 
 class Connections:
-    """At most ``size`` connections to one database, for one event loop."""
+    """At most ``size`` connections to one database, shared with every other engine of this
+    process that has the same URL.
+    """
 
     def __init__(self, url: str, size: int) -> None:
-        self._url = driver_url(url)
-        self._place = place(url)
-        self._slots = asyncio.Semaphore(size)
-        self._idle: list[Connection] = []
+        self._target = target(url)
+        self._place = self._target.place
+        self._size = size
+        self._pool: Pool | None = None
         self._used: set[Connection] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-        self._pooled = False
-        self._explicit = False
         self._closed = False
 
     async def open(self, timeout: float) -> None:
@@ -50,55 +96,65 @@ class Connections:
         await self.run(_nothing, timeout)
 
     async def close(self) -> None:
-        """Close all; whoever still uses one gets ``DatabaseUnavailable``. Takes about a
-        second at most. Safe to call twice.
+        """Close all; a call that still uses one raises ``DatabaseUnavailable``. Takes about
+        a second at most. Safe to call twice.
         """
         self._closed = True
+        pool, self._pool = self._pool, None
         for task in self._leaving:
             task.cancel()
         for connection in self._used:
             connection.terminate()
-        idle, self._idle = self._idle, []
-        await asyncio.gather(
-            *self._leaving,
-            *(connection.close(timeout=_CLOSE_TIMEOUT) for connection in idle),
-            return_exceptions=True,
-        )
-        await asyncio.sleep(
-            0
-        )  # what was terminated just now closes its socket in the loop's next round
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        if pool is not None and leave(pool):
+            await pool.close(_CLOSE_TIMEOUT)
+        await asyncio.sleep(0)  # a connection terminated just now closes its socket in this round
 
     def abandon(self) -> None:
         """Drop the connections of a loop that has ended."""
         self._closed = True
-        self._drop_idle()
+        pool, self._pool = self._pool, None
+        if pool is not None and leave(pool):
+            pool.abandon()
 
-    async def run(self, work: Work[T], timeout: float | None) -> T:
-        """Give ``work`` a connection and return what it returns; all of it, the wait
-        for a connection too, within ``timeout`` seconds.
+    def budget(self) -> Budget:
+        """That of this process for these connections."""
+        return budget_of(self._target, self._size)
 
-        A deadlock or a serialisation failure, after which nothing has happened, is
-        tried again. Raises ``DatabaseUnavailable``, ``DatabaseTimeout``,
-        ``DataRefused``, ``SchemaOutdated``, ``ConfigError`` and whatever ``work``
-        raises of Elihu's own.
+    async def run(
+        self,
+        work: Work[T],
+        timeout: float | None,
+        *,
+        limits: Limits | None = None,
+        waits: bool = False,
+    ) -> T:
+        """Give ``work`` a connection and return what it returns. All of it, also the wait
+        for a connection, takes at most ``timeout`` seconds. With ``limits`` it is one
+        transaction. ``waits`` is for work that may wait for another transaction's lock.
+
+        A deadlock or a serialisation failure, after which nothing has happened, is tried
+        again. Raises ``DatabaseUnavailable``, ``DatabaseTimeout``, ``DataRefused``,
+        ``PermissionDenied``, ``SchemaOutdated``, ``ConfigError`` and what ``work`` raises.
         """
-        deadline = asyncio.timeout(timeout)
+        call = _Call(work, limits, timeout)
         try:
-            async with deadline:
-                for _ in range(_TRIES - 1):
-                    try:
-                        return await self._run_once(work, deadline)
-                    except REPEATABLE:
-                        continue
-                return await self._run_once(work, deadline)
+            async with call.deadline:
+                return await (self._run_patiently(call) if waits else self._run_repeatedly(call))
         except TimeoutError as error:
-            if not deadline.expired():
+            if not call.deadline.expired():
                 raise DatabaseUnavailable(
                     f"PostgreSQL at {self._place}: {error or 'the connection timed out'}"
                 ) from error
-            self._drop_idle()
+            if call.blocked:
+                raise DatabaseTimeout(
+                    f"PostgreSQL at {self._place}: another transaction held a lock for "
+                    f"{timeout:g} s"
+                ) from error
+            if self._pool is not None:
+                self._pool.drop_idle()
             raise DatabaseTimeout(
-                f"PostgreSQL at {self._place}: expected an answer within {timeout:g} s, got none"
+                f"PostgreSQL at {self._place}: no answer within {timeout:g} s"
             ) from error
         except Exception as error:
             meaning = translate(error, self._place)
@@ -106,115 +162,95 @@ class Connections:
                 raise
             raise meaning from error
 
-    async def _run_once(self, work: Work[T], deadline: asyncio.Timeout) -> T:
-        await self._slots.acquire()
-        slot_is_ours = True
-        try:
-            connection = await self._take()
-            self._used.add(connection)
-            try:
-                result = await (transact(connection, work) if self._explicit else work(connection))
-            except BaseException as error:
-                self._used.discard(connection)
-                if isinstance(error, asyncio.CancelledError) and not deadline.expired():
-                    await _outlast(connection)
-                elif isinstance(error, asyncio.CancelledError) and not self._closed:
-                    self._let_go(connection)
-                    slot_is_ours = False
-                elif keeps_connection(error):
-                    self._put_back(connection)
-                else:
-                    connection.terminate()
-                    self._drop_idle()
-                raise
-            self._used.discard(connection)
-            self._put_back(connection)
-            return result
-        finally:
-            if slot_is_ours:
-                self._slots.release()
-
-    async def _take(self) -> Connection:
-        if self._closed:
-            raise DatabaseUnavailable(
-                f"PostgreSQL at {self._place}: expected an open engine, got one that is closed"
-            )
-        while self._idle:
-            if not (connection := self._idle.pop()).is_closed():
-                return connection
-        return await self._connect()
-
-    async def _connect(self) -> Connection:
-        connection = await _connect(self._url, self._place, cached=not self._pooled)
-        try:
-            pid, isolation = await _about(connection)
-            self._explicit = isolation != "read committed"
-            if self._pooled or pid == connection.get_server_pid():
-                return connection
-        except BaseException:
-            connection.terminate()
-            raise
-        # A pooler stands between: a prepared statement may meet a server that does not know it.
-        connection.terminate()
-        self._pooled = True
-        self._drop_idle()
-        return await _connect(self._url, self._place, cached=False)
-
-    def _put_back(self, connection: Connection) -> None:
-        if self._closed or connection.is_closed() or connection.is_in_transaction():
-            connection.terminate()
-        else:
-            self._idle.append(connection)
-
-    def _drop_idle(self) -> None:
-        """A server that stalled or broke for one connection did so for all: do not let
-        each caller find out.
+    async def _run_patiently(self, call: "_Call[T]") -> T:
+        """Try again while another transaction holds a lock. The connection is free in
+        between, and at most half of all wait at a time.
         """
-        for connection in self._idle:
-            with contextlib.suppress(RuntimeError):  # its loop has ended
-                connection.terminate()
-        self._idle.clear()
+        pause = _FIRST_PAUSE
+        while True:
+            async with self._entered().patient:
+                try:
+                    return await self._run_repeatedly(call)
+                except asyncpg.LockNotAvailableError:
+                    call.blocked = True
+            await asyncio.sleep(pause * (0.5 + random.random()))
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _let_go(self, connection: Connection) -> None:
-        """A call that ran out of time answers at once; its connection keeps its place
-        until it is gone.
+    async def _run_repeatedly(self, call: "_Call[T]") -> T:
+        tries = 1
+        unsent = False
+        while True:
+            try:
+                return await self._run_once(call)
+            except REPEATABLE:
+                if tries == _TRIES:
+                    raise
+                tries += 1
+            except asyncpg.InterfaceError as error:
+                # Nothing was sent: the connection had ended before.
+                if unsent or not _is_of_closed_connection(error) or self._closed:
+                    raise
+                unsent = True
+
+    async def _run_once(self, call: "_Call[T]") -> T:
+        pool = self._entered()
+        connection = await pool.take()
+        self._used.add(connection)
+        try:
+            result = await call.execute(connection, explicit=pool.explicit)
+        except BaseException as error:
+            self._used.discard(connection)
+            cancelled = isinstance(error, asyncio.CancelledError)
+            if cancelled and call.deadline.expired() and not self._closed:
+                self._let_go(connection, pool)
+            elif cancelled and not self._closed:
+                await _outlast(connection)
+                pool.drop(connection)
+            elif keeps_connection(error) and not self._closed:
+                pool.put_back(connection)
+            else:
+                pool.drop(connection)
+                pool.drop_idle()
+            raise
+        self._used.discard(connection)
+        pool.put_back(connection)
+        return result
+
+    def _entered(self) -> Pool:
+        if self._closed:
+            raise DatabaseUnavailable(f"PostgreSQL at {self._place}: the engine is closed")
+        if self._pool is None:
+            self._pool = enter(self._target, self._size)
+        return self._pool
+
+    def _let_go(self, connection: Connection, pool: Pool) -> None:
+        """A call that ran out of time raises at once; its connection keeps its place until
+        it is gone.
 
         A cancelled call waits itself: its loop may be about to close, and would lose a
         task.
         """
         task = asyncio.get_running_loop().create_task(_outlast(connection))
         self._leaving.add(task)
-        task.add_done_callback(self._gone)
 
-    def _gone(self, task: asyncio.Task[None]) -> None:
-        self._leaving.discard(task)
-        self._slots.release()
+        def gone(task: asyncio.Task[None]) -> None:
+            self._leaving.discard(task)
+            pool.drop(connection)
 
-
-async def connect_alone(url: str) -> Connection:
-    """A connection outside of any set, for the caller to close. Raises what
-    ``Connections.run`` raises.
-    """
-    try:
-        return await _connect(driver_url(url), place(url), cached=False)
-    except Exception as error:
-        meaning = translate(error, place(url))
-        if meaning is error:
-            raise
-        raise meaning from error
+        task.add_done_callback(gone)
 
 
-async def transact(connection: Connection, work: Work[T]) -> T:
+async def transact(connection: Connection, work: Work[T], limits: Limits) -> T:
     """Run ``work`` in one transaction under READ COMMITTED, whatever the database's
     default; inside one already open, just run it.
 
     The driver's own context manager rolls back without a deadline when its caller is
-    cancelled, and hangs on a stalled server; here such a connection is left as it is,
-    to be terminated.
+    cancelled, and hangs on a stalled server; here such a connection is left as it is, to
+    be terminated.
     """
     if connection.is_in_transaction():
         return await work(connection)
-    await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+    await connection.execute(limits.begin())
     try:
         result = await work(connection)
     except Exception:
@@ -224,52 +260,13 @@ async def transact(connection: Connection, work: Work[T]) -> T:
     return result
 
 
-async def _connect(url: str, where: str, *, cached: bool) -> Connection:
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=CONNECT_TIMEOUT, statement_cache_size=500 if cached else 0
-        )
-    except asyncpg.ClientConfigurationError as error:
-        raise ConfigError(
-            f"database_url: expected a PostgreSQL URL, got one for {where} of which the driver "
-            f"says: {error}"
-        ) from error
-    except TimeoutError as error:
-        raise DatabaseUnavailable(
-            f"PostgreSQL at {where}: expected a connection within {CONNECT_TIMEOUT:g} s, got none"
-        ) from error
-    except ValueError:
-        # Not chained: what could not be read may be a piece of the password.
-        raise ConfigError(
-            f"database_url: expected a PostgreSQL URL, got one for {where} that cannot be read"
-        ) from None
-    version = connection.get_server_version()
-    if version.major < OLDEST_SERVER:
-        connection.terminate()
-        raise ConfigError(
-            f"database_url: expected PostgreSQL {OLDEST_SERVER} or later, got "
-            f"{version.major}.{version.minor} at {where}"
-        )
-    return connection
-
-
-async def _about(connection: Connection) -> tuple[int, str]:
-    """The process that really answers and its default isolation, asked without a
-    prepared statement: COPY takes none.
-    """
-    answer = bytearray()
-
-    async def receive(data: bytes) -> None:
-        answer.extend(data)
-
-    await connection.copy_from_query(_ABOUT, output=receive)
-    pid, isolation = answer.decode().rstrip("\n").split("\t")
-    return int(pid), isolation
+def _is_of_closed_connection(error: asyncpg.InterfaceError) -> bool:
+    return type(error) is asyncpg.InterfaceError and "closed" in str(error)
 
 
 async def _outlast(connection: Connection) -> None:
-    """Give the driver's request to cancel the statement a moment to arrive, lest the
-    server go on with it and keep its locks.
+    """Give the driver's request to cancel the statement a moment to arrive, so that the
+    server does not go on with it and keep its locks.
     """
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT):

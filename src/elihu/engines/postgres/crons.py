@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from elihu.engines.postgres.connections import Connection
+from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.insert import insert_unique
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable, TickJob
@@ -23,22 +23,22 @@ async def crons(session: Session, names: Sequence[str] | None) -> CronTable:
 async def declare_crons(session: Session, declared: Sequence[CronDeclaration]) -> None:
     if declared:
         names, texts, digests = (list(column) for column in zip(*declared, strict=True))
-        await session.fetch("declare_crons", names, texts, digests)
+        await session.fetch("declare_crons", names, texts, digests, waits=True)
 
 
 async def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool:
-    return await session.fetch_value("create_cron", name, changes, paused) is not None
+    return await session.fetch_value("create_cron", name, changes, paused, waits=True) is not None
 
 
 async def change_cron(
     session: Session, name: str, rev: int, changes: str | None, *, paused: bool, anew: bool
 ) -> bool:
-    found = await session.fetch_value("change_cron", name, rev, changes, paused, anew)
+    found = await session.fetch_value("change_cron", name, rev, changes, paused, anew, waits=True)
     return found is not None
 
 
 async def delete_cron(session: Session, name: str, rev: int) -> bool:
-    return await session.fetch_value("delete_cron", name, rev) is not None
+    return await session.fetch_value("delete_cron", name, rev, waits=True) is not None
 
 
 async def fire_cron(

@@ -68,8 +68,7 @@ class PostgresEngine:
         self._session.abandon()
 
     def notifier(self, *, eager: bool = False) -> PostgresNotifier:
-        config = self._session.config
-        return PostgresNotifier(self, config.listen_url or config.database_url, config.schema)
+        return PostgresNotifier(self, *self._session.listening())
 
     async def schema_version(self) -> int:
         return await migrations.schema_version(self._session)

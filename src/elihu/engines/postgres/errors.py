@@ -1,4 +1,4 @@
-"""What the driver raises, told in Elihu's errors."""
+"""The errors of the driver as errors of Elihu."""
 
 from typing import Final
 
@@ -11,21 +11,21 @@ from elihu.errors import (
     DatabaseUnavailable,
     DataRefused,
     ElihuError,
+    PermissionDenied,
     SchemaOutdated,
 )
 
 REPEATABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """Errors after which nothing has happened and the same statement can be sent again."""
 
+_PERMISSION: Final = ("42501", "28")
 _TIMEOUT: Final = frozenset({"57014", "55P03"})
 _UNAVAILABLE: Final = (
     "08",
     "0A",
     "25",
-    "28",
     "3D",
     "40",
-    "42501",
     "53",
     "55",
     "57",
@@ -37,17 +37,23 @@ _SPOILED: Final = ("08", "0A", "25", "57P", "XX")
 
 
 def translate(error: Exception, place: str) -> Exception:
-    """The error of ``elihu.errors`` that says what ``error`` means; one that is no
-    answer of the driver comes back itself.
+    """The error of Elihu that ``error`` means; ``error`` itself if it is not of the
+    driver.
     """
     match error:
         case asyncpg.PostgresError():
             kind = _kind(error.sqlstate or "")
-            hint = ': run "elihu migrate"' if kind is SchemaOutdated else ""
+            hint = _HINTS.get(kind, "")
             return kind(f"PostgreSQL at {place}: {error}{hint}")
         case OSError() | EOFError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return DatabaseUnavailable(f"PostgreSQL at {place}: {error or type(error).__name__}")
     return error
+
+
+_HINTS: Final[dict[type[ElihuError], str]] = {
+    SchemaOutdated: ': run "elihu migrate"',
+    PermissionDenied: ": grant the role the rights that the guide lists",
+}
 
 
 def is_of_identifiers(error: DataRefused) -> bool:
@@ -71,6 +77,8 @@ def _kind(state: str) -> type[ElihuError]:
         return SchemaOutdated
     if state.startswith(REFUSED):
         return DataRefused
+    if state.startswith(_PERMISSION):
+        return PermissionDenied
     if state in _TIMEOUT:
         return DatabaseTimeout
     if state.startswith(_UNAVAILABLE):

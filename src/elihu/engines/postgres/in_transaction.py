@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from functools import cache
 from typing import Any, Final, TypeVar
 
 from elihu.config import Config
@@ -13,7 +12,7 @@ from elihu.engines.in_transaction.errors import first_line, on_postgres, sqlstat
 from elihu.engines.in_transaction.rows import holders_of, taken, values
 from elihu.engines.in_transaction.steps import Answer, Completion, Statement, Steps, Stored
 from elihu.engines.postgres.channel import channel_of
-from elihu.engines.postgres.queries import Queries
+from elihu.engines.postgres.queries import queries
 from elihu.engines.postgres.rows import TEXT_ROWS
 from elihu.engines.postgres.url import database_name
 from elihu.engines.protocol import Inserted
@@ -30,8 +29,6 @@ _SAVE: Final = Statement("SAVEPOINT elihu")
 _FORGET: Final = Statement("RELEASE SAVEPOINT elihu")
 _GO_BACK: Final = Statement("ROLLBACK TO SAVEPOINT elihu")
 _DATABASE: Final = Statement("SELECT current_database()::text")
-
-queries = cache(Queries)
 
 
 def insert(

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from elihu.engines.postgres.connections import Connection
+from elihu.engines.postgres.connect import Connection
+from elihu.engines.postgres.connections import LOCK_TIMEOUT
 from elihu.engines.postgres.errors import is_of_identifiers
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
@@ -15,6 +16,7 @@ from elihu.errors import DatabaseUnavailable, DataRefused, IdentifierTaken
 from elihu.job import JobState, NewJob
 
 _ROUNDS: Final = 10
+_LOCK_TIMEOUT: Final = f"{round(LOCK_TIMEOUT * 1_000)}ms"
 
 
 async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
@@ -38,23 +40,29 @@ async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
 
 
 async def _insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
-    if len(jobs) == 1 and jobs[0].unique_key is None:
-        return _plainly_stored(await session.fetch("insert", *_scalars(jobs[0]), part="one"))
+    first = jobs[0]
     if all(job.unique_key is None for job in jobs):
-        return _plainly_stored(await session.fetch("insert", *_columns(jobs)))
+        waits = any(job.identifier is not None for job in jobs)
+        rows = await (
+            session.fetch("insert", *_scalars(first), part="one", waits=waits)
+            if len(jobs) == 1
+            else session.fetch("insert", *_columns(jobs), waits=waits)
+        )
+        return _plainly_stored(rows)
 
     async def work(connection: Connection) -> list[Inserted]:
         return await insert_unique(session, connection, jobs)
 
-    if len(jobs) == 1:
-        return await session.call("insert", work)
+    if len(jobs) == 1 and not first.replace:
+        return await session.call("insert", work, waits=True)
     return await session.transaction("insert", work)
 
 
 async def insert_unique(
     session: Session, connection: Connection, jobs: Sequence[NewJob]
 ) -> list[Inserted]:
-    """Store jobs of which some have a unique key. Several need a transaction.
+    """Store jobs of which some have a unique key. Several need a transaction. The
+    statement sets the lock time-out, so that a single job needs none.
 
     A holder of a key that is gone when it is read makes room: another round.
     """
@@ -63,7 +71,7 @@ async def insert_unique(
     for _ in range(_ROUNDS):
         sent = [jobs[place] for place in waiting]
         rows = await connection.fetch(
-            session.sql["insert_unique"], *_columns(sent), *_unique_columns(sent)
+            session.sql["insert_unique"], *_columns(sent), *_unique_columns(sent), _LOCK_TIMEOUT
         )
         answers = list(zip(waiting, rows, strict=True))
         found.update(

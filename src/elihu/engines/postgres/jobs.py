@@ -107,7 +107,7 @@ async def release(session: Session, where: JobFilter) -> BulkResult:
 
 
 async def stop(session: Session, job_id: int) -> BulkResult:
-    row = await session.fetch_row("stop", job_id) if storable_ids([job_id]) else None
+    row = await session.fetch_row("stop", job_id, waits=True) if storable_ids([job_id]) else None
     if row is None:
         if (job := await get(session, job_id)) is None:
             raise JobNotFound(job_id)
@@ -137,6 +137,7 @@ async def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Jo
         changes.max_attempts,
         None if changes.tags is None else list(changes.tags),
         changes.meta,
+        waits=True,
     )
     if row is None:
         if (found := await get(session, job_id)) is None:
@@ -192,7 +193,7 @@ async def _piece(session: Session, verb: str, piece: Piece) -> Row:
     values: tuple[Any, ...] = (piece.after, piece.end, PIECE, *where.values)
     for _ in range(_KEY_TRIES):
         try:
-            return await session.fetch_row(verb, *values, where=where)
+            return await session.fetch_row(verb, *values, where=where, waits=True)
         except DataRefused as error:
             if not isinstance(error.__cause__, asyncpg.UniqueViolationError):
                 raise

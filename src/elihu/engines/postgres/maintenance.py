@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from elihu.config import RetentionConfig
-from elihu.engines.postgres.connections import Connection
+from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.filters import SMALLEST_ID
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session

@@ -3,7 +3,8 @@
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from elihu.engines.postgres.connections import Connection, transact
+from elihu.engines.postgres.connect import Connection
+from elihu.engines.postgres.connections import Limits
 from elihu.engines.postgres.queries import in_schema
 from elihu.engines.postgres.session import Session
 from elihu.errors import SchemaOutdated, SchemaTooNew
@@ -32,6 +33,7 @@ def _read() -> tuple[Migration, ...]:
     )
 
 
+_LIMITS: Final = Limits(idle=60, statement=0, lock=0)
 MIGRATIONS: Final = _read()
 VERSION: Final = MIGRATIONS[-1].version
 """The version that this code needs."""
@@ -65,9 +67,9 @@ async def migrate(session: Session) -> list[int]:
     """
 
     async def work(connection: Connection) -> list[int]:
-        return await transact(connection, lambda _: _migrate(connection, session.config.schema))
+        return await _migrate(connection, session.config.schema)
 
-    return await session.call("migrate", work, bounded=False)
+    return await session.call("migrate", work, bounded=False, limits=_LIMITS)
 
 
 async def check_schema(session: Session) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from elihu.engines.postgres.connections import Connection
+from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import HeartbeatReply, NodeRow, Peer
 
@@ -22,7 +22,7 @@ async def register_node(session: Session, node: str, name: str, info: dict[str, 
 
 
 async def update_node_info(session: Session, node: str, info: dict[str, object]) -> None:
-    await session.fetch("update_node_info", node, json.dumps(info))
+    await session.fetch("update_node_info", node, json.dumps(info), waits=True)
 
 
 async def deregister_node(session: Session, node: str) -> None:

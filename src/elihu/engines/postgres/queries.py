@@ -3,6 +3,7 @@
 """
 
 import re
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -49,3 +50,7 @@ class Queries:
 
 def _with_columns(sql: str) -> str:
     return TEXT_ROWS.select(ROWS.select(sql))
+
+
+queries = cache(Queries)
+"""The statements for a schema, read once in a process."""

@@ -14,8 +14,11 @@ async def queue_overrides(session: Session, node: str | None) -> list[QueueOverr
 async def set_queue(session: Session, rule: QueueOverride) -> bool:
     values = rule.queue, rule.served, rule.limit, rule.paused
     if rule.node is None:
-        return await session.fetch_value("set_queue", *values) is not None
-    return await session.fetch_value("set_queue", *values, rule.node, part="of_node") is not None
+        return await session.fetch_value("set_queue", *values, waits=True) is not None
+    return (
+        await session.fetch_value("set_queue", *values, rule.node, part="of_node", waits=True)
+        is not None
+    )
 
 
 async def queue_loads(session: Session) -> list[QueueLoad]:

@@ -10,17 +10,19 @@ from elihu.template import NewTemplate, Template
 
 
 async def add_template(session: Session, new: NewTemplate, revision: str) -> Template | None:
-    return _template(await session.fetch_row("add_template", *_values(new), revision))
+    return _template(await session.fetch_row("add_template", *_values(new), revision, waits=True))
 
 
 async def change_template(
     session: Session, new: NewTemplate, revision: str, known: str
 ) -> Template | None:
-    return _template(await session.fetch_row("change_template", *_values(new), revision, known))
+    return _template(
+        await session.fetch_row("change_template", *_values(new), revision, known, waits=True)
+    )
 
 
 async def remove_template(session: Session, code: str) -> bool:
-    return await session.fetch_value("remove_template", code) is not None
+    return await session.fetch_value("remove_template", code, waits=True) is not None
 
 
 async def template(session: Session, code: str) -> Template | None:

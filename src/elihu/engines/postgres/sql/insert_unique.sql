@@ -1,6 +1,9 @@
--- Store jobs of which some have a unique key: $1 to $15 as in insert.sql, $16 digests, $17 scopes, $18 periods in seconds.
--- Ids are drawn in the callers' order, rows go in by unique key: one order of locks, so that two batches do not deadlock.
--- A twin that has just been committed is invisible to the statement that meets it: id comes back NULL, and insert_holders.sql reads it by key.
+-- Store jobs of which some have a unique key: $1 to $15 as in insert.sql, $16 digests, $17 scopes, $18 periods
+-- in seconds, $19 the lock time-out of this transaction.
+--
+-- Ids are drawn in the order of the arrays. Rows go in by unique key: one order of locks, so that two batches
+-- do not deadlock. A holder of a key that was committed after the statement began is invisible to it: id comes
+-- back NULL, and insert_holders.sql reads the holder by its key.
 WITH src AS MATERIALIZED (
   SELECT *, nextval(pg_get_serial_sequence('elihu.job', 'id')) AS id,
     coalesce(run_at, now() + make_interval(secs => delay), now()) AS at,
@@ -11,7 +14,8 @@ WITH src AS MATERIALIZED (
       $9::timestamptz[], $10::float8[], $11::boolean[], $12::float8[], $13::boolean[], $14::text[], $15::text[],
       $16::bytea[], $17::smallint[], $18::float8[])
     WITH ORDINALITY AS a(task, queue, priority, max_attempts, args, options, meta, tags, run_at, delay, hold,
-      expires, awaited, template, identifier, digest, scope, period, ord)
+      expires, awaited, template, identifier, digest, scope, period, ord),
+    set_config('lock_timeout', $19, true)
 ), ins AS (
   INSERT INTO elihu.job (id, state, task, queue, priority, max_attempts, args, options, meta, tags, scheduled_at,
     expires_at, awaited, template, identifier, unique_key, unique_scope, keep_until)
