@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from elihu.engines.postgres.migrations import VERSION, migration_sql
-from elihu.errors import DatabaseUnavailable, SchemaOutdated, SchemaTooNew
+from elihu.errors import PermissionDenied, SchemaOutdated, SchemaTooNew
 from elihu.job import JobFilter, NewJob
 from elihu.testing.postgres import PostgresServer
 from tests.engines.postgres_support import engine_on, locked, psql
@@ -119,7 +119,7 @@ async def test_a_schema_made_by_somebody_else_needs_no_right_to_make_one(postgre
     async with engine_on(modest, schema="jobs") as engine:
         assert await engine.count(JobFilter()) == 0
     async with engine_on(modest, schema="others", migrate=False) as engine:
-        with pytest.raises(DatabaseUnavailable, match="permission denied"):
+        with pytest.raises(PermissionDenied, match="permission denied"):
             await engine.migrate()
 
 
