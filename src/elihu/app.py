@@ -17,6 +17,8 @@ from elihu.api.queues import Queues
 from elihu.api.relays import Relays
 from elihu.api.running import NodeRunner
 from elihu.api.templates import Templates
+from elihu.api.trigger_ledger import TriggerLedger
+from elihu.api.trigger_runs import TriggerRunCounts, TriggerRuns
 from elihu.clients.clients import Clients
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, changed_config, load_config
@@ -97,6 +99,7 @@ class Elihu(DeclaresTriggers):
         self.queues = Queues(client, self._queue_names)
         self._relays = Relays(client, registry, self.run)
         self._trigger_registry = TriggerRegistry(registry)
+        self.trigger_ledger = TriggerLedger(client, lambda: self.config)
         self.triggers = Triggers(lambda: self._trigger_registry)
         self.trigger_defaults = TriggerDefaults(
             sessions=sessions,
@@ -176,7 +179,44 @@ class Elihu(DeclaresTriggers):
             self._adopt(scheduled.fan_out)
         if scheduled.cron is not None:
             self._adopt_cron(scheduled.cron)
-        scheduled.bind(self)
+        self._trigger_registry.add_scheduled(scheduled, self)
+
+    async def schedule_and_run_triggers(
+        self,
+        *what: Any,
+        drain: bool = False,
+        triggers: bool = True,
+        scheduled_actions: bool = False,
+        actor: Any = None,
+        queue: str | None = None,
+        with_recursion: bool = True,
+        with_scheduled: bool = False,
+    ) -> TriggerRunCounts:
+        """Store the scans of triggers at once, and with ``drain`` run them and the jobs
+        that they store on a node of this program.
+
+        ``what`` are triggers, their names, models, ``(model, name)``, modules, lists of
+        them or the app; nothing means all. ``scheduled_actions`` stores the jobs of
+        ``@app.schedule`` too. ``queue`` leaves out what uses another one. With
+        ``with_recursion`` it runs until the queues are empty, with ``with_scheduled``
+        jobs that are due later too. Raises ``InvalidOption`` and ``UnknownTrigger``.
+        """
+        runs = TriggerRuns(
+            app=self,
+            registry=self._trigger_registry,
+            scheduled=lambda: self._trigger_registry.scheduled,
+            bus=self._bus,
+        )
+        return await runs.run(
+            what,
+            drain=drain,
+            triggers=triggers,
+            scheduled_actions=scheduled_actions,
+            actor=actor,
+            queue=queue,
+            with_recursion=with_recursion,
+            with_scheduled=with_scheduled,
+        )
 
     # enqueueing
 

@@ -11,6 +11,7 @@ import pytest
 ENGINES = Path(str(files("elihu.engines")))
 FEATURES = (
     "insert", "exchange", "maintenance", "nodes", "waits", "jobs", "queues", "crons", "templates",
+    "triggers",
 )  # fmt: skip
 
 ONLY_POSTGRES_FILES = {

@@ -24,6 +24,10 @@ COMMANDS: Final = {
     "jobs": ("elihu.cli.jobs", "List, inspect and change stored jobs."),
     "queues": ("elihu.cli.queues", "List queues and change how nodes serve them."),
     "crons": ("elihu.cli.crons", "List, inspect and change cron entries."),
+    "triggers": (
+        "elihu.cli.triggers",
+        "List the triggers of an app, scan for records and act on them.",
+    ),
     "templates": (
         "elihu.cli.templates",
         "List, inspect and change templates; enqueue jobs from them.",
@@ -48,7 +52,7 @@ class LazyGroup(Group):
     def suggest(self, ctx: click.Context, name: str) -> str:
         if near := super().suggest(ctx, name):
             return near
-        for group in ("jobs", "queues", "crons", "templates", "nodes"):
+        for group in ("jobs", "queues", "crons", "triggers", "templates", "nodes"):
             command = self.get_command(ctx, group)
             if isinstance(command, click.Group) and name in command.commands:
                 return f"; did you mean '{group} {name}'?"

@@ -60,6 +60,8 @@ class TaskKeywords(FunctionKeywords, total=False):
     """Options of ``task``."""
 
     name: str | None
+    log_errors: bool
+    log_final_error: bool
 
 
 class UsingKeywords(CommonOptions, total=False):
@@ -79,8 +81,10 @@ class TaskOptions:
 
     ``backoff`` is seconds, a callable, or None for the exponential one. ``timeout`` and
     ``expires`` are seconds, None for no limit. ``retry_on`` None retries any exception.
-    ``meta`` is plain JSON. ``fence`` None is that of the settings. ``template`` is the code of the template that
-    ``app.templates.sync()`` makes from the task.
+    ``meta`` is plain JSON. ``fence`` None is that of the settings. ``template`` is the
+    code of the template that ``app.templates.sync()`` makes from the task.
+    ``log_errors`` and ``log_final_error`` are whether failed attempts are logged: those
+    that are tried again, and the last one.
     """
 
     queue: str = "default"
@@ -98,6 +102,8 @@ class TaskOptions:
     fence: Fence | None = None
     record: bool = False
     template: str | None = None
+    log_errors: bool = True
+    log_final_error: bool = True
 
 
 def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -307,6 +313,6 @@ def parse_task_options(what: str, given: TaskKeywords, arguments: Iterable[str])
                 checked[name] = value
             case "template" if value is not None:
                 checked[name] = check_name(place, value)
-            case "record":
+            case "record" | "log_errors" | "log_final_error":
                 checked[name] = check_bool(place, value)
     return TaskOptions(**checked)

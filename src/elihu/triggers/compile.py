@@ -81,7 +81,7 @@ def compiled(trigger: Trigger, host: TriggerHost) -> Compiled:
     runner = Runner(trigger.name, trigger.key, options, trigger.action, sessions, host)
     task = _run_task(trigger, runner)
     plain = _with_flags(task.using().build_as_written('{"key":[]}'), options)
-    builder = JobBuilder(trigger.what, options, trigger.action, plain, host.max_args)
+    builder = JobBuilder(trigger.name, options, trigger.action, plain, host.max_args)
     scanner = Scanner(trigger.name, trigger.key, options, sessions, host, builder)
     scan, cron = make_scan(trigger, scanner)
     return Compiled(host, task, scan, cron, builder, scanner)
@@ -119,6 +119,8 @@ def _run_task(trigger: Trigger, runner: Runner) -> Task[..., Any]:
         queue=options.queue,
         priority=options.priority,
         max_attempts=options.max_attempts,
+        log_errors=options.log_errors,
+        log_final_error=options.log_final_error,
     )
     given.update(cast(TaskKeywords, dict(options.task_options)))
     task = make_task(trigger, function, given, TriggerCodec)

@@ -5,7 +5,7 @@ ordinary tasks: one that scans for records, and one that runs the action on a re
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, cast, overload
@@ -119,6 +119,27 @@ class Trigger:
             actor=actor,
             action_input=_parts().changed_input(self.action, action_input),
             args=args,
+        )
+        return job
+
+    def build_for(
+        self,
+        key: Sequence[Any],
+        *,
+        tenant: Any = None,
+        action_input: Mapping[str, Any] | None = None,
+    ) -> NewJob:
+        """The job for the record with this primary key, not stored. Raises
+        ``InvalidTrigger`` for a trigger that reads more of the record.
+        """
+        compiled = self.compiled
+        if not compiled.builder.is_plain:
+            raise InvalidTrigger(
+                f"{self.what}: expected a record, since extra_args or read_metadata read it, got "
+                "its key"
+            )
+        job: NewJob = compiled.builder.build(
+            list(key), tenant=tenant, action_input=_parts().changed_input(self.action, action_input)
         )
         return job
 

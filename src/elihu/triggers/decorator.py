@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from elihu.schedule import CatchUp
 from elihu.task import DeclaresTasks, Task
-from elihu.task.options import FunctionKeywords
+from elihu.task.options import TaskKeywords
 from elihu.triggers.declare import Trigger
 from elihu.triggers.options import TriggerKeywords, TriggerState
 from elihu.triggers.scheduled import ScheduledAction
@@ -53,7 +53,7 @@ class DeclaresTriggers(DeclaresTasks):
         action_input: Mapping[str, Any] | None = None,
         tenants: Any = None,
         state: TriggerState = "active",
-        **options: Unpack[FunctionKeywords],
+        **options: Unpack[TaskKeywords],
     ) -> Callable[[Callable[..., Any]], Task[..., Any]]:
         """Run the decorated function at each time of a cron text, once for each of
         ``tenants`` where there are some (``ctx.tenant``).

@@ -30,7 +30,7 @@ class Tasks(TaskGroup, DeclaresTriggers):
         for trigger in self._triggers:
             triggers.add(trigger, host)
         for scheduled in self._scheduled:
-            scheduled.bind(host)
+            triggers.add_scheduled(scheduled, host)
 
     def _adopt_trigger(self, trigger: Trigger) -> None:
         if self._trigger_host is not None:
@@ -45,5 +45,6 @@ class Tasks(TaskGroup, DeclaresTriggers):
         if scheduled.cron is not None:
             self._adopt_cron(scheduled.cron)
         if self._trigger_host is not None:
-            scheduled.bind(self._trigger_host[0])
+            host, triggers = self._trigger_host
+            triggers.add_scheduled(scheduled, host)
         self._scheduled.append(scheduled)

@@ -1,6 +1,6 @@
 """What triggers need of the app, and what the app decides for all of them."""
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,10 +25,36 @@ class TriggerDefaults:
     debug_all: bool = False
 
 
+class Ledger(Protocol):
+    """On which records triggers with ``once`` have acted."""
+
+    async def acted(
+        self, trigger: str, digests: Sequence[bytes], period: float | None
+    ) -> Collection[bytes]:
+        """Those of ``digests`` on which the trigger has acted."""
+        ...
+
+    def act_once(
+        self, conn: object, trigger: str, digests: Sequence[bytes], period: float | None
+    ) -> set[bytes]:
+        """Write that the trigger acts; the digests on which it had not."""
+        ...
+
+    async def aact_once(
+        self, conn: object, trigger: str, digests: Sequence[bytes], period: float | None
+    ) -> set[bytes]:
+        """``act_once`` through an asynchronous connection."""
+        ...
+
+
 class TriggerHost(Enqueuer, Protocol):
     """The app, as triggers see it."""
 
-    trigger_defaults: TriggerDefaults
+    @property
+    def trigger_defaults(self) -> TriggerDefaults: ...
+
+    @property
+    def trigger_ledger(self) -> Ledger: ...
 
     def enqueue_many(
         self,

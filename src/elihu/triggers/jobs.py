@@ -1,5 +1,6 @@
 """Builds the jobs of a trigger: one for a record, unique per record, tenant and input."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -18,9 +19,10 @@ class JobBuilder:
     """Builds jobs from ``plain``, a job of the run task without arguments."""
 
     def __init__(
-        self, what: str, options: TriggerOptions, action: Action, plain: NewJob, max_args: int
+        self, name: str, options: TriggerOptions, action: Action, plain: NewJob, max_args: int
     ) -> None:
-        self._what = what
+        self._name = name
+        self._what = f"trigger {name}"
         self._options = options
         self._action = action
         self._plain = plain
@@ -66,6 +68,11 @@ class JobBuilder:
             unique_key=arguments.digest(self._plain.task),
             unique_scope=INCOMPLETE,
         )
+
+    def ledger_digest(self, job: NewJob) -> bytes:
+        """What the ledger of ``once`` knows a job's record by."""
+        stored = json.loads(job.args)
+        return TriggerArguments.of(stored, self._what).digest(self._name)
 
     @property
     def is_plain(self) -> bool:

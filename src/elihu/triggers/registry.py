@@ -8,6 +8,7 @@ from elihu.errors import UnknownTrigger
 from elihu.task import Registry
 from elihu.triggers.declare import Trigger
 from elihu.triggers.host import TriggerHost
+from elihu.triggers.scheduled import ScheduledAction
 
 
 class TriggerRegistry:
@@ -16,6 +17,7 @@ class TriggerRegistry:
     def __init__(self, tasks: Registry) -> None:
         self._tasks = tasks
         self._triggers: list[Trigger] = []
+        self.scheduled: list[ScheduledAction] = []
 
     def add(self, trigger: Trigger, host: TriggerHost) -> None:
         """Compile a trigger and take it and its tasks in, or neither. Raises
@@ -29,6 +31,11 @@ class TriggerRegistry:
         compiled.task.bind(host)
         compiled.scan.bind(host)
         self._triggers.append(trigger)
+
+    def add_scheduled(self, scheduled: ScheduledAction, host: TriggerHost) -> None:
+        """Take in a scheduled action, whose tasks stand in the app's registry."""
+        scheduled.bind(host)
+        self.scheduled.append(scheduled)
 
     def __iter__(self) -> Iterator[Trigger]:
         return iter(self._triggers)

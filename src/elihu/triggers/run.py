@@ -5,11 +5,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from elihu.context import Context, HandledError
 from elihu.enqueue import holding
-from elihu.errors import Forbidden, JobFailed, OnErrorFailed, TriggerNoLongerApplies, WrongDatabase
+from elihu.errors import (
+    Forbidden,
+    InvalidTrigger,
+    JobFailed,
+    OnErrorFailed,
+    TriggerNoLongerApplies,
+    WrongDatabase,
+)
 from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
 from elihu.task import Task
 from elihu.triggers.action import Action, keywords_of
@@ -96,6 +104,8 @@ class Runner:
         """What one job comes to: the action's value, or an outcome."""
         if (refusal := self.refusal()) is not None:
             return refusal
+        if self.options.debug or self.host.trigger_defaults.debug_all:
+            logger.info("%s: job %s acts on key %s", self.what, member.ctx.job.id, _place(member))
         if member.ctx.on_error_due is not None:
             return self._handle(member, _error_of(member.ctx), call)
         failure: BaseException
@@ -147,17 +157,44 @@ class Runner:
                 self._authorize(member, records[_place(member)], call)
             if not options.lock:
                 self._check_at_first_flush(own, found)
+            if found and options.once:
+                found = self._first_time(session, found, call)
             value = self._call_action(session, found, records, call) if found else None
             if any(member.ctx.noticed for member in found):
                 raise ActionEnded(f"{self.what}: the action was asked to end, and returned")
             own.flush()
             if found and not isinstance(value, Outcome):
                 self._end(found, value, None, session, call)
-        gone = TriggerNoLongerApplies(f"{self.what}: the record is gone or no longer matches")
+        acted = {_place(member) for member in found}
         return [
-            value if _place(member) in records else Cancel(f"TriggerNoLongerApplies: {gone}")
+            value if _place(member) in acted else self._skipped(_place(member) in records)
             for member in members
         ]
+
+    def _skipped(self, matches: bool) -> Cancel:
+        """How a job ends whose record was left alone."""
+        if matches:
+            return Cancel(f"{self.what} has acted on the record before")
+        gone = TriggerNoLongerApplies(f"{self.what}: the record is gone or no longer matches")
+        return Cancel(f"TriggerNoLongerApplies: {gone}")
+
+    def _first_time(self, session: Any, members: Sequence[Member], call: Calls) -> list[Member]:
+        """Write the records into the ledger of ``once``; those that were not in it."""
+        once = self.options.once
+        period = once.total_seconds() if isinstance(once, timedelta) else None
+        digests = [member.arguments.digest(self.name) for member in members]
+        ledger = self.host.trigger_ledger
+        try:
+            if call.asynchronous:
+                new = call(ledger.aact_once, session, self.name, digests, period)
+            else:
+                new = ledger.act_once(session, self.name, digests, period)
+        except WrongDatabase as error:
+            raise InvalidTrigger(
+                f"{self.what}: once: expected the records in the database of the jobs, got them "
+                "in another"
+            ) from error
+        return [member for member, digest in zip(members, digests, strict=True) if digest in new]
 
     def _load(self, session: Any, members: Sequence[Member]) -> dict[str, Any]:
         options, tenant = self.options, members[0].arguments.tenant
@@ -259,7 +296,12 @@ class Runner:
                 call(first.end, value, conn=session, handled=handled, others=rest)
             else:
                 first.end_sync(value, conn=session, handled=handled, others=rest)
-        except WrongDatabase:
+        except WrongDatabase as error:
+            if self.options.once:
+                raise InvalidTrigger(
+                    f"{self.what}: once: expected the records in the database of the jobs, got "
+                    "them in another"
+                ) from error
             self._jobs_elsewhere = True
             logger.info(
                 "%s: the records are in another database than the jobs: an action whose node dies "

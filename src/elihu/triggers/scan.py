@@ -1,9 +1,11 @@
 """Scans for matching records and stores a job for each."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from elihu.job import NewJob
 from elihu.triggers.host import TriggerHost
@@ -12,6 +14,8 @@ from elihu.triggers.options import TriggerOptions
 from elihu.triggers.records import Calls, Pages, RecordKey, Sessions, in_loop, inner
 from elihu.triggers.records.conditions import check_select, conditions
 from elihu.triggers.tenants import store_actor, tenant_of_record, tenants_of
+
+logger: Final = logging.getLogger("elihu.triggers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Scanner:
         host: TriggerHost,
         builder: JobBuilder,
     ) -> None:
+        self._name = name
         self._what = f"trigger {name}"
         self._key = key
         self._options = options
@@ -64,6 +69,15 @@ class Scanner:
             seen = _Seen()
             done = await self._host.enqueue_many(self._jobs(tenant, stored, seen))
             counts = counts.plus(seen.records, done.inserted, done.conflicts)
+            if self._options.debug or defaults.debug_all:
+                logger.info(
+                    "%s: tenant %r: %d records match, %d jobs stored, %d had one",
+                    self._what,
+                    tenant,
+                    seen.records,
+                    done.inserted,
+                    done.conflicts,
+                )
         return counts
 
     async def matching(self, tenant: Any = None) -> int:
@@ -90,18 +104,35 @@ class Scanner:
         while left is None or left > 0:
             limit = options.batch_size if left is None else min(options.batch_size, left)
             rows = await self._page(pages, limit, tenant)
+            jobs = []
             for row in rows:
                 record = row if whole else None
                 key = self._key.of(row) if whole else self._key.dump(row)
                 own = tenant_of_record(options, defaults, record) if reads_tenant else None
-                seen.records += 1
-                yield self._builder.build(
-                    key, record, tenant=own if own is not None else tenant, actor=actor
+                jobs.append(
+                    self._builder.build(
+                        key, record, tenant=own if own is not None else tenant, actor=actor
+                    )
                 )
+            if options.once:
+                jobs = await self._not_acted(jobs)
+            seen.records += len(jobs)
+            for job in jobs:
+                yield job
             if left is not None:
                 left -= len(rows)
             if len(rows) < limit:
                 return
+
+    async def _not_acted(self, jobs: list[NewJob]) -> list[NewJob]:
+        """The jobs for records on which the trigger has not acted: every other one
+        would be stored only to be cancelled.
+        """
+        once = self._options.once
+        period = once.total_seconds() if isinstance(once, timedelta) else None
+        digests = [self._builder.ledger_digest(job) for job in jobs]
+        acted = await self._host.trigger_ledger.acted(self._name, digests, period)
+        return [job for job, digest in zip(jobs, digests, strict=True) if digest not in acted]
 
     async def _page(self, pages: Pages, limit: int, tenant: Any) -> list[Any]:
         if self._sessions.asynchronous:

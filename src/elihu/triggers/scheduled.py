@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast, get_args
 
 from elihu.errors import InvalidTrigger
+from elihu.job import NewJob
 from elihu.options import Unique
 from elihu.outcome import Cancel
 from elihu.schedule import CatchUp, Cron
 from elihu.task import DeclaredCron, Task
 from elihu.task.declare import declare
-from elihu.task.options import FunctionKeywords, TaskKeywords, UsingKeywords
+from elihu.task.options import TaskKeywords, UsingKeywords
 from elihu.task.timetable import declare_cron
 from elihu.triggers.host import TriggerHost
 from elihu.triggers.options import TriggerOptions, TriggerState
@@ -37,7 +38,7 @@ class ScheduledAction:
         action_input: Mapping[str, Any] | None,
         tenants: Any,
         state: TriggerState,
-        options: FunctionKeywords,
+        options: TaskKeywords,
         prefix: str,
     ) -> None:
         if state not in get_args(TriggerState):
@@ -72,6 +73,12 @@ class ScheduledAction:
     def bind(self, host: TriggerHost) -> None:
         """Store jobs through this app."""
         self._host = host
+
+    def new_job(self) -> NewJob:
+        """The job that each occurrence stores."""
+        if self.fan_out is not None:
+            return self.fan_out.build()
+        return self.task.build(**self._input)
 
     def _fan_out(self, given: TaskKeywords) -> Task[..., Any]:
         async def each_tenant() -> dict[str, int]:

@@ -3,6 +3,6 @@ of the caller.
 """
 
 from elihu.engines.in_transaction.session import Session, open_session
-from elihu.engines.in_transaction.steps import Answer, Completion, Stored
+from elihu.engines.in_transaction.steps import Act, Answer, Completion, Stored
 
-__all__ = ["Answer", "Completion", "Session", "Stored", "open_session"]
+__all__ = ["Act", "Answer", "Completion", "Session", "Stored", "open_session"]

@@ -7,7 +7,7 @@ from typing import Final, Protocol, cast
 
 from elihu.config import Config
 from elihu.engines.in_transaction.connections import Link, link_to
-from elihu.engines.in_transaction.steps import Answer, Completion, Steps, Stored, arun, run
+from elihu.engines.in_transaction.steps import Act, Answer, Completion, Steps, Stored, arun, run
 from elihu.engines.select import engine_name, in_transaction
 from elihu.errors import InvalidOption, WrongDatabase
 from elihu.job import NewJob
@@ -25,6 +25,8 @@ class Verbs(Protocol):
     def complete(
         self, link: Link, config: Config, completions: Sequence[Completion]
     ) -> Steps[list[Answer]]: ...
+
+    def act_once(self, link: Link, config: Config, act: Act) -> Steps[set[bytes]]: ...
 
 
 class Session:
@@ -87,6 +89,18 @@ class Session:
         await self._link.open()
         verbs = self._verbs()
         return await arun(self._link, verbs.complete(self._link, self._config, completions))
+
+    def act_once(self, act: Act) -> set[bytes]:
+        """Write that a trigger acts on records; the digests that were written."""
+        self._link.open()
+        verbs = self._verbs()
+        return run(self._link, verbs.act_once(self._link, self._config, act))
+
+    async def aact_once(self, act: Act) -> set[bytes]:
+        """``act_once`` on an asynchronous connection."""
+        await self._link.open()
+        verbs = self._verbs()
+        return await arun(self._link, verbs.act_once(self._link, self._config, act))
 
     def _verbs(self) -> Verbs:
         here = engine_name(self._config)

@@ -54,6 +54,16 @@ class Completion(NamedTuple):
     traceback: str | None = None
 
 
+class Act(NamedTuple):
+    """A trigger acts on records: the digest of each, and the seconds after which it may
+    act on one again, None for never.
+    """
+
+    trigger: str
+    digests: Sequence[bytes]
+    period: float | None
+
+
 class Answer(NamedTuple):
     """Whether a completion was written, the installation at the other end of the
     connection, and the state of the job there before.

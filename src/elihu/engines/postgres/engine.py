@@ -1,6 +1,6 @@
 """The multi-node engine: the list of its verbs. ``engines.protocol`` documents them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from elihu.config import Config, RetentionConfig
@@ -14,6 +14,7 @@ from elihu.engines.postgres import (
     nodes,
     queues,
     templates,
+    triggers,
     waits,
 )
 from elihu.engines.postgres.notifier import PostgresNotifier
@@ -278,3 +279,8 @@ class PostgresEngine:
 
     async def front(self, queue: str) -> Front:
         return await templates.front(self._session, queue)
+
+    async def acted(
+        self, trigger: str, digests: Sequence[bytes], period: float | None
+    ) -> Collection[bytes]:
+        return await triggers.acted(self._session, trigger, digests, period)

@@ -10,7 +10,7 @@ from elihu.config import Config
 from elihu.engines.in_transaction.connections import Link
 from elihu.engines.in_transaction.errors import first_line, on_postgres, sqlstate
 from elihu.engines.in_transaction.rows import holders_of, taken, values
-from elihu.engines.in_transaction.steps import Answer, Completion, Statement, Steps, Stored
+from elihu.engines.in_transaction.steps import Act, Answer, Completion, Statement, Steps, Stored
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.queries import queries
 from elihu.engines.postgres.rows import TEXT_ROWS
@@ -48,6 +48,18 @@ def complete(link: Link, config: Config, completions: Sequence[Completion]) -> S
     """Complete attempts."""
     channel = None if link.is_two_phase() else channel_of(config.schema)
     return _saved(_complete(config.schema, completions, channel), config)
+
+
+def act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
+    """Write that a trigger acts on records."""
+    return _saved(_act_once(config.schema, act), config)
+
+
+def _act_once(schema: str, act: Act) -> Steps[set[bytes]]:
+    body = {**act._asdict(), "digests": [digest.hex() for digest in act.digests]}
+    sql = queries(schema)["in_transaction_act_once"]
+    ((_, digests),) = map(values, (yield Statement(sql, _dump(body))))
+    return {bytes.fromhex(digest) for digest in digests}
 
 
 def _saved(steps: Steps[T], config: Config, identifiers: Sequence[str] = ()) -> Steps[T]:

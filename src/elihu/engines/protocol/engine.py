@@ -18,11 +18,23 @@ from elihu.engines.protocol.queues import Queues
 from elihu.engines.protocol.schema import Schema
 from elihu.engines.protocol.signals import Notifier
 from elihu.engines.protocol.templates import Templates
+from elihu.engines.protocol.triggers import Triggers
 from elihu.engines.protocol.waits import Waits
 
 
 class Engine(
-    Schema, Insert, Exchanges, Maintenance, Nodes, Waits, Jobs, Queues, Crons, Templates, Protocol
+    Schema,
+    Insert,
+    Exchanges,
+    Maintenance,
+    Nodes,
+    Waits,
+    Jobs,
+    Queues,
+    Crons,
+    Templates,
+    Triggers,
+    Protocol,
 ):
     """One database, used from one event loop. ``open`` connects. Every other verb may be
     called by many tasks at once.

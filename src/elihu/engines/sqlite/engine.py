@@ -1,6 +1,6 @@
 """``Engine`` on SQLite: the list of its verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from elihu.config import Config, RetentionConfig
@@ -43,6 +43,7 @@ from elihu.engines.sqlite import (
     nodes,
     queues,
     templates,
+    triggers,
     waits,
 )
 from elihu.engines.sqlite.database import NAME, Database
@@ -313,3 +314,8 @@ class SqliteEngine:
 
     async def front(self, queue: str) -> Front:
         return await self._database.read("front", templates.front, queue)
+
+    async def acted(
+        self, trigger: str, digests: Sequence[bytes], period: float | None
+    ) -> Collection[bytes]:
+        return await self._database.read("acted", triggers.acted, trigger, digests, period)

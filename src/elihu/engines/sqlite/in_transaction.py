@@ -10,7 +10,7 @@ from elihu.config import Config
 from elihu.engines.in_transaction.connections import Link
 from elihu.engines.in_transaction.errors import alone, on_sqlite
 from elihu.engines.in_transaction.rows import holders_of, taken, values
-from elihu.engines.in_transaction.steps import Answer, Completion, Statement, Steps, Stored
+from elihu.engines.in_transaction.steps import Act, Answer, Completion, Statement, Steps, Stored
 from elihu.engines.protocol import Inserted
 from elihu.engines.replacing import REPLACEABLE, replacements
 from elihu.engines.sqlite.connection import database_path
@@ -29,6 +29,7 @@ _HOLDERS: Final = statement("in_transaction_holders")
 _IDENTIFIERS: Final = statement("in_transaction_identifiers")
 _COMPLETE: Final = statement("in_transaction_complete")
 _RUNS: Final = statement("in_transaction_complete_runs")
+_ACT_ONCE: Final = statement("in_transaction_act_once")
 _WHY: Final = statement("in_transaction_complete_why")
 _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
@@ -107,6 +108,18 @@ def _holders(met: Sequence[tuple[str, NewJob]], now: int) -> Steps[dict[str, Sto
     ]
     yield Statement(_REPLACE, dump(changes))
     return holders_of((yield keys), TEXT_ROWS)
+
+
+def act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
+    """Write that a trigger acts on records."""
+    return _translated(_act_once(link, config, act))
+
+
+def _act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
+    now = yield from _begin(link, config)
+    digests = [digest.hex() for digest in act.digests]
+    body = dump({**act._asdict(), "digests": digests, "now": now})
+    return {bytes.fromhex(digest) for (digest,) in map(values, (yield Statement(_ACT_ONCE, body)))}
 
 
 def _complete(link: Link, config: Config, completions: Sequence[Completion]) -> Steps[list[Answer]]:

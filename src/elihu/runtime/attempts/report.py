@@ -54,6 +54,10 @@ def log_failure(execution: Execution, ack: Ack) -> None:
         f"of {execution.max_attempts}"
     )
     why = ack.error or ack.reason
+    options = execution.task.options
+    is_final = ack.state is not JobState.RETRYABLE
+    if not (options.log_final_error if is_final else options.log_errors):
+        return
     if ack.state is JobState.RETRYABLE and ack.delay is not None:
         logger.warning("%s and is tried again in %.0f s: %s", what, ack.delay, why)
     else:

@@ -176,6 +176,16 @@ CREATE TABLE elihu.template (
 );
 CREATE UNIQUE INDEX template_page ON elihu.template (display_order, code);
 
+-- On which records a trigger with once has acted: a row is written in the action's own transaction. digest is that of the
+-- record's key, its tenant and the action's input; period that of the trigger when it acted, in seconds, NULL for ever.
+CREATE TABLE elihu.trigger_ledger (
+  trigger text NOT NULL,
+  digest bytea NOT NULL,
+  acted_at timestamptz NOT NULL,
+  period float8,
+  PRIMARY KEY (trigger, digest)
+);
+
 -- Enqueue from other languages: SELECT elihu.enqueue('task.name', '{"user_id": 7}', queue => 'mail').
 -- The job is part of the caller's transaction. A job that is due is announced at the commit. Arguments are checked when the job runs, since
 -- only the task's code knows its signature. The channel comes from the schema's name at the time of the call.

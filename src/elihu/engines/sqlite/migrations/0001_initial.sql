@@ -154,3 +154,14 @@ CREATE TABLE template (
   updated_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX template_page ON template (display_order, code);
+
+-- On which records a trigger with once has acted: a row is written in the action's own transaction.
+-- digest is that of the record's key, its tenant and the action's input. period is that of the
+-- trigger when it acted, in seconds, NULL for ever.
+CREATE TABLE trigger_ledger (
+  trigger TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  acted_at REAL NOT NULL,
+  period REAL,
+  PRIMARY KEY (trigger, digest)
+) STRICT, WITHOUT ROWID;
