@@ -4,8 +4,7 @@ equal values.
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, Final, NotRequired, Union, cast, get_args, get_origin
@@ -31,8 +30,6 @@ _EXACT: Final = (
     bytes,
     NoneType,
     date,
-    datetime,
-    time,
     timedelta,
     UUID,
     Decimal,
@@ -153,23 +150,18 @@ class JsonFields:
             raise self._refusal(
                 error, "expected a value that can be read back from JSON; there: "
             ) from error
-        with suppress(Exception):  # the types' own __eq__ may raise
-            if rebuilt == valid:
-                return
-        if lost := find_changed(valid, rebuilt):
+        if changed := find_changed(valid, rebuilt):
             self._check_finite(valid)
-            path, value, less = lost
-            kind = type(value).__qualname__
-            if isinstance(value, type(less)):
-                raise self.refuse(
-                    f"expected a value that JSON holds whole, got a {kind}, which comes back "
-                    "masked or cut",
-                    path,
-                )
+            path, before, after = changed
+            kind = type(before).__qualname__
+            advice = f"use a type that only a {kind} fits"
+            if isinstance(before, dict) and isinstance(after, dict):
+                advice = "use texts for keys, or annotate their type (dict[int, …])"
+            elif isinstance(before, type(after)):
+                advice = "what validators and serializers change must not change again"
             raise self.refuse(
-                f"expected a value that comes back from JSON as it is, got {show(value)}, which "
-                f"comes back as {show(less)}: "
-                f"use a type that only a {kind} fits",
+                f"expected a value that comes back equal from JSON, got {show(before)}, which "
+                f"comes back as {show(after)}: {advice}",
                 path,
             )
 

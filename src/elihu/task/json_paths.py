@@ -5,7 +5,7 @@ that a round trip through JSON changed.
 import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import NoneType
 from typing import Any, Final
@@ -20,6 +20,7 @@ DEPTH = 200
 
 
 _SIMPLE: Final = (NoneType, bool, int, float, str, bytes, date, time, timedelta, Decimal, UUID)
+_SECRETS: Final = (Secret, SecretStr, SecretBytes)
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 80
 
@@ -78,27 +79,89 @@ def find_changed(value: Any, rebuilt: Any, path: Path = ()) -> tuple[Path, Any, 
     """The first part of ``value`` that a round trip changed: its path, the part before
     and the part after.
 
-    A change is another simple value or type, a model or dataclass of another class, or
-    a masked secret. Another container of equal parts is no change, nor is the plain
-    value that equals a member of an enumeration.
+    A list in place of a tuple is no change, nor is the plain value that equals a member
+    of an enumeration. Objects that Python compares by identity are compared by type.
     """
-    if value is rebuilt:
+    if value is rebuilt or len(path) > DEPTH:
         return None
-    if _is_other(value, rebuilt):
+    if _is_simple(value) or _is_simple(rebuilt):
+        return None if _is_same(value, rebuilt) else (path, value, rebuilt)
+    if isinstance(value, dict) and isinstance(rebuilt, dict):
+        return _find_changed_entry(value, rebuilt, path)
+    if isinstance(value, list | tuple) and isinstance(rebuilt, list | tuple):
+        if len(value) != len(rebuilt):
+            return path, value, rebuilt
+    elif type(value) is not type(rebuilt):
         return path, value, rebuilt
-    if len(path) < DEPTH and not isinstance(value, set | frozenset):
-        holders = dict(parts(rebuilt))
-        for key, part in parts(value):
-            if key in holders and (lost := find_changed(part, holders[key], (*path, key))):
-                return lost
+    elif not _has_fields(value):
+        return None if _is_equal(value, rebuilt) else (path, value, rebuilt)
+    after = dict(_compared(rebuilt))
+    for key, part in _compared(value):
+        if key not in after:
+            return path, value, rebuilt
+        if changed := find_changed(part, after[key], (*path, key)):
+            return changed
     return None
 
 
-def _is_other(value: Any, rebuilt: Any) -> bool:
-    if isinstance(value, Secret | SecretStr | SecretBytes):
-        return bool(value != rebuilt)
-    if type(value) is type(rebuilt):
+def _find_changed_entry(
+    value: dict[Any, Any], rebuilt: dict[Any, Any], path: Path
+) -> tuple[Path, Any, Any] | None:
+    keys = {key: key for key in rebuilt}
+    for key, part in value.items():
+        if key not in keys:
+            return path, value, rebuilt
+        if not _is_same(key, keys[key]) and _is_simple(key):
+            return path, value, rebuilt
+        if changed := find_changed(part, rebuilt[key], (*path, key)):
+            return changed
+    return (path, value, rebuilt) if len(value) != len(rebuilt) else None
+
+
+def _is_simple(value: Any) -> bool:
+    return isinstance(value, (*_SIMPLE, *_SECRETS))
+
+
+def _is_same(value: Any, rebuilt: Any) -> bool:
+    if isinstance(value, _SECRETS):
+        return bool(value == rebuilt)
+    if isinstance(value, time | datetime) and isinstance(rebuilt, time | datetime):
+        # Python calls times equal whose fold or zone differs, and unequal some that are one moment.
+        return (
+            value.replace(tzinfo=None, fold=0) == rebuilt.replace(tzinfo=None, fold=0)
+            and value.utcoffset() == rebuilt.utcoffset()
+            and (value.tzinfo is None) == (rebuilt.tzinfo is None)
+            and (value.tzinfo is not None or value.fold == rebuilt.fold)
+        )
+    if not isinstance(value, type(rebuilt)) and not (type(value) is int and type(rebuilt) is float):
         return False
-    if isinstance(rebuilt, _SIMPLE):
-        return not isinstance(value, type(rebuilt)) or bool(value != rebuilt)
-    return isinstance(value, BaseModel) or is_dataclass(value)
+    return _is_equal(value, rebuilt)
+
+
+def _is_equal(value: Any, rebuilt: Any) -> bool:
+    if type(value).__eq__ is object.__eq__:
+        return True
+    try:
+        return bool(value == rebuilt)
+    except Exception:  # the type's own comparison cannot tell
+        return True
+
+
+def _has_fields(value: Any) -> bool:
+    return isinstance(value, BaseModel | list | tuple) or is_dataclass(value)
+
+
+def _compared(value: Any) -> Iterator[tuple[object, Any]]:
+    """The parts that decide whether two values are equal."""
+    if isinstance(value, BaseModel):
+        yield from vars(value).items()
+        yield from (value.__pydantic_extra__ or {}).items()
+        yield from (value.__pydantic_private__ or {}).items()
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from (
+            (field.name, getattr(value, field.name))
+            for field in fields(value)
+            if field.compare and hasattr(value, field.name)
+        )
+    else:
+        yield from enumerate(value)
