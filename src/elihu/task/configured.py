@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from pydantic_core import to_json
@@ -47,6 +47,8 @@ class ConfiguredTask(Generic[P, R]):
         base = task.options
         self._task = task
         self._run_at, self._delay = _when(what, given)
+        expires = check_expires(f"{what}: expires", given.get("expires", base.expires))
+        self._expires = _check_end(what, self._run_at, expires)
         self._hold = check_bool(f"{what}: hold", given.get("hold", False))
         self._queue = (
             check_name(f"{what}: queue", given["queue"]) if "queue" in given else base.queue
@@ -57,7 +59,6 @@ class ConfiguredTask(Generic[P, R]):
         self._max_attempts = check_range(
             f"{what}: max_attempts", given.get("max_attempts", base.max_attempts), 1, MOST_ATTEMPTS
         )
-        self._expires = check_expires(f"{what}: expires", given.get("expires", base.expires))
         self._unique = (
             check_unique(f"{what}: unique", given["unique"], task.codec.names)
             if "unique" in given
@@ -186,6 +187,22 @@ def _when(what: str, given: UsingKeywords) -> tuple[datetime | None, float | Non
     if delay is not None:
         return None, parse_duration(delay, f"{what}: delay")
     return (None if run_at is None else check_run_at(f"{what}: run_at", run_at)), None
+
+
+def _check_end(what: str, run_at: datetime | None, expires: float | None) -> float | None:
+    """Return ``expires``. Raise ``InvalidOption`` if a job due at ``run_at`` would expire
+    after the end of Python's calendar.
+    """
+    if run_at is None or expires is None:
+        return expires
+    try:
+        check_run_at("", run_at + timedelta(seconds=expires))
+    except (InvalidOption, OverflowError) as error:
+        raise InvalidOption(
+            f"{what}: expires: expected an end in the years 2 to 9998, got {expires:g} seconds "
+            f"after {run_at}"
+        ) from error
+    return expires
 
 
 def _job_options(what: str, task: "Task[..., Any]", given: UsingKeywords) -> str | None:

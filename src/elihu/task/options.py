@@ -15,6 +15,7 @@ from elihu.duration import Duration, parse_duration
 from elihu.errors import InvalidOption
 from elihu.options import Backoff, Unique, check_range
 from elihu.task.json_paths import dotted, find, show
+from elihu.task.other_words import OTHER_WORDS
 from elihu.task.plain_json import NotPlainJson, check_plain
 
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
@@ -114,10 +115,13 @@ def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
     for name in given:
         if name in names:
             continue
-        near = difflib.get_close_matches(name, names, n=1)
+        hint = ""
+        if name in OTHER_WORDS:
+            hint = f": write {OTHER_WORDS[name]}"
+        elif near := difflib.get_close_matches(name, names, n=1):
+            hint = f" (did you mean {near[0]}?)"
         raise InvalidOption(
-            f"{what}: expected an option out of {', '.join(names)}, got {name}"
-            + (f" (did you mean {near[0]}?)" if near else "")
+            f"{what}: expected an option out of {', '.join(names)}, got {name}{hint}"
         )
 
 
