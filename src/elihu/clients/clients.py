@@ -76,10 +76,11 @@ class Clients:
         """
         try:
             refuse_in_loop(called, instead)
+            portal = self.portal()
         except WrongLoop:
             coroutine.close()
             raise
-        return self.portal().run(coroutine)
+        return portal.run(coroutine)
 
     async def aclose(self) -> None:
         """Close the clients of all loops, and the loop of synchronous code. Later calls

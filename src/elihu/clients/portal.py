@@ -2,21 +2,23 @@
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from elihu.errors import DatabaseUnavailable
+from elihu.errors import DatabaseUnavailable, WrongLoop
 
 T = TypeVar("T")
 
 
 class Portal:
     """Runs coroutines for threads without a loop. Its thread is a daemon: the program
-    can end while it runs.
+    can end while it runs. Raises ``WrongLoop`` where threads are green threads.
     """
 
     def __init__(self) -> None:
+        _refuse_patched_threads()
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._callers = 0
@@ -68,3 +70,20 @@ class Portal:
             while not over.done():
                 with contextlib.suppress(SystemExit, KeyboardInterrupt):
                     self._loop.run_until_complete(over)
+
+
+def _refuse_patched_threads() -> None:
+    """Raise ``WrongLoop`` where gevent or eventlet has replaced threads: the loop would
+    run in the caller's thread and block it.
+    """
+    gevent = sys.modules.get("gevent.monkey")
+    eventlet = sys.modules.get("eventlet.patcher")
+    for library, patched in (
+        ("gevent", gevent is not None and gevent.is_module_patched("threading")),
+        ("eventlet", eventlet is not None and eventlet.is_monkey_patched("thread")),
+    ):
+        if patched:
+            raise WrongLoop(
+                f"synchronous calls need real threads, and {library} has patched threading: use a "
+                "worker with real threads (gunicorn -k gthread), or enqueue with conn="
+            )
