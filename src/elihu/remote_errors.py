@@ -16,27 +16,29 @@ def type_name(kind: type[BaseException]) -> str:
 
 
 def rebuild(name: str, error: str, traceback: str | None) -> Exception | None:
-    """The exception of the type ``name`` that message_of ``error``, with the remote traceback
-    as a note.
+    """The exception of the type ``name`` with the stored text ``error``, and the remote
+    traceback as a note.
 
-    Only what this process has imported already, and never by running a constructor:
-    what the row says chooses a type, and executes nothing. None where there is no such
-    ``Exception`` here, or one that cannot stand without its constructor.
+    The type must be imported already, and no constructor runs: the stored row selects a
+    type and executes nothing. None if there is no such ``Exception``, or if an instance
+    without a constructor call does not have the same text.
     """
     kind = imported_type(name)
     if kind is None or not issubclass(kind, Exception):
         return None
+    text = message_of(name, error)
     try:
-        found = build_without_init(kind, (_argument(kind, message_of(name, error)),))
-        str(found)
+        found = build_without_init(kind, (_argument(kind, text),))
+        if str(found) != text:
+            return None
     except Exception:
         return None
     return with_traceback(found, traceback)
 
 
 def build_without_init(kind: type[E], args: tuple[Any, ...]) -> E:
-    """An exception of this type with these arguments, made without a constructor of the
-    user's. Raises whatever stands in its way.
+    """An exception of this type with these arguments, made without the type's own
+    constructor. May raise any error.
     """
     native: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
     error: E = native.__new__(kind, *args)
@@ -45,8 +47,8 @@ def build_without_init(kind: type[E], args: tuple[Any, ...]) -> E:
 
 
 def imported_type(name: str) -> type[BaseException] | None:
-    """The exception type of this name where this process has imported it; looked up
-    without attribute access, which could import or run something.
+    """The exception type of this name if this process has imported it. Uses no attribute
+    access, which could import or run something.
     """
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
@@ -59,7 +61,7 @@ def imported_type(name: str) -> type[BaseException] | None:
 
 
 def message_of(name: str, error: str) -> str:
-    """What the exception message_of, without its type's name before it."""
+    """The text of the exception without its type's name."""
     kind = name.partition(":")[2]
     return "" if error == kind else error.removeprefix(f"{kind}: ")
 
@@ -72,9 +74,7 @@ def with_traceback(error: Exception, traceback: str | None) -> Exception:
 
 
 def _argument(kind: type[Exception], text: str) -> Any:
-    """What the exception was made from: its text, which of a ``KeyError`` is written as
-    a literal.
-    """
+    """The exception's argument: its text. The text of a ``KeyError`` is a literal."""
     if issubclass(kind, KeyError):
         with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             return ast.literal_eval(text)

@@ -31,7 +31,6 @@ class Silent(Exception):
         (ValueError, "ValueError", ("",)),
         (KeyError, "KeyError: 'a'", ("a",)),
         (KeyError, "KeyError: (1, 2)", ((1, 2),)),
-        (KeyError, "KeyError: not a literal(", ("not a literal(",)),
         (OSError, "OSError: [Errno 2] gone", ("[Errno 2] gone",)),
         (Shop.Closed, "Shop.Closed: on Sunday", ("on Sunday",)),
         (Strict, "Strict: x", ("x",)),
@@ -75,6 +74,37 @@ def test_the_type_and_what_it_said_come_back(
 def test_nothing_else_does(name: str) -> None:
     assert rebuild(name, "x", None) is None
     assert "this" not in sys.modules
+
+
+class Fields(Exception):
+    """Its text comes from fields, which have defaults."""
+
+    code = 0
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"code {self.code}"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        UnicodeEncodeError("ascii", "\xff", 0, 1, "not in range"),
+        Fields(7),
+        ExceptionGroup("several", [ValueError("x")]),
+    ],
+)
+def test_one_that_would_lose_its_text_does_not(error: Exception) -> None:
+    kind = type(error)
+    assert rebuild(type_name(kind), f"{kind.__qualname__}: {error}", None) is None
+
+
+def test_a_text_that_was_cut_does_not_become_another() -> None:
+    assert rebuild("builtins:KeyError", "KeyError: 'not a literal…", None) is None
 
 
 def test_a_name_that_a_module_would_import_on_demand_is_not_looked_up() -> None:
