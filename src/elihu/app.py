@@ -27,6 +27,7 @@ from elihu.errors import InvalidOption
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
 from elihu.runtime.attempts.middleware import Middleware
+from elihu.runtime.attempts.surroundings import Around
 from elihu.runtime.node import Node
 from elihu.runtime.single_tick import TickCounts
 from elihu.task import DeclaredCron, Registry, Task
@@ -46,6 +47,7 @@ from elihu.triggers.scheduled import ScheduledAction
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 M = TypeVar("M", bound=Middleware)
+A = TypeVar("A", bound=Around)
 Lifespan = Callable[["Elihu"], AbstractAsyncContextManager[Any]]
 
 
@@ -132,6 +134,29 @@ class Elihu(DeclaresTriggers):
             )
         self._runner.middlewares.append(function)
         return function
+
+    def around(self, function: A) -> A:
+        """Enter a context manager around each task's function, in the very thread,
+        event loop or child process in which it runs.
+
+        ``function(ctx)`` returns a context manager: decorate a generator function with
+        ``@app.around`` over ``@contextmanager``. The first one registered is the
+        outermost. Raises ``InvalidOption`` for an ``async`` function: use
+        ``middleware``.
+        """
+        written = inspect.unwrap(function) if callable(function) else None
+        if written is None or _is_async(written) or inspect.isasyncgenfunction(written):
+            raise InvalidOption(
+                "around: expected a function that returns a context manager (for async code use "
+                f"@app.middleware), got {function!r}"
+            )
+        self._runner.arounds.append(function)
+        return function
+
+    @property
+    def arounds(self) -> tuple[Around, ...]:
+        """What ``around`` registered, the outermost first."""
+        return tuple(self._runner.arounds)
 
     def on(self, event: type[E], handler: Callable[[E], None]) -> Callable[[], None]:
         """Call ``handler`` for each event of this type, in the thread where it happens;

@@ -293,5 +293,5 @@ async def test_a_task_that_no_import_finds(stations: Stations):
 
 async def test_an_app_with_a_lifespan_must_be_found(stations: Stations):
     station = await stations(object(), needed=True)
-    with pytest.raises(NotImportable, match="an app with a lifespan under a name"):
+    with pytest.raises(NotImportable, match="must be an attribute of a module"):
         await station.run(p.pid)

@@ -169,7 +169,7 @@ def as_json(value: Any) -> Any:
     st.tuples(
         st.dates(),
         st.datetimes(timezones=st.none() | st.just(UTC) | offsets),
-        st.times(),
+        st.times().map(lambda moment: moment.replace(fold=0)),
         st.timedeltas(),
         st.uuids(),
         st.decimals(allow_nan=False, allow_infinity=False),

@@ -13,11 +13,12 @@ from elihu.clock import Clock
 from elihu.config import Config, changed_config
 from elihu.options import check_range
 from elihu.runtime.attempts.middleware import Middleware
+from elihu.runtime.attempts.surroundings import Around
 from elihu.runtime.node import Node, Program
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.single_tick import SingleTick, TickCounts
 from elihu.runtime.timers import when
-from elihu.task import Registry
+from elihu.task import Registry, tasks_left_out
 from elihu.telemetry.bus import Bus
 
 MOST_STARTED: Final = 10_000
@@ -37,10 +38,12 @@ class NodeRunner:
     clock: Clock
     lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None
     middlewares: list[Middleware] = field(default_factory=list)
+    arounds: list[Around] = field(default_factory=list)
 
     @asynccontextmanager
     async def running(self, queues: Mapping[str, int] | None) -> AsyncIterator[Node]:
         """Run a node while the context is open."""
+        self._report_missing_tasks()
         node = self.node(queues)
         await node.start()
         if queues is None and self.config().require_queues:
@@ -89,6 +92,7 @@ class NodeRunner:
         program = Program(
             registry=self.registry,
             middlewares=tuple(self.middlewares),
+            arounds=tuple(self.arounds),
             lifespan=self.lifespan,
             app=self.app,
             queues=config.queues,
@@ -102,6 +106,19 @@ class NodeRunner:
             hub=self.clients.hub,
             start_budget=start_budget,
         )
+
+    def _report_missing_tasks(self) -> None:
+        """Warn of an app without tasks, and of imported groups that no app includes."""
+        left_out = tasks_left_out()
+        names = f" (not included: {', '.join(left_out[:5])})" if left_out else ""
+        if not len(self.registry):
+            logger.warning(
+                "this app has no tasks: import the modules that declare them where the app is "
+                "made, or in the module that --app names, and include groups by app.include()%s",
+                names,
+            )
+        elif left_out:
+            logger.warning("no app includes the group of these tasks: %s", ", ".join(left_out[:5]))
 
     def _report_unserved(self, node: Node) -> None:
         known = {*node.queues.served, *node.queues.stopped}

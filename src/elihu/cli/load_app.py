@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
@@ -86,6 +87,7 @@ def open_app(
         name: value for name, value in flags.items() if value is not None and name != "app"
     }:
         app.override(**over)
+    app.config = replace(app.config, app=named.value)
     return app
 
 

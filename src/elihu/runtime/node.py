@@ -18,6 +18,7 @@ from elihu.runtime.attempts.middleware import Middleware
 from elihu.runtime.attempts.processes.import_path import AppLocation
 from elihu.runtime.attempts.processes.pool import ProcessPool
 from elihu.runtime.attempts.progress import Progress
+from elihu.runtime.attempts.surroundings import Around
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
 from elihu.runtime.failure_log import FailureLog
@@ -46,6 +47,7 @@ class Program:
 
     registry: Registry
     middlewares: Sequence[Middleware] = ()
+    arounds: Sequence[Around] = ()
     lifespan: Lifespan | None = None
     app: object | None = None
     queues: Mapping[str, int] = field(default_factory=dict)
@@ -115,7 +117,9 @@ class Node:
             self.scope, program.registry, describe=self.update_node_info, resumed=self._fetch_soon
         )
         self._pool = ProcessPool(
-            config, AppLocation(config, program.app, needed=program.lifespan is not None)
+            config,
+            AppLocation(config, program.app, needed=bool(program.lifespan or program.arounds)),
+            with_context=bool(program.arounds),
         )
         self._executor = Executor(
             self._threads,
@@ -123,6 +127,7 @@ class Node:
             program.middlewares,
             config.max_result,
             TemplateCheck(self.engine),
+            program.arounds,
         )
         self._state: object = None
         self.queues = QueueManager(

@@ -6,7 +6,7 @@ from elihu.task.codec import Codec, ResultNotStored
 from elihu.task.configured import ConfiguredTask
 from elihu.task.decorator import DeclaresTasks
 from elihu.task.enqueuer import Enqueuer
-from elihu.task.group import TaskGroup
+from elihu.task.group import TaskGroup, tasks_left_out
 from elihu.task.importable import importable_name
 from elihu.task.json_paths import show
 from elihu.task.options import (
@@ -47,4 +47,5 @@ __all__ = [
     "digest",
     "importable_name",
     "show",
+    "tasks_left_out",
 ]

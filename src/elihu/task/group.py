@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakSet
 
 from elihu.errors import TaskError
 from elihu.task.decorator import DeclaresTasks
@@ -10,6 +11,13 @@ from elihu.task.options import check_name
 from elihu.task.registry import Registry
 from elihu.task.task import Task
 from elihu.task.timetable import DeclaredCron, Timetable
+
+_groups: "WeakSet[TaskGroup]" = WeakSet()
+
+
+def tasks_left_out() -> list[str]:
+    """The names of the tasks in groups of this process that no app includes, sorted."""
+    return sorted(task.name for group in list(_groups) if not group.is_included for task in group)
 
 
 class TaskGroup(DeclaresTasks):
@@ -26,6 +34,7 @@ class TaskGroup(DeclaresTasks):
         self._own = Registry()
         self._enqueuer: Enqueuer | None = None
         self._registry: Registry | None = None
+        _groups.add(self)
 
     def join(self, enqueuer: Enqueuer, registry: Registry) -> None:
         """Add all tasks and cron entries to an app's registry, or none.
@@ -50,6 +59,11 @@ class TaskGroup(DeclaresTasks):
         for task in tasks:
             task.bind(enqueuer)
         self._enqueuer, self._registry = enqueuer, registry
+
+    @property
+    def is_included(self) -> bool:
+        """Whether an app includes the group."""
+        return self._enqueuer is not None
 
     @property
     def timetable(self) -> Timetable:

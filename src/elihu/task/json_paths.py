@@ -139,8 +139,8 @@ def _is_same(value: Any, rebuilt: Any) -> bool:
 
 
 def _is_equal(value: Any, rebuilt: Any) -> bool:
-    if type(value).__eq__ is object.__eq__:
-        return True
+    if "__eq__" not in {name for kind in type(value).__mro__[:-1] for name in vars(kind)}:
+        return True  # Python compares such objects by identity
     try:
         return bool(value == rebuilt)
     except Exception:  # the type's own comparison cannot tell

@@ -24,6 +24,7 @@ from elihu.outcome import (
 )
 from elihu.remote_errors import type_name
 from elihu.runtime.attempts.error_text import ERROR_LIMIT, describe, traceback_of
+from elihu.runtime.attempts.exception_groups import all_are
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.storable_text import clean
 
@@ -165,7 +166,7 @@ def _with_delay(
 
 def _is_retried(execution: Execution, error: BaseException) -> bool:
     options = execution.task.options
-    return (options.retry_on is None or isinstance(error, options.retry_on)) and not isinstance(
+    return (options.retry_on is None or all_are(error, options.retry_on)) and not all_are(
         error, options.discard_on
     )
 

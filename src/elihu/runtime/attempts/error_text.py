@@ -11,9 +11,17 @@ TRACEBACK_LIMIT: Final = 32_768
 _REMOTE: Final = "_elihu_traceback"
 
 
+MOST_LEAVES: Final = 10
+"""The most exceptions of a group that its text names."""
+
+
 def describe(error: BaseException) -> str:
-    """The error in one text: its type's name and what it says."""
+    """The error in one text: its type's name and its message. A group names its
+    exceptions.
+    """
     text = said(error)
+    if isinstance(error, BaseExceptionGroup):
+        text = f"{text}: {'; '.join(map(describe, error.exceptions[:MOST_LEAVES]))}"
     name = type(error).__qualname__
     return f"{name}: {text}" if text else name
 

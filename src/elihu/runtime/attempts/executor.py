@@ -19,9 +19,11 @@ from elihu.outcome import (
     Snooze,
     TimedOut,
 )
+from elihu.runtime.attempts.exception_groups import agreed
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.middleware import Middleware, compose
 from elihu.runtime.attempts.processes.pool import ProcessPool
+from elihu.runtime.attempts.surroundings import Around, await_inside, call_inside
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
 from elihu.task import ResultNotStored
@@ -43,12 +45,14 @@ class Executor:
         middlewares: Sequence[Middleware],
         max_result: int,
         contexts: TemplateCheck,
+        arounds: Sequence[Around] = (),
     ) -> None:
         self._threads = threads
         self._children = children
         self._middlewares = middlewares
         self._max_result = max_result
         self._contexts = contexts
+        self._arounds = arounds
 
     async def execute(self, execution: Execution) -> Ending:
         if execution.cause is not None:
@@ -62,7 +66,10 @@ class Executor:
         except _OUTCOMES as outcome:
             value = outcome
         except BaseException as error:
-            return Failed(error) if execution.cause is None else ended(execution, error)
+            leaf = agreed(error)
+            if not isinstance(leaf, _OUTCOMES):
+                return Failed(leaf) if execution.cause is None else ended(execution, leaf)
+            value = leaf
         heeded = execution.heeded
         if isinstance(value, _OUTCOMES) and (
             heeded not in _FORCED or isinstance(value, Cancel | Discard)
@@ -110,9 +117,12 @@ class Executor:
         task = execution.task
         if task.context_parameter:
             kwargs[task.context_parameter] = ctx
+        call = partial(task.fn, *args, **kwargs)
         if task.run_in == "loop":
-            return await task.fn(*args, **kwargs)
-        return await self._threads.run(partial(task.fn, *args, **kwargs), execution.threads)
+            return await await_inside(self._arounds, ctx, call)
+        return await self._threads.run(
+            partial(call_inside, self._arounds, ctx, call), execution.threads
+        )
 
     async def _call_child(self, execution: Execution, ctx: Context) -> Any:
         """The task's value for the middlewares, in its declared type. One that cannot be

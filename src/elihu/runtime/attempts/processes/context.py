@@ -27,7 +27,7 @@ class ChildAttempt:
     """
 
     def __init__(
-        self, channel: Channel, attempt: int, max_attempts: int, job: Mapping[str, Any]
+        self, channel: Channel, attempt: int, max_attempts: int, job: Mapping[str, Any] | None
     ) -> None:
         self.attempt = attempt
         self.max_attempts = max_attempts

@@ -13,6 +13,9 @@ from elihu.task import check_meta, importable_name
 
 _HERE: Final = f"{Path(__file__).parent}/"
 
+MOST_GROUPED: Final = 20
+"""The most exceptions of a group that cross."""
+
 LARGEST_FIELDS: Final = 65_536
 """Bytes of JSON of an error's arguments, and of its attributes, that cross; larger ones
 stay behind.
@@ -29,6 +32,9 @@ def pack(error: BaseException) -> dict[str, Any]:
             type_name(each) for each in type(error).__mro__ if issubclass(each, BaseException)
         ],
         "text": clean(said(error), 2 * ERROR_LIMIT),
+        "group": [pack(each) for each in error.exceptions[:MOST_GROUPED]]
+        if isinstance(error, BaseExceptionGroup)
+        else None,
         "traceback": traceback_of(error),
         "args": _plain({"args": list(error.args)}).get("args"),
         "fields": {
@@ -44,6 +50,11 @@ def unpack(packed: Mapping[str, Any]) -> BaseException:
     process has imported that, else of a stand-in of the same name that belongs to the
     nearest type imported here.
     """
+    if packed["group"]:
+        message = packed["text"].rpartition(" (")[0]  # without the number of its exceptions
+        group = BaseExceptionGroup(message, [unpack(each) for each in packed["group"]])
+        set_traceback(group, packed["traceback"])
+        return group
     own, base = next(
         (index == 0, found) for index, found in enumerate(map(_imported, packed["types"])) if found
     )

@@ -33,6 +33,7 @@ class AppLocation:
                 "node": os.getpid(),
                 "path": sys.path,
                 "argv": sys.argv,
+                "first": self._first_module(),
                 "app": self._place_of_app(),
                 "settings": {
                     name: value
@@ -57,14 +58,22 @@ class AppLocation:
             place = self._tasks[task.name] = module, task.fn.__qualname__
         return place
 
+    def _first_module(self) -> str | None:
+        """The module that ``--app`` or the configuration names, if this process has
+        imported it: it may set up what other modules need at their import.
+        """
+        module = (self._config.app or "").partition(":")[0]
+        known = module in sys.modules or module == importable_name("__main__")
+        return module if module and known else None
+
     def _place_of_app(self) -> str | None:
         if not self._sought:
             self._place = next(self._places(), None)
             self._sought = True
         if self._place is None and self._needed:
             raise NotImportable(
-                "expected an app with a lifespan under a name of a module that can be imported, "
-                "got one under none"
+                "an app with a lifespan or @app.around must be an attribute of a module that a "
+                "fresh interpreter can import"
             )
         return self._place
 

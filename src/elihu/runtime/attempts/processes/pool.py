@@ -43,8 +43,9 @@ class ProcessPool:
     at a time.
     """
 
-    def __init__(self, config: Config, origin: AppLocation) -> None:
+    def __init__(self, config: Config, origin: AppLocation, *, with_context: bool = False) -> None:
         self._config = config
+        self._with_context = with_context
         self._origin = origin
         self._all: set[Child] = set()
         self._idle: list[Child] = []
@@ -137,7 +138,7 @@ class ProcessPool:
             "wanted": wanted,
             "max_result": self._config.max_result,
         }
-        if task.context_parameter:
+        if task.context_parameter or self._with_context:
             call |= {
                 "attempt": execution.attempt,
                 "max_attempts": execution.max_attempts,

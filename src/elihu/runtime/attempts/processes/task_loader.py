@@ -1,7 +1,7 @@
 """The app and its tasks, as a child imports them."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from importlib import import_module
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from elihu.config import Config
 from elihu.errors import NotImportable, UnknownTask
 from elihu.runtime.attempts.processes.import_guard import importing
+from elihu.runtime.attempts.surroundings import Around
 from elihu.task import Task
 
 
@@ -18,18 +19,25 @@ class App(Protocol):
 
     config: Config
 
+    @property
+    def arounds(self) -> Sequence[Around]: ...
+
     def task_named(self, name: str) -> Task[..., Any]: ...
     def lifespan(self) -> AbstractAsyncContextManager[Any] | None: ...
 
 
 class TaskLoader:
-    """Finds each task once. ``settings`` are the node's, which hold here too: a task
-    may enqueue. Raises ``NotImportable``.
+    """Imports the module ``first``, then the app, and finds each task once. The node's
+    ``settings`` apply here too, since a task may enqueue. Raises ``NotImportable``.
     """
 
-    def __init__(self, app: str | None, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, app: str | None, settings: Mapping[str, Any], *, first: str | None = None
+    ) -> None:
         self._app: App | None = None
         self._tasks: dict[str, tuple[Task[..., Any], bool]] = {}
+        if first is not None:
+            _module(first)
         if app is not None:
             module, _, path = app.partition(":")
             self._app = _attribute(_module(module), module, path)
@@ -38,6 +46,11 @@ class TaskLoader:
     def lifespan(self) -> AbstractAsyncContextManager[Any] | None:
         """What surrounds the jobs of this child."""
         return self._app.lifespan() if self._app else None
+
+    @property
+    def arounds(self) -> Sequence[Around]:
+        """The context managers that surround each task's function."""
+        return self._app.arounds if self._app else ()
 
     def task(self, name: str, module: str, qualname: str) -> tuple[Task[..., Any], bool]:
         """The task of this name, whose function ``qualname`` is declared in ``module``,

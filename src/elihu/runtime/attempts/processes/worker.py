@@ -6,6 +6,8 @@ SIGTERM ends the job that runs (an async task is cancelled, in a function
 """
 
 import asyncio
+import contextvars
+import locale
 import signal
 import sys
 from collections.abc import Mapping
@@ -19,10 +21,12 @@ from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
 from elihu.processes.forks import handle
 from elihu.processes.guardian import Guardian
 from elihu.processes.parent_death import die_with_parent
+from elihu.runtime.attempts.exception_groups import agreed
 from elihu.runtime.attempts.processes.channel import Channel
 from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
 from elihu.runtime.attempts.processes.errors import pack
 from elihu.runtime.attempts.processes.task_loader import TaskLoader
+from elihu.runtime.attempts.surroundings import await_inside, call_inside
 from elihu.storable_text import clean
 from elihu.task import ResultNotStored, Task
 
@@ -48,6 +52,8 @@ class Worker:
         self._loader: TaskLoader
         self._loop = asyncio.new_event_loop()
         self._state: Any = None
+        self._base = contextvars.copy_context()
+        self._locale = locale.setlocale(locale.LC_ALL)
         self._context: ChildContext | None = None
         self._async_task: asyncio.Task[Any] | None = None
         self._ending = False
@@ -62,9 +68,11 @@ class Worker:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop()
             try:
-                self._loader = TaskLoader(setup["app"], setup["settings"])
+                self._loader = TaskLoader(setup["app"], setup["settings"], first=setup["first"])
                 lifespan = self._loader.lifespan()
-                self._state = self._wait(lifespan.__aenter__()) if lifespan else None
+                if lifespan:
+                    self._state = self._wait(lifespan.__aenter__(), context=self._base)
+                self._locale = locale.setlocale(locale.LC_ALL)
             except BaseException as error:
                 self._refuse(error)
                 return
@@ -73,7 +81,7 @@ class Worker:
                 self._serve_jobs()
             finally:
                 if lifespan:
-                    self._wait(lifespan.__aexit__(None, None, None))
+                    self._wait(lifespan.__aexit__(None, None, None), context=self._base)
 
     def _refuse(self, error: BaseException) -> None:
         """Answer the first job, which comes right behind the set-up, that none can run
@@ -91,8 +99,9 @@ class Worker:
                     case ["perform", call]:
                         self._guardian.job_begins(uuid4().hex)
                         self._channel.send("begun")
-                        answer = self._perform(call)
+                        answer = self._base.copy().run(self._perform, call)
                         _flush_output()
+                        self._restore_locale()
                         if not self._ending:
                             self._guardian.job_ended()
                         self._channel.send(*answer)
@@ -105,28 +114,34 @@ class Worker:
         try:
             task, is_async = self._loader.task(call["task"], call["module"], call["qualname"])
             args, kwargs = task.codec.decode(call["args"])
-            if task.context_parameter is None:
-                return self._answer(
-                    task, self._call(is_async, partial(task.fn, *args, **kwargs)), call
-                )
-            told = ChildAttempt(self._channel, call["attempt"], call["max_attempts"], call["job"])
-            self._context = kwargs[task.context_parameter] = ChildContext(
-                told, self._channel, self._state
+            told = ChildAttempt(
+                self._channel, call.get("attempt", 1), call.get("max_attempts", 1), call.get("job")
             )
+            self._context = ChildContext(told, self._channel, self._state)
+            if task.context_parameter is not None:
+                kwargs[task.context_parameter] = self._context
             try:
-                return self._answer(
-                    task, self._call(is_async, partial(task.fn, *args, **kwargs)), call
-                )
+                function = partial(task.fn, *args, **kwargs)
+                return self._answer(task, self._call(is_async, self._context, function), call)
             finally:
                 self._context = None
                 told.close()
-        except _OUTCOMES as outcome:
-            return _outcome(outcome, raised=True)
-        except BaseException as error:
+        except BaseException as raised:
+            error = agreed(raised)
+            if isinstance(error, _OUTCOMES):
+                return _outcome(error, raised=True)
             return "error", pack(error)
 
-    def _call(self, is_async: bool, call: "partial[Any]") -> Any:
-        return self._wait(call(), interruptible=True) if is_async else self._interruptibly(call)
+    def _call(self, is_async: bool, ctx: ChildContext, call: "partial[Any]") -> Any:
+        arounds = self._loader.arounds
+        if is_async:
+            return self._wait(await_inside(arounds, ctx, call), interruptible=True)
+        return self._interruptibly(partial(call_inside, arounds, ctx, call))
+
+    def _restore_locale(self) -> None:
+        """Take back a change of the process's locale by a job."""
+        if locale.setlocale(locale.LC_ALL) != self._locale:
+            locale.setlocale(locale.LC_ALL, self._locale)
 
     def _answer(self, task: Task[..., Any], value: Any, call: Mapping[str, Any]) -> tuple[Any, ...]:
         if isinstance(value, _OUTCOMES):
@@ -147,11 +162,17 @@ class Worker:
         finally:
             self._interruptible = False
 
-    def _wait(self, coroutine: Any, *, interruptible: bool = False) -> Any:
+    def _wait(
+        self,
+        coroutine: Any,
+        *,
+        interruptible: bool = False,
+        context: contextvars.Context | None = None,
+    ) -> Any:
         """Run the coroutine to its end. Nothing that it or what it starts raises ends
         the loop.
         """
-        task = self._loop.create_task(_caught(coroutine))
+        task = self._loop.create_task(_caught(coroutine), context=context)
         if interruptible:
             self._async_task = task
             if self._ending:

@@ -1,0 +1,41 @@
+"""What surrounds a task's function where it runs: the app's ``@app.around``, and
+process-wide settings that begin fresh for each job.
+"""
+
+import decimal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+from elihu.context import Context
+
+Around = Callable[[Context], AbstractContextManager[Any]]
+
+
+def call_inside(arounds: Sequence[Around], ctx: Context, call: Callable[[], Any]) -> Any:
+    """Call a function inside the context managers of ``arounds``. The first one is the
+    outermost.
+    """
+    begin_fresh()
+    with ExitStack() as stack:
+        for around in arounds:
+            stack.enter_context(around(ctx))
+        return call()
+
+
+async def await_inside(
+    arounds: Sequence[Around], ctx: Context, call: Callable[[], Awaitable[Any]]
+) -> Any:
+    """``call_inside`` for a coroutine function."""
+    begin_fresh()
+    with ExitStack() as stack:
+        for around in arounds:
+            stack.enter_context(around(ctx))
+        return await call()
+
+
+def begin_fresh() -> None:
+    """Give the current context a decimal context of its own. A copied context shares
+    the one object, and a change of its precision would reach other jobs.
+    """
+    decimal.setcontext(decimal.getcontext().copy())
