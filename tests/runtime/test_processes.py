@@ -269,7 +269,14 @@ def test_the_end_of_the_line_ends_a_child(tmp_path: Path):
         ours.sendall(
             frame(
                 "setup",
-                {"node": os.getpid(), "path": sys.path, "argv": [], "app": None, "settings": {}},
+                {
+                    "node": os.getpid(),
+                    "path": sys.path,
+                    "argv": [],
+                    "first": None,
+                    "app": None,
+                    "settings": {},
+                },
             )
         )
         ours.sendall(frame("perform", call))
