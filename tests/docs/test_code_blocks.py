@@ -3,14 +3,20 @@
 The blocks of a page run from top to bottom in a fresh folder, without any ELIHU_*
 variable, so with an SQLite file of its own.
 
-    ```python                   runs, in one namespace per page; `await` is allowed outside functions
-    ```python title="tasks.py"  is written as that file, for the blocks below to import or to run; likewise for toml, json, sql, …
-    ```sh                       runs in /bin/sh, with the commands of .venv. Where lines begin with `$ `, these are the commands, and
-    ```console                  the lines below each its output: `…` is any text, a line of `…` any lines, and white space one space
-    ```sh status="2"            the commands are to end with this status instead of 0
-    ```sh interrupt             each command gets Ctrl-C as soon as it has printed what is shown, and is to end then
-    ```toml, ```json            are parsed; ```sql, ```text, ```ini and ```html are left alone
-    ```python norun="REASON"    is compiled only; in another language it is left alone. The reason is for the reader of the page's source
+    ```python                   runs, in one namespace per page; `await` is allowed
+                                outside functions
+    ```python title="tasks.py"  is written as that file, for the blocks below to import
+                                or to run; likewise for toml, json, sql, …
+    ```sh                       runs in /bin/sh, with the commands of .venv. Where lines
+    ```console                  begin with `$ `, these are the commands, and the lines
+                                below each its output: `…` is any text, a line of `…`
+                                any lines, and white space one space
+    ```sh status="2"            the commands must end with this status instead of 0
+    ```sh interrupt             each command gets Ctrl-C as soon as it has printed what
+                                is shown, and must end then
+    ```toml, ```json            are parsed; ```sql, ```text, ```ini and ```html are not
+    ```python norun="REASON"    is compiled only; in another language it is not read. The
+                                reason is for the reader of the page's source
 """
 
 import os

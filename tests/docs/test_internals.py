@@ -57,7 +57,9 @@ def test_columns_of_the_glossary(word: str) -> None:
 
 @pytest.mark.parametrize("page", MAPS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_exist(page: Path) -> None:
-    """A path in backticks begins with a folder of the checkout or, in a README, with one of its own; `*` stands for any name."""
+    """A path in backticks begins with a folder of the checkout or, in a README, with one
+    of its own; `*` stands for any name.
+    """
     for path in re.findall(r"`([\w./*-]+)`", page.read_text()):
         base = ROOT if path.split("/")[0] in ROOTS else page.parent
         if "/" in path and (base is ROOT or page.name == "README.md"):

@@ -1,4 +1,6 @@
-"""The site of the documentation: it builds without a warning and holds every page and every public name."""
+"""The site of the documentation: it builds without a warning and holds every page and
+every public name.
+"""
 
 import re
 import shutil
@@ -19,7 +21,9 @@ BUILD_BOUND = 110
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site, in a folder of its own: other runs may build the checkout's at the same time."""
+    """The built site, in a folder of its own: other runs may build the checkout's at the
+    same time.
+    """
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(ROOT / "docs", folder / "docs")
     shutil.copyfile(ROOT / "zensical.toml", folder / "zensical.toml")

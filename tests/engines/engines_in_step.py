@@ -290,7 +290,8 @@ async def look(side: Side) -> list[Look]:
         )
         looks.append(
             Look(
-                job.state, job.queue, job.priority, job.attempt, job.max_attempts, claim, orphans, intent, job.reason, job.result,
+                job.state, job.queue, job.priority, job.attempt, job.max_attempts,
+                claim, orphans, intent, job.reason, job.result,
                 job.started_at is not None, job.finished_at is not None, runs,
             )
         )  # fmt: skip

@@ -49,13 +49,16 @@ async def _fill(url: str) -> None:
         await connection.execute(
             f"""
             INSERT INTO elihu.job (state, task, args, attempt, claim, node, started_at, finished_at)
-            SELECT 'completed', 'task', '{{"n": 1}}', 1, 1, gen_random_uuid(), now() - interval '2 h',
+            SELECT 'completed', 'task', '{{"n": 1}}', 1, 1, gen_random_uuid(),
+              now() - interval '2 h',
               now() - interval '1 h' - i * interval '1 ms'
             FROM generate_series(1, {FINISHED}) AS i;
             INSERT INTO elihu.job (state, task, scheduled_at)
-            SELECT 'scheduled', 'task', now() + (i - {DUE}) * interval '1 min' FROM generate_series(1, {SCHEDULED}) AS i;
+            SELECT 'scheduled', 'task', now() + (i - {DUE}) * interval '1 min'
+            FROM generate_series(1, {SCHEDULED}) AS i;
             INSERT INTO elihu.job (state, task, scheduled_at)
-            SELECT 'available', 'task', now() - interval '1 h' + i * interval '1 ms' FROM generate_series(1, {AVAILABLE}) AS i;
+            SELECT 'available', 'task', now() - interval '1 h' + i * interval '1 ms'
+            FROM generate_series(1, {AVAILABLE}) AS i;
             ANALYZE elihu.job;
             """
         )

@@ -94,7 +94,8 @@ class RawSqlite(Raw):
         return self.connection.execute(sql.replace("%s", "?"), values).fetchall()
 
     def moment(self, seconds_ago: float) -> str:
-        return f"(CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0 - ({seconds_ago}))"
+        now = "CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0"
+        return f"({now} - ({seconds_ago}))"
 
     def time(self, column: str) -> str:
         return column

@@ -53,7 +53,8 @@ async def test_an_end_tells_how(engine: Engine):
     ids = await put(engine, *(new() for _ in range(4)))
     one, two, three, four = await fetch(engine, here)
     await acknowledge(
-        engine, here, completed(one, value='{"a": [1]}'), failed(two, reason="r", error="E: x", error_type="m:E", traceback="tb"),
+        engine, here, completed(one, value='{"a": [1]}'),
+        failed(two, reason="r", error="E: x", error_type="m:E", traceback="tb"),
         snoozed(three), completed(four, reason="too big", error_type="m:Big"),
     )  # fmt: skip
     ends = {
@@ -200,7 +201,8 @@ async def test_a_result_can_be_added_in_the_moment_after_the_end(engine: Engine,
     claims = await fetch(engine, here)
     await engine.attach([*ids[:4], ids[5]])
     await acknowledge(
-        engine, here, *(completed(claim) for claim in claims[:3]), completed(claims[3], value="3"), completed(claims[4]),
+        engine, here, *(completed(claim) for claim in claims[:3]),
+        completed(claims[3], value="3"), completed(claims[4]),
         completed(claims[5], log="a line"),
     )  # fmt: skip
     found = sorted(await engine.ends([Wait(id_, 0, False) for id_ in ids], ROOM))

@@ -159,7 +159,8 @@ async def test_ends_of_every_kind_in_one_exchange(engine: Engine) -> None:
     answer = await acknowledge(engine, here, *acks)
     assert sorted(answer.acked) == [(claim.id, False) for claim in claims]
     assert await states(engine, [claim.id for claim in claims]) == [
-        "completed", "retryable", "discarded", "available", "scheduled", "cancelled", "completed", "retryable", "completed",
+        "completed", "retryable", "discarded", "available", "scheduled", "cancelled",
+        "completed", "retryable", "completed",
     ]  # fmt: skip
 
 

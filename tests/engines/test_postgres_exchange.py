@@ -122,8 +122,10 @@ async def test_a_bad_row_does_not_stop_the_rescue_of_others(
     async with psql(postgres_url) as connection:
         await connection.execute(
             """
-            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;
-            CREATE TRIGGER refuse BEFORE UPDATE ON elihu.job FOR EACH ROW WHEN (OLD.task = 'bad') EXECUTE FUNCTION refuse();
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+              AS $$ BEGIN RAISE 'not this one'; END $$;
+            CREATE TRIGGER refuse BEFORE UPDATE ON elihu.job FOR EACH ROW
+              WHEN (OLD.task = 'bad') EXECUTE FUNCTION refuse();
             """
         )
     await engine.deregister_node(node)

@@ -94,7 +94,8 @@ async def test_a_holder_that_vanishes_before_it_is_read_gives_way(
         """
         CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS $$
           BEGIN DELETE FROM elihu.job WHERE task = 'holder'; RETURN NULL; END $$;
-        CREATE TRIGGER vanish AFTER INSERT ON elihu.job FOR EACH STATEMENT EXECUTE FUNCTION vanish();
+        CREATE TRIGGER vanish AFTER INSERT ON elihu.job FOR EACH STATEMENT
+          EXECUTE FUNCTION vanish();
         """
     )
     inserted = await engine.insert([unique("j"), unique("k", "new"), unique("k", "newer")])
@@ -147,7 +148,8 @@ async def test_windows_and_keeping_are_of_the_databases_clock(
     async with psql(postgres_url) as connection:
         rows = await connection.fetch(
             """
-            SELECT unique_key, extract(epoch FROM keep_until)::float8 AS kept, extract(epoch FROM inserted_at)::float8 AS inserted
+            SELECT unique_key, extract(epoch FROM keep_until)::float8 AS kept,
+              extract(epoch FROM inserted_at)::float8 AS inserted
             FROM elihu.job ORDER BY id
             """
         )
@@ -200,7 +202,8 @@ async def test_bulk_verbs_work_in_pieces_and_do_not_chase_new_jobs(
     await watcher.execute(
         """
         CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS $$
-          BEGIN INSERT INTO elihu.job (task) SELECT 'more' FROM generate_series(1, 1000); RETURN NULL; END $$;
+          BEGIN INSERT INTO elihu.job (task) SELECT 'more' FROM generate_series(1, 1000);
+            RETURN NULL; END $$;
         CREATE TRIGGER more AFTER UPDATE ON elihu.job FOR EACH STATEMENT EXECUTE FUNCTION more();
         """
     )

@@ -16,14 +16,16 @@ from tests.engines.postgres_support import engine_on, locked, psql
 EVERY_VERSION = list(range(1, VERSION + 1))
 
 EVERYTHING = """
-  SELECT c.relname, c.relkind::text, c.reloptions::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+  SELECT c.relname, c.relkind::text, c.reloptions::text, a.attname,
+    format_type(a.atttypid, a.atttypmod), a.attnotnull,
     pg_get_expr(d.adbin, d.adrelid), (SELECT collname FROM pg_collation WHERE oid = a.attcollation),
     CASE WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) END
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
   LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
   WHERE c.relnamespace = 'elihu'::regnamespace
   UNION ALL
-  SELECT conrelid::regclass::text, 'constraint', pg_get_constraintdef(oid), conname, NULL, NULL, NULL, NULL, NULL
+  SELECT conrelid::regclass::text, 'constraint', pg_get_constraintdef(oid), conname,
+    NULL, NULL, NULL, NULL, NULL
   FROM pg_constraint WHERE connamespace = 'elihu'::regnamespace
   ORDER BY 1, 2, 4, 3
 """

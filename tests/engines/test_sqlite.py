@@ -270,7 +270,8 @@ async def test_one_bad_row_stops_no_rescue(engine: Engine, outside: sqlite3.Conn
     await fetch(engine, gone)
     await engine.deregister_node(gone)
     outside.execute(f"""
-        CREATE TRIGGER bad BEFORE UPDATE ON job WHEN old.id IN ({ids[0]}, {ids[3]}) BEGIN SELECT RAISE(ABORT, 'no'); END""")
+        CREATE TRIGGER bad BEFORE UPDATE ON job WHEN old.id IN ({ids[0]}, {ids[3]})
+        BEGIN SELECT RAISE(ABORT, 'no'); END""")
     assert [rescued.id for rescued in await engine.rescue(3)] == [ids[1], ids[2], ids[4]]
     assert [rescued.id for rescued in await engine.rescue(3)] == [ids[5]]
     assert await engine.rescue(3) == []

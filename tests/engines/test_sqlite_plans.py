@@ -67,8 +67,10 @@ def database(path: Path, finished: int) -> sqlite3.Connection:
     connection.execute(
         """
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-        INSERT INTO job (state, task, node, claim, attempt, started_at, finished_at, unique_key, unique_scope)
-        SELECT 'completed', 't', 'here', 1, 1, 1e9, 1e9 + i, iif(i % 10, NULL, 'key' || i), iif(i % 10, NULL, 1) FROM n""",
+        INSERT INTO job (state, task, node, claim, attempt, started_at, finished_at,
+          unique_key, unique_scope)
+        SELECT 'completed', 't', 'here', 1, 1, 1e9, 1e9 + i,
+          iif(i % 10, NULL, 'key' || i), iif(i % 10, NULL, 1) FROM n""",
         (finished,),
     )
     return connection

@@ -72,7 +72,10 @@ async def test_two_processes_share_the_work(engine: Engine, path: Path) -> None:
                 break
             from elihu.engines.protocol import Ack
             done += [claim.id for claim in answer.claims]
-            acks = [Ack(claim.id, claim.claim, RunOutcome.COMPLETED, JobState.COMPLETED) for claim in answer.claims]
+            acks = [
+                Ack(claim.id, claim.claim, RunOutcome.COMPLETED, JobState.COMPLETED)
+                for claim in answer.claims
+            ]
         print(*done)
     """
     ids = await put(engine, *(new() for _ in range(400)))

@@ -125,7 +125,10 @@ USING: dict[str, tuple[dict[str, Any], str]] = {
     "delay NaN": ({"delay": float("nan")}, "delay: expected a duration"),
     "delay as a text": ({"delay": "soon"}, "delay: expected a duration .* got 'soon'"),
     "delay of ages": ({"delay": timedelta.max}, "delay: expected a duration"),
-    "run_at without a zone": ({"run_at": datetime(2030, 1, 1)}, "run_at: expected a datetime with a time zone"),  # noqa: DTZ001
+    "run_at without a zone": (
+        {"run_at": datetime(2030, 1, 1)},  # noqa: DTZ001
+        "run_at: expected a datetime with a time zone",
+    ),
     "run_at as a text": ({"run_at": "2030-01-01"}, "run_at: expected a datetime"),
     "run_at as a date": ({"run_at": date(2030, 1, 1)}, "run_at: expected a datetime"),
     "run_at outside the calendar": ({"run_at": FAR}, "run_at: expected"),

@@ -101,7 +101,8 @@ made = create_async_engine(mine)
 @app.task(name="t")
 async def t(*, ctx: Context = Context()):
     async with AsyncSession(made) as session:
-        await (await session.connection()).exec_driver_sql(f"INSERT INTO effect VALUES ({ctx.job.id})")
+        connection = await session.connection()
+        await connection.exec_driver_sql(f"INSERT INTO effect VALUES ({ctx.job.id})")
         await ctx.complete(conn=session)
         if moment == "after":
             await session.commit()

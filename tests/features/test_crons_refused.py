@@ -33,7 +33,10 @@ class TestRefused:
         app.cron("@hourly", name="two")(t)
         with pytest.raises(
             DuplicateCron,
-            match="cron of task 't': expected name= for each of several entries on one task, got one without",
+            match=(
+                "cron of task 't': expected name= for each of several entries on "
+                "one task, got one without"
+            ),
         ):
             app.cron("@weekly")(t)
 

@@ -195,9 +195,8 @@ async def test_what_is_no_folder_is_discarded(scanner: Elihu, tmp_path: Path) ->
         ended = asyncio.create_task(wait_for_end(scanner, "filescan.scan", "discarded"))
         job = await scan.aenqueue(str(tmp_path / "nowhere"))
         await ended
-    assert (
-        (await scanner.jobs.get(job.id)).reason
-        == f"expected a folder, got '{tmp_path}/nowhere': FileNotFoundError: No such file or directory"
+    assert (await scanner.jobs.get(job.id)).reason == (
+        f"expected a folder, got '{tmp_path}/nowhere': FileNotFoundError: No such file or directory"
     )
 
 

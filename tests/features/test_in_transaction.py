@@ -160,7 +160,10 @@ async def test_a_caller_goes_on_after_every_refusal(harness: CallerHarness) -> N
         await caller.execute("ALTER TABLE elihu.job RENAME TO hidden")
         with pytest.raises(
             SchemaOutdated,
-            match=r'conn: expected the tables of Elihu in schema "elihu", got .*: run "elihu migrate"',
+            match=(
+                r'conn: expected the tables of Elihu in schema "elihu", got .*: run '
+                r'"elihu migrate"'
+            ),
         ):
             await caller.enqueue(add, 4)
         await caller.execute("ALTER TABLE elihu.hidden RENAME TO job")
@@ -182,7 +185,10 @@ async def test_the_wrong_mixture_names_the_right_call(harness: CallerHarness) ->
     else:
         with pytest.raises(
             InvalidOption,
-            match=r"conn: expected a synchronous .*: write await task\.using\(conn=…\)\.aenqueue\(…\)",
+            match=(
+                r"conn: expected a synchronous .*: write await "
+                r"task\.using\(conn=…\)\.aenqueue\(…\)"
+            ),
         ):
             prepared.enqueue(1)
     await harness.caller.commit()

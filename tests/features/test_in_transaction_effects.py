@@ -198,7 +198,8 @@ conn = sqlite3.connect(sys.argv[1].removeprefix("sqlite:///"))
 task.using(conn=conn).enqueue()
 app.run(app.enqueue_many([task.build()], conn=conn))
 conn.commit()
-print(sorted({"asyncpg", "sqlalchemy", "django", "psycopg", "psycopg2", "aiosqlite", "greenlet"} & set(sys.modules)))
+drivers = {"asyncpg", "sqlalchemy", "django", "psycopg", "psycopg2", "aiosqlite", "greenlet"}
+print(sorted(drivers & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", program, databases["sqlite"]],

@@ -68,7 +68,10 @@ def test_a_connection_that_would_commit_the_job_alone_is_refused(
     for _ in range(2):
         with pytest.raises(
             InvalidOption,
-            match=r"conn: expected a connection inside a transaction, .* would be committed on its own",
+            match=(
+                r"conn: expected a connection inside a transaction, .* would be "
+                r"committed on its own"
+            ),
         ):
             task.using(conn=conn, queue=queue).enqueue()
     conn.close()
@@ -201,7 +204,10 @@ async def test_a_connection_to_the_other_engine_is_refused(databases: dict[str, 
     ) as conn:
         with pytest.raises(
             InvalidOption,
-            match="conn: expected a connection to PostgreSQL, where the jobs of this app are, got one to SQLite",
+            match=(
+                "conn: expected a connection to PostgreSQL, where the jobs of this "
+                "app are, got one to SQLite"
+            ),
         ):
             task.using(conn=conn).enqueue()
         assert not conn.in_transaction

@@ -65,7 +65,8 @@ async def test_a_plain_insert_from_the_databases_shell(
     async with app.running({"default": 1, "mail": 1}):
         await shell(
             database_url,
-            f"""INSERT INTO {table} (task, queue, args) VALUES ('greet', 'mail', '{{"name": "Åda"}}')""",
+            f"INSERT INTO {table} (task, queue, args)"
+            """ VALUES ('greet', 'mail', '{"name": "Åda"}')""",
         )
         await shell(
             database_url,
@@ -135,8 +136,10 @@ async def test_what_the_function_stores_is_what_enqueue_stores(
     assert plain.scheduled_at == plain.inserted_at
 
     full = await app.jobs.get(
-        await connection.fetchval("""SELECT elihu.enqueue(task => 't', args => '{}', queue => 'q', priority => 9, max_attempts => 3,
-          delay => '90 seconds', tags => ARRAY[' VIP ', 'b', 'vip', E'\\ta'], meta => '{"k": [1]}')""")
+        await connection.fetchval("""SELECT elihu.enqueue(
+          task => 't', args => '{}', queue => 'q', priority => 9, max_attempts => 3,
+          delay => '90 seconds',
+          tags => ARRAY[' VIP ', 'b', 'vip', E'\\ta'], meta => '{"k": [1]}')""")
     )
     assert (full.queue, full.priority, full.max_attempts, full.state) == (
         "q",

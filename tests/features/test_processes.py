@@ -91,7 +91,10 @@ async def test_values_outcomes_and_errors(app: Elihu, events: EventRecorder):
     }
     assert ends["later"][0].result == "2030-02-01"
     assert ends["dropped"][0].result is None
-    refusal = 'InvalidOption: ctx.complete: expected a task that runs in its node, got one declared with run_in="process"'
+    refusal = (
+        "InvalidOption: ctx.complete: expected a task that runs in its node, "
+        'got one declared with run_in="process"'
+    )
     assert (ends["completes"][0].state, ends["completes"][1].error) == (JobState.DISCARDED, refusal)
     for how in ("return", "raise"):
         found = {
@@ -109,7 +112,8 @@ async def test_values_outcomes_and_errors(app: Elihu, events: EventRecorder):
         kind: ends[kind][1].error for kind in ("boom", "bang", "exit", "stop", "cancelled", "key")
     }
     assert errors == {
-        "boom": "Boom: it broke", "bang": "Bang: 7 since", "exit": "SystemExit: 3", "stop": "StopIteration: 1",
+        "boom": "Boom: it broke", "bang": "Bang: 7 since",
+        "exit": "SystemExit: 3", "stop": "StopIteration: 1",
         "cancelled": "CancelledError", "key": "KeyError: 'nul \\x00 lone \\ud800'",
     }  # fmt: skip
     for kind in errors:
@@ -130,7 +134,8 @@ async def test_values_outcomes_and_errors(app: Elihu, events: EventRecorder):
 
     job, run = ends["looks"]
     assert job.result["job"] == [
-        job.id, p.looks.name, {"number": 7}, ["a"], {"m": 1}, 2, "default", run.node, job.inserted_at.isoformat()
+        job.id, p.looks.name, {"number": 7}, ["a"], {"m": 1}, 2, "default", run.node,
+        job.inserted_at.isoformat()
     ]  # fmt: skip
     assert job.result["ctx"] == [1, False, False, None]
     assert job.progress == {"done": 10, "total": 10, "message": "nul ␀ lone ? 10"}
@@ -151,7 +156,10 @@ async def test_a_child_that_dies_harms_its_own_job_alone(
     assert {how: ends[how][1].error for how in ("abort", "exit", "kill")} == {
         "abort": "ProcessDied: the process of the task was ended by SIGABRT",
         "exit": "ProcessDied: the process of the task ended with exit status 3",
-        "kill": "ProcessDied: the process of the task was ended by SIGKILL, as the system does when memory runs out",
+        "kill": (
+            "ProcessDied: the process of the task was ended by SIGKILL, as the "
+            "system does when memory runs out"
+        ),
     }
     for how in ("abort", "exit", "kill"):
         job, run = ends[how]

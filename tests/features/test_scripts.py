@@ -98,7 +98,8 @@ def test_loops_that_come_and_go_leave_no_threads(scripts: tuple[Scripts, Elihu])
         import threading
 
         def threads():
-            return [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+            main = threading.main_thread()
+            return [thread for thread in threading.enumerate() if thread is not main]
 
         for number in range(8):
             asyncio.run(t.aenqueue(number))

@@ -52,8 +52,8 @@ class TestBinding:
 
         text = codec(task).encode((1, 2, 3, date(2026, 1, 2)), {"x": SOME_ID, "a": SOME_ID}, LIMIT)
         assert (
-            text
-            == f'{{"a":1,"b":2,"c":3,"rest":["2026-01-02"],"d":4,"more":{{"x":"{SOME_ID}","a":"{SOME_ID}"}}}}'
+            text == '{"a":1,"b":2,"c":3,"rest":["2026-01-02"],"d":4,'
+            f'"more":{{"x":"{SOME_ID}","a":"{SOME_ID}"}}}}'
         )
         assert codec(task).decode(text) == (
             (1, 2, 3, date(2026, 1, 2)),

@@ -234,6 +234,9 @@ class TestSize:
 
         with pytest.raises(
             ArgumentsTooLarge,
-            match=r"shop\.order: expected arguments of at most 1,048,576 bytes of JSON, got 20,000,008",
+            match=(
+                r"shop\.order: expected arguments of at most 1,048,576 bytes of "
+                r"JSON, got 20,000,008"
+            ),
         ):
             codec(task).encode(("x" * 20_000_000,), {}, LIMIT)

@@ -204,7 +204,8 @@ def test_a_table_refused(load: Callable[..., Config], key: str, value: object) -
         (
             {"heartbeat": 10},
             (
-                "dead_after: expected more than twice heartbeat (10 seconds, keyword heartbeat), got "
+                "dead_after: expected more than twice heartbeat (10 seconds, keyword heartbeat), "
+                "got "
                 "20 seconds (default)"
             ),
         ),

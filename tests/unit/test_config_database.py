@@ -201,7 +201,10 @@ def test_a_refused_url_is_not_shown(tmp_path: Path, given: object, expected: str
 def test_listen_url_is_postgresql(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"listen_url: expected a postgresql:// URL, got an sqlite:// one \(keyword listen_url\)",
+        match=(
+            r"listen_url: expected a postgresql:// URL, got an sqlite:// one "
+            r"\(keyword listen_url\)"
+        ),
     ):
         load(tmp_path, database_url="postgresql://h/d", listen_url="sqlite:///x.db")
 

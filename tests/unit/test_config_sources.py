@@ -173,9 +173,9 @@ def test_an_error_says_in_which_file(tmp_path: Path) -> None:
     (tmp_path / "elihu.toml").write_text("[stager]\nlimit = 0\n")
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)
-    assert (
-        str(caught.value)
-        == f"stager.limit: expected a whole number from 1 to 100,000, got 0 (file {tmp_path / 'elihu.toml'})"
+    assert str(caught.value) == (
+        "stager.limit: expected a whole number from 1 to 100,000, got 0 (file "
+        f"{tmp_path / 'elihu.toml'})"
     )
 
 
@@ -183,9 +183,9 @@ def test_an_unknown_key_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "elihu.toml").write_text("pol = 3\n")
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)
-    assert (
-        str(caught.value)
-        == f"pol: expected a known setting, got 'pol' (file {tmp_path / 'elihu.toml'}); did you mean poll?"
+    assert str(caught.value) == (
+        "pol: expected a known setting, got 'pol' (file "
+        f"{tmp_path / 'elihu.toml'}); did you mean poll?"
     )
 
 
@@ -333,7 +333,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "read_text", deny)
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)
-    expected = f"configuration: expected a file that can be read, got Permission denied (file {tmp_path / 'elihu.toml'})"
+    expected = (
+        "configuration: expected a file that can be read, got Permission "
+        f"denied (file {tmp_path / 'elihu.toml'})"
+    )
     assert str(caught.value) == expected
 
 

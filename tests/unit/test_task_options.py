@@ -170,9 +170,9 @@ class TestOptions:
         for value in (-1, "soon", True, float("nan"), float("inf"), 1e12):
             assert f"task plain: {name}: expected a duration" in refused(**{name: value})
         for value in (0, 1e-9):
-            assert (
-                refused(**{name: value})
-                == f"task plain: {name}: expected at least a millisecond, or None for no limit, got {value!r}"
+            assert refused(**{name: value}) == (
+                f"task plain: {name}: expected at least a millisecond, or None for "
+                f"no limit, got {value!r}"
             )
 
     def test_a_timeout_of_years_is_refused(self) -> None:
