@@ -1,22 +1,22 @@
 """Every fenced code block of README.md and docs/**/*.md runs.
 
-The blocks of a page run from top to bottom in a fresh folder, without any ELIHU_*
-variable, so with an SQLite file of its own.
+The blocks of a page run from top to bottom in a fresh folder. No ELIHU_* variable is
+set, so the database is an SQLite file in that folder.
 
-    ```python                   runs, in one namespace per page; `await` is allowed
-                                outside functions
-    ```python title="tasks.py"  is written as that file, for the blocks below to import
-                                or to run; likewise for toml, json, sql, …
-    ```sh                       runs in /bin/sh, with the commands of .venv. Where lines
-    ```console                  begin with `$ `, these are the commands, and the lines
-                                below each its output: `…` is any text, a line of `…`
-                                any lines, and white space one space
-    ```sh status="2"            the commands must end with this status instead of 0
-    ```sh interrupt             each command gets Ctrl-C as soon as it has printed what
-                                is shown, and must end then
-    ```toml, ```json            are parsed; ```sql, ```text, ```ini and ```html are not
-    ```python norun="REASON"    is compiled only; in another language it is not read. The
-                                reason is for the reader of the page's source
+| block | what happens |
+| --- | --- |
+| ```python | runs, in one namespace per page; `await` is allowed outside functions |
+| ```python title="tasks.py" | is written as that file, also in toml, json, sql, … |
+| ```sh or ```console | runs in /bin/sh, with the commands of .venv |
+| ```sh status="2" | each command must exit with this status instead of 0 |
+| ```sh interrupt | each command gets Ctrl-C when it has printed what is shown |
+| ```toml, ```json | is parsed |
+| ```sql, ```text, ```ini, ```html | is not checked |
+| norun="REASON" | Python is compiled only, other languages are not checked |
+
+In a shell block, lines that begin with `$ ` are the commands, and the lines below each
+are its output. `…` is any text, a line of `…` is any number of lines, and white space
+counts as one space. A reader of the page's source sees the reason of a `norun`.
 """
 
 import os
@@ -112,7 +112,7 @@ await connect("postgresql://…")
 """
 
 
-def test_convention_is_kept(tmp_path: Path) -> None:
+def test_a_good_page_passes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(GOOD)
     done = run(page, tmp_path)
@@ -135,7 +135,7 @@ def test_convention_is_kept(tmp_path: Path) -> None:
         ("```toml\n= 1\n```", "TOMLDecodeError"),
     ],
 )
-def test_what_does_not_hold_fails(text: str, complaint: str, tmp_path: Path) -> None:
+def test_a_wrong_block_fails(text: str, complaint: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
     done = run(page, tmp_path)

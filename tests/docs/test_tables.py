@@ -1,4 +1,4 @@
-"""Tables and lists of the guides that repeat what the code says."""
+"""Tables and lists of the documentation that repeat the code."""
 
 import re
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def table(page: str, first_column: str) -> list[dict[str, str]]:
 
 
 def names(page: str, first_column: str) -> list[str]:
-    """What stands in backticks in the first column of that table."""
+    """The names in backticks in the first column of that table."""
     return [
         name
         for row in table(page, first_column)
@@ -87,7 +87,7 @@ def check_of(key: str) -> Callable[[Any, bool], Any]:
 
 
 def accepted(key: str) -> str:
-    """What the check of a setting says it expects, as the table words it."""
+    """What a setting accepts by the message of its check, in the words of the table."""
     try:
         check_of(key)(object(), False)
     except InvalidValue as error:
@@ -132,7 +132,7 @@ def test_queues_default() -> None:
     assert dict(Config().queues) == {"default": 10}
 
 
-def test_defaults_told_elsewhere() -> None:
+def test_defaults_of_the_table_of_times() -> None:
     timing = table("operate/nodes.md", "what")
     assert timing
     for row in timing:
