@@ -16,7 +16,9 @@ FEATURES = (
 
 ONLY_POSTGRES_FILES = {
     "channel.py",  # NOTIFY; SQLite notices every commit
+    "connect.py",  # one connection; connections.py is the set of them, pool.py their pool
     "connections.py",
+    "pool.py",
     "url.py",
 }
 ONLY_SQLITE_FILES = {

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 
 from elihu.engines.protocol import Engine
-from elihu.errors import SchemaOutdated, SchemaTooNew
+from elihu.errors import SchemaError, SchemaOutdated, SchemaTooNew
 from tests.engines.builders import ANY, fetch, job, new, node, put
 from tests.engines.conftest import Opener
-from tests.engines.raw import Raw, RawPostgres
+from tests.engines.raw import Raw, RawPostgres, raw_for
 
 
 async def test_migrate_makes_the_tables_once(opened: Opener) -> None:
@@ -135,3 +135,44 @@ async def test_other_hands_cannot_store_what_no_job_can_be(engine: Engine, raw: 
     ):
         with pytest.raises(Exception, match=r"(?i)constraint"):
             await raw.put(id_, **{column: value})
+
+
+FOREIGN = [
+    ("meta", "(id integer PRIMARY KEY, title text)"),
+    ("meta", "(key text PRIMARY KEY, value text)"),
+    ("job", "(id integer PRIMARY KEY, title text)"),
+    ("template", "(id integer PRIMARY KEY)"),
+    ("cron", "(id integer PRIMARY KEY)"),
+]
+
+
+@pytest.mark.parametrize(("table", "columns"), FOREIGN)
+async def test_a_table_of_another_application_is_named_and_left_alone(
+    opened: Opener, database_url: str, schema: str, table: str, columns: str
+) -> None:
+    engine = await opened()
+    raw = await raw_for(database_url, schema).open()
+    if engine.name == "postgres":
+        await raw.execute(f'CREATE SCHEMA "{schema}"')
+    await raw.execute(f"CREATE TABLE {table} {columns}")
+    for call in (engine.migrate, engine.migrate):
+        with pytest.raises(SchemaError, match=f'another application that is called "{table}"'):
+            await call()
+    if table == "meta":
+        with pytest.raises(SchemaError, match="another application"):
+            await engine.check_schema()
+    assert await raw.execute(f"SELECT * FROM {table}") == []
+    await raw.close()
+
+
+async def test_a_view_of_another_application_is_named(
+    opened: Opener, database_url: str, schema: str
+) -> None:
+    engine = await opened()
+    raw = await raw_for(database_url, schema).open()
+    if engine.name == "postgres":
+        await raw.execute(f'CREATE SCHEMA "{schema}"')
+    await raw.execute("CREATE VIEW queue AS SELECT 1 AS name")
+    with pytest.raises(SchemaError, match='"queue"'):
+        await engine.migrate()
+    await raw.close()

@@ -12,11 +12,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from elihu.engines.protocol import Engine
 from elihu.engines.sqlite.locks import Locks
+from elihu.errors import ConfigError
 from tests.engines.builders import ANY, job, new, node, put
 from tests.engines.conftest import Opener
 
@@ -247,3 +249,54 @@ async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
         "child, before",
         "child, after",
     }
+
+
+def test_a_lock_file_has_the_rights_of_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    path.chmod(0o664)
+    locks = Locks(path)
+    before = os.umask(0o077)
+    try:
+        locks.take_node("a")
+        assert locks.lead("a")
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.glob("*.lock")}
+    assert modes == {"x.db-node-a.lock": 0o664, "x.db-leader.lock": 0o664}
+    locks.close()
+
+
+def test_a_file_that_another_user_made_for_itself_is_replaced_when_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    first, second = Locks(path), Locks(path)
+    assert first.lead("a")
+    leader = tmp_path / "x.db-leader.lock"
+    foreign = leader.stat().st_ino
+    open_file = os.open
+
+    def refused(name: Any, flags: int, *mode: int) -> int:
+        if flags & os.O_RDWR and leader.exists() and os.stat(name).st_ino == foreign:
+            raise PermissionError(13, "Permission denied", str(name))
+        return open_file(name, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refused)
+    assert not second.lead("b")
+    first.close()
+    assert second.lead("b")
+    assert second.leader() == "b"
+    second.close()
+
+
+def test_locks_that_exclude_nobody_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    monkeypatch.setattr("elihu.engines.sqlite.locks.fcntl.flock", lambda *args: None)
+    with pytest.raises(ConfigError, match=r"flock.* local disk"):
+        Locks(path).take_node("a")
+    assert list(tmp_path.glob("*.lock")) == []

@@ -64,8 +64,18 @@ class JobRows:
                 values[name] = moment(time)
         for name in JOB_JSON:
             if (text := values[name]) is not None:
-                values[name] = json.loads(text)
+                values[name] = _loaded(text)
         values["state"] = JobState(values["state"])
         values["meta"] = values["meta"] or {}
         values["tags"] = tuple(self.tags(values["tags"]))
         return Job(**values, conflict=conflict)
+
+
+def _loaded(text: str) -> Any:
+    """The value of JSON, or the text itself where Python cannot read it (nested too deep,
+    or an integer of too many digits), so that a listing shows every job.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -9,6 +9,7 @@ from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
+from elihu.engines.protocol.exchange import to_trim
 from elihu.engines.protocol.signals import Signal
 from elihu.failpoints import ACTIVE, reach
 from elihu.job import JobState, RunOutcome
@@ -61,6 +62,10 @@ async def exchange(
         *session.retention.ages.values(),
         session.retention.special,
     )
+    if jobs := to_trim(other):
+        await session.fetch(
+            "exchange", [id_ for id_, _ in jobs], [claim for _, claim in jobs], part="trim"
+        )
     return _exchanged(rows)
 
 

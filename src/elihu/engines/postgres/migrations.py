@@ -1,13 +1,16 @@
 """The tables: their version, and migrations, each a file ``migrations/NNNN_name.sql``."""
 
+import re
 from importlib.resources import files
 from typing import Final, NamedTuple
+
+import asyncpg
 
 from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.connections import Limits
 from elihu.engines.postgres.queries import in_schema
 from elihu.engines.postgres.session import Session
-from elihu.errors import SchemaOutdated, SchemaTooNew
+from elihu.errors import SchemaError, SchemaOutdated, SchemaTooNew
 
 
 class Migration(NamedTuple):
@@ -33,6 +36,14 @@ def _read() -> tuple[Migration, ...]:
     )
 
 
+_META_COLUMNS: Final = """
+SELECT array_agg(attname::text ORDER BY attname) FROM pg_catalog.pg_attribute
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+"""
+_META: Final = (
+    "SELECT key, value FROM elihu.meta WHERE key IN ('schema_version', 'installation_id')"
+)
+_EXISTS: Final = re.compile(r'"(\w+)" already exists')
 _LIMITS: Final = Limits(idle=60, statement=0, lock=0)
 MIGRATIONS: Final = _read()
 VERSION: Final = MIGRATIONS[-1].version
@@ -98,7 +109,11 @@ async def _migrate(connection: Connection, schema: str) -> list[int]:
     applied = []
     for migration in MIGRATIONS:
         if migration.version > version:
-            await connection.execute(_step(migration, schema))
+            try:
+                await connection.execute(_step(migration, schema))
+            except (asyncpg.DuplicateTableError, asyncpg.DuplicateFunctionError) as error:
+                found = _EXISTS.search(str(error))
+                raise _foreign(schema, found[1] if found else str(error)) from error
             applied.append(migration.version)
     return applied
 
@@ -107,10 +122,19 @@ async def _stored_version(connection: Connection, schema: str) -> int:
     """The version of the tables in the database; 0 where there are none."""
     if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".meta'):
         return 0
-    return int(
-        await connection.fetchval(
-            in_schema("SELECT value FROM elihu.meta WHERE key = 'schema_version'", schema)
-        )
+    columns = await connection.fetchval(_META_COLUMNS, f'"{schema}".meta')
+    if columns == ["key", "value"]:
+        found = dict(await connection.fetch(in_schema(_META, schema)))
+        version = found.get("schema_version")
+        if version is not None and version.isdigit() and "installation_id" in found:
+            return int(version)
+    raise _foreign(schema, "meta")
+
+
+def _foreign(schema: str, name: str) -> SchemaError:
+    return SchemaError(
+        f'schema "{schema}": expected none of another application that is called "{name}", got '
+        "one: give Elihu a schema of its own"
     )
 
 

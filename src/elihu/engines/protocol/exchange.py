@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from elihu.engines.protocol.signals import Signal
 from elihu.job import JobState, RunOutcome
+
+RUNS_KEPT: Final = 100
+"""Consecutive ``snoozed`` and ``returned`` runs that are kept of one job."""
+_BOUNDED: Final = frozenset({RunOutcome.SNOOZED, RunOutcome.RETURNED})
 
 
 class Position(NamedTuple):
@@ -64,6 +68,13 @@ class Ack(NamedTuple):
     traceback: str | None = None
     log: str | None = None
     error_type: str | None = None
+
+
+def to_trim(acks: Sequence[Ack]) -> list[tuple[int, int]]:
+    """The ends, (id, claim) each, after which a job may have more runs than are kept."""
+    return [
+        (ack.id, ack.claim) for ack in acks if ack.claim > RUNS_KEPT and ack.outcome in _BOUNDED
+    ]
 
 
 class AckStatus(StrEnum):

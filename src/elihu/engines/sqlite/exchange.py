@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
+from elihu.engines.protocol.exchange import to_trim
 from elihu.engines.retention import Retention
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
@@ -21,6 +22,7 @@ _WIDTH: Final = len(Ack._fields) + 1
 _PEEK: Final = statement("exchange_peek")
 _WRITTEN: Final = statement("exchange_written")
 _RUNS: Final = statement("exchange_runs")
+_TRIM: Final = statement("exchange_trim")
 _ACK: Final = statement("exchange_ack")
 _CLAIMS: Final = statement("exchange_claims")
 _FETCH: Final = statement("exchange_fetch")
@@ -87,6 +89,8 @@ def _acknowledge(
     if other:
         session.execute(_RUNS, where)
     session.execute(_ACK, where)
+    if other and (jobs := to_trim(acks)):
+        session.execute(_TRIM, {"jobs": dump(jobs)})
     session.execute(_CLEAR)
     return [(id_, bool(awaited)) for id_, awaited in json.loads(written)]
 

@@ -6,13 +6,13 @@ process is stopped. A lock belongs to the open file, so two nodes of one process
 each other too. The files are closed on ``exec`` and in forked children.
 """
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
-from typing import Final
 from weakref import WeakSet
 
-_MODE: Final = 0o644
+from elihu.errors import ConfigError
 
 
 class Locks:
@@ -25,12 +25,23 @@ class Locks:
         _all.add(self)
 
     def take_node(self, node: str) -> None:
-        """Take the lock of ``node``, or keep it. Raises ``OSError``."""
+        """Take the lock of ``node``, or keep it. Raises ``OSError``, and ``ConfigError``
+        where locks exclude nobody.
+        """
         if node in self._nodes:
             return
-        held = _lock(self._node_path(node))
+        path = self._node_path(node)
+        held = self._lock(path)
         if held is None:
-            raise BlockingIOError(f"{self._node_path(node)} is locked by another process")
+            raise BlockingIOError(f"{path} is locked by another process")
+        if not _excludes(path):
+            os.close(held)
+            path.unlink(missing_ok=True)
+            raise ConfigError(
+                f"database_url: expected a file system on which flock() locks a file, got one on "
+                f"which two can hold the same lock: {self._path.parent}. Put the database on a "
+                "local disk"
+            )
         self._nodes[node] = held
 
     def drop_node(self, node: str) -> None:
@@ -71,7 +82,7 @@ class Locks:
                 return holder == node
             self._leader = None
             os.close(held)
-        fresh = _lock(path)
+        fresh = self._lock(path)
         if fresh is None:
             return False
         self._leader = node, fresh
@@ -110,6 +121,39 @@ class Locks:
         for descriptor in held:
             os.close(descriptor)
 
+    def _lock(self, path: Path) -> int | None:
+        """A descriptor of the file at ``path`` with an exclusive lock. None while another
+        process holds the lock.
+
+        An absent file is made, with the rights of the database. A file that another user
+        made for itself alone is replaced once its lock is free.
+        """
+        while True:
+            descriptor, own = self._open(path)
+            try:
+                if not _lock_exclusively(descriptor):
+                    os.close(descriptor)
+                    return None
+                if _is_file(descriptor, path):
+                    if own:
+                        return descriptor
+                    path.unlink(missing_ok=True)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _open(self, path: Path) -> tuple[int, bool]:
+        """A descriptor of the file, and whether this process may write it."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            with contextlib.suppress(OSError):
+                os.fchmod(descriptor, self._path.stat().st_mode & 0o666)
+        return descriptor, True
+
     def _node_path(self, node: str) -> Path:
         return self._path.with_name(f"{self._path.name}-node-{node}.lock")
 
@@ -117,23 +161,21 @@ class Locks:
         return self._path.with_name(f"{self._path.name}-leader.lock")
 
 
-def _lock(path: Path) -> int | None:
-    """A descriptor of the file at ``path`` with an exclusive lock; an absent file is made.
-    None while another process holds the lock.
-    """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_file(descriptor, path):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+def _lock_exclusively(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _excludes(path: Path) -> bool:
+    """Whether a second open file cannot get the lock that this process holds."""
+    other = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return not _lock_exclusively(other)
+    finally:
+        os.close(other)
 
 
 def _is_file(descriptor: int, path: Path) -> bool:

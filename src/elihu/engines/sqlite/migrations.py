@@ -1,5 +1,6 @@
 """The tables: version and migrations."""
 
+import re
 import sqlite3
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -25,6 +26,9 @@ def _load() -> tuple[Migration, ...]:
     )
 
 
+_META_COLUMNS: Final = "SELECT name FROM pragma_table_info('meta')"
+_META: Final = "SELECT key, value FROM meta WHERE key IN ('schema_version', 'installation_id')"
+_EXISTS: Final = re.compile(r"(\w+) already exists|there is already \w+ \w+ named (\w+)")
 _INSTALLATION: Final = statement("installation")
 MIGRATIONS: Final = _load()
 NEWEST: Final = MIGRATIONS[-1].version
@@ -45,10 +49,16 @@ def installation(session: Session) -> str:
 
 
 def schema_version(session: Session) -> int:
-    if session.row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'") is None:
+    """Raises ``SchemaError`` for a table ``meta`` that is not Elihu's."""
+    columns = [column for (column,) in session.rows(_META_COLUMNS)]
+    if not columns:
         return 0
-    found = session.row("SELECT value FROM meta WHERE key = 'schema_version'")
-    return int(found[0]) if found else 0
+    if columns == ["key", "value"]:
+        found: dict[str, str] = dict(session.rows(_META))
+        version = found.get("schema_version", "")
+        if version.isascii() and version.isdigit() and "installation_id" in found:
+            return int(version)
+    raise _foreign("meta")
 
 
 def migrate(session: Session) -> list[int]:
@@ -98,9 +108,14 @@ def _apply(session: Session, migration: Migration) -> None:
                 session.execute(text)
                 text = ""
     except sqlite3.OperationalError as error:
-        if "already exists" not in str(error):
+        found = _EXISTS.search(str(error))
+        if found is None:
             raise
-        raise SchemaError(
-            f'expected a database without tables of these names, got "{error}": give Elihu a file '
-            "of its own"
-        ) from error
+        raise _foreign(found[1] or found[2]) from error
+
+
+def _foreign(table: str) -> SchemaError:
+    return SchemaError(
+        f'expected a file without a table of another application that is called "{table}", got '
+        "one: give Elihu a file of its own"
+    )

@@ -58,6 +58,15 @@ CREATE TABLE elihu.job (
   template text COLLATE "C",
   identifier text COLLATE "C",
   prune_at timestamptz,                               -- when prune reads the finished job; NULL: past the shortest age of its state
+  -- within Python's calendar and below the limit of the type, so that one row written by SQL stops no other
+  CHECK (claim BETWEEN 0 AND 2000000000 AND attempt BETWEEN 0 AND 2000000000 AND max_attempts <= 2000000000),
+  CHECK (inserted_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+    AND scheduled_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+    AND expires_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+    AND started_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+    AND finished_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+    AND keep_until BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+    AND prune_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'),
   CHECK ((unique_key IS NULL) = (unique_scope IS NULL)),
   CHECK (state <> 'executing' OR (node IS NOT NULL AND started_at IS NOT NULL)),
   CHECK ((state IN ('completed','discarded','cancelled')) = (finished_at IS NOT NULL))
@@ -89,6 +98,7 @@ CREATE TABLE elihu.run (
   traceback text,
   log text,
   error_type text,                                    -- module:qualname; who waits for the job raises the same type
+  CHECK (started_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00' AND ended_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'),
   PRIMARY KEY (job_id, claim)                         -- one end for each claim
 );
 
@@ -138,7 +148,9 @@ CREATE TABLE elihu.cron (
   fired_at timestamptz,
   job_id bigint,
   created_at timestamptz NOT NULL DEFAULT now(),
-  updated_at timestamptz NOT NULL DEFAULT now()
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  CHECK (last_tick BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00' AND fired_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+    AND created_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00' AND updated_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00')
 );
 
 -- The ticks that were fired.

@@ -59,6 +59,10 @@ WITH mine AS MATERIALIZED (
   SELECT id, claim, attempt, $1::uuid, started_at, outcome, reason, error, traceback, log, error_type
   FROM mine
   WHERE outcome <> 'completed' OR log IS NOT NULL OR error_type IS NOT NULL
+  -- a run of an earlier job with this id, whose table was emptied or restored alone
+  ON CONFLICT (job_id, claim) DO UPDATE SET attempt = excluded.attempt, node = excluded.node, started_at = excluded.started_at,
+    ended_at = excluded.ended_at, outcome = excluded.outcome, reason = excluded.reason, error = excluded.error,
+    traceback = excluded.traceback, log = excluded.log, error_type = excluded.error_type
 ), taken AS (
   UPDATE elihu.job j SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $1::uuid, started_at = now()
   FROM unnest(ARRAY(
@@ -66,7 +70,7 @@ WITH mine AS MATERIALIZED (
       WHERE state = 'available' AND queue = $2 AND queue BETWEEN $2 AND $2
         AND (priority, scheduled_at, id) > ($19::smallint, $20::timestamptz, $21::bigint)
         AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
-        AND CASE WHEN task = ANY($22::text[]) THEN false ELSE true END
+        AND CASE WHEN task = ANY($22::text[]) OR claim = 2000000000 OR attempt = 2000000000 THEN false ELSE true END
       ORDER BY priority, scheduled_at, id
       LIMIT $3::integer
       FOR NO KEY UPDATE SKIP LOCKED)) AS f(id)

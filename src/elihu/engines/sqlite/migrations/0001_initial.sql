@@ -2,6 +2,8 @@
 -- microseconds, so that it comes back from a datetime as it went in. SQLite 3.40 has no 'subsec';
 -- julianday() counts in milliseconds.
 -- AUTOINCREMENT: the id of a removed job is never used again.
+-- A time lies within Python's calendar, by a day: else one row written by SQL would make whatever
+-- reads it fail, and its neighbours with it. The same holds for counters at the limit of their type.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta (key, value) VALUES
@@ -48,6 +50,11 @@ CREATE TABLE job (
   template TEXT,
   identifier TEXT,
   prune_at REAL,  -- when the pruner reads the finished job; NULL: past the shortest age of its state
+  CHECK (claim BETWEEN 0 AND 2000000000 AND attempt BETWEEN 0 AND 2000000000 AND max_attempts <= 2000000000),
+  CHECK (inserted_at BETWEEN -62135510400.0 AND 253402128000.0 AND scheduled_at BETWEEN -62135510400.0 AND 253402128000.0
+    AND expires_at BETWEEN -62135510400.0 AND 253402128000.0 AND started_at BETWEEN -62135510400.0 AND 253402128000.0
+    AND finished_at BETWEEN -62135510400.0 AND 253402128000.0 AND keep_until BETWEEN -62135510400.0 AND 253402128000.0
+    AND prune_at BETWEEN -62135510400.0 AND 253402128000.0),
   CHECK ((unique_key IS NULL) = (unique_scope IS NULL)),
   CHECK (state <> 'executing' OR (node IS NOT NULL AND started_at IS NOT NULL)),
   CHECK ((state IN ('completed', 'discarded', 'cancelled')) = (finished_at IS NOT NULL))
@@ -77,6 +84,7 @@ CREATE TABLE run (
   error_type TEXT,  -- module:qualname of the exception; whoever waits for the job raises the same type
   traceback TEXT,
   log TEXT,
+  CHECK (started_at BETWEEN -62135510400.0 AND 253402128000.0 AND ended_at BETWEEN -62135510400.0 AND 253402128000.0),
   PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;
 
@@ -119,7 +127,9 @@ CREATE TABLE cron (
   fired_at REAL,
   job_id INTEGER,
   created_at REAL NOT NULL,
-  updated_at REAL NOT NULL
+  updated_at REAL NOT NULL,
+  CHECK (last_tick BETWEEN -62135510400.0 AND 253402128000.0 AND fired_at BETWEEN -62135510400.0 AND 253402128000.0
+    AND created_at BETWEEN -62135510400.0 AND 253402128000.0 AND updated_at BETWEEN -62135510400.0 AND 253402128000.0)
 ) STRICT, WITHOUT ROWID;
 
 -- The primary key enforces one job for each tick.

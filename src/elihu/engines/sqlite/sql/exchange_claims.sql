@@ -10,7 +10,7 @@ FROM (
   SELECT * FROM job
   WHERE state = 'available' AND queue = :queue AND (priority, scheduled_at, id) > (:after_priority, :after_at, :after_id)
     AND (expires_at IS NULL OR started_at IS NOT NULL OR expires_at > :now)
-    AND task NOT IN (SELECT value FROM json_each(:exclude))
+    AND claim < 2000000000 AND attempt < 2000000000 AND task NOT IN (SELECT value FROM json_each(:exclude))
     AND EXISTS (SELECT 1 FROM node WHERE node.id = :node)
   ORDER BY priority, scheduled_at, id
   LIMIT :free)
