@@ -279,7 +279,7 @@ def test_a_file_that_another_user_made_for_itself_is_replaced_when_it_is_free(
     open_file = os.open
 
     def refused(name: Any, flags: int, *mode: int) -> int:
-        if flags & os.O_RDWR and leader.exists() and os.stat(name).st_ino == foreign:
+        if flags & os.O_RDWR and leader.exists() and Path(name).stat().st_ino == foreign:
             raise PermissionError(13, "Permission denied", str(name))
         return open_file(name, flags, *mode)
 
