@@ -6,6 +6,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from elihu.errors import InvalidOption
@@ -179,6 +180,13 @@ class Context:
         trigger; None in every other.
         """
         return self._attempt.on_error_due if self._attempt else None
+
+    @property
+    def occurrence(self) -> datetime | None:
+        """The time of the tick for which a cron entry made the job, whatever retries and
+        snoozes did to ``job.scheduled_at``. None for other jobs, and in a direct call.
+        """
+        return self.job.occurrence if self._attempt else None
 
     @property
     def attempt(self) -> int:

@@ -81,6 +81,8 @@ class Job:
     (last). Times are in UTC. ``conflict`` is true if an enqueue met this job and stored
     no new one. ``template`` is the code of its template, ``identifier`` the caller's own
     name for it. A job that has not started by ``expires_at`` is cancelled.
+    ``occurrence`` is the time of the tick for which a cron entry made the job; retries
+    and snoozes do not move it.
     """
 
     id: int
@@ -105,6 +107,7 @@ class Job:
     template: str | None = None
     identifier: str | None = None
     expires_at: datetime | None = None
+    occurrence: datetime | None = None
     conflict: bool = False
 
 

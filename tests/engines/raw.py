@@ -13,6 +13,7 @@ TIMES = frozenset(
         "inserted_at",
         "scheduled_at",
         "expires_at",
+        "occurrence",
         "started_at",
         "finished_at",
         "keep_until",

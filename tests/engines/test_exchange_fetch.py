@@ -58,6 +58,7 @@ async def test_a_fetch_claims_and_says_all_about_it(engine: Engine) -> None:
         template="kind",
         identifier="n-1",
         expires_at=stored.expires_at,
+        occurrence=None,
     )
     assert stored.expires_at == stored.scheduled_at + timedelta(seconds=60)
     assert (stored.state, stored.attempt, stored.node) == (JobState.EXECUTING, 1, here)

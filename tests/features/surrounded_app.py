@@ -121,6 +121,11 @@ async def aprecise() -> int:
     return found
 
 
+@app.task(name="s.occurrence", run_in="process", record=True)
+def occurrence(*, ctx: Context = Context()) -> str:
+    return ctx.occurrence.isoformat() if ctx.occurrence else ""
+
+
 @app.task(name="s.group", run_in="process", max_attempts=3)
 async def group() -> None:
     async with asyncio.TaskGroup() as steps:

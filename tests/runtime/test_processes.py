@@ -49,7 +49,7 @@ class Station:
             orphans=0, priority=0, scheduled_at=NOW,
             inserted_at=NOW, started_at=NOW, tags=(), options=None,
             meta=None, unique_key=None, awaited=True,
-            template=None, identifier=None, expires_at=None,
+            template=None, identifier=None, expires_at=None, occurrence=None,
         )  # fmt: skip
         return Execution(
             claim,

@@ -92,7 +92,7 @@ def test_fields_of_a_job_and_of_a_run() -> None:
     assert " ".join(field.name for field in fields(Job)) == (
         "id state queue task args meta tags priority attempt max_attempts unique_key inserted_at "
         "scheduled_at started_at "
-        "finished_at reason result progress node template identifier expires_at conflict"
+        "finished_at reason result progress node template identifier expires_at occurrence conflict"
     )
     assert " ".join(field.name for field in fields(Run)) == (
         "id job_id claim attempt node started_at ended_at outcome reason error traceback log"

@@ -16,10 +16,12 @@ from elihu.job import Job, JobState
 JOB_COLUMNS: Final = (
     "id", "state", "queue", "task", "args", "meta", "tags", "priority", "attempt", "max_attempts",
     "unique_key", "inserted_at", "scheduled_at", "started_at", "finished_at", "reason", "result",
-    "progress", "node", "template", "identifier", "expires_at",
+    "progress", "node", "template", "identifier", "expires_at", "occurrence",
 )  # fmt: skip
 """The fields of ``Job`` that are columns, in the order of every row."""
-JOB_TIMES: Final = frozenset(name for name in JOB_COLUMNS if name.endswith("_at"))
+JOB_TIMES: Final = frozenset(
+    name for name in JOB_COLUMNS if name.endswith("_at") or name == "occurrence"
+)
 JOB_JSON: Final = frozenset({"args", "meta", "result", "progress"})
 
 COLUMNS: Final = "/* job columns */"

@@ -56,6 +56,9 @@ async def fire_cron(
         )
         if ACTIVE:
             reach("inside cron")
+        stored = [job.id for job in inserted if not job.conflict]
+        if stored:
+            await connection.execute(session.sql["fire_cron_occurrence"], stored)
         times, ids = [at for at, _ in fresh], [job.id for job in inserted]
         await connection.execute(session.sql["fire_cron_settle"], row.name, until, times, ids)
         return [TickJob(at, job.id, job.conflict) for at, job in zip(times, inserted, strict=True)]

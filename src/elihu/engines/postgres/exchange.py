@@ -119,5 +119,5 @@ def _claimed(row: Row) -> ClaimedJob:
     """
     return ClaimedJob(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10],
-        tuple(row[11]), row[12], row[13], row[14], row[15], row[16], row[17], row[18],
+        tuple(row[11]), row[12], row[13], row[14], row[15], row[16], row[17], row[18], row[19],
     )  # fmt: skip

@@ -45,6 +45,7 @@ class ClaimedJob(NamedTuple):
     template: str | None
     identifier: str | None
     expires_at: datetime | None
+    occurrence: datetime | None
 
 
 class Ack(NamedTuple):

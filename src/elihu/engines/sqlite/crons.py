@@ -23,6 +23,7 @@ _DELETE_TICKS: Final = statement("delete_cron_ticks")
 _TAKE: Final = statement("fire_cron_take")
 _FIRED: Final = statement("fire_cron_fired")
 _TICK: Final = statement("fire_cron_tick")
+_OCCURRENCE: Final = statement("fire_cron_occurrence")
 _SETTLE: Final = statement("fire_cron_settle")
 _PRUNE: Final = statement("prune_ticks")
 
@@ -90,6 +91,9 @@ def fire_cron(
         fired = {at for (at,) in session.rows(_FIRED, values)}
         fresh = [(at, job) for at, job in ticks if stored_time(at) not in fired]
         stored = store(session, [replace(job, run_at=at) for at, job in fresh])
+        for job in stored:
+            if not job.conflict:
+                session.execute(_OCCURRENCE, {"id": job.id})
         if ACTIVE:
             reach("inside cron")
         values |= {"now": session.now(), "fired_at": None, "job_id": None}

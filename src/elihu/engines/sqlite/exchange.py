@@ -27,9 +27,9 @@ _ACK: Final = statement("exchange_ack")
 _CLAIMS: Final = statement("exchange_claims")
 _FETCH: Final = statement("exchange_fetch")
 _STATUSES: Final = statement("ack_statuses")
-_SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED, _EXPIRES_AT = map(
+_SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED, _EXPIRES_AT, _OCCURRENCE = map(
     ClaimedJob._fields.index,
-    ("scheduled_at", "inserted_at", "started_at", "tags", "awaited", "expires_at"),
+    ("scheduled_at", "inserted_at", "started_at", "tags", "awaited", "expires_at", "occurrence"),
 )
 
 
@@ -119,4 +119,6 @@ def _claim_from(row: list[Any], started_at: datetime) -> ClaimedJob:
     row[_AWAITED] = bool(row[_AWAITED])
     if row[_EXPIRES_AT] is not None:
         row[_EXPIRES_AT] = moment(row[_EXPIRES_AT] / MICROSECONDS)
+    if row[_OCCURRENCE] is not None:
+        row[_OCCURRENCE] = moment(row[_OCCURRENCE] / MICROSECONDS)
     return ClaimedJob._make(row)

@@ -189,6 +189,7 @@ class Execution:
             template=claim.template,
             identifier=claim.identifier,
             expires_at=claim.expires_at,
+            occurrence=claim.occurrence,
         )
 
     def report(self, progress: str) -> None:

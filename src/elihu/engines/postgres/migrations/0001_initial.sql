@@ -49,6 +49,7 @@ CREATE TABLE elihu.job (
   inserted_at timestamptz NOT NULL DEFAULT now(),
   scheduled_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz,
+  occurrence timestamptz,
   started_at timestamptz,
   finished_at timestamptz,
   result json,

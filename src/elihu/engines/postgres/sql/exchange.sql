@@ -77,14 +77,15 @@ WITH mine AS MATERIALIZED (
   WHERE j.id = f.id AND f.id = f.id + 0
     AND EXISTS (SELECT 1 FROM elihu.node WHERE node.id = $1::uuid)
   RETURNING j.id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
-    encode(unique_key, 'hex') AS unique_key, awaited, template, identifier, expires_at
+    encode(unique_key, 'hex') AS unique_key, awaited, template, identifier, expires_at, occurrence
 )
 SELECT NULL::bigint AS id, NULL::integer AS claim, NULL::text AS task, NULL::json AS args, NULL::integer AS attempt,
   NULL::integer AS max_attempts, NULL::smallint AS orphans, NULL::smallint AS priority, NULL::timestamptz AS scheduled_at,
   NULL::timestamptz AS inserted_at, NULL::timestamptz AS started_at, NULL::text[] AS tags, NULL::json AS options, NULL::json AS meta,
   NULL::text AS unique_key, NULL::boolean AS awaited, NULL::text AS template, NULL::text AS identifier, NULL::timestamptz AS expires_at,
+  NULL::timestamptz AS occurrence,
   ARRAY(SELECT id FROM acked WHERE NOT acked.awaited) AS acked, ARRAY(SELECT id FROM acked WHERE acked.awaited) AS acked_awaited
 UNION ALL
 SELECT id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
-  unique_key, awaited, template, identifier, expires_at, NULL, NULL
+  unique_key, awaited, template, identifier, expires_at, occurrence, NULL, NULL
 FROM taken

@@ -41,6 +41,7 @@ CREATE TABLE job (
   inserted_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
   scheduled_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
   expires_at REAL,
+  occurrence REAL,
   started_at REAL,
   finished_at REAL,
   result TEXT CHECK (result IS NULL OR json_valid(result)),

@@ -5,7 +5,7 @@
 -- microseconds, since JSON shows fifteen digits of a double.
 SELECT json_group_array(json_array(id, claim + 1, task, args, attempt + 1, max_attempts, orphans, priority,
   CAST(scheduled_at * 1000000.0 + 0.5 AS INTEGER), CAST(inserted_at * 1000000.0 + 0.5 AS INTEGER), NULL, tags, options, meta, unique_key, awaited,
-  template, identifier, CAST(expires_at * 1000000.0 + 0.5 AS INTEGER)))
+  template, identifier, CAST(expires_at * 1000000.0 + 0.5 AS INTEGER), CAST(occurrence * 1000000.0 + 0.5 AS INTEGER)))
 FROM (
   SELECT * FROM job
   WHERE state = 'available' AND queue = :queue AND (priority, scheduled_at, id) > (:after_priority, :after_at, :after_id)
