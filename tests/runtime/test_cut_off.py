@@ -67,7 +67,7 @@ async def test_attempts_in_the_loop_are_told_or_ended(
 ):
     app = Elihu(database_url, schema=schema, **QUICK, fence=setting)
     await app.migrate()
-    seen, how = EventRecorder(app), list[str]()
+    events, how = EventRecorder(app), list[str]()
 
     @app.task(name="long", fence=own)
     async def long(*, ctx: Context = Context()) -> None:
@@ -81,16 +81,16 @@ async def test_attempts_in_the_loop_are_told_or_ended(
     async with app, app.running() as node:
         cut = Cut(node.engine, monkeypatch)
         job = await long.aenqueue()
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         cut.cut = True
-        event = await seen.ended(job.id)
+        event = await events.ended(job.id)
         assert event.outcome == "returned"
         assert how == ["ended" if ended else "told"]
         cut.cut = False
 
 
 async def test_threads_see_it_and_nothing_is_fetched_meanwhile(
-    app: Elihu, seen: EventRecorder, monkeypatch: pytest.MonkeyPatch
+    app: Elihu, events: EventRecorder, monkeypatch: pytest.MonkeyPatch
 ):
     saw: list[bool] = []
 
@@ -106,16 +106,16 @@ async def test_threads_see_it_and_nothing_is_fetched_meanwhile(
     async with app.running() as node:
         cut = Cut(node.engine, monkeypatch)
         first = await thread.aenqueue()
-        await seen.count(JobStarted, 1)
+        await events.count(JobStarted, 1)
         cut.cut = True
-        await seen.ended(first.id)
+        await events.ended(first.id)
         assert saw == [True]
         waiting = await t.aenqueue()
-        beats = len([event for event in seen.of(EngineCalled) if event.verb == "exchange"])
-        await seen.until(
-            lambda: len([e for e in seen.of(EngineCalled) if e.verb != "exchange"]) > beats
+        beats = len([event for event in events.of(EngineCalled) if event.verb == "exchange"])
+        await events.until(
+            lambda: len([e for e in events.of(EngineCalled) if e.verb != "exchange"]) > beats
         )
         assert (await app.jobs.get(waiting.id)).state is JobState.AVAILABLE
         cut.cut = False
-        assert (await seen.ended(waiting.id)).state == JobState.COMPLETED
-    assert len(seen.of(JobStopped)) >= 2
+        assert (await events.ended(waiting.id)).state == JobState.COMPLETED
+    assert len(events.of(JobStopped)) >= 2

@@ -14,7 +14,7 @@ BLOCK = 1.8
 
 
 async def test_a_task_that_blocks_the_loop_is_named(
-    app: Elihu, seen: EventRecorder, caplog: pytest.LogCaptureFixture
+    app: Elihu, events: EventRecorder, caplog: pytest.LogCaptureFixture
 ):
     @app.task(name="rude")
     async def rude() -> None:
@@ -23,10 +23,10 @@ async def test_a_task_that_blocks_the_loop_is_named(
     async with app.running() as node:
         with caplog.at_level(logging.WARNING, "elihu"):
             job = await rude.aenqueue()
-            await seen.ended(job.id)
-            await seen.count(LoopBlocked, 1)
-            event = seen.of(LoopBlocked)[0]
-            await seen.until(lambda: "was blocked for" in caplog.text)
+            await events.ended(job.id)
+            await events.count(LoopBlocked, 1)
+            event = events.of(LoopBlocked)[0]
+            await events.until(lambda: "was blocked for" in caplog.text)
         assert (event.node, event.job_id, event.task, event.queue) == (
             node.id,
             job.id,
@@ -35,11 +35,11 @@ async def test_a_task_that_blocks_the_loop_is_named(
         )
     assert "test_loop_monitor.py" in event.place
     assert f"job {job.id} (rude)" in caplog.text
-    assert len(seen.of(LoopBlocked)) == 1
+    assert len(events.of(LoopBlocked)) == 1
 
 
 async def test_a_middleware_that_blocks_the_loop_is_named_by_its_job(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     @app.middleware
     async def rude(ctx: Context, call_next: object) -> object:
@@ -51,12 +51,12 @@ async def test_a_middleware_that_blocks_the_loop_is_named_by_its_job(
 
     async with app.running():
         job = await innocent.aenqueue()
-        await seen.count(LoopBlocked, 1)
-    assert seen.of(LoopBlocked)[0].job_id == job.id
+        await events.count(LoopBlocked, 1)
+    assert events.of(LoopBlocked)[0].job_id == job.id
 
 
 async def test_a_task_that_awaits_or_runs_in_a_thread_is_not_reported(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     @app.task(name="polite")
     async def polite() -> None:
@@ -69,30 +69,30 @@ async def test_a_task_that_awaits_or_runs_in_a_thread_is_not_reported(
     async with app.running():
         jobs = [await polite.aenqueue(), await thread.aenqueue()]
         for job in jobs:
-            await seen.ended(job.id)
-    assert not seen.of(LoopBlocked)
+            await events.ended(job.id)
+    assert not events.of(LoopBlocked)
 
 
 async def test_staging_and_leadership_continue_while_the_loop_is_blocked(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     ticks: dict[str, int] = {}
 
     def services() -> set[str]:
-        return {event.service for event in seen.of(Ticked)}
+        return {event.service for event in events.of(Ticked)}
 
     @app.task(name="rude")
     async def rude() -> None:
-        before = [event.service for event in seen.of(Ticked)]
+        before = [event.service for event in events.of(Ticked)]
         time.sleep(BLOCK)  # noqa: ASYNC251
-        for event in seen.of(Ticked)[len(before) :]:
+        for event in events.of(Ticked)[len(before) :]:
             ticks[event.service] = ticks.get(event.service, 0) + 1
 
     async with app.running():
-        await seen.count(LeaderElected, 1)
-        await seen.until(lambda: services() >= {"stager", "leader", "cron"})
+        await events.count(LeaderElected, 1)
+        await events.until(lambda: services() >= {"stager", "leader", "cron"})
         job = await rude.aenqueue()
-        await seen.ended(job.id)
+        await events.ended(job.id)
     assert ticks["stager"] >= 10
     assert ticks["leader"] >= 2
     assert ticks["cron"] >= 1

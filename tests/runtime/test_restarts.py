@@ -25,7 +25,7 @@ class Fatal(BaseException):
 
 
 async def test_a_task_that_cancels_all_tasks_does_not_end_the_node(
-    app: Elihu, seen: EventRecorder, caplog: pytest.LogCaptureFixture
+    app: Elihu, events: EventRecorder, caplog: pytest.LogCaptureFixture
 ):
     me = asyncio.current_task()
 
@@ -40,16 +40,16 @@ async def test_a_task_that_cancels_all_tasks_does_not_end_the_node(
     async with app.running():
         with caplog.at_level(logging.ERROR, "elihu"):
             first = await tidy.aenqueue()
-            await seen.ended(first.id)
+            await events.ended(first.id)
             later = [await t.using(delay=delay).aenqueue() for delay in (None, 0.1)]
             for job in later:
-                assert (await seen.ended(job.id)).state == JobState.COMPLETED
+                assert (await events.ended(job.id)).state == JobState.COMPLETED
     assert "queue default ended unexpectedly and is started again" in caplog.text
     assert "canceller ended unexpectedly" in caplog.text
 
 
 async def test_an_attempt_that_is_cancelled_before_it_runs_is_given_back(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     ran: list[bool] = []
 
@@ -64,7 +64,7 @@ async def test_an_attempt_that_is_cancelled_before_it_runs_is_given_back(
     off = app.on(JobStarted, cancel_it)
     job = await t.aenqueue()
     async with app.running():
-        await seen.count(JobStopped, 2)
+        await events.count(JobStopped, 2)
     assert ran == [True]
     runs = await app.jobs.runs(job.id)
     assert [run.outcome for run in runs] == ["returned", "completed"]
@@ -72,7 +72,7 @@ async def test_an_attempt_that_is_cancelled_before_it_runs_is_given_back(
 
 
 async def test_a_service_whose_handler_raises_what_ends_a_task_ticks_again(
-    app: Elihu, seen: EventRecorder
+    app: Elihu, events: EventRecorder
 ):
     def end_it(event: Event) -> None:
         off()
@@ -80,15 +80,15 @@ async def test_a_service_whose_handler_raises_what_ends_a_task_ticks_again(
 
     off = app.on(Ticked, end_it)
     async with app.running():
-        await seen.until(
+        await events.until(
             lambda: (
-                {event.service for event in seen.of(Ticked)} >= {"stager", "leader", "canceller"}
+                {event.service for event in events.of(Ticked)} >= {"stager", "leader", "canceller"}
             )
         )
 
 
 async def test_a_housekeeping_thread_that_dies_starts_again_under_a_new_identity(
-    app: Elihu, seen: EventRecorder, monkeypatch: pytest.MonkeyPatch
+    app: Elihu, events: EventRecorder, monkeypatch: pytest.MonkeyPatch
 ):
     beat, deaths = Heartbeat._beat, 0
 
@@ -104,13 +104,13 @@ async def test_a_housekeeping_thread_that_dies_starts_again_under_a_new_identity
 
     async with app.running() as node:
         first = node.id
-        await seen.count(LeaderElected, 1)
+        await events.count(LeaderElected, 1)
         monkeypatch.setattr(Heartbeat, "_beat", die_once)
-        await seen.count(NodeRejoined, 1)
+        await events.count(NodeRejoined, 1)
         assert node.id != first
-        await seen.count(LeaderElected, 2)
+        await events.count(LeaderElected, 2)
         job = await t.using(delay=0.1).aenqueue()
-        assert (await seen.ended(job.id)).node == node.id
+        assert (await events.ended(job.id)).node == node.id
     assert node.id not in {row.id for row in await app.nodes.list()}
 
 

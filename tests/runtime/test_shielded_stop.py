@@ -69,7 +69,7 @@ async def every_task_cancelled(
 @pytest.mark.parametrize(
     "run", [in_cancel_scope, in_a_time_limit, cancelled_twice, every_task_cancelled]
 )
-async def test_no_attempt_is_left_running(app: Elihu, seen: EventRecorder, run: Run):
+async def test_no_attempt_is_left_running(app: Elihu, events: EventRecorder, run: Run):
     began, alive = asyncio.Event(), 0
 
     @app.task(name="endless")
@@ -85,8 +85,8 @@ async def test_no_attempt_is_left_running(app: Elihu, seen: EventRecorder, run: 
     job = await endless.aenqueue()
     async with asyncio.timeout(20):
         await run(app.running(), began)
-    await seen.count(JobStarted, 1)
-    await seen.count(NodeStopped, 1)
+    await events.count(JobStarted, 1)
+    await events.count(NodeStopped, 1)
     assert alive == 0
     stored = await app.jobs.get(job.id)
     assert (stored.state, stored.attempt) == (JobState.AVAILABLE, 0)
