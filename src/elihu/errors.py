@@ -284,8 +284,9 @@ class JobSnoozed(JobError):
 class RelayTimeout(JobError, TimeoutError):
     """The job did not end in time. It is not affected; another wait is possible."""
 
-    def __init__(self, job_id: int, timeout: float) -> None:
-        super().__init__(f"job {job_id} did not end within {timeout:g} s")
+    def __init__(self, job_id: int, timeout: float, hint: str | None = None) -> None:
+        text = f"job {job_id} did not end within {timeout:g} s"
+        super().__init__(f"{text}: {hint}" if hint else text)
         self.job_id = job_id
 
 

@@ -104,7 +104,7 @@ def test_unserved_queue_is_a_warning(shop: Shell) -> None:
 
 def test_up_creates_tables_without_an_app(shell: Shell) -> None:
     node = shell.begin("up")
-    node.wait_for("app       none: this node has no tasks and returns the jobs it fetches")
+    node.wait_for("app       none: this node knows no tasks and runs no jobs")
     assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
     assert node.wait_for("queues  ").split()[1] == "default=10"
     node.wait_for("node  ")

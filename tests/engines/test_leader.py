@@ -34,6 +34,19 @@ async def test_who_resigns_is_followed_at_once(engine: Engine, other: Engine) ->
     assert not await engine.lead(first, 10)
 
 
+async def test_a_lease_far_in_the_future_ends_with_the_row_of_its_holder(
+    engine: Engine, other: Engine
+) -> None:
+    """The database's clock was ahead when the holder renewed it."""
+    first, second = await node(engine), await node(other)
+    assert await engine.lead(first, 360_000)
+    assert not await other.lead(second, 10)
+    await engine.deregister_node(first)
+    if engine.name == "sqlite":
+        await engine.resign(first)
+    assert await other.lead(second, 10)
+
+
 async def test_only_the_holder_resigns(engine: Engine, other: Engine) -> None:
     first, second = await node(engine), await node(other)
     await engine.lead(first, 10)

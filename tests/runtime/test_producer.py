@@ -270,9 +270,12 @@ async def test_a_job_of_an_unknown_task_is_given_back_reported_and_its_name_left
     await harness.until(lambda: len(harness.of(JobStopped)) == 1)
     assert excluded[-1] == ("strange",)
     assert await harness.state(again) is JobState.AVAILABLE
-    harness.clock.time += UNKNOWN_TASK_DELAY
+    harness.clock.time += 100 * UNKNOWN_TASK_DELAY
     producer.fetch_soon()
-    await harness.until(lambda: len(harness.of(TaskUnknown)) == 2)
+    await harness.put()
+    await harness.until(lambda: len(harness.of(JobStopped)) == 2)
+    assert excluded[-1] == ("strange",), "the name is left alone while the node runs"
+    assert len(harness.of(TaskUnknown)) == 1
     await stop(producer)
 
 

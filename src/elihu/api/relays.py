@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from elihu.attempt_waits import waiting_for
 from elihu.clients.client import Client
 from elihu.engines.protocol.waits import JobEnd
 from elihu.errors import RelayTimeout
@@ -54,11 +55,15 @@ class Relays:
             if not deadline.expired():
                 raise
             ends: Sequence[JobEnd | Exception | None] = [None] * len(watched)
+            hint = None
         else:
-            ends = await client.waiters.ends(
-                watched, None if until is None else until - loop.time(), only_job=wait_retries
-            )
-        return [self._answer(each, end, timeout) for each, end in zip(watched, ends, strict=True)]
+            left = None if until is None else until - loop.time()
+            with waiting_for(each.id for each in watched) as waits:
+                ends = await client.waiters.ends(watched, left, only_job=wait_retries)
+                hint = waits.blocked if waits else None
+        return [
+            self._answer(each, end, timeout, hint) for each, end in zip(watched, ends, strict=True)
+        ]
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end from synchronous code."""
@@ -66,11 +71,15 @@ class Relays:
         return result
 
     def _answer(
-        self, watched: Watched, end: JobEnd | Exception | None, timeout: float | None
+        self,
+        watched: Watched,
+        end: JobEnd | Exception | None,
+        timeout: float | None,
+        hint: str | None,
     ) -> Answer:
         match end:
             case None:
-                return Answer(error=RelayTimeout(watched.id, timeout or 0.0))
+                return Answer(error=RelayTimeout(watched.id, timeout or 0.0, hint))
             case Exception():
                 return Answer(error=end)
         return answer_of(self._registry, watched.id, watched.job, end)

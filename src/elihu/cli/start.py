@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("elihu")
 
-NO_APP: Final = "none: this node has no tasks and returns the jobs it fetches"
+NO_APP: Final = "none: this node knows no tasks and runs no jobs"
 
 MOST_PROCESSES: Final = 1_000
 

@@ -30,6 +30,7 @@ from elihu.runtime.queue.abandoned import Abandoned
 from elihu.runtime.queue.canceller import Canceller
 from elihu.runtime.queue.ledger import Key
 from elihu.runtime.queue.manager import QueueManager
+from elihu.runtime.queue.nested_waits import NestedWaits
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.service import Identity, Scope, logger
@@ -86,12 +87,14 @@ class Node:
         self.listener = Listener(self.scope, self.engine.notifier(), hub)
         self.progress = Progress(self.scope)
         self.canceller = Canceller(self.scope, lambda: self.producers)
+        self._nested_waits = NestedWaits(self.scope, lambda: self.producers)
         self._start_budget = start_budget
         self._info: dict[str, object] = {
             "queues": dict(program.queues),
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "crons": digests(declarations(program.registry.timetable)),
+            "tasks": [name for task in program.registry for name in (task.name, *task.aliases)],
         }
         if start_budget is not None:
             self._info["once"] = True
@@ -193,7 +196,7 @@ class Node:
         await self.listener.start()
         stop.add(self.housekeeping.stop_services)
         await self.housekeeping.start_services()
-        for service in (self.canceller, self.abandoned, self.progress):
+        for service in (self.canceller, self.abandoned, self._nested_waits, self.progress):
             stop.add(service.stop)
             await service.start()
         stop.add(self._close_threads)

@@ -262,6 +262,16 @@ class QueueUnserved(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueBlockedByWaits(NodeEvent):
+    """Every slot of a queue on this node is held by an attempt that waits for jobs, and
+    one of these is available in the same queue.
+    """
+
+    queue: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEvent(NodeEvent):
     """Something happened to a queue on a node."""
 

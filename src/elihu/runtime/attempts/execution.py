@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
+from elihu.attempt_waits import AttemptWaits
 from elihu.context import Context, HandledError
 from elihu.engines.protocol import ClaimedJob
 from elihu.job import Job, JobState
@@ -64,7 +65,7 @@ class Completes(Protocol):
 
 class Execution:
     """A claimed job that runs; the ``Attempt`` of its ``Context``. ``threads`` are its
-    calls in threads that have not returned.
+    calls in threads that have not returned, ``waits`` the jobs that it waits for.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class Execution:
         "threads",
         "timer",
         "unkept",
+        "waits",
     )
 
     def __init__(
@@ -120,6 +122,7 @@ class Execution:
         self.handle: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.threads: set[asyncio.Future[Any]] = set()
+        self.waits = AttemptWaits()
 
     @property
     def key(self) -> tuple[int, int]:

@@ -166,5 +166,6 @@ class Heartbeat:
             )
             signals = [Signal(SignalKind.JOBS, queue) for queue in available_queues(rescued)]
             signals += ended_signals(awaited_ends(rescued))
+            signals.append(Signal(SignalKind.LEADER))  # the dead node may have led
             self._hub.deliver(signals)
             await engine.notify(signals)

@@ -60,6 +60,12 @@ class Ledger:
         """Whether an end waits to be sent."""
         return bool(self._outbox)
 
+    def claimed(self, claim: ClaimedJob) -> None:
+        """A job was fetched that this node will not run. It holds the claim until it
+        gives the job back.
+        """
+        self.held.add((claim.id, claim.claim))
+
     def begin(self, execution: Execution) -> None:
         """A claimed job starts to run."""
         self.running[execution.key] = execution
@@ -67,8 +73,11 @@ class Ledger:
         self.idle.clear()
 
     def give_back(self, claim: ClaimedJob, ack: Ack) -> None:
-        """A claimed job ends without having run."""
-        self.held.add((claim.id, claim.claim))
+        """A claimed job ends without having run. After ``drop_all`` the claim is no
+        longer this node's.
+        """
+        if (claim.id, claim.claim) not in self.held:
+            return
         self._send(ack)
 
     def ended(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from elihu.attempt_waits import current_waits
 from elihu.engines.protocol import Ack, ClaimedJob, Exchange, Position
 from elihu.errors import DataRefused, UnknownTask
 from elihu.failpoints import ACTIVE, reach
@@ -78,7 +79,7 @@ class Producer:
         self._more_expected = True
         self._generation = 0
         self._after: Position | None = None
-        self._unknown = UnknownTasks(scope, queue)
+        self._unknown = UnknownTasks(scope, queue, give_back=self._ledger.give_back)
         self._failures = 0
 
     @property
@@ -257,9 +258,14 @@ class Producer:
     def _free(self) -> int:
         return (
             self._start_budget.most(self.limit - len(self.running))
-            if self._fetching and not self.paused and not self._cut_off
+            if self._fetching and not self.paused and not self._cut_off and self._has_tasks
             else 0
         )
+
+    @property
+    def _has_tasks(self) -> bool:
+        """A node that knows no task fetches no job."""
+        return next(iter(self._registry), None) is not None
 
     async def _drain(self, grace: float, now: asyncio.Event) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (self._ledger.idle, now)]
@@ -335,10 +341,12 @@ class Producer:
         try:
             task = self._registry.get(claim.task)
         except UnknownTask:
-            self._ledger.give_back(claim, self._unknown.put_back(claim, node))
+            self._ledger.claimed(claim)
+            self._unknown.meet(claim, node)
             return
         if not self._fetching:
             self._ledger.returned.append(claim.id)
+            self._ledger.claimed(claim)
             self._ledger.give_back(claim, given_back(claim, "the node stopped"))
             return
         execution = Execution(
@@ -359,6 +367,7 @@ class Producer:
     async def _perform(self, execution: Execution) -> None:
         bus = self._scope.bus
         execution.begun = True
+        current_waits.set(execution.waits)
         if JobStarted in bus:
             bus.emit(JobStarted(**execution.facts))
         if ACTIVE:

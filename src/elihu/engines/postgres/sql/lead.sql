@@ -5,5 +5,5 @@ ON CONFLICT (single) DO UPDATE SET
   node = excluded.node,
   expires_at = excluded.expires_at,
   elected_at = CASE WHEN l.node = excluded.node THEN l.elected_at ELSE now() END
-WHERE l.node = excluded.node OR l.expires_at <= now()
+WHERE l.node = excluded.node OR l.expires_at <= now() OR NOT EXISTS (SELECT 1 FROM elihu.node n WHERE n.id = l.node)
 RETURNING node
