@@ -1,4 +1,4 @@
-"""Jobs that are lost, and jobs or effects that nobody asked for."""
+"""Jobs that are lost, and jobs or effects without an intent."""
 
 from collections import Counter
 

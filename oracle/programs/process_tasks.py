@@ -30,15 +30,15 @@ def process(
     """Write for which node the task runs. The claim is not known here; the gathering
     finds it.
     """
-    said = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
-    journal().write("child begin", **said)
+    attempt = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
+    journal().write("child begin", **attempt)
     try:
         if ctx.attempt <= fails:
             raise RuntimeError("planned")
-        journal().write("child effect", **said)
+        journal().write("child effect", **attempt)
         time.sleep(seconds + (drags if ctx.attempt == 1 else 0))
     finally:
-        journal().write("child end", **said)
+        journal().write("child end", **attempt)
 
 
 @tasks.task(
@@ -48,20 +48,20 @@ def program(key: str, seconds: float = 0.0, drags: float = 0.0, *, ctx: Context)
     """Start a program through a shell and wait for a while; end the program in order if
     the attempt comes to its end.
     """
-    said = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
-    journal().write("child begin", **said)
+    attempt = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
+    journal().write("child begin", **attempt)
     try:
         shell = subprocess.Popen(
             ["/bin/sh", "-c", "sleep 300 & echo $!; wait"], stdout=subprocess.PIPE, text=True
         )
         assert shell.stdout
         started = int(shell.stdout.readline())
-        journal().write("program", **said, program=started)
-        journal().write("child effect", **said)
+        journal().write("program", **attempt, program=started)
+        journal().write("child effect", **attempt)
         time.sleep(seconds + (drags if ctx.attempt == 1 else 0))
         for pid in (started, shell.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shell.wait()
     finally:
-        journal().write("child end", **said)
+        journal().write("child end", **attempt)

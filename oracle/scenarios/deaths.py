@@ -185,13 +185,13 @@ async def defaults(experiment: Experiment, size: Size, server: PostgresServer | 
         leader = experiment.leader()
         assert leader is not None
         nodes.remove(leader)
-        told = time.time()
+        since = time.time()
         experiment.terminate(leader)
         await leader.end(within=20)
         # it waits for its running jobs first, then it resigns
         stopped = max(line["at"] for line in experiment.progress.lines("stopped"))
         await until(
-            lambda told=told: bool(experiment.progress.elected_since(told)),
+            lambda since=since: bool(experiment.progress.elected_since(since)),
             within=20,
             what="a new leader after a clean stop",
         )

@@ -16,7 +16,7 @@ from oracle.scenarios.outages import BACK, POSTGRES, terminate
 from oracle.waiting import WaitTimeout, until
 
 FREED = 20.0
-"""Seconds within which the locks of a client that is cut off hold up nobody."""
+"""Seconds within which the locks of a client that is cut off are released."""
 ANSWERED = 4.0
 """Seconds within which an unrelated call is answered beside such a client."""
 PATIENCE = 15.0
