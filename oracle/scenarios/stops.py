@@ -75,10 +75,10 @@ async def programs(experiment: Experiment, size: Size, server: PostgresServer | 
     enqueuer = await experiment.enqueuer(plan)
     await experiment.enqueuer(replace(plan, prefix="b", timed=0, jobs=plan.jobs // 2))
     number = 0
-    while enqueuer.alive or await experiment.database.unfinished():
+    while enqueuer.alive:
         await asyncio.sleep(experiment.rng.uniform(1, 2))
         number += 1
-        if number % 3 == 0 and enqueuer.alive:
+        if number % 3 == 0:
             victim = nodes.pop(0)
             nodes.append(await experiment.node(QUEUES="default=4"))
             await until(
@@ -99,6 +99,7 @@ async def programs(experiment: Experiment, size: Size, server: PostgresServer | 
             await experiment.request("kill", job_id)
             await _gone(experiment, "the programs of a killed attempt", mine)
         await experiment.database.hurry()
+    await experiment.drained(within=60, hurry=True)
     await _gone(
         experiment,
         "the programs of all attempts",
