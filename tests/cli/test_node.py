@@ -106,16 +106,41 @@ def test_up_creates_tables_without_an_app(shell: Shell) -> None:
     node = shell.begin("up")
     node.wait_for("app       none: this node knows no tasks and runs no jobs")
     assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
-    assert node.wait_for("queues  ").split()[1] == "default=10"
+    assert node.wait_for("queues  ").split()[1] == "none"
     node.wait_for("node  ")
     node.signal(signal.SIGINT)
     assert node.end() == 0
+    assert "has no tasks" not in node.errors
     again = shell.begin("up", "--queues", "a=1,b=2")
     assert again.wait_for("tables  ").split(maxsplit=1)[1] == "up to date\n"
     assert again.wait_for("queues  ").split(maxsplit=1)[1] == "a=1, b=2\n"
     again.wait_for("node  ")
     again.signal(signal.SIGTERM)
     assert again.end() == 0
+    assert "this app has no tasks" in again.errors
+
+
+def test_up_without_an_app_leaves_jobs_alone(shop: Shell) -> None:
+    shop("enqueue", "brief")
+    del shop.environ["ELIHU_APP"]
+    node = shop.begin("up")
+    node.wait_for("node  ")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+    assert shop.json("jobs", "show", "1")["state"] == "available"
+    assert shop.json("jobs", "runs", "1") == []
+
+
+def test_app_without_tasks_is_a_warning(shell: Shell) -> None:
+    (shell.folder / "empty.py").write_text("from elihu import Elihu\napp = Elihu()\n")
+    shell.environ["ELIHU_APP"] = "empty:app"
+    shell("migrate")
+    node = shell.begin("start")
+    assert node.wait_for("app  ").split(maxsplit=1)[1] == "empty:app (0 tasks)\n"
+    node.wait_for("node  ")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
+    assert node.errors.count("this app has no tasks") == 1
 
 
 def test_up_with_app_from_a_file(bare: Shell) -> None:

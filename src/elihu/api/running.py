@@ -43,7 +43,8 @@ class NodeRunner:
     @asynccontextmanager
     async def running(self, queues: Mapping[str, int] | None) -> AsyncIterator[Node]:
         """Run a node while the context is open."""
-        self._report_missing_tasks()
+        if queues is None or queues:
+            self._report_missing_tasks()
         node = self.node(queues)
         await node.start()
         if queues is None and self.config().require_queues:

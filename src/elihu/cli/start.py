@@ -51,7 +51,7 @@ def up(options: SharedOptions, /, **flags: Any) -> None:
     """Create or upgrade the tables, then run a node.
 
     Runs until SIGINT or SIGTERM, then waits for running jobs; a second signal stops
-    now. Without an app the node has no tasks.
+    now. Without an app it serves no queues.
     """
     _serve(options, needs_tasks=False, migrate=True, **flags)
 
@@ -95,18 +95,32 @@ def _serve(
         with link.reporting_failed_start():
             app = open_app(options, need=need, queues=queues)
             link.grace = app.config.grace
-            run_loop(_run_node(app, split=queues is not None, link=link))
+            run_loop(_run_node(app, _served(app, options, queues), link=link))
         return
     app = open_app(options, need=need, queues=queues)
     named = find_app(flags={"app": options.app})
-    print_startup = partial(_print_startup, app, named and named.value, migrate=migrate)
+    served = _served(app, options, queues)
+    print_startup = partial(_print_startup, app, named and named.value, served, migrate=migrate)
     if processes is None:
-        run_loop(_run_node(app, split=queues is not None, print_startup=print_startup))
+        run_loop(_run_node(app, served, print_startup=print_startup))
     else:
         sys.exit(run_loop(_run_supervisor(app, processes, print_startup)))
 
 
-async def _print_startup(app: "Elihu", name: str | None, *, migrate: bool) -> None:
+def _served(app: "Elihu", options: SharedOptions, queues: str | None) -> "Mapping[str, int] | None":
+    """The queues to serve; None for all that are configured or stored. Without an app
+    there are no tasks to run, so no queue is served unless it is named.
+    """
+    from elihu.config import find_app
+
+    if queues is not None:
+        return app.config.queues
+    return None if find_app(flags={"app": options.app}) else {}
+
+
+async def _print_startup(
+    app: "Elihu", name: str | None, served: "Mapping[str, int] | None", *, migrate: bool
+) -> None:
     """Print what is about to run. With ``migrate`` create or upgrade the tables first."""
     _print_status("app", f"{name} ({_counted(len(app.task_names()), 'task')})" if name else NO_APP)
     _print_status("database", f"{app.config.describe_database()} (schema {app.config.schema})")
@@ -115,15 +129,16 @@ async def _print_startup(app: "Elihu", name: str | None, *, migrate: bool) -> No
     if migrate:
         versions = await app.migrate()
         _print_status("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
+    queues = app.config.queues if served is None else served
     _print_status(
-        "queues", ", ".join(f"{name}={limit}" for name, limit in app.config.queues.items())
+        "queues", ", ".join(f"{name}={limit}" for name, limit in queues.items()) or "none"
     )
 
 
 async def _run_node(
     app: "Elihu",
+    served: "Mapping[str, int] | None",
     *,
-    split: bool,
     print_startup: Callable[[], Coroutine[Any, Any, None]] | None = None,
     link: "SupervisorLink | None" = None,
 ) -> None:
@@ -148,7 +163,8 @@ async def _run_node(
         signals.enabled = True
         nodes.append(node)
         if (live := node.queues.served) != {
-            name: (limit, False) for name, limit in app.config.queues.items()
+            name: (limit, False)
+            for name, limit in (app.config.queues if served is None else served).items()
         }:
             _print_status("queues", f"{_shown(live)}, as stored")
         if link is None:
@@ -165,9 +181,8 @@ async def _run_node(
         if print_startup:
             await print_startup()
         try:
-            queues = app.config.queues if split else None
             await app.serve(
-                queues, stopping=signals.stopping, stop_now=signals.stop_now, started=started
+                served, stopping=signals.stopping, stop_now=signals.stop_now, started=started
             )
         finally:
             await progress.close()
