@@ -66,17 +66,27 @@ def show(options: SharedOptions, /, name: str) -> None:
 @pass_shared_options
 def scan(options: SharedOptions, /, name: str, count: bool) -> None:
     """Enqueue a job for each record that matches and has none."""
+    from dataclasses import asdict
+
     from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
 
     app = open_app(options, need=AppNeed.TASKS)
     trigger = app.triggers.get(name)
     if count:
-        print_json({"matched": run(app, lambda _: trigger.compiled.scanner.matching())})
+        matched = run(app, lambda _: trigger.compiled.scanner.matching())
+        if options.json:
+            print_json({"matched": matched})
+        else:
+            click.echo(f"{matched:,} records match")
         return
     counts = run(app, lambda _: trigger.scan())
-    print_json(
-        {"matched": counts.matched, "enqueued": counts.enqueued, "conflicts": counts.conflicts}
+    if options.json:
+        print_json(asdict(counts))
+        return
+    click.echo(
+        f"{counts.matched:,} records match: {counts.enqueued:,} jobs enqueued, "
+        f"{counts.conflicts:,} had one"
     )
 
 
