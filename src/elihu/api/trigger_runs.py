@@ -80,9 +80,10 @@ class TriggerRuns:
                 trigger.options.scheduler_queue,
             }:
                 continue
-            stored = await store_actor(trigger.options, self.app.trigger_defaults, actor)
-            new = trigger.scan_task.build(actor=stored)
-            await self.app.aenqueue(new)
+            stored = None
+            if actor is not None:
+                stored = await store_actor(trigger.options, self.app.trigger_defaults, actor)
+            await self.app.aenqueue(trigger.scan_task.build(actor=stored))
             queues |= {trigger.options.queue, trigger.options.scheduler_queue}
         if scheduled_actions:
             for each in self.scheduled():

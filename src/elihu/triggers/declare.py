@@ -220,7 +220,7 @@ def make_scan(trigger: Trigger, scanner: Any) -> tuple[Task[..., Any], DeclaredC
     options = trigger.options
 
     async def scan(actor: Any = None, *, ctx: Context) -> dict[str, int]:
-        counts = await scanner.scan(actor)
+        counts = await (scanner.scan() if actor is None else scanner.scan_as(actor))
         return {
             "matched": counts.matched,
             "enqueued": counts.enqueued,

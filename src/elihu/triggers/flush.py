@@ -36,7 +36,7 @@ def run_on(trigger: Trigger, operations: Sequence[str], when: Callable[[Any], bo
 
     def note(_mapper: Mapper[Any], _connection: Any, record: Any) -> None:
         session = object_session(record)
-        if session is not None and (when is None or when(record)):
+        if session is not None and is_open(trigger) and (when is None or when(record)):
             _written.setdefault(session, []).append((trigger, record))
 
     def note_update(mapper: Mapper[Any], connection: Any, record: Any) -> None:
@@ -52,6 +52,13 @@ def run_on(trigger: Trigger, operations: Sequence[str], when: Callable[[Any], bo
     if not event.contains(Session, "after_flush", _store):
         event.listen(Session, "after_flush", _store)
         event.listen(Session, "after_soft_rollback", _forget)
+
+
+def is_open(trigger: Trigger) -> bool:
+    """Whether the trigger belongs to an app that is not closed: its listeners stay with
+    the model.
+    """
+    return not trigger.compiled.host.closed
 
 
 def _store(session: Session, _context: Any) -> None:
@@ -79,7 +86,13 @@ def _warn_of_bulk(trigger: Trigger, operations: Sequence[str]) -> None:
             state.is_update and "update" in operations
         )
         mapper = state.bind_mapper
-        if warned or not is_such or mapper is None or not issubclass(mapper.class_, trigger.model):
+        if (
+            warned
+            or not is_such
+            or mapper is None
+            or not is_open(trigger)
+            or not issubclass(mapper.class_, trigger.model)
+        ):
             return
         warned = True
         logger.warning(

@@ -60,11 +60,15 @@ class Scanner:
 
     async def scan(self, actor: Any = None) -> ScanCounts:
         """Store a job for each record that matches now and has none."""
+        stored = await store_actor(self._options, self._host.trigger_defaults, actor)
+        return await self.scan_as(stored)
+
+    async def scan_as(self, stored: Any) -> ScanCounts:
+        """``scan``, on behalf of an actor as its persister stored it."""
         counts = ScanCounts()
         if self._options.state != "active":
             return counts
         defaults = self._host.trigger_defaults
-        stored = await store_actor(self._options, defaults, actor)
         for tenant in await tenants_of(self._options, defaults, self._what):
             seen = _Seen()
             done = await self._host.enqueue_many(self._jobs(tenant, stored, seen))

@@ -104,9 +104,12 @@ def _ended(what: str) -> ActionCommitted:
 
 def before_first_flush(session: Session, check: Callable[[], None]) -> None:
     """Call ``check`` once, before the session first writes."""
+    checked = False
 
     def once(_session: Session, _context: Any, _instances: Any) -> None:
-        event.remove(session, "before_flush", once)
-        check()
+        nonlocal checked
+        if not checked:
+            checked = True
+            check()
 
     event.listen(session, "before_flush", once)
