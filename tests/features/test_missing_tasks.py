@@ -79,7 +79,10 @@ async def test_a_node_names_tasks_that_no_app_includes(
     "load",
     [
         "from site_a.worker import jobs\njobs.override(app='site_a.worker:jobs')",
-        "jobs = import_app('site_a.worker:jobs', 'flag --app')\njobs.override(app='site_a.worker:jobs')",
+        (
+            "jobs = import_app('site_a.worker:jobs', 'flag --app')\n"
+            "jobs.override(app='site_a.worker:jobs')"
+        ),
     ],
 )
 def test_a_child_imports_first_what_the_app_setting_names(

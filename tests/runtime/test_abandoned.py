@@ -41,7 +41,7 @@ async def test_a_thread_that_does_not_end_is_abandoned(
             1,
         )
         assert (
-            f"job {job_id} (t) did not end within 0.05 s of being told to: attempt 1 is abandoned"
+            f"job {job_id} (t) did not end within 0.05 s of the request: attempt 1 is abandoned"
             in caplog.text
         )
         await harness.until(lambda: harness.said == {"abandoned": 1})

@@ -15,7 +15,7 @@ BATCH_ROWS: Final = 1_000
 BATCH_BYTES: Final = 4 * 1_048_576
 
 
-class _Waiting(NamedTuple):
+class _Pending(NamedTuple):
     new: NewJob
     answer: asyncio.Future[Inserted]
 
@@ -31,7 +31,7 @@ class Inserter:
     def __init__(self, engine: Engine, announce: Callable[[Iterable[str]], None]) -> None:
         self._engine = engine
         self._announce = announce
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Pending] = []
         self._sender: asyncio.Task[None] | None = None
 
     async def one(self, new: NewJob) -> Inserted:
@@ -40,7 +40,7 @@ class Inserter:
         """
         if new.unique_key is not None or new.identifier is not None:
             return (await self.many([new]))[0]
-        waiting = _Waiting(new, asyncio.get_running_loop().create_future())
+        waiting = _Pending(new, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._sender is None:
             self._sender = asyncio.create_task(self._send(), name="elihu-inserter")
@@ -69,8 +69,8 @@ class Inserter:
         finally:
             self._sender = None
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _next_batch(self) -> list[_Pending]:
+        batch: list[_Pending] = []
         size = taken = 0
         for waiting in self._waiting:
             if len(batch) == BATCH_ROWS or size > BATCH_BYTES:
@@ -82,7 +82,7 @@ class Inserter:
         del self._waiting[:taken]
         return batch
 
-    async def _insert(self, batch: list[_Waiting]) -> None:
+    async def _insert(self, batch: list[_Pending]) -> None:
         try:
             inserted = await self.many([waiting.new for waiting in batch])
         except DataRefused as error:
@@ -100,7 +100,7 @@ class Inserter:
                     waiting.answer.set_result(row)
 
     @staticmethod
-    def _fail(batch: list[_Waiting], error: Exception) -> None:
+    def _fail(batch: list[_Pending], error: Exception) -> None:
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)

@@ -24,7 +24,7 @@ class FailureLog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._away: set[str] = set()
-        self._told_away = False
+        self._reported_away = False
         self._failing: set[str] = set()
 
     def failed(self, who: str, error: BaseException) -> None:
@@ -32,8 +32,8 @@ class FailureLog:
         with self._lock:
             if isinstance(error, DatabaseUnavailable | DatabaseTimeout):
                 self._away.add(who)
-                if not self._told_away:
-                    self._told_away = True
+                if not self._reported_away:
+                    self._reported_away = True
                     logger.warning(
                         "the database does not answer, and the node goes on trying (%s: %s)",
                         who,
@@ -57,6 +57,6 @@ class FailureLog:
             if who in self._failing:
                 self._failing.discard(who)
                 logger.info("%s works again", who)
-            if who == HEARTBEAT and self._told_away and not self._away:
-                self._told_away = False
+            if who == HEARTBEAT and self._reported_away and not self._away:
+                self._reported_away = False
                 logger.info("the database answers again")

@@ -276,8 +276,8 @@ def _advice(error: Exception, parameter: Parameter) -> str:
     match code:
         case "typed-dict-version":
             return (
-                f"expected typing_extensions.TypedDict, got one of typing's ({annotation!r}), which "
-                "pydantic reads from Python 3.12 on"
+                f"expected typing_extensions.TypedDict, got one of typing's ({annotation!r}), "
+                "which pydantic reads from Python 3.12 on"
             )
         case "schema-for-unknown-type":
             return (

@@ -49,10 +49,11 @@ class DeclaresTasks(ABC):
         that end the job at once. ``max_orphans`` (1 to 100) orphaned attempts in a row
         end it too. ``fence="cancel"`` ends an attempt when its node is cut off from the
         database, except in a thread; ``"tell"`` sets ``ctx.cancelled`` alone; the
-        default is the setting of that name. ``template`` is a code: ``app.templates.sync()`` makes a template
-        from the task. ``run_in`` is ``"loop"`` for ``async def`` and ``"thread"`` for
-        ``def``; both may have ``"process"``, a fresh interpreter that imports the
-        module. Raises ``InvalidTask``, ``InvalidOption`` and ``DuplicateTask``.
+        default is the setting of that name. ``template`` is a code:
+        ``app.templates.sync()`` makes a template from the task. ``run_in`` is ``"loop"``
+        for ``async def`` and ``"thread"`` for ``def``; both may have ``"process"``, a
+        fresh interpreter that imports the module. Raises ``InvalidTask``,
+        ``InvalidOption`` and ``DuplicateTask``.
         """
         if fn is not None:
             return self._declare(fn, options)

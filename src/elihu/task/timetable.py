@@ -50,8 +50,8 @@ class Timetable:
                     )
             if entry.name in known:
                 raise DuplicateCron(
-                    f"cron {entry.name!r}: expected a new name, got the name of another entry: give "
-                    "one of them name="
+                    f"cron {entry.name!r}: expected a new name, got the name of another entry: "
+                    "give one of them name="
                 )
             added[entry.name] = entry
         return added

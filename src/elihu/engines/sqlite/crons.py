@@ -24,7 +24,7 @@ _TAKE: Final = statement("fire_cron_take")
 _FIRED: Final = statement("fire_cron_fired")
 _TICK: Final = statement("fire_cron_tick")
 _OCCURRENCE: Final = statement("fire_cron_occurrence")
-_SETTLE: Final = statement("fire_cron_settle")
+_FIRE: Final = statement("fire_cron_settle")
 _PRUNE: Final = statement("prune_ticks")
 
 
@@ -100,7 +100,7 @@ def fire_cron(
         for (at, _), job in zip(fresh, stored, strict=True):
             session.execute(_TICK, values | {"at": stored_time(at), "job_id": job.id})
             values |= {"fired_at": stored_time(at), "job_id": job.id}
-        session.execute(_SETTLE, values)
+        session.execute(_FIRE, values)
     return [TickJob(at, job.id, job.conflict) for (at, _), job in zip(fresh, stored, strict=True)]
 
 

@@ -127,8 +127,8 @@ def _complete(link: Link, config: Config, completions: Sequence[Completion]) -> 
     bodies = {each.id: {**each._asdict(), "now": now} for each in completions}
     done = {id_ for (id_,) in map(values, (yield Statement(_COMPLETE, dump([*bodies.values()]))))}
     answers = {each.id: Answer(True, each.installation, JobState.EXECUTING) for each in completions}
-    if told := [bodies[each.id] for each in completions if each.id in done and _has_run(each)]:
-        yield Statement(_RUNS, dump(told))
+    if with_runs := [bodies[each.id] for each in completions if each.id in done and _has_run(each)]:
+        yield Statement(_RUNS, dump(with_runs))
     if missing := [body for id_, body in bodies.items() if id_ not in done]:
         rows = map(values, (yield Statement(_WHY, dump(missing))))
         answers |= {id_: Answer(False, here, state) for here, id_, state in rows}

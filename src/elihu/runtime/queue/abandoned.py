@@ -41,7 +41,7 @@ class Abandoned(Service):
         self._resumed = resumed
         self._counts: Counter[str] = Counter()
         self._full: set[str] = set()
-        self._told = 0
+        self._reported = 0
 
     @property
     def count(self) -> int:
@@ -77,8 +77,14 @@ class Abandoned(Service):
             execution.handle.add_done_callback(
                 lambda handle: self._attempt_ended(execution, handle)
             )
-        told = f"job {execution.claim.id} ({execution.task.name}) did not end within {self.scope.config.kill_grace:g} s of being told to"
-        logger.warning("%s: attempt %d is abandoned, and goes on unheard", told, execution.attempt)
+        logger.warning(
+            "job %d (%s) did not end within %g s of the request: attempt %d is abandoned, and "
+            "its outcome is ignored",
+            execution.claim.id,
+            execution.task.name,
+            self.scope.config.kill_grace,
+            execution.attempt,
+        )
         self._emit(AttemptAbandoned, execution)
         count, most = self._counts[run_in], self.scope.config.max_abandoned
         if count >= most and run_in not in self._full:
@@ -97,9 +103,9 @@ class Abandoned(Service):
 
     async def tick(self) -> Tick:
         count = self.count
-        if count != self._told:
+        if count != self._reported:
             await self._describe(abandoned=count)
-            self._told = count
+            self._reported = count
         return Tick(self.scope.config.heartbeat, {"abandoned_count": count})
 
     def _attempt_ended(self, execution: Execution, handle: "asyncio.Task[None]") -> None:

@@ -38,9 +38,9 @@ class Canceller(Service):
             for key, cause in found:
                 if key in running and running[key].end(key, cause):
                     counts[cause] += 1
-        told = {
+        counted = {
             "cancelled_count": counts[Cause.CANCEL],
             "killed_count": counts[Cause.KILL],
             "stopped_count": counts[Cause.STOP],
         }
-        return Tick(self.scope.config.heartbeat, told)
+        return Tick(self.scope.config.heartbeat, counted)

@@ -147,7 +147,7 @@ class Producer:
         await self._end_all()
         if ACTIVE:
             reach("during shutdown")
-        await self._settle(self._scope.config.call_timeout)
+        await self._write_ends(self._scope.config.call_timeout)
         if self.held:
             logger.warning(
                 "queue %s: the ends of %d attempts were not written in time",
@@ -218,7 +218,7 @@ class Producer:
             log_restart(self._name, task)
             asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._launch)
 
-    async def _settle(self, seconds: float) -> None:
+    async def _write_ends(self, seconds: float) -> None:
         """Wait at most ``seconds`` until every end is written."""
         self._ending = True
         self._woken.set()

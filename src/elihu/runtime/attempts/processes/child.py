@@ -139,7 +139,7 @@ class Child(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._frames.feed(data):
-                self._heard(message)
+                self._received(message)
         except (ValueError, LookupError, TypeError) as error:
             self.kill(f"the process said what cannot be understood: {error}")
 
@@ -150,7 +150,7 @@ class Child(asyncio.Protocol):
         else:
             self._part()
 
-    def _heard(self, message: Message) -> None:
+    def _received(self, message: Message) -> None:
         match message:
             case ["begun"]:
                 self.begun = True

@@ -105,11 +105,11 @@ class ChildContext(Context):
     it the log lines.
     """
 
-    __slots__ = ("_channel", "_logger", "_told", "_waiting")
+    __slots__ = ("_channel", "_child_attempt", "_logger", "_waiting")
 
-    def __init__(self, told: ChildAttempt, channel: Channel, state: Any) -> None:
-        super().__init__(told, state)
-        self._told = told
+    def __init__(self, attempt: ChildAttempt, channel: Channel, state: Any) -> None:
+        super().__init__(attempt, state)
+        self._child_attempt = attempt
         self._channel = channel
         self._logger: logging.Logger | None = None
         self._waiting = 0
@@ -136,16 +136,16 @@ class ChildContext(Context):
     def log(self) -> logging.Logger:
         if self._logger is None:
             self._logger = logging.Logger("elihu.job", logging.DEBUG)
-            self._logger.addHandler(_ToNode(self._told))
+            self._logger.addHandler(_ToNode(self._child_attempt))
         return self._logger
 
 
 class _ToNode(logging.Handler):
     """Sends each record as text; the node keeps it with the run and passes it on."""
 
-    def __init__(self, told: ChildAttempt) -> None:
+    def __init__(self, attempt: ChildAttempt) -> None:
         super().__init__()
-        self._told = told
+        self._child_attempt = attempt
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -170,6 +170,8 @@ class _ToNode(logging.Handler):
                 "msecs",
             ):
                 fields[name] = getattr(record, name)
-            self._told.log(fields | {"process": record.process, "threadName": record.threadName})
+            self._child_attempt.log(
+                fields | {"process": record.process, "threadName": record.threadName}
+            )
         except Exception:
             self.handleError(record)

@@ -208,7 +208,10 @@ class ProcessPool:
         size = resident(child.pid) if limit is not None else None
         if limit is None or size is None or size <= limit:
             return None
-        return f"the process of the task had {shown(size)} of memory, more than max_memory ({shown(limit)}), and was ended"
+        return (
+            f"the process of the task had {shown(size)} of memory, "
+            f"more than max_memory ({shown(limit)}), and was ended"
+        )
 
     def _look(self) -> None:
         for child in self._all:

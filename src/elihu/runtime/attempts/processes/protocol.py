@@ -1,22 +1,26 @@
 """Messages between a node and its child: JSON arrays, each behind its length in four
-bytes; the first element says which it is.
+bytes; the first element names the message.
 
 To the child:
 
-    setup, FIELDS       the first: what the interpreter is to be like, and which app it serves
-    perform, CALL       run this job
-    cancel              let ``ctx.cancelled`` be true; meant for the job that runs, and ignored when none does
-    end                 leave the lifespan and end
+    setup, FIELDS   the first: settings of the interpreter, and which app it serves
+    perform, CALL   run this job
+    cancel          set ``ctx.cancelled`` for the job that runs; ignored when none runs
+    end             leave the lifespan and end
 
 From the child:
 
-    begun                                   the job is about to be run: where a child dies before, another can run it
-    progress, JSON                          as ``ctx.progress`` wrote it
-    log, FIELDS                             of a log record
-    done, VALUE, PROBLEM, TOO_LARGE         answers: the task returned; VALUE is JSON text or None, PROBLEM why it could not be written,
-    outcome, KIND, REASON, DELAY, RAISED             returned or raised an outcome,
-    error, ERROR                                     raised an error,
-    unable, ERROR                                    or was not run, since the child could not be set up: it ends now
+    begun                           the job is about to run: where a child dies before,
+                                    another can run it
+    progress, JSON                  as ``ctx.progress`` wrote it
+    log, FIELDS                     of a log record
+    done, VALUE, PROBLEM, TOO_LARGE an answer: the task returned; VALUE is JSON text or
+                                    None, PROBLEM why it could not be written
+    outcome, KIND, REASON, DELAY, RAISED
+                                    an answer: the task returned or raised an outcome
+    error, ERROR                    an answer: the task raised an error
+    unable, ERROR                   an answer: the task did not run, because the child
+                                    could not be set up; it ends now
 """
 
 import struct

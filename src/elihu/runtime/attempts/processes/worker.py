@@ -114,10 +114,10 @@ class Worker:
         try:
             task, is_async = self._loader.task(call["task"], call["module"], call["qualname"])
             args, kwargs = task.codec.decode(call["args"])
-            told = ChildAttempt(
+            attempt = ChildAttempt(
                 self._channel, call.get("attempt", 1), call.get("max_attempts", 1), call.get("job")
             )
-            self._context = ChildContext(told, self._channel, self._state)
+            self._context = ChildContext(attempt, self._channel, self._state)
             if task.context_parameter is not None:
                 kwargs[task.context_parameter] = self._context
             try:
@@ -125,7 +125,7 @@ class Worker:
                 return self._answer(task, self._call(is_async, self._context, function), call)
             finally:
                 self._context = None
-                told.close()
+                attempt.close()
         except BaseException as raised:
             error = agreed(raised)
             if isinstance(error, _OUTCOMES):
