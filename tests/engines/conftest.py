@@ -1,5 +1,6 @@
 """Engines on the test's database."""
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from elihu.config import Config
 from elihu.engines.protocol import Engine
 from elihu.engines.select import engine_for
 from elihu.telemetry.bus import Bus
+from tests.engines.future import FUTURE, migrate_to_the_future
 from tests.engines.raw import Raw, raw_for
 
 Opener = Callable[..., Awaitable[Engine]]
@@ -37,10 +39,14 @@ async def opened(database_url: str, schema: str) -> AsyncIterator[Opener]:
 
 
 @pytest.fixture
-async def engine(opened: Opener) -> Engine:
+async def engine(opened: Opener, database_url: str, schema: str) -> Engine:
     """An open engine on migrated tables."""
     engine = await opened()
     await engine.migrate()
+    if FUTURE in os.environ:
+        raw = await raw_for(database_url, schema).open()
+        await migrate_to_the_future(raw)
+        await raw.close()
     return engine
 
 

@@ -170,13 +170,15 @@ async def set_version(url: str, version: int) -> None:
 
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
             connection.execute(
-                "UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),)
+                "UPDATE meta SET value = ? WHERE key IN ('schema_version', 'readable_from')",
+                (str(version),),
             )
     else:
         import asyncpg
 
         connection = await asyncpg.connect(url)
         await connection.execute(
-            "UPDATE elihu.meta SET value = $1 WHERE key = 'schema_version'", str(version)
+            "UPDATE elihu.meta SET value = $1 WHERE key IN ('schema_version', 'readable_from')",
+            str(version),
         )
         await connection.close()

@@ -1,133 +1,293 @@
-"""The tables: their version, and migrations, each a file ``migrations/NNNN_name.sql``."""
+"""The tables: their version, and migrations."""
 
+import asyncio
+import logging
 import re
-from importlib.resources import files
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 
 import asyncpg
 
-from elihu.engines.postgres.connect import Connection
-from elihu.engines.postgres.connections import Limits
+from elihu.clock import SystemClock
+from elihu.engines.postgres.connect import Connection, about, connect_alone
+from elihu.engines.postgres.connections import Limits, Work
 from elihu.engines.postgres.queries import in_schema
 from elihu.engines.postgres.session import Session
-from elihu.errors import SchemaError, SchemaOutdated, SchemaTooNew
-
-
-class Migration(NamedTuple):
-    """One step forward: the version that it leads to, and its SQL for the schema
-    ``elihu``.
-    """
-
-    version: int
-    sql: str
-
-
-def _read() -> tuple[Migration, ...]:
-    found = [
-        file
-        for file in files(__package__).joinpath("migrations").iterdir()
-        if file.name.endswith(".sql")
-    ]
-    return tuple(
-        sorted(
-            Migration(int(file.name.partition("_")[0]), file.read_text(encoding="utf-8"))
-            for file in found
-        )
-    )
-
-
-_META_COLUMNS: Final = """
-SELECT array_agg(attname::text ORDER BY attname) FROM pg_catalog.pg_attribute
-WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
-"""
-_META: Final = (
-    "SELECT key, value FROM elihu.meta WHERE key IN ('schema_version', 'installation_id')"
+from elihu.engines.schema_steps import (
+    Migration,
+    check_not_newer,
+    check_not_older,
+    load,
+    missing,
 )
-_EXISTS: Final = re.compile(r'"(\w+)" already exists')
-_LIMITS: Final = Limits(idle=60, statement=0, lock=0)
-MIGRATIONS: Final = _read()
+from elihu.errors import DatabaseTimeout, SchemaError
+
+T = TypeVar("T")
+
+MIGRATIONS: Final = load(__package__)
 VERSION: Final = MIGRATIONS[-1].version
 """The version that this code needs."""
 
+LOCK_TIMEOUT: Final = 2.0
+"""Seconds for which a step waits for a lock. Behind a step that waits for a strong lock,
+all other statements on that table wait too.
+"""
+_PAUSE: Final = 1.0
+_TURN: Final = 0.2
+"""Seconds after which a process that is not the first asks again whether it is its turn. A
+statement that waits would keep an index from being made concurrently.
+"""
+_SAY_AGAIN_AFTER: Final = 60.0
+_IDLE: Final = 60.0
+_LIMITS: Final = Limits(idle=_IDLE, statement=0, lock=0)
+_STATEMENT_END: Final = re.compile(r";[ \t]*\n")
+_COMMENTS: Final = re.compile(r"^--.*\n", re.MULTILINE)
+_NO_LIMITS: Final = (
+    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+)
+_SET_LOCK_TIMEOUT: Final = f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT * 1_000)}"
 
-def migration_sql(schema: str) -> str:
-    """All migrations as one script for ``psql``, in one transaction."""
-    steps = [_step(migration, schema) for migration in MIGRATIONS]
-    return "\n".join(
-        [
-            "BEGIN ISOLATION LEVEL READ COMMITTED;",
-            f"{_lock(schema)};",
-            f'CREATE SCHEMA IF NOT EXISTS "{schema}";',
-            *steps,
-            "COMMIT;",
-            "",
-        ]
-    )
+logger = logging.getLogger("elihu")
+
+
+def migration_sql(schema: str, after: int = 0) -> str:
+    """The migrations after a version as one script for ``psql``."""
+    first = [f'CREATE SCHEMA IF NOT EXISTS "{schema}";'] if after == 0 else []
+    steps = [_script(step, schema, first if step is MIGRATIONS[0] else []) for step in MIGRATIONS]
+    wanted = len(missing(MIGRATIONS, after))
+    return "\n".join(steps[len(steps) - wanted :])
 
 
 async def schema_version(session: Session) -> int:
     async def work(connection: Connection) -> int:
-        return await _stored_version(connection, session.config.schema)
+        return (await _stored(connection, session.config.schema))[0]
 
     return await session.call("schema_version", work)
 
 
 async def migrate(session: Session) -> list[int]:
-    """Of several processes at once the first applies the steps; the others wait for it
-    and find nothing to do.
+    """Of several processes at once the first applies a step; the others wait for it and
+    find it done.
     """
-
-    async def work(connection: Connection) -> list[int]:
-        return await _migrate(connection, session.config.schema)
-
-    return await session.call("migrate", work, bounded=False, limits=_LIMITS)
+    await session.call("migrate", lambda one: _make_schema(one, session), bounded=False)
+    return [step.version for step in MIGRATIONS if await _apply(session, step)]
 
 
 async def check_schema(session: Session) -> None:
-    version = await schema_version(session)
-    if version < VERSION:
-        raise SchemaOutdated(_outdated(session.config.schema, version))
-    if version > VERSION:
-        raise SchemaTooNew(_too_new(session.config.schema, version))
+    async def work(connection: Connection) -> tuple[int, int | None]:
+        return await _stored(connection, session.config.schema)
+
+    version, readable_from = await session.call("check_schema", work)
+    where = _where(session)
+    check_not_older(where, version, VERSION)
+    check_not_newer(where, version, readable_from, VERSION)
 
 
 async def installation(session: Session) -> str:
     return str(await session.fetch_value("installation"))
 
 
-async def _migrate(connection: Connection, schema: str) -> list[int]:
-    await connection.execute(_lock(schema))
+async def _make_schema(connection: Connection, session: Session) -> None:
+    schema = session.config.schema
     # CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even where the schema
     # exists.
-    if not await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)", schema
-    ):
-        await connection.execute(f'CREATE SCHEMA "{schema}"')
-    version = await _stored_version(connection, schema)
-    if version > VERSION:
-        raise SchemaTooNew(_too_new(schema, version))
-    applied = []
-    for migration in MIGRATIONS:
-        if migration.version > version:
-            try:
-                await connection.execute(_step(migration, schema))
-            except (asyncpg.DuplicateTableError, asyncpg.DuplicateFunctionError) as error:
-                found = _EXISTS.search(str(error))
-                raise _foreign(schema, found[1] if found else str(error)) from error
-            applied.append(migration.version)
-    return applied
+    found = await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", f'"{schema}"')
+    if not found:
+        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
 
 
-async def _stored_version(connection: Connection, schema: str) -> int:
-    """The version of the tables in the database; 0 where there are none."""
-    if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".meta'):
-        return 0
-    columns = await connection.fetchval(_META_COLUMNS, f'"{schema}".meta')
-    if columns == ["key", "value"]:
+async def _apply(session: Session, step: Migration) -> bool:
+    """Whether this call applied the step."""
+    return await (_in_transaction if step.kind == "transaction" else _guarded)(session, step)
+
+
+async def _in_transaction(session: Session, step: Migration) -> bool:
+    schema = session.config.schema
+
+    async def work(connection: Connection) -> bool | None:
+        if not await connection.fetchval(_lock(schema)):
+            return None
+        if not await _is_missing(session, connection, step):
+            return False
+        await connection.execute(_SET_LOCK_TIMEOUT)
+        try:
+            await connection.execute(_sql(step, schema))
+        except (asyncpg.DuplicateTableError, asyncpg.DuplicateFunctionError) as error:
+            found = _EXISTS.search(str(error))
+            raise _foreign(schema, found[1] if found else str(error)) from error
+        return True
+
+    while True:
+        applied = await _until_unlocked(session, step, work)
+        if applied is not None:
+            return applied
+        await asyncio.sleep(_TURN)
+
+
+async def _guarded(session: Session, step: Migration) -> bool:
+    """Apply a step that is no single transaction, while another connection keeps other
+    processes from doing the same.
+    """
+    async with _guard(session) as guard:
+        if not await _is_missing(session, guard, step):
+            return False
+        # A fetched statement keeps its snapshot until the next one, and an index that is made
+        # concurrently waits for snapshots. A plain one keeps none.
+        await guard.execute("SELECT 1")
+        if step.kind == "batches":
+            await _in_batches(session, step)
+        else:
+            await _concurrently(session, step)
+
+        async def stamp(connection: Connection) -> None:
+            await connection.execute(_stamp(step, session.config.schema))
+
+        await session.call("migrate", stamp, bounded=False)
+    return True
+
+
+async def _in_batches(session: Session, step: Migration) -> None:
+    statement = in_schema(_COMMENTS.sub("", step.sql).strip().rstrip(";"), session.config.schema)
+
+    async def work(connection: Connection) -> int:
+        await connection.execute(_SET_LOCK_TIMEOUT)
+        return int(await connection.fetchval(statement))
+
+    while await _until_unlocked(session, step, work):
+        pass
+
+
+async def _concurrently(session: Session, step: Migration) -> None:
+    """Statement by statement. An index that an earlier attempt left invalid is removed
+    first.
+    """
+    schema = session.config.schema
+    connection = await connect_alone(session.config.database_url)
+    try:
+        pid, _ = await about(connection)
+        if pid == connection.get_server_pid():  # a pooler would give the settings to others
+            await connection.execute(_NO_LIMITS)
+        for row in await connection.fetch(_INVALID_INDEXES, schema):
+            if re.search(rf"\b{re.escape(row['name'])}\b", step.sql):
+                await connection.execute(
+                    f'DROP INDEX CONCURRENTLY IF EXISTS "{schema}"."{row["name"]}"'
+                )
+        for statement in _STATEMENT_END.split(_COMMENTS.sub("", step.sql)):
+            if statement.strip():
+                await connection.execute(in_schema(statement, schema))
+    finally:
+        await connection.close()
+
+
+async def _until_unlocked(session: Session, step: Migration, work: Work[T]) -> T:
+    """Run one transaction of a step, again and again while a lock is in its way."""
+    clock = SystemClock()
+    say_at = clock.monotonic()
+    while True:
+        try:
+            return await session.call("migrate", work, bounded=False, limits=_LIMITS)
+        except DatabaseTimeout as error:
+            if not isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+                raise
+        if clock.monotonic() >= say_at:
+            say_at = clock.monotonic() + _SAY_AGAIN_AFTER
+            logger.warning(
+                "migration %s waits for a lock, trying again: %s holds locks on the tables",
+                step.name,
+                await _blockers(session),
+            )
+        await asyncio.sleep(_PAUSE)
+
+
+_META_COLUMNS: Final = """
+SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+"""
+_META: Final = """
+SELECT key, value FROM elihu.meta
+WHERE key IN ('schema_version', 'installation_id', 'readable_from')
+"""
+_EXISTS: Final = re.compile(r'"(\w+)" already exists')
+_INVALID_INDEXES: Final = """
+SELECT c.relname AS name
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+WHERE NOT i.indisvalid AND c.relnamespace = to_regnamespace(quote_ident($1))
+"""
+_BLOCKERS: Final = """
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.state,
+  extract(epoch FROM clock_timestamp() - a.xact_start)::integer AS seconds
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+JOIN pg_catalog.pg_class c ON c.oid = l.relation
+WHERE l.granted AND l.pid <> pg_backend_pid() AND c.relnamespace = to_regnamespace(quote_ident($1))
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+ORDER BY seconds DESC
+LIMIT 5
+"""
+
+
+async def _blockers(session: Session) -> str:
+    """The sessions that hold locks on tables of the schema for longest, for a message."""
+
+    async def work(connection: Connection) -> str:
+        rows = await connection.fetch(_BLOCKERS, session.config.schema)
+        return ", ".join(
+            f"pid {row['pid']} ({row['usename']}, {row['application_name'] or 'no application'}, "
+            f"{row['state']}, in a transaction for {row['seconds']} s)"
+            for row in rows
+        )
+
+    return await session.call("migrate", work) or "another session"
+
+
+@asynccontextmanager
+async def _guard(session: Session) -> AsyncIterator[Connection]:
+    """A connection whose transaction holds the lock of migrations. Its small statements
+    keep the server from ending it; a client that is frozen sends none.
+    """
+    connection = await connect_alone(session.config.database_url)
+    keeping = None
+    try:
+        while True:
+            await connection.execute(_LIMITS.begin())
+            if await connection.fetchval(_lock(session.config.schema)):
+                break
+            await connection.execute("ROLLBACK")
+            await asyncio.sleep(_TURN)
+
+        async def keep() -> None:
+            while True:
+                await asyncio.sleep(_IDLE / 3)
+                await connection.execute("SELECT 1")
+
+        keeping = asyncio.create_task(keep())
+        yield connection
+    finally:
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+        await connection.close(timeout=LOCK_TIMEOUT)
+
+
+async def _is_missing(session: Session, connection: Connection, step: Migration) -> bool:
+    """Raises ``SchemaTooNew``."""
+    version, readable_from = await _stored(connection, session.config.schema)
+    check_not_newer(_where(session), version, readable_from, VERSION)
+    return version < step.version
+
+
+async def _stored(connection: Connection, schema: str) -> tuple[int, int | None]:
+    """The version of the tables, 0 without tables, and that of the code they need. Raises
+    ``SchemaError`` for a table ``meta`` that is not Elihu's.
+    """
+    if not (columns := await connection.fetchval(_META_COLUMNS, f'"{schema}".meta')):
+        return 0, None
+    if {"key", "value"} <= set(columns):
         found = dict(await connection.fetch(in_schema(_META, schema)))
-        version = found.get("schema_version")
-        if version is not None and version.isdigit() and "installation_id" in found:
-            return int(version)
+        if found.get("schema_version", "").isdigit() and "installation_id" in found:
+            needed = found.get("readable_from")
+            return int(found["schema_version"]), None if needed is None else int(needed)
     raise _foreign(schema, "meta")
 
 
@@ -138,28 +298,42 @@ def _foreign(schema: str, name: str) -> SchemaError:
     )
 
 
-def _too_new(schema: str, version: int) -> str:
-    return (
-        f'schema "{schema}": expected tables of version {VERSION} or older, got {version}: install '
-        "the newer Elihu that made them"
-    )
+def _where(session: Session) -> str:
+    return f'schema "{session.config.schema}"'
 
 
-def _outdated(schema: str, version: int) -> str:
-    got = f"version {version}" if version else "none"
-    return (
-        f'schema "{schema}": expected tables of version {VERSION}, got {got}: run "elihu migrate"'
-    )
+def _lock(schema: str, function: str = "pg_try_advisory_xact_lock") -> str:
+    return f"SELECT {function}(hashtextextended('elihu migrate {schema}', 0))"
 
 
-def _step(migration: Migration, schema: str) -> str:
-    return in_schema(
-        f"{migration.sql.rstrip()}\n\n"
-        f"INSERT INTO elihu.meta (key, value) VALUES ('schema_version', '{migration.version}')\n"
-        f"ON CONFLICT (key) DO UPDATE SET value = excluded.value;\n",
-        schema,
-    )
+def _stamp(step: Migration, schema: str) -> str:
+    return in_schema(step.stamp("elihu.meta"), schema)
 
 
-def _lock(schema: str) -> str:
-    return f"SELECT pg_advisory_xact_lock(hashtextextended('elihu migrate {schema}', 0))"
+def _sql(step: Migration, schema: str) -> str:
+    return in_schema(step.sql, schema) + _stamp(step, schema)
+
+
+def _script(step: Migration, schema: str, before: list[str]) -> str:
+    """The step for ``psql``."""
+    sql = _COMMENTS.sub("", step.sql).strip().rstrip(";")
+    match step.kind:
+        case "transaction":
+            lines = [
+                "BEGIN ISOLATION LEVEL READ COMMITTED;",
+                f"{_SET_LOCK_TIMEOUT};",
+                f"{_lock(schema, 'pg_advisory_xact_lock')};",
+                *before,
+                _sql(step, schema),
+                "COMMIT;",
+            ]
+        case "concurrently":
+            lines = [f"{in_schema(sql, schema)};", _stamp(step, schema)]
+        case _:
+            lines = [
+                "DO $migration$ DECLARE changed bigint; BEGIN LOOP",
+                f"EXECUTE $batch$ {in_schema(sql, schema)} $batch$ INTO changed;",
+                "EXIT WHEN changed = 0; COMMIT; END LOOP; END $migration$;",
+                _stamp(step, schema),
+            ]
+    return "\n".join([f"-- {step.name}", *lines, ""])

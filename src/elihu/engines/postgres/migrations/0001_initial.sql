@@ -1,3 +1,4 @@
+-- readable_from: 1
 -- All tables of the first release.
 
 -- Facts about the tables themselves: their version, and an id that tells two installations apart.

@@ -1,3 +1,4 @@
+-- readable_from: 1
 -- Times are Unix seconds in UTC, REAL. Each is the double nearest to a whole number of
 -- microseconds, so that it comes back from a datetime as it went in. SQLite 3.40 has no 'subsec';
 -- julianday() counts in milliseconds.
