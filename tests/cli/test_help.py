@@ -132,3 +132,9 @@ def test_version_and_help_in_a_process() -> None:
         command = [sys.executable, "-m", "elihu", option]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
         assert done.stdout.startswith(beginning)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_lists_of_commands_are_not_cut_off(name: str) -> None:
+    text = CliRunner().invoke(cli, [name, "--help"], terminal_width=80).output
+    assert "..." not in text.partition("Commands:")[2]

@@ -85,7 +85,7 @@ def ls(options: SharedOptions) -> None:
 @shared_options
 @pass_shared_options
 def show(options: SharedOptions, /, name: str, count: int) -> None:
-    """Show all fields of an entry, its schedule in words and its next occurrences."""
+    """Show an entry and its next occurrences."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
     from elihu.schedule import Cron
@@ -179,7 +179,10 @@ def update(options: SharedOptions, /, name: str, **changes: Any) -> None:
 @shared_options
 @pass_shared_options
 def delete(options: SharedOptions, /, name: str) -> None:
-    """Delete an entry that was created at run time or is no longer declared in code."""
+    """Delete an entry that no code declares.
+
+    It was created at run time, or no living node declares it any more.
+    """
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import cell, print_json
 

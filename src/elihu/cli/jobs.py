@@ -282,7 +282,7 @@ def _chosen(filters: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
 
 
 _verb("cancel", "cancelled", "Cancel jobs; running ones are cancelled by their node.")
-_verb("kill", "killed", "End the running attempts of jobs; the jobs are retried or discarded.")
+_verb("kill", "killed", "End running attempts; their jobs are retried or discarded.")
 _verb("retry", "retried", "Make jobs available again.")
 _verb("delete", "deleted", "Remove jobs that are not executing, with their runs.")
 _verb("hold", "held", "Suspend jobs that are not executing.")
