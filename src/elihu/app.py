@@ -3,7 +3,6 @@ else is delegated.
 """
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -23,7 +22,6 @@ from elihu.clients.clients import Clients
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, changed_config, load_config
 from elihu.enqueue import Enqueued, TransactionInserter, check_free, check_new, chunked
-from elihu.errors import InvalidOption
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
 from elihu.runtime.attempts.middleware import Middleware
@@ -128,11 +126,7 @@ class Elihu(DeclaresTriggers):
 
         Raises ``InvalidOption`` for what is no ``async def``.
         """
-        if not _is_async(function):
-            raise InvalidOption(
-                f"middleware: expected a function written with async def, got {function!r}"
-            )
-        self._runner.middlewares.append(function)
+        self._runner.add_middleware(function)
         return function
 
     def around(self, function: A) -> A:
@@ -144,13 +138,7 @@ class Elihu(DeclaresTriggers):
         outermost. Raises ``InvalidOption`` for an ``async`` function: use
         ``middleware``.
         """
-        written = inspect.unwrap(function) if callable(function) else None
-        if written is None or _is_async(written) or inspect.isasyncgenfunction(written):
-            raise InvalidOption(
-                "around: expected a function that returns a context manager (for async code use "
-                f"@app.middleware), got {function!r}"
-            )
-        self._runner.arounds.append(function)
+        self._runner.add_around(function)
         return function
 
     @property
@@ -400,9 +388,3 @@ class Elihu(DeclaresTriggers):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def _is_async(function: Any) -> bool:
-    return callable(function) and (
-        inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__)
-    )

@@ -1,6 +1,7 @@
 """Runs nodes inside this program: ``app.running``, ``app.serve`` and ``app.tick``."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any, Final
 from elihu.clients.clients import Clients
 from elihu.clock import Clock
 from elihu.config import Config, changed_config
+from elihu.errors import InvalidOption
 from elihu.options import check_range
 from elihu.runtime.attempts.middleware import Middleware
 from elihu.runtime.attempts.surroundings import Around
@@ -39,6 +41,24 @@ class NodeRunner:
     lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None
     middlewares: list[Middleware] = field(default_factory=list)
     arounds: list[Around] = field(default_factory=list)
+
+    def add_middleware(self, function: Middleware) -> None:
+        """Add a middleware inside the others. Raises ``InvalidOption``."""
+        if not _is_async(function):
+            raise InvalidOption(
+                f"middleware: expected a function written with async def, got {function!r}"
+            )
+        self.middlewares.append(function)
+
+    def add_around(self, function: Around) -> None:
+        """Add a context manager inside the others. Raises ``InvalidOption``."""
+        written = inspect.unwrap(function) if callable(function) else None
+        if written is None or _is_async(written) or inspect.isasyncgenfunction(written):
+            raise InvalidOption(
+                "around: expected a function that returns a context manager (for async code use "
+                f"@app.middleware), got {function!r}"
+            )
+        self.arounds.append(function)
 
     @asynccontextmanager
     async def running(self, queues: Mapping[str, int] | None) -> AsyncIterator[Node]:
@@ -128,3 +148,9 @@ class NodeRunner:
                 logger.warning(
                     "queue %r of task %r is not served by this node", task.options.queue, task.name
                 )
+
+
+def _is_async(function: Any) -> bool:
+    return callable(function) and (
+        inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__)
+    )

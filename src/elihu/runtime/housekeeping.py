@@ -22,6 +22,7 @@ from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.failure_log import FailureLog
 from elihu.runtime.leader.cron import Cron
 from elihu.runtime.leader.election import Leader
+from elihu.runtime.leader.expiry import Expiry
 from elihu.runtime.leader.lifeline import Lifeline
 from elihu.runtime.leader.pruner import Pruner
 from elihu.runtime.leader.stager import Stager
@@ -264,6 +265,7 @@ class Housekeeping:
             Stager(scope, leader),
             Cron(scope, leader, self._timetable),
             Lifeline(scope, leader),
+            Expiry(scope, leader),
             Pruner(scope, leader),
             reconciler,
         ]
