@@ -67,8 +67,8 @@ async def overlapping(experiment: Experiment, size: Size, server: PostgresServer
             within=60,
             what="a victim's jobs",
         )
-        await experiment.kill(victim)
         removals = len(experiment.progress.lines("removed"))
+        await experiment.kill(victim)
         await until(
             lambda removals=removals: len(experiment.progress.lines("removed")) > removals,
             within=60,
