@@ -1,5 +1,6 @@
 """Help is complete, and fast because it imports no heavy modules."""
 
+import os
 import platform
 import sqlite3
 import subprocess
@@ -33,8 +34,11 @@ def modules_after(*arguments: str) -> set[str]:
         f"cli({list(arguments)!r}, prog_name='elihu', standalone_mode=False)\n"
         "print('MODULES', *sys.modules)"
     )
+    command = [sys.executable, "-c", code]
+    # Coverage imports modules of its own into a measured child.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
+        command, check=True, capture_output=True, text=True, timeout=30, env=environ
     )
     return {name.partition(".")[0] for name in done.stdout.rpartition("MODULES")[2].split()}
 
