@@ -126,13 +126,16 @@ BACKEND_KEY_DATA = b"K\x00\x00\x00\x0c"
 
 
 class Network:
-    """A TCP proxy before a server: it can fall silent, cut its connections, and give
-    out a false process number as a pooler does.
+    """A TCP proxy before a server: it can fall silent, forget or cut its connections, lead
+    to another server, and give out a false process number as a pooler does. It falls
+    silent by itself when a client sends ``stall_at``.
     """
 
     def __init__(self, url: str, *, false_pid: bool = False) -> None:
         self._target = urlsplit(url)
         self._false_pid = false_pid
+        self.stall_at: bytes | None = None
+        self._generation = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None
@@ -154,6 +157,16 @@ class Network:
     def resume(self) -> None:
         """Carry again what was held back, and what comes."""
         self._flowing.set()
+
+    def forget(self) -> None:
+        """Carry nothing more on the connections that there are, as a firewall does that
+        forgot them; new ones work.
+        """
+        self._generation += 1
+
+    def lead_to(self, url: str) -> None:
+        """New connections go to another server; those that there are stay."""
+        self._target = urlsplit(url)
 
     def cut(self) -> None:
         """End all connections."""
@@ -196,9 +209,14 @@ class Network:
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, falsify: bool
     ) -> None:
+        generation = self._generation
         try:
             while data := await source.read(65_536):
+                if self.stall_at is not None and self.stall_at in data:
+                    self.stall()
                 await self._flowing.wait()
+                if generation != self._generation:
+                    await asyncio.Event().wait()
                 if falsify and BACKEND_KEY_DATA in data:
                     data, falsify = (
                         _with_false_pid(data),

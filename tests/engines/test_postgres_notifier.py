@@ -10,6 +10,7 @@ import pytest
 from elihu.config import Config
 from elihu.engines.postgres.channel import payload_of, signal_of
 from elihu.engines.postgres.engine import PostgresEngine
+from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.telemetry.bus import Bus
 from elihu.testing.postgres import PostgresServer, free_port
@@ -226,3 +227,40 @@ async def test_listening_waits_out_a_restart_of_the_server() -> None:
 
             await until(works)
             await notifier.stop()
+
+
+async def test_a_listener_that_stayed_at_another_server_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Open connections stay where they are, as behind a proxy after a failover."""
+    monkeypatch.setattr("elihu.engines.postgres.notifier._PROBE_TIMEOUT", 0.3)
+    with PostgresServer() as old, PostgresServer() as new:
+        async with Network(old.url) as network, engine_on(new.url) as engine:
+            received: list[Signal] = []
+            notifier = PostgresNotifier(engine, network.url, "elihu")
+            await notifier.start(received.append)
+            network.lead_to(new.url)
+            async with asyncio.timeout(20):
+                while not await notifier.probe():
+                    pass
+            assert Signal(SignalKind.CHANGED) in received
+            await notifier.stop()
+
+
+async def test_notifiers_of_a_loop_share_one_connection(postgres_url: str) -> None:
+    async with engine_on(postgres_url) as engine, psql(postgres_url) as connection:
+        watcher = Watcher(connection)
+        await engine.nodes()
+        before = await watcher.others()
+        first, second = engine.notifier(), engine.notifier(eager=True)
+        received: list[list[Signal]] = [[], []]
+        await first.start(received[0].append)
+        await second.start(received[1].append)
+        assert await watcher.others() == before + 1
+        await engine.notify([Signal(SignalKind.JOBS, "q")])
+        assert await second.probe()
+        assert received == [[Signal(SignalKind.JOBS, "q")]] * 2
+        await first.stop()
+        assert await second.probe()
+        await second.stop()
+        await watcher.until_others(before)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from elihu.engines.sqlstates import NO_TABLES, REFUSED
-from elihu.errors import DataRefused, ElihuError, InvalidOption, SchemaOutdated
+from elihu.errors import DataRefused, ElihuError, InvalidOption, PermissionDenied, SchemaOutdated
 
 NO_TRANSACTION: Final = "25P01"
+NO_RIGHT: Final = "42501"
 _NO_SQLITE_TABLES: Final = (
     "no such table",
     "no such column",
@@ -30,6 +31,10 @@ def on_postgres(error: Exception, schema: str) -> Exception:
         )
     if state == NO_TRANSACTION:
         return alone()
+    if state == NO_RIGHT:
+        return PermissionDenied(
+            f"conn: {first_line(error)}: grant the role the rights of the guide"
+        )
     if state.startswith(REFUSED):
         return DataRefused(f"conn: PostgreSQL refuses a value: {first_line(error)}")
     return error

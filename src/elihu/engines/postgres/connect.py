@@ -44,6 +44,8 @@ async def connect(where: Target, *, cached: bool) -> Connection:
     """A connection with keepalive to a server that is not too old."""
     try:
         connection = await _connect(where, where.cached_statements if cached else 0)
+    except ConfigError:
+        raise
     except asyncpg.ClientConfigurationError as error:
         raise ConfigError(
             f"database_url: the driver refuses the URL for {where.place}: {error}"
@@ -94,7 +96,7 @@ async def _connect(where: Target, cached_statements: int) -> Connection:
 
     try:
         return await attempt()
-    except OSError as error:
+    except (OSError, asyncpg.ClientConfigurationError) as error:
         if isinstance(error, TimeoutError):
             raise
         _check_named_files(where)

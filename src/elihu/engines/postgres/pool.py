@@ -26,6 +26,8 @@ CLOSE_AFTER: Final = 300.0
 """Seconds of rest after which a connection is closed."""
 _LOOK_AFTER: Final = 0.5
 """Seconds of rest after which the loop first reads what the server sent meanwhile."""
+_ROUNDS_TO_CLOSE: Final = 5
+"""Rounds of the loop in which it reads the server's last message and the end, and closes."""
 _CHECK_TIMEOUT: Final = 1.0
 
 
@@ -185,7 +187,7 @@ class Pool:
     async def _usable(self, connection: Connection, since: float) -> bool:
         rested = self._loop.time() - since
         if rested > _LOOK_AFTER:
-            for _ in range(2):  # the end of the connection, where it came already
+            for _ in range(_ROUNDS_TO_CLOSE):
                 await asyncio.sleep(0)
         if connection.is_closed():
             self._left()
