@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from bench import bulk, drain, gather, insert, latency, off_loop, relay
+from bench import bulk, drain, gather, insert, latency, off_loop, relay, trigger
 from bench.loop import run
 from bench.subject import Case, Figures, Options, Subject
 from bench.tables import Tables, engine_of, new_tables
@@ -37,6 +37,9 @@ SUBJECTS = {
         off_loop.PROCESS,
         relay.SUBJECT,
         gather.SUBJECT,
+        trigger.SCAN,
+        trigger.ACT,
+        trigger.CHUNKS,
     )
 }
 BOUND = 120.0

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +34,7 @@ from elihu.triggers.records import (
     locked,
     no_commit,
     still_matches,
+    turn,
 )
 from elihu.triggers.records.conditions import check_select, conditions
 from elihu.triggers.tenants import lookup_actor
@@ -139,12 +140,15 @@ class Runner:
         session = self.sessions.open(members[0].arguments.tenant)
         own = inner(session)
         try:
-            with own.begin(), no_commit(own, self.what) as allow:
+            with self._turn(own, call), own.begin(), no_commit(own, self.what) as allow:
                 values = self._act(session, members, call)
                 allow()
             return values
         finally:
             call.close(session)
+
+    def _turn(self, session: Any, call: Calls) -> AbstractContextManager[None]:
+        return turn(session, call) if self.options.lock else nullcontext()
 
     def _act(self, session: Any, members: Sequence[Member], call: Calls) -> list[Any]:
         own, options = inner(session), self.options
@@ -316,7 +320,7 @@ class Runner:
         session = self.sessions.open(member.arguments.tenant)
         own = inner(session)
         try:
-            with own.begin(), no_commit(own, self.what) as allow:
+            with turn(own, call), own.begin(), no_commit(own, self.what) as allow:
                 self.sessions.connect(own, member.arguments.tenant)
                 path = begin_writing(own, self.key)
                 with holding(path), self._active(member):

@@ -11,6 +11,7 @@ from elihu.triggers.records.transactions import (
     no_commit,
     still_matches,
 )
+from elihu.triggers.records.turns import turn
 
 __all__ = [
     "Calls",
@@ -24,4 +25,5 @@ __all__ = [
     "locked",
     "no_commit",
     "still_matches",
+    "turn",
 ]

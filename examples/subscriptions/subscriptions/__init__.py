@@ -1,0 +1,3 @@
+"""An example: subscriptions of several shops, whose owners are reminded and whose
+receipts are sent by triggers.
+"""
