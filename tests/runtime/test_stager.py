@@ -187,14 +187,17 @@ async def test_a_queue_that_somebody_stopped_is_not_reported(harness: NodeHarnes
     assert [event.queue for event in harness.of(QueueUnserved)] == ["paused"]
 
 
-async def test_announces_the_distinct_queues_that_have_available_jobs_those_of_this_tick_included(
+async def test_announces_the_distinct_queues_of_staged_jobs_and_the_served_ones_with_jobs(
     harness: NodeHarness, raw: Raw
 ):
     stager = await leading(harness)
+    served = {"queues": {"ready": {"limit": 1}, "paused": {"limit": 1}}}
+    await harness.engine.update_node_info(harness.node, served)
+    await harness.engine.set_queue(QueueOverride("paused", paused=True))
     for queue in ("staged", "staged", "both"):
         await due(harness, raw, queue=queue)
-    await harness.put(queue="both")
-    await harness.put(queue="ready")
+    for queue in ("both", "ready", "paused", "served by no node"):
+        await harness.put(queue=queue)
     await harness.put(queue="later", delay=60.0)
     await harness.put(queue="held", hold=True)
     await stager.tick()

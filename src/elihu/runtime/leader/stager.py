@@ -11,6 +11,8 @@ from elihu.telemetry.events import QueueUnserved
 
 ASK_AGAIN: Final = 60.0
 """Seconds after which an unserved queue is looked up, and reported, again."""
+REFRESH: Final = 2.0
+"""Seconds for which the served queues are not read again."""
 
 
 class Stager(Service):
@@ -24,6 +26,8 @@ class Stager(Service):
         super().__init__(scope)
         self._leader = leader
         self._looked_up: dict[str, float] = {}
+        self._fetching: set[str] = set()
+        self._fetching_until = float("-inf")
 
     async def tick(self) -> Tick:
         options = self.scope.config.stager
@@ -32,13 +36,38 @@ class Stager(Service):
         staged = await self.scope.engine.stage(options.limit)
         if ACTIVE and any(staged.values()):
             reach("inside staging")
-        self.scope.announcer.queues(staged)
+        self.scope.announcer.queues(await self._fetched_now(staged))
         await self._report_unserved(staged)
         count = sum(staged.values())
         return Tick(
             0 if count >= options.limit else options.interval,
             {"staged_count": count, "queues": tuple(staged)},
         )
+
+    async def _fetched_now(self, staged: dict[str, int]) -> list[str]:
+        """The queues to announce: those of jobs staged now, and of the others with
+        available jobs those that a node serves and that are not paused.
+        """
+        others = {queue for queue, count in staged.items() if not count}
+        if others:
+            now = self.scope.clock.monotonic()
+            if now >= self._fetching_until:
+                self._fetching = await self._fetching_queues()
+                self._fetching_until = now + REFRESH
+            others &= self._fetching
+        return [queue for queue, count in staged.items() if count or queue in others]
+
+    async def _fetching_queues(self) -> set[str]:
+        served: set[str] = set()
+        for node in await self.scope.engine.nodes():
+            names = node.info.get("queues")
+            served.update(map(str, names) if isinstance(names, dict) else ())
+        paused = {
+            rule.queue
+            for rule in await self.scope.engine.queue_overrides()
+            if rule.node is None and rule.paused
+        }
+        return served - paused
 
     async def _report_unserved(self, queues: dict[str, int]) -> None:
         now = self.scope.clock.monotonic()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from elihu.attempt_waits import current_waits
 from elihu.engines.protocol import Ack, ClaimedJob, Exchange, Position
-from elihu.errors import DataRefused, UnknownTask
+from elihu.errors import DatabaseTimeout, DataRefused, UnknownTask
 from elihu.failpoints import ACTIVE, reach
 from elihu.outcome import Ending, Failed, Returned
 from elihu.runtime.attempts.ack import ack_for, given_back
@@ -22,6 +22,7 @@ from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.executor import Executor, ended
 from elihu.runtime.attempts.progress import Progress
 from elihu.runtime.queue.abandoned import Abandoned
+from elihu.runtime.queue.front import Front
 from elihu.runtime.queue.ledger import Key, Ledger
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.queue.unknown_tasks import UnknownTasks
@@ -71,6 +72,7 @@ class Producer:
         self._start_budget.on_return(self._woken.set)
         self._retry_now = asyncio.Event()
         self._idle_now = asyncio.Event()
+        self._idle_waits = 0
         self._task: asyncio.Task[None] | None = None
         self._fetching = False
         self._cut_off = False
@@ -79,6 +81,9 @@ class Producer:
         self._more_expected = True
         self._generation = 0
         self._after: Position | None = None
+        self._front = Front()
+        self._front_timer: asyncio.TimerHandle | None = None
+        self._most: int | None = None
         self._unknown = UnknownTasks(scope, queue, give_back=self._ledger.give_back)
         self._failures = 0
 
@@ -116,8 +121,15 @@ class Producer:
     async def wait_idle(self) -> None:
         """Return when the producer is idle."""
         self._idle_now.clear()
-        self._woken.set()
-        await self._idle_now.wait()
+        self._idle_waits += 1
+        try:
+            if self._front_timer is not None:
+                self._front_timer.cancel()
+                self._read_front()
+            self._woken.set()
+            await self._idle_now.wait()
+        finally:
+            self._idle_waits -= 1
 
     def fetch_soon(self) -> None:
         """Fetch from the front of the queue, since there may be jobs."""
@@ -141,6 +153,9 @@ class Producer:
         """
         self._fetching = False
         self._poll.stop()
+        if self._front_timer is not None:
+            self._front_timer.cancel()
+            self._front_timer = None
         if self._task is None:
             return
         await self._drain(grace, now)
@@ -235,7 +250,7 @@ class Producer:
     async def _run(self) -> None:
         while not (self._ending and not self.held):
             if not (self._ledger.ready or (self._more_expected and self._free > 0)):
-                if not self.held:
+                if not self.held and self._front_timer is None:
                     self._idle_now.set()
                 self._woken.clear()
                 await self._woken.wait()
@@ -299,6 +314,14 @@ class Producer:
     async def _exchange(self, free: int) -> None:
         node, after, generation = self._scope.identity.node, self._after, self._generation
         acks = self._ledger.batch()
+        clock = self._scope.clock
+        begun = clock.monotonic()
+        behind_front = False
+        if after is None and free > 0 and not self._idle_waits:
+            after = self._front.begin(begun, acks=bool(acks))
+            behind_front = after is not None
+        if self._most is not None:
+            free = min(free, self._most)
         self._more_expected = False
         if ACTIVE and acks:
             reach("before acknowledge")
@@ -310,9 +333,12 @@ class Producer:
             self._more_expected = True
             await self._ledger.halve(node, acks, error)
             return
-        except BaseException:
+        except BaseException as error:
             self._ledger.failed(acks)
+            if isinstance(error, DatabaseTimeout) and free > 1:
+                self._most = free // 2  # the answer may have been too large to arrive in time
             raise
+        answered_at = clock.monotonic()
         if ACTIVE and acks:
             reach("answer lost")
         if ACTIVE and answer.claims:
@@ -320,15 +346,32 @@ class Producer:
         if node == self._scope.identity.node:
             for claim in answer.claims:
                 self._begin(claim, node)
+        if free:
+            self._front.fetched(
+                after, _position(answer), answered_at, answered_at - begun, acks=bool(acks)
+            )
+            if self._most is not None and answer.claims:
+                self._most = self._most * 2 if self._most < self.limit else None
         await self._ledger.answered(node, acks, answer.acked)
         if not free or self._generation != generation:
             return
         if len(answer.claims) == free:
-            last = answer.claims[-1]
             self._more_expected = True
-            self._after = Position(last.priority, last.scheduled_at, last.id)
+            self._after = _position(answer)
+        elif behind_front:
+            self._read_front_later()
         elif after is not None:
             self.fetch_soon()
+
+    def _read_front_later(self) -> None:
+        if self._front_timer is None:
+            delay = self._front.due_in(self._scope.clock.monotonic())
+            loop = asyncio.get_running_loop()
+            self._front_timer = loop.call_later(delay, self._read_front)
+
+    def _read_front(self) -> None:
+        self._front_timer = None
+        self.fetch_soon()
 
     async def _ask(self, node: str, free: int, acks: list[Ack], after: Position | None) -> Exchange:
         exclude = (*self._unknown.names, *self._abandoned.excluded)
@@ -430,3 +473,11 @@ def _unless_cancelled(ending: Failed) -> Ending:
     if isinstance(ending.error, asyncio.CancelledError):
         return Returned("the node stopped")
     return ending
+
+
+def _position(answer: Exchange) -> Position | None:
+    """Where the last claim of an answer is."""
+    if not answer.claims:
+        return None
+    last = answer.claims[-1]
+    return Position(last.priority, last.scheduled_at, last.id)
