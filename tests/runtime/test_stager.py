@@ -191,7 +191,7 @@ async def test_announces_the_distinct_queues_of_staged_jobs_and_the_served_ones_
     harness: NodeHarness, raw: Raw
 ):
     stager = await leading(harness)
-    served = {"queues": {"ready": {"limit": 1}, "paused": {"limit": 1}}}
+    served: dict[str, object] = {"queues": {"ready": {"limit": 1}, "paused": {"limit": 1}}}
     await harness.engine.update_node_info(harness.node, served)
     await harness.engine.set_queue(QueueOverride("paused", paused=True))
     for queue in ("staged", "staged", "both"):
