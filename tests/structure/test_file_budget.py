@@ -7,7 +7,6 @@ FOLDERS = ("src", "tests", "oracle", "bench")
 BUDGET = 400
 
 REASONS = {
-    "src/elihu/app.py": "the class that users hold: one place for its verbs and their docstrings",
     "src/elihu/runtime/queue/producer.py": "fetch, run and acknowledge wait for each other",
     "src/elihu/testing/postgres.py": "a server's whole life, and the command that starts one",
 }

@@ -25,6 +25,8 @@ from elihu.task import Registry, check_meta, check_name, check_run_at, check_tag
 One = str | int | Iterable[Any] | None
 
 LONGEST_PAGE: Final = 1_000
+RUNS_PIECE: Final = 50
+"""Runs in one statement: a run can hold about 100 KiB of text."""
 
 
 class Jobs:
@@ -71,10 +73,20 @@ class Jobs:
         """Queue → state → number."""
         return await (await self._engine()).counts()
 
-    async def runs(self, job_id: int) -> builtins.list[Run]:
-        """Every attempt, first to last; raises ``JobNotFound``."""
+    async def runs(self, job_id: int, *, after: int = 0, limit: int = 1_000) -> builtins.list[Run]:
+        """At most ``limit`` (1 to 1,000) attempts, first to last. ``after`` is the
+        ``claim`` of the last one read. Raises ``JobNotFound``.
+        """
+        check_range("after", after, 0, 2**31 - 1)
+        check_range("limit", limit, 1, LONGEST_PAGE)
         engine = await self._engine()
-        runs = await engine.runs(_check_id(job_id))
+        runs: builtins.list[Run] = []
+        while len(runs) < limit:
+            most = min(RUNS_PIECE, limit - len(runs))
+            piece = await engine.runs(_check_id(job_id), runs[-1].claim if runs else after, most)
+            runs += piece
+            if len(piece) < most:
+                break
         if not runs and await engine.get(job_id) is None:
             raise JobNotFound(job_id)
         return runs

@@ -1,5 +1,6 @@
 """``app.queues``: read queues, and change how running nodes serve them."""
 
+import asyncio
 import builtins
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from elihu.options import check_range
 from elihu.task import check_name
 
 LARGEST_LIMIT: Final = 10_000
+PAUSE_TIMEOUT: Final = 5.0
+"""Seconds for which ``pause`` waits for the nodes."""
+PAUSE_POLL: Final = 0.05
+"""Seconds between two looks at what the nodes fetch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +114,25 @@ class Queues:
             )
         return queues
 
-    async def pause(self, name: str, *, node: str | None = None) -> None:
-        """Fetch no more jobs of the queue. Running jobs are not affected."""
-        await self._change(QueueOverride(name, node, paused=True))
+    async def pause(self, name: str, *, node: str | None = None) -> builtins.list[str]:
+        """Fetch no more jobs of the queue. Running jobs are not affected.
+
+        Returns when every node that serves the queue has stopped fetching its jobs, or
+        after 5 s, with the ids of the nodes that did not answer.
+        """
+        only = await self._change(QueueOverride(name, node, paused=True))
+        engine = await self._engine()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PAUSE_TIMEOUT
+        while True:
+            fetching = [
+                each.id
+                for each in await engine.nodes()
+                if only in {None, each.id} and name in _served(each) and name not in _paused(each)
+            ]
+            if not fetching or loop.time() > deadline:
+                return fetching
+            await asyncio.sleep(PAUSE_POLL)
 
     async def resume(self, name: str, *, node: str | None = None) -> None:
         """Fetch jobs of the queue again."""
@@ -140,7 +161,8 @@ class Queues:
         """Stop serving the queue. Running jobs are finished."""
         await self._change(QueueOverride(name, node, served=False))
 
-    async def _change(self, rule: QueueOverride) -> None:
+    async def _change(self, rule: QueueOverride) -> str | None:
+        """Store or announce a rule. Returns the id of the node that it is for."""
         check_name("queue", rule.queue)
         engine = await self._engine()
         nodes = await engine.nodes()
@@ -153,6 +175,7 @@ class Queues:
         if not found:
             raise UnknownNode(f"node {rule.node!r} has ended")
         self._client().announcer.announce([Signal(SignalKind.QUEUES, node.id if node else "")])
+        return node.id if node else None
 
     async def _known(
         self, engine: Engine, nodes: builtins.list[NodeRow], node: NodeRow | None

@@ -122,7 +122,10 @@ def _change(
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import cell, print_json
 
-    run(open_app(options), change)
+    unanswered = run(open_app(options), change)
+    if unanswered:
+        nodes = ", ".join(map(cell, unanswered))
+        click.echo(f"elihu: warning: no answer yet from the nodes {nodes}", err=True)
     if options.json:
         print_json({"queue": name, "node": node, "done": past})
         return

@@ -193,8 +193,8 @@ class PostgresEngine:
     async def counts(self) -> dict[str, dict[str, int]]:
         return await jobs.counts(self._session)
 
-    async def runs(self, job_id: int) -> list[Run]:
-        return await jobs.runs(self._session, job_id)
+    async def runs(self, job_id: int, after: int = 0, limit: int = 1_000) -> list[Run]:
+        return await jobs.runs(self._session, job_id, after, limit)
 
     async def cancel(self, where: JobFilter) -> BulkResult:
         return await jobs.cancel(self._session, where)

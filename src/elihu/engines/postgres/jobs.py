@@ -76,10 +76,10 @@ async def counts(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
-async def runs(session: Session, job_id: int) -> list[Run]:
+async def runs(session: Session, job_id: int, after: int, limit: int) -> list[Run]:
     if not storable_ids([job_id]):
         return []
-    return [_run(job_id, row) for row in await session.fetch("runs", job_id)]
+    return [_run(job_id, row) for row in await session.fetch("runs", job_id, after, limit)]
 
 
 async def cancel(session: Session, where: JobFilter) -> BulkResult:

@@ -42,9 +42,10 @@ class Jobs(Protocol):
         """The number of jobs as queue → state → number."""
         ...
 
-    async def runs(self, job_id: int) -> list[Run]:
-        """All attempts, by claim. A plainly completed and a running attempt are read from
-        the job row. Empty for an unknown job.
+    async def runs(self, job_id: int, after: int = 0, limit: int = 1_000) -> list[Run]:
+        """At most ``limit`` attempts after the claim ``after``, by claim. A plainly
+        completed and a running attempt are read from the job row. Empty for an unknown
+        job.
         """
         ...
 

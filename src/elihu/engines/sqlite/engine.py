@@ -246,8 +246,8 @@ class SqliteEngine:
     async def counts(self) -> dict[str, dict[str, int]]:
         return await self._database.read("counts", jobs.counts)
 
-    async def runs(self, job_id: int) -> list[Run]:
-        return await self._database.read("runs", jobs.runs, job_id)
+    async def runs(self, job_id: int, after: int = 0, limit: int = 1_000) -> list[Run]:
+        return await self._database.read("runs", jobs.runs, job_id, after, limit)
 
     async def cancel(self, where: JobFilter) -> BulkResult:
         return await jobs.in_pieces(self._database, "cancel", jobs.cancel, where)

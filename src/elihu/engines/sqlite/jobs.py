@@ -81,8 +81,9 @@ def counts(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
-def runs(session: Session, job_id: int) -> list[Run]:
-    rows = session.rows(_RUNS, {"id": job_id}) if is_storable(job_id) else []
+def runs(session: Session, job_id: int, after: int, limit: int) -> list[Run]:
+    values = {"id": job_id, "after": after, "limit": limit}
+    rows = session.rows(_RUNS, values) if is_storable(job_id) else []
     return [run_from(job_id, row) for row in rows]
 
 

@@ -139,6 +139,9 @@ class QueueManager(Service):
         for name, setting in planned.items():
             await self._serve(name, setting)
         if planned != self._described:
+            for name, setting in planned.items():
+                if setting.paused:
+                    await self._producers[name].fetch_ended()
             await self._describe(
                 queues={name: setting.limit for name, setting in planned.items()},
                 paused=[name for name, setting in planned.items() if setting.paused],

@@ -57,6 +57,8 @@ class Producer:
         self._name = f"queue {queue}"
         self.limit = limit
         self.paused = False
+        self._no_fetch = asyncio.Event()
+        self._no_fetch.set()
         self.state: object = None
         self._scope = scope
         self._registry = registry
@@ -130,6 +132,10 @@ class Producer:
             await self._idle_now.wait()
         finally:
             self._idle_waits -= 1
+
+    async def fetch_ended(self) -> None:
+        """Return when no fetch is under way."""
+        await self._no_fetch.wait()
 
     def fetch_soon(self) -> None:
         """Fetch from the front of the queue, since there may be jobs."""
@@ -306,9 +312,12 @@ class Producer:
     async def _round(self) -> None:
         """Send what ended and fetch for the free slots, within the budget of starts."""
         free, begun = self._start_budget.take(max(self._free, 0)), self._begun
+        if free:
+            self._no_fetch.clear()
         try:
             await self._exchange(free)
         finally:
+            self._no_fetch.set()
             self._start_budget.add(free - (self._begun - begun))
 
     async def _exchange(self, free: int) -> None:

@@ -1,10 +1,12 @@
--- Every attempt of job $1: those stored, and the running or plainly completed one, which only the job row shows.
+-- At most $3 attempts of job $1 after claim $2: those stored, and the running or plainly completed one, which only the job row
+-- shows.
 SELECT claim, attempt, node::text AS node, started_at, ended_at, outcome, reason, error, traceback, log
 FROM elihu.run
-WHERE job_id = $1
+WHERE job_id = $1 AND claim > $2::integer
 UNION ALL
 SELECT claim, attempt, node::text, started_at, finished_at, CASE WHEN state = 'completed' THEN state END, reason, NULL, NULL, NULL
 FROM elihu.job j
-WHERE id = $1 AND state IN ('executing','completed') AND started_at IS NOT NULL
+WHERE id = $1 AND claim > $2::integer AND state IN ('executing','completed') AND started_at IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM elihu.run r WHERE r.job_id = j.id AND r.claim = j.claim)
 ORDER BY claim
+LIMIT $3::integer
