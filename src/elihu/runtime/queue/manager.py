@@ -136,6 +136,7 @@ class QueueManager(Service):
         )
         for name in self.served.keys() - planned.keys():
             self._retire(name)
+        await self._describe_resumed(planned)
         for name, setting in planned.items():
             await self._serve(name, setting)
         if planned != self._described:
@@ -148,6 +149,15 @@ class QueueManager(Service):
             )
             self._described = planned
         return Tick(self.scope.config.heartbeat, {"queues": planned})
+
+    async def _describe_resumed(self, planned: Mapping[str, Setting]) -> None:
+        """Write that queues are no longer paused before they fetch again: who reads that
+        a queue is paused relies on it.
+        """
+        before = {name for name, setting in self._described.items() if setting.paused}
+        still = {name for name in before if name in planned and planned[name].paused}
+        if still != before:
+            await self._describe(paused=sorted(still))
 
     async def _serve(self, name: str, setting: Setting) -> None:
         producer = self._producers.get(name)
