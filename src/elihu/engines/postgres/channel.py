@@ -1,4 +1,4 @@
-"""How nodes are told: the channel of a schema, and signals as payloads."""
+"""The channel of a schema for NOTIFY, and signals as its payloads."""
 
 from typing import Final
 
@@ -8,17 +8,17 @@ _LONGEST_PAYLOAD: Final = 7_900  # bytes; the server refuses 8,000
 
 
 def channel_of(schema: str) -> str:
-    """The channel on which the nodes of a schema hear each other."""
+    """The channel of a schema's announcements."""
     return f"elihu_{schema}_signal"
 
 
 def payload_of(signal: Signal) -> str:
-    """``kind:payload``; a payload that is too long is left out, which means all."""
+    """``kind:payload``. A payload that is too long is left out, which means all."""
     text = f"{signal.kind.value}:{signal.payload}"
     return text if len(text.encode()) <= _LONGEST_PAYLOAD else f"{signal.kind.value}:"
 
 
 def signal_of(payload: str) -> Signal | None:
-    """The signal in a payload; None for one of a kind that this code does not know."""
+    """The signal in a payload, None for a kind that this code does not know."""
     kind, _, rest = payload.partition(":")
     return Signal(SignalKind(kind), rest) if kind in set(SignalKind) else None

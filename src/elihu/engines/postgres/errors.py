@@ -57,7 +57,7 @@ _HINTS: Final[dict[type[ElihuError], str]] = {
 
 
 def is_of_identifiers(error: DataRefused) -> bool:
-    """Whether the database refused a job whose identifier another one has."""
+    """Whether another job has the identifier of a refused one."""
     cause = error.__cause__
     return (
         isinstance(cause, asyncpg.UniqueViolationError)

@@ -1,6 +1,4 @@
-"""Conditions of bulk verbs, put together from constant pieces; every value is a
-parameter.
-"""
+"""Conditions of bulk verbs, made of constant pieces. Every value is a parameter."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
@@ -20,10 +18,10 @@ class Where(NamedTuple):
 
 
 def conditions(filter_: JobFilter, states: Collection[JobState], first: int) -> Where | None:
-    """What ``filter_`` covers among ``states``, its parameters numbered from ``first``;
-    None where that can be nothing.
+    """The conditions of ``filter_`` among ``states``, with parameters numbered from
+    ``first``. None if no job can match.
 
-    States are written as constants: only then do partial indexes apply.
+    States are constants in the text: only then does the planner use partial indexes.
     """
     wanted = [
         state
@@ -44,12 +42,12 @@ def conditions(filter_: JobFilter, states: Collection[JobState], first: int) -> 
 
 
 def storable_ids(ids: Iterable[int]) -> list[int]:
-    """Those that can be the id of a job at all, ascending, each once."""
+    """The ids that fit the column, ascending, each once."""
     return sorted({value for value in ids if SMALLEST_ID <= value <= LARGEST_ID})
 
 
 class _Numbered:
-    """Values as they become parameters."""
+    """Numbers values as parameters."""
 
     def __init__(self, first: int) -> None:
         self.values: list[Any] = []

@@ -23,8 +23,8 @@ def in_schema(sql: str, schema: str) -> str:
 class Queries:
     """The statements by name, with the schema's name in them.
 
-    A text is made once and handed out again: the driver finds a prepared statement by
-    its text.
+    Each call returns the same text object for a name: the driver looks up prepared
+    statements by their text.
     """
 
     def __init__(self, schema: str) -> None:

@@ -1,5 +1,5 @@
--- Why ends did not come back from an exchange: $1 ids, $2 claims, $3 outcomes, $4 node. Asked of a few ids only.
--- A run exists for each end but a plain completion, which the job row itself shows.
+-- Why acknowledgements did not come back from an exchange: $1 ids, $2 claims, $3 outcomes, $4 node.
+-- Each end has a run, except a plain completion, which the job's row shows.
 SELECT d.id, d.claim,
   CASE
     WHEN j.state = 'executing' AND j.claim = d.claim AND j.node = $4::uuid THEN 'busy'

@@ -1,5 +1,6 @@
--- Add the results of completed attempts for whose ends somebody began to wait while they ran: $1 ids, $2 claims, $3 values; where one is not
--- there, $4 why, and $5 the type of the error that says so to whoever waits. It waits for no row lock: a job that somebody holds stays without.
+-- Store results of completed attempts whose jobs became awaited after the claim: $1 ids, $2 claims,
+-- $3 values. Without a value, $4 is the reason and $5 the type of the error for the waiter. Jobs
+-- that another transaction locks are left out.
 WITH kept AS (
   UPDATE elihu.job j SET result = v.value::json, reason = v.reason
   FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[]) AS v(id, claim, value, reason, error_type)

@@ -1,6 +1,6 @@
--- Mark the jobs $1 as awaited, and read them; since is the claim after which ends count for whoever begins to wait now.
--- It waits for no row lock: a job that somebody's open transaction holds does not come back, and one that is gone neither.
--- The rows are read as they were before: a fetch or an end that came between has a claim that counts.
+-- Mark the jobs $1 as awaited and read them. Ends of claims above since count for this wait. Jobs
+-- that are gone, or that another transaction locks, do not come back. The rows are read as of the
+-- statement's beginning: a later fetch or end has a claim above since.
 WITH marked AS (
   UPDATE elihu.job SET awaited = true
   WHERE id = ANY(ARRAY(SELECT id FROM elihu.job WHERE id = ANY($1::bigint[]) AND NOT awaited ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))

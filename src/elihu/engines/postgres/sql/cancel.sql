@@ -1,4 +1,5 @@
--- Cancel what waits, mark what executes: at most $3 jobs above id $1 and up to $2, locked by id so that two such statements do not deadlock.
+-- Cancel jobs that wait and mark those that execute: at most $3 jobs with ids above $1 and up to
+-- $2. Rows are locked by id, so that two such statements do not deadlock.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE id > $1::bigint AND id <= $2::bigint /* filter */ AND (state <> 'executing' OR intent IS DISTINCT FROM 'cancel')

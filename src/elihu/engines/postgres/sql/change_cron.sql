@@ -1,5 +1,5 @@
--- Change entry $1 if it is still of revision $2: values $3 laid over its changes (NULL: none are
--- left), $4 paused, and with $5 it begins anew.
+-- Change entry $1 if it still has revision $2: the values in $3 are added to its changes (NULL
+-- removes all changes), $4 paused. With $5 the entry has missed no occurrence.
 UPDATE elihu.cron SET
   changes = CASE WHEN $3::text IS NULL THEN '{}' ELSE changes || $3::text::jsonb END,
   paused = $4,

@@ -1,2 +1,2 @@
--- How many jobs the filter covers.
+-- The number of jobs that the filter covers.
 SELECT count(*) FROM elihu.job WHERE true /* filter */

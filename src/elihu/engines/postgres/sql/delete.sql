@@ -1,4 +1,4 @@
--- Remove at most $3 jobs above id $1 and up to $2 with their runs, locked by id.
+-- Remove at most $3 jobs with ids above $1 and up to $2, and their runs. Rows are locked by id.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE id > $1::bigint AND id <= $2::bigint /* filter */

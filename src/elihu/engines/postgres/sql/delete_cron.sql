@@ -1,4 +1,4 @@
--- Remove entry $1 if it is still of revision $2, with its ticks.
+-- Remove entry $1 and its ticks if it still has revision $2.
 WITH gone AS (
   DELETE FROM elihu.cron WHERE name = $1 AND rev = $2 RETURNING name
 ), ticks AS (

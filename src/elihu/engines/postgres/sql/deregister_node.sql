@@ -1,2 +1,2 @@
--- A node that leaves: its row goes, and with it its right to fetch.
+-- Remove the row of a node that stops. Without its row it can fetch nothing.
 DELETE FROM elihu.node WHERE id = $1::uuid

@@ -1,8 +1,10 @@
--- What waits have come to, all in one: $1 ids, $2 the claims after which an attempt's end counts, $3 whether only the job's own end does.
--- A wait that goes on has no row; one whose job is gone has a row without a state. Of a finished job the last attempt tells how; claim is that
--- of the attempt which ended, while the next may be under way.
--- Results beyond $4 bytes (as stored: sizes are read without the values) are left out, but never the first: they come with the next call.
--- So does one that is not there within a second of the end: the node may still be adding it (add_results.sql).
+-- The ends of waits: $1 ids, $2 the claims above which an attempt's end counts, $3 whether only the
+-- job's end counts. A wait without an end has no row. A job that is gone has a row without a state.
+-- For a finished job the last attempt tells the outcome; claim is that of the attempt that ended.
+--
+-- Values beyond $4 stored bytes are left out, but never the first one; they come with the next
+-- call. Sizes are read without the values. For a second after the end a missing value is left out
+-- too, since add_results.sql may still store it.
 SELECT place, state, claim, reason, outcome, run_reason, error, error_type, traceback,
   before < $4::bigint AND (state IS DISTINCT FROM 'completed' OR value IS NOT NULL OR reason IS NOT NULL OR error_type IS NOT NULL
     OR finished_at < now() - interval '1 s') AS whole,

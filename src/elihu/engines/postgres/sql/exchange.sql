@@ -1,11 +1,17 @@
--- Acknowledge and fetch in one statement: one round trip and one commit for a batch. $1 node, $2 queue, $3 free slots;
--- $4-$6 the plainly completed; $7-$18 every other end; $19-$21 the position to start behind; $22 the tasks to leave out;
--- $23-$25 the ages at which completed, cancelled and discarded jobs are pruned, $26 those of single queues and tasks as JSON.
--- Nothing here waits for a row lock: an id that does not come back is held by somebody or no longer ours; ack_statuses.sql tells which.
--- The statement cannot see its own writes: a job released here is fetched by the next one. Rows come in no order.
--- The planner knows neither $3 nor the lengths of the arrays: it supposes a tenth of the queue, and ten rows an array. By that a plan for any
--- values looks dearer than planning at each call (half a millisecond), and one made while the table is small reads all of it and outlives
--- that. Conditions that always hold (BETWEEN $2 AND $2, = id + 0) and a CASE in place of <> ALL let it suppose few rows.
+-- Acknowledge and fetch in one statement, one round trip and one commit. $1 node, $2 queue, $3 free
+-- slots, $4-$6 plain completions, $7-$18 other ends, $19-$21 the position to start behind, $22
+-- tasks to leave out, $23-$25 the ages at which completed, cancelled and discarded jobs are pruned,
+-- $26 those of single queues and tasks as JSON.
+--
+-- No part waits for a row lock. An id that does not come back is locked by another transaction or
+-- no longer belongs to this claim; ack_statuses.sql tells which. The statement does not see its own
+-- writes: a later one fetches a job that this one makes available. Rows have no order.
+--
+-- The planner knows neither $3 nor the lengths of the arrays: it assumes a tenth of the queue and
+-- ten rows for an array. A generic plan then looks dearer than planning at each call, which costs
+-- half a millisecond, and a generic plan made for a small table reads all of it later. Conditions
+-- that are always true (BETWEEN $2 AND $2, = id + 0) and a CASE in place of <> ALL make it assume
+-- few rows.
 WITH mine AS MATERIALIZED (
   SELECT d.*, j.attempt, j.started_at, j.final
   FROM (

@@ -1,4 +1,5 @@
--- Cancel at most $1 jobs that never started and whose time to start is over, those over longest first. What others hold is left to the next round.
+-- Cancel at most $1 jobs that never started and whose expiry has passed, oldest first. Locked rows
+-- are left to the next round.
 WITH due AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE state IN ('scheduled','available') AND expires_at IS NOT NULL AND expires_at <= now() AND started_at IS NULL

@@ -1,4 +1,4 @@
--- A page of at most $2 jobs below id $1, newest first.
+-- A page of at most $2 jobs with ids below $1, newest first.
 SELECT /* job columns */
 FROM elihu.job
 WHERE id < $1::bigint /* filter */

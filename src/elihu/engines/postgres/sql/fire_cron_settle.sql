@@ -1,4 +1,4 @@
--- The ticks $3 of entry $1 with their jobs $4; the entry is settled up to $2.
+-- Store the ticks $3 of entry $1 with their jobs $4, and settle the entry up to $2.
 WITH ticks AS (
   INSERT INTO elihu.cron_tick (cron, at, job_id) SELECT $1, at, job_id FROM unnest($3::timestamptz[], $4::bigint[]) AS s(at, job_id)
 )

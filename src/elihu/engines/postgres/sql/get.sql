@@ -1,4 +1,4 @@
--- One job: $1.
+-- Job $1.
 SELECT /* job columns */
 FROM elihu.job
 WHERE id = $1

@@ -1,4 +1,4 @@
--- The job that has identifier $1.
+-- The job with identifier $1.
 SELECT /* job columns */
 FROM elihu.job
 WHERE identifier = $1

@@ -1,4 +1,5 @@
--- A heartbeat of node $1, and a look at the others and at the leader's lease, in one round trip; the lease is judged by the database's clock.
+-- Raise the beat of node $1. Read the beats of the other nodes and the rest of the leader's lease,
+-- which the database's clock measures.
 WITH mine AS (
   UPDATE elihu.node SET beat = beat + 1, beat_at = now() WHERE id = $1::uuid RETURNING id
 )

@@ -1,4 +1,4 @@
--- Suspend at most $3 jobs above id $1 and up to $2, locked by id.
+-- Suspend at most $3 jobs with ids above $1 and up to $2. Rows are locked by id.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE id > $1::bigint AND id <= $2::bigint /* filter */

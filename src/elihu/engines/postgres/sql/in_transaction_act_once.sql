@@ -1,6 +1,6 @@
--- Write that a trigger acts on records, in the transaction of the action. $1 as in in_transaction_insert.sql. Returns the
--- installation and the digests that were written: those on which the trigger has not acted, with a period not within the last so
--- many seconds.
+-- Write that a trigger acts on records, in the transaction of the action. $1 as in
+-- in_transaction_insert.sql. Returns the installation and the digests that were written: those on
+-- which the trigger has not acted, with a period not within the last so many seconds.
 WITH given AS MATERIALIZED (
   SELECT * FROM json_to_record(CAST(CAST($1 AS text) AS json)) AS act(trigger text, digests json, period float8)
 ), written AS (

@@ -1,9 +1,11 @@
--- Complete attempts in a transaction of their tasks, under the guard and in one database only. Otherwise as exchange.sql, but
--- it waits for row locks: the transaction is the caller's, who wants it done. $1 is a JSON array, see in_transaction_insert.sql.
+-- Complete attempts in a transaction of their tasks, under the guard and in one database only.
+-- Otherwise as exchange.sql, but it waits for row locks: the transaction is the caller's, who wants
+-- it done. $1 is a JSON array, see in_transaction_insert.sql.
 --
--- Returns the installation, for each attempt the job's state before and whether the end was written, and how many callers
--- were notified. A value is kept where it is wanted, or where a caller began to wait while the attempt ran: under the row's
--- lock that is known. An attempt that failed, and whose error was handled in this transaction, has a run in any case.
+-- Returns the installation, for each attempt the job's state before and whether the end was
+-- written, and how many callers were notified. A value is kept where it is wanted, or where a
+-- caller began to wait while the attempt ran: under the row's lock that is known. An attempt that
+-- failed, and whose error was handled in this transaction, has a run in any case.
 WITH given AS MATERIALIZED (
   SELECT * FROM json_to_recordset(CAST(CAST($1 AS text) AS json)) AS end_of(id bigint, claim integer, node uuid, installation text,
     to_state text, outcome text, value text, reason text, error text, traceback text, log text, error_type text, wanted boolean,
@@ -33,7 +35,7 @@ WITH given AS MATERIALIZED (
     CASE WHEN kept OR outcome <> 'completed' THEN error_type END
   FROM mine
   WHERE outcome <> 'completed' OR log IS NOT NULL OR (kept AND error_type IS NOT NULL)
-), told AS MATERIALIZED (
+), announced AS MATERIALIZED (
   SELECT pg_notify(given.channel, 'ended:' || done.id) FROM done JOIN given USING (id)
   WHERE done.awaited AND given.channel IS NOT NULL
 )
@@ -41,4 +43,4 @@ SELECT json_build_array(
   (SELECT installation FROM here),
   (SELECT json_agg(json_build_array(given.id, j.state, done.id IS NOT NULL))
    FROM given LEFT JOIN LATERAL (SELECT state FROM elihu.job WHERE job.id = given.id) j ON true LEFT JOIN done USING (id)),
-  (SELECT count(*) FROM told))::text
+  (SELECT count(*) FROM announced))::text

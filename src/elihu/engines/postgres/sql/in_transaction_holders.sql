@@ -1,5 +1,6 @@
--- The jobs that hold the unique keys $1, a JSON array of them in hexadecimal, as a caller's transaction sees them. The condition is that of
--- the index job_unique, word for word: so it is used. One column of text, as in_transaction_insert.sql.
+-- The jobs that hold the unique keys $1, a JSON array of hexadecimal texts, in a caller's
+-- transaction. The condition repeats that of the index job_unique, so that the planner uses it.
+-- Each row is one column of text, see in_transaction_insert.sql.
 SELECT json_build_array(/* job columns as text */)::text
 FROM elihu.job
 WHERE unique_key = ANY(ARRAY(SELECT decode(key, 'hex') FROM json_array_elements_text(CAST(CAST($1 AS text) AS json)) AS given(key)))

@@ -1,6 +1,9 @@
--- Store jobs in a caller's transaction, through any driver: $1, the only parameter, is a JSON text whose cast no codec of the caller can
--- reach, and each row is one column of text. Otherwise as insert_unique.sql, but at statement_timestamp(): the transaction may have begun
--- long ago. The notification is part of the transaction, once a queue; where the channel is null there is none.
+-- Store jobs in a caller's transaction, through any driver. $1, the only parameter, is a JSON text
+-- whose cast avoids the caller's codecs; each row is one column of text. Otherwise as
+-- insert_unique.sql, but at statement_timestamp(), since the transaction may have begun long ago.
+-- The announcement is part of the transaction, once for each queue. A channel that is null means
+-- none.
+-- PostgreSQL executes no CTE that the query does not read, so it reads announced.
 WITH given AS MATERIALIZED (
   SELECT CAST(CAST($1 AS text) AS json) AS body
 ), src AS MATERIALIZED (
@@ -26,7 +29,7 @@ WITH given AS MATERIALIZED (
   ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2
     OR state IN ('suspended','scheduled','available','executing','retryable') OR (unique_scope = 1 AND state = 'completed')) DO NOTHING
   RETURNING id, state, queue
-), told AS MATERIALIZED (
+), announced AS MATERIALIZED (
   SELECT pg_notify(given.body ->> 'channel', 'jobs:' || due.queue)
   FROM given, (SELECT DISTINCT i.queue FROM ins i JOIN src s USING (id) WHERE i.state = 'available' AND s.notify) due
   WHERE given.body ->> 'channel' IS NOT NULL
@@ -34,5 +37,5 @@ WITH given AS MATERIALIZED (
 SELECT json_build_array(i.id, i.state, CAST(extract(epoch FROM s.stored) * 1000000 AS bigint),
   CAST(extract(epoch FROM s.at) * 1000000 AS bigint), encode(s.ukey, 'hex'))::text
 FROM src s LEFT JOIN ins i USING (id)
-WHERE (SELECT count(*) FROM told) >= 0 -- a query that nobody reads is not executed
+WHERE (SELECT count(*) FROM announced) >= 0
 ORDER BY s.ord

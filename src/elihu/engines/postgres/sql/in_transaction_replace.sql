@@ -1,6 +1,8 @@
--- As replace.sql in a caller's transaction: "jobs" in the JSON text $1 are objects with the unique key in hexadecimal and its fields, of which
--- NULL stays, at statement_timestamp() as in in_transaction_insert.sql. The twins are read afterwards, by in_transaction_holders.sql; the queues of jobs that are
--- available by this are announced with the commit, where the channel is not null and "notify" is true.
+-- As insert_replace.sql in a caller's transaction. "jobs" in the JSON text $1 are objects: the
+-- unique key in hexadecimal, and the fields, of which NULL changes nothing. Times start at
+-- statement_timestamp(). in_transaction_holders.sql reads the holders afterwards. Queues with jobs
+-- that become available are announced with the commit, unless the channel is null or "notify" is
+-- false.
 WITH given AS MATERIALIZED (
   SELECT CAST(CAST($1 AS text) AS json) AS body
 ), wanted AS MATERIALIZED (
@@ -29,9 +31,9 @@ WITH given AS MATERIALIZED (
   FROM held h JOIN wanted w ON w.ukey = h.unique_key
   WHERE j.id = h.id AND h.state IN ('suspended','scheduled','available','retryable')
   RETURNING j.state, j.queue, w.notify
-), told AS MATERIALIZED (
+), announced AS MATERIALIZED (
   SELECT pg_notify(given.body ->> 'channel', 'jobs:' || due.queue)
   FROM given, (SELECT DISTINCT queue FROM changed WHERE state = 'available' AND notify) due
   WHERE given.body ->> 'channel' IS NOT NULL
 )
-SELECT json_build_array((SELECT count(*) FROM changed), (SELECT count(*) FROM told))::text
+SELECT json_build_array((SELECT count(*) FROM changed), (SELECT count(*) FROM announced))::text

@@ -1,5 +1,6 @@
--- Store jobs without a unique key: $1 to $15 are arrays, an element a job. The ids ascend in the order of the arrays, since the
--- identity is drawn above the sort; the rows come back in no order and are sorted by id.
+-- Store jobs without a unique key: $1 to $15 are arrays with one element for each job. Ids ascend
+-- in the order of the arrays, since the identity is drawn after the sort. Rows have no order; the
+-- caller sorts them by id.
 INSERT INTO elihu.job (state, task, queue, priority, max_attempts, args, options, meta, tags, scheduled_at,
   expires_at, awaited, template, identifier)
 SELECT

@@ -1,6 +1,6 @@
--- Store one job without a unique key, by scalars: the arrays of insert.sql cost a tenth of a durable insert.
--- $1 task, $2 queue, $3 priority, $4 max_attempts, $5 args, $6 options, $7 meta, $8 tags, $9 run_at, $10 delay, $11 hold,
--- $12 expires, $13 awaited, $14 template, $15 identifier.
+-- Store one job without a unique key. The arrays of insert.sql would cost a tenth of a durable
+-- insert. $1 task, $2 queue, $3 priority, $4 max_attempts, $5 args, $6 options, $7 meta, $8 tags,
+-- $9 run_at, $10 delay, $11 hold, $12 expires, $13 awaited, $14 template, $15 identifier.
 INSERT INTO elihu.job (state, task, queue, priority, max_attempts, args, options, meta, tags, scheduled_at,
   expires_at, awaited, template, identifier)
 SELECT

@@ -1,7 +1,10 @@
--- Change the waiting jobs that hold the unique keys $1 as the jobs that met them want it, and read all that hold one. $2 args, $3 queue,
--- $4 priority, $5 max_attempts, $6 tags, $7 meta, an element a key: NULL stays. $8 whether the time moves, to $9 run_at or by $10 delay;
--- $11 expires. A new time decides anew between available and scheduled; a suspended job stays suspended.
--- Locked by key, as insert_unique.sql inserts; a job that is fetched at this moment is seen as executing, and stays as it is.
+-- Change the waiting jobs that hold the unique keys $1, and read all holders. $2 args, $3 queue, $4
+-- priority, $5 max_attempts, $6 tags, $7 meta: arrays with one element for each key, of which NULL
+-- changes nothing. $8 says whether the time changes, to $9 run_at or by $10 delay; $11 expires.
+--
+-- A new time decides again between available and scheduled. A suspended job stays suspended. Rows
+-- are locked by key, in the order of insert_unique.sql. A job that is fetched meanwhile counts as
+-- executing and is not changed.
 WITH given AS MATERIALIZED (
   SELECT *, CASE WHEN moved THEN coalesce(run_at, now() + make_interval(secs => delay), now()) END AS at
   FROM unnest($1::bytea[], $2::text[], $3::text[], $4::smallint[], $5::integer[], $6::text[], $7::text[], $8::boolean[],

@@ -1,9 +1,9 @@
--- Store jobs of which some have a unique key: $1 to $15 as in insert.sql, $16 digests, $17 scopes, $18 periods
--- in seconds, $19 the lock time-out of this transaction.
+-- Store jobs of which some have a unique key: $1 to $15 as in insert.sql, $16 digests, $17 scopes,
+-- $18 periods in seconds, $19 the lock time-out of this transaction.
 --
--- Ids are drawn in the order of the arrays. Rows go in by unique key: one order of locks, so that two batches
--- do not deadlock. A holder of a key that was committed after the statement began is invisible to it: id comes
--- back NULL, and insert_holders.sql reads the holder by its key.
+-- Ids are drawn in the order of the arrays. Rows go in by unique key: one order of locks, so that
+-- two batches do not deadlock. A holder of a key that was committed after the statement began is
+-- invisible to it: id comes back NULL, and insert_holders.sql reads the holder by its key.
 WITH src AS MATERIALIZED (
   SELECT *, nextval(pg_get_serial_sequence('elihu.job', 'id')) AS id,
     coalesce(run_at, now() + make_interval(secs => delay), now()) AS at,

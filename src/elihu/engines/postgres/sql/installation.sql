@@ -1,2 +1,2 @@
--- The id that these tables were given when they were made.
+-- The id that the tables got when they were made.
 SELECT value FROM elihu.meta WHERE key = 'installation_id'

@@ -1,5 +1,6 @@
--- Mark what executes: at most $3 jobs above id $1 and up to $2, locked by id so that two such statements do not deadlock. A wish that stands
--- already, to cancel above all, is left as it is; the node that runs a job ends its attempt.
+-- Mark executing jobs: at most $3 with ids above $1 and up to $2. Rows are locked by id, so that
+-- two such statements do not deadlock. An intent that is set already stays. The node that runs a
+-- job ends its attempt.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE id > $1::bigint AND id <= $2::bigint /* filter */ AND intent IS NULL

@@ -1,5 +1,6 @@
--- Take the lead, or renew it, for $2 seconds of the database's clock: granted to its holder, and to anybody once it has run out.
--- now() is the start of the statement, so that waiting for another's attempt only shortens the lease.
+-- Take or renew leadership for $2 seconds of the database's clock. The holder gets it at any time,
+-- others when the lease has ended. now() is the statement's start: waiting for a lock only shortens
+-- the lease.
 INSERT INTO elihu.leader AS l (node, expires_at) VALUES ($1::uuid, now() + make_interval(secs => $2::float8))
 ON CONFLICT (single) DO UPDATE SET
   node = excluded.node,

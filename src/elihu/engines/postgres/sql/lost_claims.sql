@@ -1,4 +1,5 @@
--- Which of the claims that node $1 holds, $2 ids and $3 claims, are no longer its own: stopped, rescued or deleted behind its back.
+-- The claims of node $1, $2 ids and $3 claims, that no longer belong to it: the job was stopped,
+-- rescued or deleted.
 SELECT h.id, h.claim
 FROM unnest($2::bigint[], $3::integer[]) AS h(id, claim)
 WHERE NOT EXISTS (

@@ -1,2 +1,3 @@
--- The newest id: where a bulk verb that needs several pieces ends, so that it does not chase what is inserted meanwhile.
+-- The newest id. A bulk verb of several pieces ends there, so that it does not follow jobs inserted
+-- meanwhile.
 SELECT max(id) FROM elihu.job

@@ -1,5 +1,6 @@
--- Give back what executes in the name of node $1 without its knowledge (a fetch whose answer was lost): claimed more than $2 seconds ago and
--- not among the claims held, $3 ids and $4 claims. Not counted; a wish to cancel is kept.
+-- Return jobs that execute in the name of node $1 although it does not know them, since the answer
+-- to its fetch was lost: claimed more than $2 seconds ago, and not among the claims it holds, $3
+-- ids and $4 claims. The attempt does not count. An intent to cancel wins.
 WITH held AS MATERIALIZED (
   SELECT id, claim FROM unnest($3::bigint[], $4::integer[]) AS h(id, claim)
 ), lost AS MATERIALIZED (

@@ -1,5 +1,5 @@
--- Store progress under the guard: $1 node, $2 ids, $3 claims, $4 JSON texts. A row that somebody holds is left for the next report.
--- = id + 0, which always holds: see exchange.sql.
+-- Store progress under the guard: $1 node, $2 ids, $3 claims, $4 JSON texts. Locked rows are left
+-- to the next report. The condition = id + 0 is always true, see exchange.sql.
 WITH mine AS MATERIALIZED (
   SELECT p.id, p.progress
   FROM unnest($2::bigint[], $3::integer[], $4::text[]) AS p(id, claim, progress)

@@ -1,5 +1,6 @@
--- A new node: $1 id, $2 name, $3 info. It is the first, and @reboot is due, where no node has given a sign of life for $4 seconds.
--- Nodes of a single round ("once") come and go all the time: they are no first ones, and are not taken for the living either.
+-- Store a new node: $1 id, $2 name, $3 info. It is a first node, so that @reboot is due, if no
+-- other one has had a heartbeat for $4 seconds. Nodes of a single tick ("once") neither are first
+-- nodes nor count as alive.
 WITH booted AS (
   INSERT INTO elihu.boot (at)
   SELECT now()

@@ -1,2 +1,2 @@
--- Whether a node may be the first: nobody else enlists until the end of the transaction. $1 names the schema.
-SELECT pg_advisory_xact_lock(hashtextextended('elihu enlist ' || $1, 0))
+-- Let one node register at a time, until the end of the transaction. $1 is the schema's name.
+SELECT pg_advisory_xact_lock(hashtextextended('elihu register ' || $1, 0))

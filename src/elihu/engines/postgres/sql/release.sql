@@ -1,4 +1,5 @@
--- Let go at most $3 suspended jobs above id $1 and up to $2, locked by id: available or scheduled, by their time.
+-- Release at most $3 suspended jobs with ids above $1 and up to $2. Their times decide between
+-- available and scheduled. Rows are locked by id.
 WITH picked AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE id > $1::bigint AND id <= $2::bigint /* filter */

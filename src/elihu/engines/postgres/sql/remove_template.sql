@@ -1,2 +1,2 @@
--- Remove template $1; jobs made from it stay.
+-- Remove template $1. Jobs made from it stay.
 DELETE FROM elihu.template WHERE code = $1 RETURNING code

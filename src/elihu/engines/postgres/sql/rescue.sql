@@ -1,18 +1,19 @@
 -- End at most $1 attempts of nodes that no longer have a row; with $2 only the attempt of that job.
 --
--- First orphaning: available at once. Second: retryable after a delay with jitter. The third in a row
--- (max_orphans of the job's options) and the last attempt: discarded. An intent to cancel wins over all.
+-- First orphaning: available at once. Second: retryable after a delay with jitter. The third in a
+-- row (max_orphans of the job's options) and the last attempt: discarded. An intent to cancel wins
+-- over all.
 --
--- executing finds the nodes of executing jobs with one look-up in job_running each. Ordered as that index
--- is: for the order of id alone the planner may read the whole primary key.
+-- executing finds the nodes of executing jobs with one look-up in job_running each. Ordered as that
+-- index is: for the order of id alone the planner may read the whole primary key.
 --
--- The dead nodes are an array that is computed once, before any row is locked. A row that changed meanwhile is
--- checked again with its new node: a node that fetched the job after this statement began is not in the
--- array. A condition on the table of nodes would be checked again with the old snapshot, in which that
--- node does not exist.
+-- The dead nodes are an array that is computed once, before any row is locked. A row that changed
+-- meanwhile is checked again with its new node: a node that fetched the job after this statement
+-- began is not in the array. A condition on the table of nodes would be checked again with the old
+-- snapshot, in which that node does not exist.
 --
--- One bad row stops no other one: a max_orphans that is no small whole number counts as 3, and a run that
--- is already stored stays.
+-- One bad row stops no other one: a max_orphans that is no small whole number counts as 3, and a
+-- run that is already stored stays.
 WITH RECURSIVE executing(node) AS (
   (SELECT node FROM elihu.job WHERE state = 'executing' ORDER BY node LIMIT 1)
   UNION ALL

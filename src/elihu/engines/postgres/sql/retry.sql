@@ -1,5 +1,5 @@
--- Make at most $3 jobs above id $1 and up to $2 available again, locked by id. A plainly completed attempt,
--- which so far only the job row showed, becomes a run.
+-- Make at most $3 jobs with ids above $1 and up to $2 available. Rows are locked by id. A plainly
+-- completed attempt, which only the job's row showed, becomes a run.
 WITH picked AS MATERIALIZED (
   SELECT id, state, claim, attempt, node, started_at, finished_at, reason FROM elihu.job
   WHERE id > $1::bigint AND id <= $2::bigint /* filter */

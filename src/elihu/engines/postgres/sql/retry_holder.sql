@@ -1,5 +1,5 @@
--- The first of the jobs that a piece of retry covers whose unique key another job holds, or that shares it with another of the piece.
--- The condition is that of the index job_unique, word for word: so it is used.
+-- The first job of a piece of retry whose unique key another job holds, or shares with another job
+-- of the piece. The condition repeats that of the index job_unique, so that the planner uses it.
 WITH picked AS MATERIALIZED (
   SELECT id, unique_key FROM elihu.job
   WHERE id > $1::bigint AND id <= $2::bigint /* filter */

@@ -1,5 +1,5 @@
--- At most $3 attempts of job $1 after claim $2: those stored, and the running or plainly completed one, which only the job row
--- shows.
+-- At most $3 attempts of job $1 with claims above $2: the stored runs, and the running or plainly
+-- completed attempt of the job's row.
 SELECT claim, attempt, node::text AS node, started_at, ended_at, outcome, reason, error, traceback, log
 FROM elihu.run
 WHERE job_id = $1 AND claim > $2::integer

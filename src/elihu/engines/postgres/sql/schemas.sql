@@ -1,2 +1,2 @@
--- The schemas of the templates $1: asked at each job of a template, once for all that start at the same time.
+-- The schemas of the templates $1.
 SELECT code, schema FROM elihu.template WHERE code = ANY($1::text[])

@@ -1,5 +1,5 @@
--- Say of queue $1 to every node whether it is served ($2), its slots ($3) and whether it is paused ($4); what is NULL stays as it was said.
--- What was said of the same to single nodes ends: the last word counts.
+-- Override the settings of queue $1 for every node: $2 served, $3 slots, $4 paused. NULL changes
+-- nothing. Overrides of the same setting for single nodes end.
 WITH single AS (
   UPDATE elihu.node_queue SET
     served = CASE WHEN $2::boolean IS NULL THEN served END,

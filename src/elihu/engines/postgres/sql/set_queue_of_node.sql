@@ -1,5 +1,5 @@
--- Say of queue $1 to node $5 alone whether it is served ($2), its slots ($3) and whether it is paused ($4); what is NULL stays as it was said.
--- No row comes back where there is no such node.
+-- Override the settings of queue $1 for node $5: $2 served, $3 slots, $4 paused. NULL changes
+-- nothing. No row comes back without such a node.
 INSERT INTO elihu.node_queue AS q (node, queue, served, slots, paused)
 SELECT id, $1, $2::boolean, $3::integer, $4::boolean FROM elihu.node WHERE id = $5::uuid
 ON CONFLICT (node, queue) DO UPDATE SET

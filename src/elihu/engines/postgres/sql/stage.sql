@@ -1,5 +1,6 @@
--- Make at most $1 due jobs available, oldest first. Returns the number staged a queue, 0 for queues that merely have available jobs.
--- ready walks the index from queue to queue (its cost is the number of queues, not of jobs) and sees the jobs as they were before.
+-- Make at most $1 due jobs available, oldest first. Returns the number staged for each queue, 0 for
+-- queues that only have available jobs. ready goes through the index from queue to queue, so its
+-- cost is the number of queues; it sees the jobs as of the statement's beginning.
 WITH RECURSIVE due AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE state IN ('scheduled','retryable') AND scheduled_at <= now()

@@ -1,5 +1,6 @@
--- Take the running job $1 from its node and give it back, not counted, without a word to the attempt, which goes on: its end will be refused,
--- since the job is not executing, or under another claim. A wish to cancel is kept.
+-- Take the running job $1 from its node and return it. The attempt does not count. It may keep
+-- running, but its end is refused, since the job no longer executes or has another claim. An intent
+-- to cancel wins.
 WITH mine AS MATERIALIZED (
   SELECT id, claim, attempt, node, started_at, CASE WHEN intent = 'cancel' THEN 'cancelled' ELSE 'available' END AS final
   FROM elihu.job

@@ -1,6 +1,6 @@
--- Change an unfinished job $1 that is not executing; what is NULL stays:
--- $2 args, $3 queue, $4 priority, $5 run_at, $6 max_attempts, $7 tags, $8 meta.
--- A new time decides anew between available and scheduled; a suspended job stays suspended.
+-- Change an unfinished job $1 that does not execute. NULL changes nothing: $2 args, $3 queue, $4
+-- priority, $5 run_at, $6 max_attempts, $7 tags, $8 meta. A new time decides again between
+-- available and scheduled. A suspended job stays suspended.
 UPDATE elihu.job SET
   args = coalesce($2::text::json, args),
   queue = coalesce($3, queue),

@@ -1,2 +1,2 @@
--- What node $1 says of itself now: $2.
+-- Store the info $2 of node $1.
 UPDATE elihu.node SET info = $2::json WHERE id = $1::uuid
