@@ -89,7 +89,8 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    assert "cannot be followed" in refused(tmp_path, "sqlite:///loop/jobs.db")
+    for path in ("loop", "loop/jobs.db", "loop/deeper/jobs.db"):
+        assert "cannot be followed" in refused(tmp_path, f"sqlite:///{path}")
 
 
 def test_the_folder_of_a_relative_path(tmp_path: Path) -> None:

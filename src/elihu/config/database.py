@@ -1,5 +1,7 @@
 """Database URLs: checked, normalised, and shown without passwords."""
 
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -55,11 +57,15 @@ def resolve_url(url: str, folder: Path, schema: str) -> str:
     if schema != "elihu":
         path = path.with_name(f"{path.stem}-{schema}{path.suffix}")
     try:
-        return f"{SQLITE}{path.resolve()}"
+        resolved = path.resolve()
+        # Python 3.13 leaves a loop of links in the path, without an error.
+        if any(map(os.path.islink, (resolved, *resolved.parents))):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     except (OSError, RuntimeError) as error:
         raise InvalidValue(
             "the path of a file", f"{str(path)!r}, which cannot be followed ({error})"
         ) from error
+    return f"{SQLITE}{resolved}"
 
 
 def describe_url(url: str) -> str:
