@@ -124,7 +124,7 @@ class Elihu(DeclaresTriggers):
         """Wrap every execution: ``async def mw(ctx, call_next)``, where ``await
         call_next(ctx)`` returns the task's value.
 
-        Raises ``InvalidOption`` for what is no ``async def``.
+        Raises ``InvalidOption`` for anything but an ``async def``.
         """
         self._runner.add_middleware(function)
         return function
@@ -147,8 +147,8 @@ class Elihu(DeclaresTriggers):
         return tuple(self._runner.arounds)
 
     def on(self, event: type[E], handler: Callable[[E], None]) -> Callable[[], None]:
-        """Call ``handler`` for each event of this type, in the thread where it happens;
-        the callable returned ends that.
+        """Call ``handler`` for each event of this type, in the thread that emits it.
+        Returns a callable that removes the handler.
         """
         return self._bus.on(event, handler)
 
@@ -161,7 +161,7 @@ class Elihu(DeclaresTriggers):
         return self._registry.names()
 
     def override(self, **flags: Any) -> None:
-        """Lay settings over all others, as the command line does. Call it before the
+        """Set settings with the precedence of command-line flags. Call it before the
         app is used.
         """
         self.config = (
@@ -171,8 +171,8 @@ class Elihu(DeclaresTriggers):
         )
 
     def lifespan(self) -> AbstractAsyncContextManager[Any] | None:
-        """A new one of what surrounds the jobs of a node or of a child process, None
-        where the app has none.
+        """A new context manager of the app's lifespan, None without one. Each node and
+        child process enters its own.
         """
         return self._lifespan(self) if self._lifespan else None
 
@@ -244,12 +244,12 @@ class Elihu(DeclaresTriggers):
         return self.config.max_args
 
     async def aenqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
-        """Store a job that ``task.build`` made; returns after its commit. Raises
+        """Store a job made by ``task.build`` and return after the commit. Raises
         ``InvalidOption`` for anything else.
 
-        With ``conn``, an asynchronous connection or session of the caller's, the job
-        exists if and only if its transaction commits; ``notify=False`` then leaves out
-        the announcement.
+        With ``conn``, the caller's asynchronous connection or session, the job exists if
+        and only if that transaction commits; ``notify=False`` then omits the
+        announcement.
         """
         if conn is not None:
             return await self._in_transaction.aone(conn, new, notify=notify)
@@ -257,9 +257,8 @@ class Elihu(DeclaresTriggers):
         return await self._clients.client().insert(check_new(new))
 
     def enqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
-        """``aenqueue`` for synchronous code and connections. Raises ``WrongLoop``
-        inside a running event loop, unless given ``conn``, by which the caller has
-        chosen to wait there.
+        """``aenqueue`` for synchronous code and connections. Without ``conn`` it raises
+        ``WrongLoop`` inside a running event loop.
         """
         if conn is not None:
             return self._in_transaction.one(conn, new, notify=notify)
@@ -276,13 +275,13 @@ class Elihu(DeclaresTriggers):
         conn: Any = None,
         notify: bool = True,
     ) -> Coroutine[Any, Any, Enqueued]:
-        """Store what ``task.build`` made, streamed in chunks that are committed one by
-        one, or are part of the transaction of ``conn``.
+        """Store jobs made by ``task.build``, streamed in chunks. Each chunk is committed
+        by itself, or is part of the transaction of ``conn``.
 
-        ``ids=True`` returns the ids too, in order; those of conflicts are the jobs that
-        were there. Raises ``InvalidOption`` for what ``task.build`` did not make;
-        chunks before that one are stored. With a synchronous ``conn`` all is done
-        before the coroutine is returned, in the caller's thread.
+        ``ids=True`` returns the ids too, in order; for a conflict the id of the existing
+        job. Raises ``InvalidOption`` for anything that ``task.build`` did not make; the
+        chunks before it are stored. With a synchronous ``conn`` the jobs are stored in
+        the caller's thread before the coroutine is returned.
         """
         if conn is not None:
             return self._in_transaction.many(conn, jobs, ids=ids, notify=notify)
@@ -298,20 +297,20 @@ class Elihu(DeclaresTriggers):
         return done
 
     async def submit(self, new: NewJob) -> Relay[Any]:
-        """Store a job that ``task.build`` made, and wait for its end through the relay
-        returned.
+        """Store a job made by ``task.build`` and return a relay that waits for its
+        result.
         """
         return self._relays.submitted(await self.aenqueue(replace(check_new(new), awaited=True)))
 
     def submitted(self, job: Job) -> Relay[Any]:
-        """The relay of a job that was stored as awaited: ``task.submit`` asks for it."""
+        """The relay of a job that was stored as awaited. ``task.submit`` calls it."""
         return self._relays.submitted(job)
 
     def relay(self, job_id: int) -> Relay[Any]:
-        """A relay for a stored job, of any process, that runs or has ended; its first
-        wait marks the job as awaited.
+        """A relay for any stored job, before or after its end, from any process. Its
+        first wait marks the job as awaited.
 
-        Raises ``InvalidOption`` for what is no id.
+        Raises ``InvalidOption`` for anything but an id.
         """
         return self._relays.attach(job_id)
 

@@ -59,10 +59,10 @@ def _completed(registry: Registry, job: Job, end: JobEnd) -> Answer:
     try:
         codec = registry.get(job.task).codec
     except UnknownTask:
-        return Answer(json.loads(end.value))
+        codec = None
     try:
-        return Answer(codec.decode_result(end.value))
-    except InvalidArguments as error:
+        return Answer(json.loads(end.value) if codec is None else codec.decode_result(end.value))
+    except (InvalidArguments, ValueError, RecursionError) as error:
         return Answer(
             error=_chained(
                 ResultNotRecorded(job.id, f"it does not fit the task's return type: {error}"), error
