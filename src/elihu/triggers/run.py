@@ -18,6 +18,7 @@ from elihu.errors import (
     TriggerNoLongerApplies,
     WrongDatabase,
 )
+from elihu.failpoints import ACTIVE, reach
 from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
 from elihu.task import Task
 from elihu.triggers.action import Action, keywords_of
@@ -143,6 +144,8 @@ class Runner:
             with self._turn(own, call), own.begin(), no_commit(own, self.what) as allow:
                 values = self._act(session, members, call)
                 allow()
+            if ACTIVE:
+                reach("trigger committed")
             return values
         finally:
             call.close(session)
@@ -156,6 +159,8 @@ class Runner:
         path = begin_writing(own, self.key) if options.lock else None
         with holding(path):
             records = self._load(own, members)
+            if ACTIVE:
+                reach("trigger locked")
             found = [member for member in members if _place(member) in records]
             for member in found:
                 self._authorize(member, records[_place(member)], call)
@@ -167,8 +172,12 @@ class Runner:
             if any(member.ctx.noticed for member in found):
                 raise ActionEnded(f"{self.what}: the action was asked to end, and returned")
             own.flush()
+            if ACTIVE:
+                reach("trigger acted")
             if found and not isinstance(value, Outcome):
                 self._end(found, value, None, session, call)
+            if ACTIVE:
+                reach("trigger completed")
         acted = {_place(member) for member in found}
         return [
             value if _place(member) in acted else self._skipped(_place(member) in records)
@@ -326,6 +335,8 @@ class Runner:
                 with holding(path), self._active(member):
                     statement = locked(self.key, None, (), [member.arguments.key], lock=True)
                     record = own.execute(statement).unique().scalars().first()
+                    if ACTIVE:
+                        reach("before on_error")
                     if record is not None:
                         offered = {"session": session, "ctx": member.ctx}
                         call(
@@ -337,6 +348,8 @@ class Runner:
                     own.flush()
                     handled = HandledError(error, completes=not options.on_error_fails_job)
                     self._end([member], None, handled, session, call)
+                    if ACTIVE:
+                        reach("inside on_error")
                 allow()
         except Exception as broken:
             raise OnErrorFailed(
