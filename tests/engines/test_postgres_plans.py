@@ -113,7 +113,7 @@ async def test_the_plan_of_an_empty_table_fits_a_full_one(postgres_server: Postg
 
 async def test_stage_5000(large: str) -> None:
     async with generic(large) as connection:
-        found = await scans(connection, QUERIES["stage"], [5_000])
+        found = await scans(connection, QUERIES["stage"], [5_000, True])
         assert examined(found) <= 2 * 5_000 + 10
         assert (
             await connection.fetchval("SELECT count(*) FROM elihu.job WHERE state = 'available'")

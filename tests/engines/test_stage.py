@@ -87,3 +87,12 @@ async def test_two_stagers_move_each_job_once(engine: Engine, other: Engine, raw
     counts = await asyncio.gather(*((engine, other)[turn % 2].stage(150) for turn in range(8)))
     assert sum(count.get("default", 0) for count in counts) == 400
     assert await engine.count(JobFilter(state=(JobState.AVAILABLE,))) == 400
+
+
+async def test_without_ready_only_the_queues_of_staged_jobs_come_back(
+    engine: Engine, raw: Raw
+) -> None:
+    due, _ = await put(engine, new(delay=60, queue="staged"), new(queue="ready"))
+    await raw.put(due, scheduled_at=Ago(1))
+    assert await engine.stage(100, ready=False) == {"staged": 1}
+    assert await engine.stage(100) == {"staged": 0, "ready": 0}

@@ -219,12 +219,12 @@ async def test_events_of_start_tick_failure_and_stop_carry_the_count(
     stage = harness.engine.stage
     calls = 0
 
-    async def fail_first(limit: int) -> dict[str, int]:
+    async def fail_first(limit: int, *, ready: bool) -> dict[str, int]:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise DatabaseUnavailable("gone")
-        return await stage(limit)
+        return await stage(limit, ready=ready)
 
     monkeypatch.setattr(harness.engine, "stage", fail_first)
     await stager.start()
@@ -285,3 +285,25 @@ async def test_a_plain_insert_is_announced_by_the_next_tick(
             '"hello"}\')'
         )
         await events.count(JobStopped, 1)
+
+
+async def test_slow_reading_of_the_queues_with_jobs_is_not_repeated_at_each_tick(
+    harness: NodeHarness, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
+    stager = await leading(harness)
+    stage, asked = harness.engine.stage, []
+
+    async def slow(limit: int, *, ready: bool) -> dict[str, int]:
+        asked.append(ready)
+        harness.clock.time += 0.01
+        return await stage(limit, ready=ready)
+
+    monkeypatch.setattr(harness.engine, "stage", slow)
+    await due(harness, raw)
+    for _ in range(3):
+        await stager.tick()
+    assert asked == [True, False, False]
+    assert harness.announced() == ["default"]
+    harness.clock.time += 0.1
+    await stager.tick()
+    assert asked[-1]

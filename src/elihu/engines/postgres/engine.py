@@ -108,8 +108,8 @@ class PostgresEngine:
     async def notify(self, signals: Sequence[Signal]) -> None:
         await exchange.notify(self._session, signals)
 
-    async def stage(self, limit: int) -> dict[str, int]:
-        return await maintenance.stage(self._session, limit)
+    async def stage(self, limit: int, *, ready: bool = True) -> dict[str, int]:
+        return await maintenance.stage(self._session, limit, ready=ready)
 
     async def rescue(self, limit: int) -> list[Rescued]:
         return await maintenance.rescue(self._session, limit)

@@ -17,8 +17,8 @@ from elihu.job import Intent, JobState
 _INTENTS: Final = [intent.value for intent in Intent]
 
 
-async def stage(session: Session, limit: int) -> dict[str, int]:
-    return {row["queue"]: row["staged"] for row in await session.fetch("stage", limit)}
+async def stage(session: Session, limit: int, *, ready: bool) -> dict[str, int]:
+    return {row["queue"]: row["staged"] for row in await session.fetch("stage", limit, ready)}
 
 
 async def rescue(session: Session, limit: int) -> list[Rescued]:

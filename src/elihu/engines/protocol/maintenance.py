@@ -36,10 +36,10 @@ class Pruned(NamedTuple):
 class Maintenance(Protocol):
     """The verbs of services."""
 
-    async def stage(self, limit: int) -> dict[str, int]:
+    async def stage(self, limit: int, *, ready: bool = True) -> dict[str, int]:
         """Make at most ``limit`` due jobs available, oldest first. Returns the number
-        staged for each queue that has available jobs now; 0 for a queue that had them
-        before.
+        staged for each queue; with ``ready`` also 0 for each other queue that has
+        available jobs.
         """
         ...
 

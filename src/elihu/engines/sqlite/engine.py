@@ -123,8 +123,8 @@ class SqliteEngine:
     async def notify(self, signals: Sequence[Signal]) -> None:
         """SQLite: nothing to send, since every commit is noticed."""
 
-    async def stage(self, limit: int) -> dict[str, int]:
-        return await self._database.write("stage", maintenance.stage, limit)
+    async def stage(self, limit: int, *, ready: bool = True) -> dict[str, int]:
+        return await self._database.write("stage", maintenance.stage, limit, ready=ready)
 
     async def register_node(self, node: str, name: str, info: dict[str, object]) -> None:
         await self._database.write(

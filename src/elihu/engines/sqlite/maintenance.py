@@ -42,7 +42,7 @@ _ALL: Final = -1
 _KNOWN: Final = frozenset(Intent)
 
 
-def stage(session: Session, limit: int) -> dict[str, int]:
+def stage(session: Session, limit: int, *, ready: bool = True) -> dict[str, int]:
     staged: dict[str, int] = {}
     if session.rows(_STAGE_DUE, {"now": session.now(), "limit": 1}):
         with session.write():
@@ -51,8 +51,8 @@ def stage(session: Session, limit: int) -> dict[str, int]:
             session.execute(_STAGE, due)
             if ACTIVE and staged:
                 reach("inside staging")
-    ready = {queue for (queue,) in session.rows(_STAGE_READY)}
-    return dict.fromkeys(ready, 0) | staged
+    queues = {queue for (queue,) in session.rows(_STAGE_READY)} if ready else ()
+    return dict.fromkeys(queues, 0) | staged
 
 
 def rescue(session: Session, limit: int) -> list[Rescued]:

@@ -11,6 +11,10 @@ from elihu.telemetry.events import QueueUnserved
 
 ASK_AGAIN: Final = 60.0
 """Seconds after which an unserved queue is looked up, and reported, again."""
+READY_PAUSE: Final = 10.0
+"""So many times as long as reading the queues with available jobs took, it is not
+repeated: beside many dead entries of the index it is slow.
+"""
 REFRESH: Final = 2.0
 """Seconds for which the served queues are not read again."""
 
@@ -27,13 +31,19 @@ class Stager(Service):
         self._leader = leader
         self._looked_up: dict[str, float] = {}
         self._fetching: set[str] = set()
+        self._ready_at = float("-inf")
         self._fetching_until = float("-inf")
 
     async def tick(self) -> Tick:
         options = self.scope.config.stager
         if not self._leader.is_leader:
             return Tick(options.interval, {"staged_count": 0, "queues": ()})
-        staged = await self.scope.engine.stage(options.limit)
+        begun = self.scope.clock.monotonic()
+        ready = begun >= self._ready_at
+        staged = await self.scope.engine.stage(options.limit, ready=ready)
+        if ready:
+            took = self.scope.clock.monotonic() - begun
+            self._ready_at = begun + READY_PAUSE * took
         if ACTIVE and any(staged.values()):
             reach("inside staging")
         self.scope.announcer.queues(await self._fetched_now(staged))

@@ -1,6 +1,6 @@
--- Make at most $1 due jobs available, oldest first. Returns the number staged for each queue, 0 for
--- queues that only have available jobs. ready goes through the index from queue to queue, so its
--- cost is the number of queues; it sees the jobs as of the statement's beginning.
+-- Make at most $1 due jobs available, oldest first. Returns the number staged for each queue and, where
+-- $2, 0 for each other queue that has available jobs. These are read from the index from queue to
+-- queue, so that the cost is the number of queues, not of jobs.
 WITH RECURSIVE due AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE state IN ('scheduled','retryable') AND scheduled_at <= now()
@@ -10,7 +10,7 @@ WITH RECURSIVE due AS MATERIALIZED (
 ), moved AS (
   UPDATE elihu.job SET state = 'available' WHERE id = ANY(ARRAY(SELECT id FROM due)) RETURNING queue
 ), ready(queue) AS (
-  (SELECT queue FROM elihu.job WHERE state = 'available' ORDER BY queue LIMIT 1)
+  (SELECT queue FROM elihu.job WHERE state = 'available' AND $2::boolean ORDER BY queue LIMIT 1)
   UNION ALL
   SELECT (SELECT j.queue FROM elihu.job j WHERE j.state = 'available' AND j.queue > r.queue ORDER BY j.queue LIMIT 1)
   FROM ready r
