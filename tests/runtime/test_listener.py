@@ -1,4 +1,4 @@
-"""Listening: whether announcements come through, and what happens when they do not."""
+"""Whether announcements arrive, and what happens when they do not."""
 
 import asyncio
 from collections.abc import Callable

@@ -99,7 +99,7 @@ async def test_a_task_that_raises_while_it_is_stopped_is_given_back_uncounted(ha
 async def test_a_thread_that_does_not_end_is_given_back_and_its_later_end_unheard(
     harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("elihu.runtime.queue.producer.UNWIND", 0.05)
+    monkeypatch.setattr("elihu.runtime.queue.attempt_runner.UNWIND", 0.05)
     began, gate = threading.Event(), threading.Event()
 
     def t() -> None:

@@ -7,7 +7,7 @@ import pytest
 from elihu.errors import DatabaseTimeout, DatabaseUnavailable, DataRefused
 from elihu.runtime.failure_log import HEARTBEAT, FailureLog
 
-AWAY = "the database does not answer, and the node goes on trying"
+AWAY = "the database does not answer; the node keeps trying"
 BACK = "the database answers again"
 
 
@@ -49,8 +49,8 @@ def test_other_failures_are_each_parts_own(caplog: pytest.LogCaptureFixture):
     failure_log.worked("pruner")
     failure_log.worked("pruner")
     assert caplog.messages == [
-        "pruner failed, and goes on trying: DataRefused: no",
-        "stager failed, and goes on trying: RuntimeError: a surprise",
+        "pruner failed and is tried again: DataRefused: no",
+        "stager failed and is tried again: RuntimeError: a surprise",
         "pruner works again",
     ]
     assert [record.exc_info is not None for record in caplog.records] == [False, True, False]

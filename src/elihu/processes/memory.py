@@ -6,9 +6,7 @@ from pathlib import Path
 
 
 def resident(pid: int) -> int | None:
-    """The bytes of memory that a process has at present, None where there is no such
-    process.
-    """
+    """The bytes of memory that a process has, None where there is no such process."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except FileNotFoundError:
@@ -16,13 +14,13 @@ def resident(pid: int) -> int | None:
 
 
 def asked(pid: int) -> int | None:
-    """The same where there is no ``/proc``."""
-    said = subprocess.run(
+    """The same on systems without ``/proc``."""
+    output = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(pid)], check=False, capture_output=True, text=True
     ).stdout.strip()
-    return int(said) * 1_024 if said else None
+    return int(output) * 1_024 if output else None
 
 
 def shown(size: int) -> str:
-    """A size as it is printed."""
+    """A size as text, in MiB."""
     return f"{size / 2**20:,.0f} MiB"

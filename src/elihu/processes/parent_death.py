@@ -1,4 +1,4 @@
-"""What makes a child end with its node, however that ends."""
+"""Ends a child process when its node ends, whatever ends the node."""
 
 import ctypes
 import os
@@ -13,8 +13,8 @@ PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent(node: int, descriptor: int) -> None:
-    """Kill this process when the process ``node``, its parent, or the other end of the
-    line is gone.
+    """Kill this process when ``node``, its parent, ends, or when the other end of the
+    connection is closed.
 
     The kernel's signal comes when the thread that started the child ends: the node's
     loop runs in it.
@@ -30,7 +30,7 @@ def die_with_parent(node: int, descriptor: int) -> None:
 
 
 def _watch(descriptor: int) -> None:
-    """Wait for the end of the line alone: what comes along it wakes nobody here."""
+    """Wait until the connection is closed, without reading from it."""
     poller = select.poll()
     poller.register(descriptor, 0)
     poller.poll()

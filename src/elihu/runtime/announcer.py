@@ -1,5 +1,5 @@
-"""Sends announcements: to this process at once, to others after the commit, on another
-connection, debounced.
+"""Sends announcements: to this process at once, to others after the commit and
+debounced.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from elihu.runtime.timers import pause
 logger = logging.getLogger("elihu")
 
 DEBOUNCE: Final = 0.01
-"""Seconds in which further announcements of this process are joined into one statement."""
+"""Seconds in which further announcements of this process are joined to one statement."""
 
 IDS: Final = 200
-"""Ids in one signal: of twenty characters at most each, half of what a notification can
-carry.
+"""Ids in one signal: with at most twenty characters each, half of the size limit of a
+notification.
 """
 
 
@@ -35,8 +35,8 @@ class Hub:
         self._lock = threading.Lock()
 
     def join(self, receive: Callable[[Signal], None]) -> Callable[[], None]:
-        """Call ``receive`` in the running loop for each signal; the callable returned
-        ends that.
+        """Call ``receive`` in the running loop for each signal, until the returned
+        callable is called.
         """
         key = object()
         with self._lock:
@@ -74,8 +74,8 @@ def ended_signals(ids: Sequence[int]) -> list[Signal]:
 
 
 class Announcer:
-    """Announces from one loop. A lost announcement loses nothing: every receiver polls
-    as well.
+    """Announces from one event loop. Nothing depends on an announcement: every receiver
+    polls as well.
     """
 
     def __init__(self, engine: Engine, hub: Hub, failure_log: FailureLog) -> None:
@@ -87,11 +87,11 @@ class Announcer:
         self._failure_log = failure_log
 
     def queues(self, names: Iterable[str]) -> None:
-        """Say that these queues have available jobs."""
+        """Announce that these queues have available jobs."""
         self.announce([Signal(SignalKind.JOBS, name) for name in names])
 
     def ended(self, ids: Iterable[int]) -> None:
-        """Say that these awaited jobs ended, or attempts of them."""
+        """Announce that these awaited jobs, or attempts of them, ended."""
         if ids := list(ids):
             self.announce(ended_signals(ids))
 

@@ -1,5 +1,5 @@
-"""What goes wrong, said once: a database that is away is one trouble of the whole node,
-not of each of its services.
+"""Logs each failure once. A database that is away is one failure of the whole node, not
+one of each service.
 """
 
 import logging
@@ -11,7 +11,7 @@ from elihu.errors import DatabaseTimeout, DatabaseUnavailable, ElihuError
 logger = logging.getLogger("elihu")
 
 HEARTBEAT: Final = "heartbeat"
-"""Who always asks the database, so that its success alone can tell that the database
+"""The part that always queries the database: its success shows that the database
 answers again.
 """
 
@@ -28,14 +28,14 @@ class FailureLog:
         self._failing: set[str] = set()
 
     def failed(self, who: str, error: BaseException) -> None:
-        """A part failed, and goes on trying."""
+        """A part failed and tries again."""
         with self._lock:
             if isinstance(error, DatabaseUnavailable | DatabaseTimeout):
                 self._away.add(who)
                 if not self._reported_away:
                     self._reported_away = True
                     logger.warning(
-                        "the database does not answer, and the node goes on trying (%s: %s)",
+                        "the database does not answer; the node keeps trying (%s: %s)",
                         who,
                         error,
                     )
@@ -43,7 +43,7 @@ class FailureLog:
                 self._failing.add(who)
                 surprise = None if isinstance(error, ElihuError) else error
                 logger.warning(
-                    "%s failed, and goes on trying: %s: %s",
+                    "%s failed and is tried again: %s: %s",
                     who,
                     type(error).__name__,
                     error,

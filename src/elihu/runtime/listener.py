@@ -1,5 +1,5 @@
-"""Listening: signals of other processes reach this one, and a loop-back test with each
-heartbeat tells whether they do.
+"""Receives the signals of other processes, and tests with each heartbeat whether they
+arrive.
 """
 
 from typing import ClassVar
@@ -12,8 +12,8 @@ from elihu.telemetry.events import NotifierSwitched
 
 
 class Listener(Service):
-    """Passes what the notifier hears to the hub; ``works`` is false while announcements
-    do not come through.
+    """Passes the notifier's signals to the hub. ``works`` is false while announcements do
+    not arrive.
     """
 
     name: ClassVar = "notifier"
@@ -46,10 +46,10 @@ class Listener(Service):
         self.works = works
         self._hub.deliver([Signal(SignalKind.CHANGED)])
         if works:
-            logger.info("announcements come through again")
+            logger.info("announcements arrive again")
         else:
             logger.warning(
-                "announcements do not come through: polling every %g s",
+                "announcements do not arrive: polling every %g s",
                 self.scope.config.poll_fallback,
             )
         if NotifierSwitched in self.scope.bus:

@@ -267,7 +267,7 @@ class Node:
         thread.
         """
         for producer in self.producers:
-            if execution := producer.execution_of(task):
+            if execution := producer.attempts.execution_of(task):
                 return execution.task.name, execution.claim.id, producer.queue
         return None
 

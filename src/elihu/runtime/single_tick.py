@@ -1,8 +1,8 @@
-"""One bounded round, for hosts where no node runs and an outside cron calls: fire,
-expire, stage, run a few jobs, prune, and be gone.
+"""One bounded round, for hosts where an outside cron runs ``elihu tick`` in place of a
+node: fire, expire, stage, run a few jobs, prune, end.
 
-It neither is nor needs a leader: what it does may be done by several at once. While it
-works it is a node, so that another round, or node, rescues what it held when it dies.
+It is no leader and needs none: several may do the same at once. While it works it is a
+node, so another round or node rescues its jobs when it dies.
 """
 
 import asyncio
@@ -26,14 +26,12 @@ from elihu.telemetry.events import JobExpired, JobRescued, JobStopped, NodeRemov
 
 FAILED: Final = frozenset({RunOutcome.FAILED, RunOutcome.KILLED, RunOutcome.TIMED_OUT})
 SILENT: Final = 3
-"""So many deadlines of a call pass with nothing running and ends unwritten until the
-round waits no more.
-"""
+"""How many call deadlines the round waits for ends to be written while nothing runs."""
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """How many went well, and how many did not."""
+    """How many succeeded, and how many failed."""
 
     ok: int = 0
     error: int = 0
@@ -54,7 +52,7 @@ class TickCounts:
 
 
 class SingleTick:
-    """One round. ``node`` makes its node, given the allowance, which begins with none."""
+    """One round. ``node`` makes its node from a budget of starts, which is 0 at first."""
 
     def __init__(
         self, config: Config, node: Callable[[StartBudget], Node], timetable: Timetable, bus: Bus
@@ -121,15 +119,15 @@ class SingleTick:
         self._cron = fired.jobs
 
     async def _relieve(self) -> None:
-        """Bury the dead, rescue what they held, and cancel what did not start in time;
-        what fails stops nothing else.
+        """Remove dead nodes, rescue their jobs, and cancel jobs that did not start in
+        time. A duty that fails does not stop the others.
 
-        The node's own heartbeat may be first with the dead, so what was done is counted
-        by its events.
+        The round's own heartbeat may remove a dead node first, so rescues are counted
+        by their events.
         """
         node, limit = self._node, self._config.lifeline.limit
         for dead in await node.engine.remove_silent_nodes(self._config.dead_after):
-            logger.warning("node %s is dead and buried", dead)
+            logger.warning("node %s is dead and was removed", dead)
             if NodeRemoved in self._bus:
                 self._bus.emit(NodeRemoved(node=node.id, dead=dead))
         try:
@@ -152,8 +150,8 @@ class SingleTick:
         self._staged = sum(staged.values())
 
     async def _idle_now(self) -> None:
-        """Wait until every producer has nothing left, all at the same moment: one that
-        waits may be woken by another.
+        """Wait until all producers are idle at the same moment: one that waits may be
+        woken by another.
         """
         silent = 0
         while not all(producer.is_idle for producer in self._node.producers) and silent < SILENT:
@@ -194,6 +192,6 @@ class SingleTick:
             self._start.error += event.outcome in FAILED
 
     def _note(self, event: JobRescued | JobExpired) -> None:
-        """In whatever thread it happens."""
+        """Called in the thread of the event."""
         if event.node == self._node.id:
             self._relieved.append(event.job_id)

@@ -14,7 +14,7 @@ async def pause(event: asyncio.Event, seconds: float) -> None:
 
 
 async def when(event: asyncio.Event, call: Callable[[], None]) -> None:
-    """Call it once the event is set."""
+    """Call it when the event is set."""
     await event.wait()
     call()
 
@@ -36,7 +36,7 @@ class Poll:
             self._timer = None
 
     def restart(self) -> None:
-        """Where it runs, go by the interval that holds now."""
+        """Use the present interval, where the poll runs."""
         if self._timer:
             self.stop()
             self.start()

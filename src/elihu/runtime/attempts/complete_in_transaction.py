@@ -1,11 +1,10 @@
-"""``ctx.complete``: attempts that end inside a transaction of their task's, and what
-became of them.
+"""``ctx.complete``: attempts that end inside a transaction of their task.
 
-Whether that transaction was committed the node cannot see. So the attempt is
-acknowledged all the same, as not completed: the guard refuses that when the transaction
-was committed, and the verdict then finds the completion.
+The node cannot see whether that transaction was committed. So it acknowledges the
+attempt as failed: the guard refuses that when the transaction was committed, and the
+status of the acknowledgement then shows the completion.
 
-    complete() → the task commits  → returns → acknowledged as failed, refused → it stands completed
+    complete() → the task commits  → returns → acknowledged as failed, refused → it is completed
                → the task does not → returns → acknowledged as failed, written
 """
 
@@ -104,10 +103,10 @@ class Completer:
         )
 
 
-def as_completed(acks: Sequence[Ack], doubtful: Container[tuple[int, int]]) -> list[Ack]:
-    """What to ask the verdict of: of those in doubt whether they stand completed."""
+def as_completed(acks: Sequence[Ack], uncertain: Container[tuple[int, int]]) -> list[Ack]:
+    """The acknowledgements to ask the status of; those that are uncertain as completed."""
     return [
-        ack._replace(outcome=RunOutcome.COMPLETED) if (ack.id, ack.claim) in doubtful else ack
+        ack._replace(outcome=RunOutcome.COMPLETED) if (ack.id, ack.claim) in uncertain else ack
         for ack in acks
     ]
 

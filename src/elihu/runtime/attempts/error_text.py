@@ -1,4 +1,4 @@
-"""What is told of an error: texts of bounded size that every database holds."""
+"""Texts of errors: of bounded size, and of characters that every database holds."""
 
 import traceback as tracebacks
 from typing import Final
@@ -19,15 +19,15 @@ def describe(error: BaseException) -> str:
     """The error in one text: its type's name and its message. A group names its
     exceptions.
     """
-    text = said(error)
+    text = message_of(error)
     if isinstance(error, BaseExceptionGroup):
         text = f"{text}: {'; '.join(map(describe, error.exceptions[:MOST_LEAVES]))}"
     name = type(error).__qualname__
     return f"{name}: {text}" if text else name
 
 
-def said(error: BaseException) -> str:
-    """What the error says, also where it cannot say it."""
+def message_of(error: BaseException) -> str:
+    """The error's message, also where ``str`` of it fails."""
     try:
         return str(error)
     except Exception:
@@ -47,6 +47,6 @@ def traceback_of(error: BaseException) -> str | None:
 
 
 def set_traceback(error: BaseException, text: str | None) -> None:
-    """Let ``text`` be what ``traceback_of`` says."""
+    """Let ``traceback_of`` return ``text``."""
     if text is not None:
         setattr(error, _REMOTE, text)

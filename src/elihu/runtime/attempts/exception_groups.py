@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from elihu.outcome import Outcome, Retry, Snooze
-from elihu.runtime.attempts.error_text import said, set_traceback, traceback_of
+from elihu.runtime.attempts.error_text import message_of, set_traceback, traceback_of
 
 
 def leaves(error: BaseException) -> list[BaseException]:
@@ -28,7 +28,7 @@ def agreed(error: BaseException) -> BaseException:
         return error
     if isinstance(first, Outcome):
         return max(found, key=_delay)
-    if any(said(leaf) != said(first) for leaf in found):
+    if any(message_of(leaf) != message_of(first) for leaf in found):
         return error
     with suppress(Exception):  # a type may refuse new attributes
         set_traceback(first, traceback_of(error))

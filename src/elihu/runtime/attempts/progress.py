@@ -1,6 +1,4 @@
-"""Progress of running jobs: the newest report of each, written together and not too
-often.
-"""
+"""Progress of running jobs: the newest report of each, written in batches."""
 
 import asyncio
 import contextlib
@@ -16,9 +14,7 @@ IDLE: Final = 3_600.0
 
 
 class Progress(Service):
-    """Writes when something was reported; a report that cannot be written is replaced
-    by the next.
-    """
+    """Writes the reports. One that cannot be written is dropped; a later one replaces it."""
 
     name: ClassVar = "progress"
 
@@ -31,7 +27,7 @@ class Progress(Service):
         self._arrived = asyncio.Event()
 
     def report(self, key: tuple[int, int], progress: str) -> None:
-        """Take a report of the attempt (id, claim); callable from any thread."""
+        """Store a report of the attempt (id, claim). Callable from any thread."""
         with self._lock:
             first = not self._reports
             self._reports[key] = progress
@@ -39,10 +35,10 @@ class Progress(Service):
             self._loop.call_soon_threadsafe(self.wake)
 
     async def flush(self, key: tuple[int, int]) -> None:
-        """Write what this attempt reported last, before its end is acknowledged; a
-        failure to do so is let pass.
+        """Write the last report of this attempt before its end is acknowledged. A
+        failure is ignored.
 
-        An earlier report that is on its way is waited for: on another connection it
+        An earlier report that is being written is waited for: on another connection it
         could arrive after the last one.
         """
         with contextlib.suppress(Exception, asyncio.CancelledError):

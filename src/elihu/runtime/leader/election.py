@@ -1,6 +1,6 @@
-"""Leadership: one node of all stages, rescues and prunes.
+"""Leadership: one node stages, rescues, expires, prunes and fires cron entries.
 
-follower --lead() says yes--> leader --renewal refused, failed or not in time--> follower
+follower --lead() succeeds--> leader --renewal refused, failed or not in time--> follower
                               leader --stop: resign and announce--> follower
 """
 
@@ -15,7 +15,7 @@ from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.events import LeaderElected, LeaderLost
 
 LATEST_TRY: Final = 1.0
-"""Seconds after the end of another's lease within which a follower tries."""
+"""Seconds after the end of a lease within which every follower tries to lead."""
 
 
 class Leader(Service):
@@ -37,12 +37,12 @@ class Leader(Service):
         return self._valid_until is not None and self.scope.clock.monotonic() < self._valid_until
 
     def lease_ends_in(self, seconds: float | None) -> None:
-        """What a heartbeat read of the present lease: a follower tries within
-        ``LATEST_TRY`` after its end.
+        """The seconds until the present lease ends: a follower tries within
+        ``LATEST_TRY`` after that.
         """
         if seconds == 0 and self._timer:
-            return  # the end was seen to come: another draw would only put the trial off
-        self._forget_trial()
+            return  # a timer is set already: another random delay would only postpone it
+        self._cancel_try()
         if self._valid_until is None and seconds is not None and self._task is not None:
             self._timer = asyncio.get_running_loop().call_later(
                 seconds + random.random() * LATEST_TRY, self._try
@@ -68,12 +68,12 @@ class Leader(Service):
         return Tick(scope.config.lease / 2, {"leader": True})
 
     async def stop(self) -> None:
-        """Resign, a follower too: the answer to its last trial may have been on its
-        way.
+        """Resign, also as a follower: its last attempt to lead may have succeeded without
+        an answer.
         """
         was_started = self._task is not None
         await super().stop()
-        self._forget_trial()
+        self._cancel_try()
         self._follow()
         if not was_started:
             return
@@ -82,8 +82,8 @@ class Leader(Service):
                 self.scope.announcer.announce([Signal(SignalKind.LEADER)])
         except ElihuError as error:
             logger.warning(
-                "this node could not resign; if it leads, another does when its lease has run "
-                "out: %s",
+                "this node could not resign; if it leads, another node leads when its lease "
+                "expires: %s",
                 error,
             )
 
@@ -91,7 +91,7 @@ class Leader(Service):
         self._timer = None
         self.wake()
 
-    def _forget_trial(self) -> None:
+    def _cancel_try(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None

@@ -35,8 +35,8 @@ async def rescue_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list
 
 
 async def expire_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list[Expired]:
-    """Cancel what did not start in time, in batches of ``limit`` until a batch is not
-    full.
+    """Cancel jobs that did not start in time, in batches of ``limit`` until a batch is
+    not full.
     """
     expired: list[Expired] = []
     while True:
@@ -50,7 +50,7 @@ async def expire_all(engine: Engine, limit: int, *, bus: Bus, node: str) -> list
 
 
 def available_queues(rescued: list[Rescued]) -> list[str]:
-    """The queues that have available jobs by a rescue."""
+    """The queues in which rescued jobs became available."""
     return sorted({job.queue for job in rescued if job.state is JobState.AVAILABLE})
 
 

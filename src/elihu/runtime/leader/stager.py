@@ -1,6 +1,4 @@
-"""Staging: due jobs become available, and the queues that have available jobs are
-announced.
-"""
+"""Staging: due jobs become available, and queues with available jobs are announced."""
 
 from typing import ClassVar, Final
 
@@ -20,8 +18,8 @@ REFRESH: Final = 2.0
 
 
 class Stager(Service):
-    """On the leader, every ``stager.interval``; a full batch is followed by the next
-    one at once.
+    """Stages on the leader, every ``stager.interval``. After a full batch the next one
+    follows at once.
     """
 
     name: ClassVar = "stager"

@@ -1,5 +1,5 @@
-"""Attempts that did not end when they were told to: they go on unheard, counted, and so
-many of a kind that the node fetches no more.
+"""Abandoned attempts: they did not end when asked to, continue to run, and their
+outcomes are ignored. They are counted, and too many of a kind suspend its fetches.
 """
 
 import asyncio
@@ -18,11 +18,9 @@ REAP: Final = 5.0
 
 
 class Abandoned(Service):
-    """Keeps count of them; with ``max_abandoned`` that run one way (``run_in``), tasks
-    of that kind are left out of all fetches until one ends. Ticks at each change, and
-    writes the count into the node's row.
-
-    ``resumed`` is called when jobs of a kind may be fetched again.
+    """Counts them by the way they run (``run_in``). With ``max_abandoned`` of a kind, no
+    fetch takes jobs of that kind until one ends. Ticks at each change and writes the
+    count into the node's row. ``resumed`` is called when a kind is fetched again.
     """
 
     name: ClassVar = "abandoned"
@@ -45,12 +43,12 @@ class Abandoned(Service):
 
     @property
     def count(self) -> int:
-        """How many go on."""
+        """How many still run."""
         return self._counts.total()
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """The names of the tasks of which too many attempts go on."""
+        """The names of the tasks whose kind has too many abandoned attempts."""
         if not self._full:
             return ()
         return tuple(
@@ -61,15 +59,15 @@ class Abandoned(Service):
         )
 
     def unless_ended(self, execution: Execution, call: Callable[[Execution], None]) -> None:
-        """Call it when the attempt, which was told to end, still goes on ``kill_grace``
+        """Call it when the attempt, which was asked to end, still runs ``kill_grace``
         seconds from now.
         """
         reap = REAP if execution.task.run_in == "process" else 0.0
         execution.after(self.scope.config.kill_grace + reap, partial(call, execution))
 
     def add(self, execution: Execution) -> None:
-        """An attempt goes on that was told to end; it is forgotten when its handle is
-        done.
+        """Count an attempt that still runs after it was asked to end, until its handle
+        is done.
         """
         run_in = execution.task.run_in
         self._counts[run_in] += 1
@@ -90,7 +88,7 @@ class Abandoned(Service):
         if count >= most and run_in not in self._full:
             self._full.add(run_in)
             logger.error(
-                "%d abandoned attempts go on (run_in=%r): this node fetches no more jobs of that "
+                "%d abandoned attempts still run (run_in=%r): this node fetches no more jobs of that "
                 "kind until one ends",
                 count,
                 run_in,

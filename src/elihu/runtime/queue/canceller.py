@@ -1,5 +1,5 @@
-"""The canceller: ends attempts of which somebody asked it, on the node that runs them,
-and tells those that were taken away.
+"""The canceller: ends the attempts of this node for which an end was requested, and
+cancels the context of those whose job was taken from the node.
 """
 
 from collections import Counter
@@ -15,9 +15,7 @@ _CAUSES: Final = {Intent.CANCEL: Cause.CANCEL, Intent.KILL: Cause.KILL}
 
 
 class Canceller(Service):
-    """Looks on announcement and with each heartbeat; while nothing runs here there is
-    nothing to look for.
-    """
+    """Ticks on announcement and with each heartbeat. Reads nothing while no job runs."""
 
     name: ClassVar = "canceller"
 

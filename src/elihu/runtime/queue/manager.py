@@ -1,9 +1,8 @@
-"""The queues of a node: which it serves, with how many slots, and which of them are
-paused, now and as people change it.
+"""The queues of a node: which it serves, with how many slots, and which are paused.
 
-what the node is configured to serve
-  overlaid by what was said to every node (stored)
-    overlaid by what was said to this node alone
+the configured queues
+  overlaid by the stored overrides for every node
+    overlaid by the overrides for this node alone
                       │
                   the plan ──> producers start, are adjusted, or finish what they run and end
 """
@@ -32,16 +31,16 @@ class Setting(NamedTuple):
 
 
 def plan(
-    configured: Mapping[str, int], rules: Iterable[QueueOverride], *, split: bool = False
+    configured: Mapping[str, int], overrides: Iterable[QueueOverride], *, split: bool = False
 ) -> dict[str, Setting]:
     """What a node is to serve, by name, those configured first.
 
-    What was said to it alone wins over what was said to every node, and that over the
+    Overrides for this node win over those for every node, and these over the
     configuration. A queue that was started everywhere is also served by nodes that are
     not configured to, save by a ``split`` one, which serves the queues it was given.
     """
-    stored = {rule.queue: rule for rule in rules if rule.node is None}
-    live = {rule.queue: rule for rule in rules if rule.node is not None}
+    stored = {rule.queue: rule for rule in overrides if rule.node is None}
+    live = {rule.queue: rule for rule in overrides if rule.node is not None}
     planned = {}
     for name in [*configured, *sorted((stored.keys() | live.keys()) - configured.keys())]:
         everywhere, here = (
@@ -59,17 +58,16 @@ def plan(
     return planned
 
 
-def _first(*said: int | None) -> int | None:
-    return next((each for each in said if each is not None), None)
+def _first(*values: int | None) -> int | None:
+    return next((each for each in values if each is not None), None)
 
 
 class QueueManager(Service):
-    """Keeps a node's producers as the plan has it; looks on announcement and with each
-    heartbeat.
+    """Starts, adjusts and ends a node's producers as planned. Ticks on announcement and
+    with each heartbeat.
 
-    ``make`` gives a producer that has not started, ``describe`` writes what the node
-    says of itself. ``stopped`` are the queues that it does not serve since somebody
-    said so.
+    ``make`` returns a producer that has not started, ``describe`` writes the node's
+    row. ``stopped`` are the queues that an override stopped on this node.
     """
 
     name: ClassVar = "queues"
@@ -96,7 +94,7 @@ class QueueManager(Service):
 
     @property
     def producers(self) -> Sequence[Producer]:
-        """All that may hold an attempt, those that fetch no more included."""
+        """All that may hold an attempt, also those that fetch no more."""
         return list(self._producers.values())
 
     @property
@@ -117,7 +115,7 @@ class QueueManager(Service):
         await super().start()
 
     async def stop(self) -> None:
-        """Change nothing more; the producers go on."""
+        """Change nothing more. The producers continue."""
         await super().stop()
         tasks = [*self._retirements.values(), *self._ending]
         for task in tasks:
@@ -129,10 +127,10 @@ class QueueManager(Service):
         for name, retirement in list(self._retirements.items()):
             if retirement.cancelled():
                 self._retire(name)
-        rules = await self.scope.engine.queue_overrides(self.scope.identity.node)
-        planned = plan(self._configured, rules, split=self._split)
+        overrides = await self.scope.engine.queue_overrides(self.scope.identity.node)
+        planned = plan(self._configured, overrides, split=self._split)
         self.stopped = (
-            frozenset(rule.queue for rule in rules if rule.served is False) - planned.keys()
+            frozenset(rule.queue for rule in overrides if rule.served is False) - planned.keys()
         )
         for name in self.served.keys() - planned.keys():
             self._retire(name)
@@ -165,16 +163,16 @@ class QueueManager(Service):
             producer = self._producers[name] = self._make(name, setting.limit)
             producer.adjust(limit=setting.limit, paused=setting.paused)
             await producer.start()
-            self._tell_started(name, setting)
+            self._emit_started(name, setting)
         elif retirement := self._retirements.pop(name, None):
             retirement.cancel()
             producer.adjust(limit=setting.limit, paused=setting.paused)
-            self._tell_started(name, setting)
+            self._emit_started(name, setting)
         else:
             before = Setting(producer.limit, producer.paused)
             if setting != before:
                 producer.adjust(limit=setting.limit, paused=setting.paused)
-                self._tell_adjusted(name, before, setting)
+                self._emit_adjusted(name, before, setting)
 
     def _retire(self, name: str) -> None:
         producer = self._producers[name]
@@ -186,8 +184,8 @@ class QueueManager(Service):
             self.scope.bus.emit(QueueStopping(node=self.scope.identity.node, queue=name))
 
     async def _end(self, name: str, producer: Producer) -> None:
-        """A queue that is served again before its last attempt has ended goes on with
-        the same producer: its slots are not doubled.
+        """A queue that is served again before its last attempt has ended keeps its
+        producer, so its slots are not doubled.
         """
         await producer.wait_idle()
         del self._producers[name]
@@ -196,14 +194,14 @@ class QueueManager(Service):
         task.add_done_callback(self._ending.discard)
         await producer.stop(grace=0, now=asyncio.Event())
 
-    def _tell_started(self, name: str, setting: Setting) -> None:
+    def _emit_started(self, name: str, setting: Setting) -> None:
         if QueueStarted in self.scope.bus:
             node = self.scope.identity.node
             self.scope.bus.emit(
                 QueueStarted(node=node, queue=name, limit=setting.limit, paused=setting.paused)
             )
 
-    def _tell_adjusted(self, name: str, before: Setting, now: Setting) -> None:
+    def _emit_adjusted(self, name: str, before: Setting, now: Setting) -> None:
         bus, node = self.scope.bus, self.scope.identity.node
         if now.limit != before.limit and QueueScaled in bus:
             bus.emit(QueueScaled(node=node, queue=name, limit=now.limit, before=before.limit))

@@ -8,20 +8,17 @@ wake (announcement, an attempt's end, the poll)
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final
 
-from elihu.attempt_waits import current_waits
 from elihu.engines.protocol import Ack, ClaimedJob, Exchange, Position
 from elihu.errors import DatabaseTimeout, DataRefused, UnknownTask
 from elihu.failpoints import ACTIVE, reach
-from elihu.outcome import Ending, Failed, Returned
-from elihu.runtime.attempts.ack import ack_for, given_back
+from elihu.runtime.attempts.ack import given_back
 from elihu.runtime.attempts.complete_in_transaction import Completer
 from elihu.runtime.attempts.execution import Cause, Execution
-from elihu.runtime.attempts.executor import Executor, ended
+from elihu.runtime.attempts.executor import Executor
 from elihu.runtime.attempts.progress import Progress
 from elihu.runtime.queue.abandoned import Abandoned
+from elihu.runtime.queue.attempt_runner import AttemptRunner
 from elihu.runtime.queue.front import Front
 from elihu.runtime.queue.ledger import Key, Ledger
 from elihu.runtime.queue.start_budget import StartBudget
@@ -29,15 +26,12 @@ from elihu.runtime.queue.unknown_tasks import UnknownTasks
 from elihu.runtime.service import FIRST_BACKOFF, Scope, backoff_after, log_restart, logger
 from elihu.runtime.timers import Poll, pause
 from elihu.task import Registry
-from elihu.telemetry.events import JobStarted, QueueShutdown
-
-UNWIND: Final = 1.0
-"""Seconds that the cancelled attempts of a stopping queue have to end."""
+from elihu.telemetry.events import QueueShutdown
 
 
 class Producer:
-    """Serves one queue with ``limit`` slots. ``start`` and ``stop`` may each be called
-    twice, ``stop`` before ``start`` too.
+    """Serves one queue with ``limit`` slots; ``attempts`` runs its jobs. ``start`` and
+    ``stop`` may each be called twice, ``stop`` before ``start`` too.
     """
 
     def __init__(
@@ -62,7 +56,6 @@ class Producer:
         self.state: object = None
         self._scope = scope
         self._registry = registry
-        self._executor = executor
         self._progress = progress
         self._abandoned = abandoned
         self._completer = Completer(scope)
@@ -70,6 +63,7 @@ class Producer:
         self._begun = 0
         self._woken = asyncio.Event()
         self._ledger = Ledger(scope, queue, wake=self._woken.set)
+        self.attempts = AttemptRunner(scope, self._ledger, executor, progress, abandoned)
         self._start_budget = start_budget or StartBudget()
         self._start_budget.on_return(self._woken.set)
         self._retry_now = asyncio.Event()
@@ -147,7 +141,7 @@ class Producer:
 
     def resync(self) -> None:
         """Fetch from the front, and poll at the present interval: announcements may
-        have been lost, or come through again.
+        have been lost, or arrive again.
         """
         self.fetch_soon()
         self._poll.restart()
@@ -158,6 +152,7 @@ class Producer:
         again.
         """
         self._fetching = False
+        self.attempts.stopping = True
         self._poll.stop()
         if self._front_timer is not None:
             self._front_timer.cancel()
@@ -165,7 +160,7 @@ class Producer:
         if self._task is None:
             return
         await self._drain(grace, now)
-        await self._end_all()
+        await self.attempts.end_all()
         if ACTIVE:
             reach("during shutdown")
         await self._write_ends(self._scope.config.call_timeout)
@@ -189,44 +184,25 @@ class Producer:
             )
 
     def end(self, key: Key, cause: Cause) -> bool:
-        """End the attempt with this key and return whether it runs here. One that still
-        runs ``kill_grace`` seconds later is abandoned.
-        """
-        execution = self.running.get(key)
-        if execution is None:
-            return False
-        if execution.end(cause):
-            self._abandoned.unless_ended(execution, self._abandon)
-        return True
+        """End the attempt with this key and return whether it runs here."""
+        return self.attempts.end(key, cause)
 
     def lose_all(self) -> None:
         """The node was removed from the database: end every attempt and acknowledge
-        none. Their slots are free at once, so those that continue are counted.
+        none.
         """
-        for execution in self._ledger.drop_all():
-            execution.end(Cause.LOST)
-            self._abandoned.unless_ended(execution, self._abandoned.add)
+        self.attempts.lose_all()
         self.fetch_soon()
 
     def cut_off(self, cut: bool) -> None:
-        """The node is cut off from the database, or no longer. Meanwhile nothing is
-        fetched and running attempts see ``ctx.cancelled``. Those with
-        ``fence="cancel"`` are ended, except threads.
+        """The node is cut off from the database, or no longer. Meanwhile it fetches
+        nothing.
         """
         self._cut_off = cut
-        if not cut:
+        if cut:
+            self.attempts.cut_off()
+        else:
             self.fetch_soon()
-            return
-        for execution in list(self.running.values()):
-            fence = execution.task.options.fence or self._scope.config.fence
-            self.end(execution.key, Cause.FENCE if fence == "cancel" else Cause.CUT_OFF)
-
-    def execution_of(self, task: "asyncio.Task[Any]") -> Execution | None:
-        """The attempt that runs in this task. Callable from any thread."""
-        for execution in list(self.running.values()):
-            if execution.handle is task:
-                return execution
-        return None
 
     def _launch(self) -> None:
         if not self._closed:
@@ -295,19 +271,6 @@ class Producer:
             await asyncio.wait(waits, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-
-    async def _end_all(self) -> None:
-        """Cancel all running attempts and return those that outlast ``UNWIND``. A
-        returned thread may keep running; its outcome is ignored.
-        """
-        handles = []
-        for execution in list(self.running.values()):
-            execution.end(Cause.RELEASE)
-            handles.append(execution.handle)
-        if handles:
-            await asyncio.wait([handle for handle in handles if handle], timeout=UNWIND)
-        for execution in list(self.running.values()):
-            self._ledger.ended(execution, ack_for(execution, ended(execution)), None)
 
     async def _round(self) -> None:
         """Send what ended and fetch for the free slots, within the budget of starts."""
@@ -412,76 +375,7 @@ class Producer:
             self._completer,
         )
         self._begun += 1
-        self._ledger.begin(execution)
-        execution.handle = asyncio.create_task(self._perform(execution))
-        execution.handle.add_done_callback(partial(self._performed, execution))
-
-    async def _perform(self, execution: Execution) -> None:
-        bus = self._scope.bus
-        execution.begun = True
-        current_waits.set(execution.waits)
-        if JobStarted in bus:
-            bus.emit(JobStarted(**execution.facts))
-        if ACTIVE:
-            reach("after start")
-        try:
-            if (limit := execution.timeout) is not None:
-                execution.after(limit, partial(self.end, execution.key, Cause.TIMEOUT))
-            ending = await self._executor.execute(execution)
-            if type(ending) is Failed and not self._fetching:
-                ending = _unless_cancelled(ending)
-            ack = ack_for(execution, ending)
-        except Exception as error:
-            ending = Failed(error)
-            ack = ack_for(execution, ending)
-        execution.disarm()
-        if execution.cause is Cause.LOST:
-            return
-        await self._progress.flush(execution.key)
-        raised = getattr(ending, "error", None)
-        if execution.threads:
-            await self._outlast(execution, ack, raised)
-        else:
-            self._ledger.ended(execution, ack, raised)
-
-    async def _outlast(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
-        """The attempt has ended and its thread runs on, since a middleware gave up
-        waiting for it. It keeps its slot for ``kill_grace`` seconds; then it counts as
-        abandoned.
-        """
-        execution.context.cancel()
-        await asyncio.wait(execution.threads, timeout=self._scope.config.kill_grace)
-        if execution.cause is Cause.LOST:
-            return
-        if execution.threads and self.running.get(execution.key) is execution:
-            self._abandoned.add(execution)
-        self._ledger.ended(execution, ack, error)
-        if execution.threads:
-            await asyncio.wait(execution.threads)
-
-    def _performed(self, execution: Execution, handle: "asyncio.Task[None]") -> None:
-        """The task of an attempt is done. One that was cancelled before it ran, or by a
-        handler of events, has not ended its attempt: give it back.
-        """
-        if self.running.get(execution.key) is execution:
-            ack = given_back(execution.claim, "its task was cancelled from outside")
-            self._ledger.ended(execution, ack, None)
-            if not handle.cancelled() and (error := handle.exception()) is not None:
-                logger.error("job %d ended unexpectedly", execution.claim.id, exc_info=error)
-
-    def _abandon(self, execution: Execution) -> None:
-        if self.running.get(execution.key) is execution:
-            self._abandoned.add(execution)
-            self._ledger.ended(execution, ack_for(execution, ended(execution)), None)
-
-
-def _unless_cancelled(ending: Failed) -> Ending:
-    """The end of an attempt of a node that stops. One whose task was cancelled from
-    outside, as ``asyncio.run`` does at its end, has not failed.
-    """
-    if isinstance(ending.error, asyncio.CancelledError):
-        return Returned("the node stopped")
-    return ending
+        self.attempts.begin(execution)
 
 
 def _position(answer: Exchange) -> Position | None:

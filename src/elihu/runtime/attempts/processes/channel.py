@@ -1,4 +1,4 @@
-"""The child's end of the line to its node."""
+"""The child's end of its connection to the node."""
 
 import socket
 import threading
@@ -13,9 +13,8 @@ CHUNK: Final = 65_536
 
 
 class Channel:
-    """Sends from any thread; receives in the main thread, but for ``look``, which a
-    thread may do that a job has left behind: of two that read, one would wait for what
-    the other has. An end of the line raises ``EOFError``.
+    """Sends from any thread. Receives in the main thread; only ``look`` may be called
+    from others. A closed connection raises ``EOFError``.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -32,14 +31,14 @@ class Channel:
         return self._socket.fileno()
 
     def receive(self) -> Message:
-        """The next message, waited for."""
+        """Wait for the next message."""
         with self._reading:
             while not self._received:
                 self._take(0)
             return self._received.popleft()
 
     def look(self) -> bool:
-        """Whether the node has said ``cancel`` meanwhile; does not wait."""
+        """Whether a ``cancel`` message has arrived. Does not wait."""
         if not self._reading.acquire(blocking=False):
             return False
         try:
@@ -50,7 +49,7 @@ class Channel:
             self._reading.release()
 
     def send(self, *message: Any) -> None:
-        """Send a message as a whole."""
+        """Send one message."""
         data = frame(*message)
         if threading.current_thread() is not threading.main_thread():
             with self._sending:
@@ -67,9 +66,8 @@ class Channel:
             call()
 
     def between_frames(self, call: Callable[[], None]) -> None:
-        """Call it in the main thread when that is not sending: now, or after what it
-        sends. Meant for a signal handler that raises, which would leave half a message
-        on the line.
+        """Call it in the main thread: now, or after the message that is being sent. For
+        a signal handler that raises: it would leave half a message on the connection.
         """
         if self._mid_frame:
             self._after_frame = call

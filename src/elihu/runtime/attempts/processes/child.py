@@ -11,11 +11,11 @@ from elihu.errors import ProcessDied
 from elihu.runtime.attempts.processes.protocol import Frames, Message, frame
 from elihu.runtime.attempts.processes.spawn import Process, ending
 
-LAST_WORDS: Final = 0.2
-"""Seconds after its end in which what a child has said last is still read."""
+READ_AFTER_END: Final = 0.2
+"""Seconds after the end of a child in which its last messages are still read."""
 
-MUTE: Final = 1.0
-"""Seconds that a child which has hung up has to end by itself."""
+END_AFTER_CLOSE: Final = 1.0
+"""Seconds that a child has to end after it closed its connection."""
 
 
 class Listener(Protocol):
@@ -27,9 +27,9 @@ class Listener(Protocol):
 
 
 class Child(asyncio.Protocol):
-    """Runs one job at a time, of ``jobs`` so far the last; ``begun`` is whether it said
-    that it begins it. ``gone`` is set when it is reaped and all it said is heard;
-    ``on_gone`` is called then. One that is ``leaving`` takes no more jobs.
+    """Runs one job at a time. ``jobs`` counts them; ``begun`` is whether the last one
+    has begun. ``gone`` is set, and ``on_gone`` called, when the process has ended and
+    all its messages are read. A child that is ``leaving`` takes no more jobs.
     """
 
     def __init__(self, on_gone: Callable[["Child"], None]) -> None:
@@ -141,12 +141,12 @@ class Child(asyncio.Protocol):
             for message in self._frames.feed(data):
                 self._received(message)
         except (ValueError, LookupError, TypeError) as error:
-            self.kill(f"the process said what cannot be understood: {error}")
+            self.kill(f"the process sent an unknown message: {error}")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         if self._process is not None and self._process.status is None:
-            self._loop.call_later(MUTE, self.kill)
+            self._loop.call_later(END_AFTER_CLOSE, self.kill)
         else:
             self._part()
 
@@ -179,7 +179,7 @@ class Child(asyncio.Protocol):
         if self._transport is None:
             self._part()
         else:
-            self._loop.call_later(LAST_WORDS, self._hang_up)
+            self._loop.call_later(READ_AFTER_END, self._hang_up)
 
     def _part(self) -> None:
         if not self.gone.is_set():

@@ -1,4 +1,4 @@
-"""``Context`` in a child: what it is told goes to the node."""
+"""``Context`` in a child process: reports and log lines go to the node."""
 
 import asyncio
 import logging
@@ -22,8 +22,8 @@ still.
 
 
 class ChildAttempt:
-    """The attempt, from what the node told of it. ``close`` ends what is said of it:
-    threads that a task left behind go unheard.
+    """The attempt, as the node described it. After ``close`` nothing more is sent:
+    reports of threads that a task left running are dropped.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ChildAttempt:
         handled: HandledError | None = None,
         others: Sequence[Any] = (),
     ) -> None:
-        """Refuse: the node alone speaks for the job."""
+        """Refuse: only a node can complete a job."""
         raise InvalidOption(
             "ctx.complete: expected a task that runs in its node, got one declared with "
             'run_in="process"'
@@ -85,7 +85,7 @@ class ChildAttempt:
             self._channel.send("log", fields)
 
     def close(self) -> None:
-        """Send what is held back, and nothing more."""
+        """Send the report that is held back, and nothing after it."""
         self._flush()
         self._closed = True
 
@@ -101,8 +101,8 @@ class ChildAttempt:
 
 
 class ChildContext(Context):
-    """A context that asks the node whether somebody wants the attempt's end, and hands
-    it the log lines.
+    """A context that reads from the channel whether the attempt is to end, and sends its
+    log lines through it.
     """
 
     __slots__ = ("_channel", "_child_attempt", "_logger", "_waiting")

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from elihu.remote_errors import build_without_init, imported_type, type_name
-from elihu.runtime.attempts.error_text import ERROR_LIMIT, said, set_traceback, traceback_of
+from elihu.runtime.attempts.error_text import ERROR_LIMIT, message_of, set_traceback, traceback_of
 from elihu.storable_text import clean
 from elihu.task import check_meta, importable_name
 
@@ -31,7 +31,7 @@ def pack(error: BaseException) -> dict[str, Any]:
         "types": [
             type_name(each) for each in type(error).__mro__ if issubclass(each, BaseException)
         ],
-        "text": clean(said(error), 2 * ERROR_LIMIT),
+        "text": clean(message_of(error), 2 * ERROR_LIMIT),
         "group": [pack(each) for each in error.exceptions[:MOST_GROUPED]]
         if isinstance(error, BaseExceptionGroup)
         else None,
@@ -59,7 +59,7 @@ def unpack(packed: Mapping[str, Any]) -> BaseException:
         (index == 0, found) for index, found in enumerate(map(_imported, packed["types"])) if found
     )
     error = _made(base, packed) if own else None
-    if error is None or said(error) != packed["text"]:
+    if error is None or message_of(error) != packed["text"]:
         error = _stand_in(base, packed)
     set_traceback(error, packed["traceback"])
     return error

@@ -1,4 +1,4 @@
-"""What a child is told of the program it belongs to."""
+"""What a child needs to import the app and its tasks."""
 
 import os
 import sys
@@ -12,8 +12,8 @@ from elihu.task import Task, importable_name
 
 
 class AppLocation:
-    """``app`` is the node's, None where its tasks stand alone; ``needed`` says that
-    they cannot: it has a lifespan.
+    """``app`` is the node's, None where its tasks need no app; ``needed`` is true for an
+    app with a lifespan, which its tasks do need.
     """
 
     def __init__(self, config: Config, app: object | None, *, needed: bool) -> None:

@@ -1,4 +1,6 @@
-"""The children of one node: started when needed, kept warm, replaced when worn."""
+"""The child processes of one node: started when needed, kept for further jobs, and
+replaced after ``max_jobs_per_child``.
+"""
 
 import asyncio
 import logging
@@ -39,8 +41,8 @@ class Answer(NamedTuple):
 
 
 class ProcessPool:
-    """Never more children than jobs that run at once in any of them; each runs one job
-    at a time.
+    """At most as many children as jobs that run in them at the same time. Each runs one
+    job at a time.
     """
 
     def __init__(self, config: Config, origin: AppLocation, *, with_context: bool = False) -> None:
@@ -53,13 +55,13 @@ class ProcessPool:
         self._closed = False
         self._freed = asyncio.Event()
         self._farewells: set[asyncio.Task[Any]] = set()
-        self._generation: asyncio.TimerHandle | None = None
+        self._memory_timer: asyncio.TimerHandle | None = None
 
     async def run(self, execution: Execution, *, wanted: bool) -> Answer:
-        """Run the task in a child, in another one where a warm one dies before it
-        begins; with ``wanted`` its value comes back. Cancelling it ends the job and the
-        child, after the grace by force, and the ``CancelledError`` then tells where it
-        was.
+        """Run the task in a child; with ``wanted`` its value is returned. When a kept
+        child dies before it begins the job, another one runs it. Cancelling this ends
+        the job and the child, after the grace by force; the ``CancelledError`` then has
+        the traceback of the task.
 
         Raises ``NotImportable``, and ``OSError`` where no process can be started.
         """
@@ -85,8 +87,8 @@ class ProcessPool:
         order if that takes no more than ``CLOSE_GRACE``.
         """
         self._closed = True
-        if self._generation:
-            self._generation.cancel()
+        if self._memory_timer:
+            self._memory_timer.cancel()
         for child in list(self._all):
             if child.busy:
                 child.kill("the node stopped")
@@ -114,7 +116,7 @@ class ProcessPool:
     async def _perform(self, child: Child, call: bytes, execution: Execution) -> Answer:
         execution.context.on_cancel = child.tell_cancelled
         try:
-            return _understood(await child.perform(call, execution))
+            return _answer_from(await child.perform(call, execution))
         except asyncio.CancelledError as cancelled:
             if child.busy:
                 given_back = execution.cause in {Cause.RELEASE, Cause.LOST}
@@ -168,12 +170,12 @@ class ProcessPool:
         except BaseException:
             self._gone(child)
             raise
-        if self._config.max_memory is not None and self._generation is None:
-            self._generation = asyncio.get_running_loop().call_later(LOOK, self._look)
+        if self._config.max_memory is not None and self._memory_timer is None:
+            self._memory_timer = asyncio.get_running_loop().call_later(LOOK, self._look)
         return child
 
     def _put_back(self, child: Child) -> None:
-        """Keep it warm, unless it is worn, gone or on its way."""
+        """Keep it for the next job, unless it has ended, ends, or has run enough jobs."""
         if not child.ready:
             return
         if self._closed or child.jobs >= self._config.max_jobs_per_child or self._excess(child):
@@ -182,7 +184,7 @@ class ProcessPool:
             self._idle.append(child)
 
     def _retire(self, child: Child) -> None:
-        """Let it end in good order, behind the back of whoever runs."""
+        """Let it end in good order, in the background."""
         self._farewells.add(
             task := asyncio.get_running_loop().create_task(
                 child.retire(max(self._config.kill_grace, CLOSE_GRACE))
@@ -191,7 +193,7 @@ class ProcessPool:
         task.add_done_callback(self._farewells.discard)
 
     def _interrupt(self, child: Child, grace: float) -> asyncio.Task[Message | None]:
-        """End its job; this goes on when nobody waits for it any more."""
+        """End its job. The task continues when its caller is cancelled."""
         self._farewells.add(task := asyncio.get_running_loop().create_task(child.interrupt(grace)))
         task.add_done_callback(self._farewells.discard)
         return task
@@ -203,7 +205,7 @@ class ProcessPool:
         self._freed.set()
 
     def _excess(self, child: Child) -> str | None:
-        """What is to be said where a child has too much memory."""
+        """The reason for ending a child that has too much memory, None where it has not."""
         limit = self._config.max_memory
         size = resident(child.pid) if limit is not None else None
         if limit is None or size is None or size <= limit:
@@ -217,10 +219,10 @@ class ProcessPool:
         for child in self._all:
             if child.busy and (excess := self._excess(child)):
                 child.kill(excess)
-        self._generation = asyncio.get_running_loop().call_later(LOOK, self._look)
+        self._memory_timer = asyncio.get_running_loop().call_later(LOOK, self._look)
 
 
-def _understood(answer: Message) -> Answer:
+def _answer_from(answer: Message) -> Answer:
     match answer:
         case ["done", value, problem, too_large]:
             return Answer(Complete(value, problem, too_large))
@@ -228,7 +230,7 @@ def _understood(answer: Message) -> Answer:
             return Answer(_outcome(kind, reason, delay), raised)
         case ["error" | "unable", packed]:
             return Answer(Failed(unpack(packed)))
-    raise ProcessDied(f"the process of the task said what cannot be understood: {answer[0]!r}")
+    raise ProcessDied(f"the process of the task sent an unknown message: {answer[0]!r}")
 
 
 def _outcome(

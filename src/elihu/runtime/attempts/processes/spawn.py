@@ -1,4 +1,4 @@
-"""One fresh interpreter: its start, its signals, and the news of its end."""
+"""Starts a fresh interpreter, signals it, and reports its end."""
 
 import asyncio
 import os
@@ -9,19 +9,16 @@ from collections.abc import Callable
 from typing import Final
 
 LOOK: Final = 0.05
-"""Seconds between two looks at a process where the kernel has no descriptors for
-processes.
-"""
+"""Seconds between two checks of a process on kernels without process descriptors."""
 
 
 class Process:
-    """A child process in a session of its own, so that a terminal's Ctrl-C is its
-    node's business alone.
+    """A child process in a session of its own, so that a terminal's Ctrl-C reaches only
+    its node.
 
-    It is started by the thread that calls, which should live as long as the node: the
-    kernel's parent-death signal follows that. Of descriptors it inherits ``descriptor``
-    and the standard output and error; its input is empty. ``ended`` is called in the
-    loop.
+    Start it in a thread that lives as long as the node, since the kernel's parent-death
+    signal follows the thread. It inherits ``descriptor`` and the standard output and
+    error; its input is empty. ``ended`` is called in the event loop.
     """
 
     def __init__(self, descriptor: int, ended: Callable[[], None]) -> None:
@@ -52,7 +49,7 @@ class Process:
         return self._popen.returncode
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         if self.status is None:
             os.kill(self.pid, signal.SIGTERM)
 
@@ -76,7 +73,7 @@ class Process:
 
 
 def ending(status: int | None) -> str:
-    """How a process ended, in words."""
+    """How a process ended, as text."""
     if status is None:
         return "is not reached any more"
     if status >= 0:

@@ -42,9 +42,7 @@ class Interrupted(BaseException):
 
 
 class Worker:
-    """Serves the node at the other end of the channel until that says ``end``, or a
-    signal does.
-    """
+    """Serves the node at the other end of the channel until an ``end`` message or SIGTERM."""
 
     def __init__(self, channel: Channel, guardian: Guardian) -> None:
         self._channel = channel
@@ -84,9 +82,7 @@ class Worker:
                     self._wait(lifespan.__aexit__(None, None, None), context=self._base)
 
     def _refuse(self, error: BaseException) -> None:
-        """Answer the first job, which comes right behind the set-up, that none can run
-        here.
-        """
+        """Answer the first job with the error that keeps this child from running any."""
         while (kind := self._channel.receive()[0]) != "perform":
             if kind == "end":
                 return
@@ -212,12 +208,12 @@ async def _caught(coroutine: Any) -> tuple[Any, BaseException | None]:
 def _outcome(outcome: Outcome, *, raised: bool) -> tuple[Any, ...]:
     kind = next(each for each in _OUTCOMES if isinstance(outcome, each))
     reason = getattr(outcome, "reason", None)
-    said = None if reason is None else clean(str(reason), REASON_LIMIT)
-    return "outcome", kind.__name__, said, getattr(outcome, "delay", None), raised
+    text = None if reason is None else clean(str(reason), REASON_LIMIT)
+    return "outcome", kind.__name__, text, getattr(outcome, "delay", None), raised
 
 
 def _flush_output() -> None:
-    """What the task printed is to be seen before its end, and not lost with the child."""
+    """Write out what the task printed before its end is reported."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
