@@ -11,7 +11,7 @@ from elihu.runtime.attempts.error_text import ERROR_LIMIT, message_of, set_trace
 from elihu.storable_text import clean
 from elihu.task import check_meta, importable_name
 
-_HERE: Final = f"{Path(__file__).parent}/"
+_HERE: Final = f"{Path(__file__).parents[1]}/"
 
 MOST_GROUPED: Final = 20
 """The most exceptions of a group that cross."""
