@@ -88,8 +88,8 @@ class Abandoned(Service):
         if count >= most and run_in not in self._full:
             self._full.add(run_in)
             logger.error(
-                "%d abandoned attempts still run (run_in=%r): this node fetches no more of that "
-                "kind until one ends",
+                "%d abandoned attempts still run (run_in=%r): this node fetches no more jobs of "
+                "that kind until one ends",
                 count,
                 run_in,
             )
