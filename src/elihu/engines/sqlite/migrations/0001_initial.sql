@@ -90,9 +90,6 @@ CREATE TABLE run (
   PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;
 
--- Runs go with their job, also where it is deleted by SQL.
-CREATE TRIGGER run_ends_with_job AFTER DELETE ON job BEGIN DELETE FROM run WHERE job_id = OLD.id; END;
-
 -- Overrides of queue settings: for every node, or for one. NULL leaves the node's configuration.
 CREATE TABLE queue (
   name TEXT PRIMARY KEY,
