@@ -288,7 +288,7 @@ class Node:
             case (SignalKind.JOBS, queue):
                 for producer in self.producers:
                     if not queue or producer.queue == queue:
-                        producer.fetch_soon()
+                        producer.announced()
             case (SignalKind.INTENT, node):
                 if not node or node == self.id:
                     self.canceller.wake()

@@ -23,6 +23,7 @@ from elihu.runtime.queue.front import Front
 from elihu.runtime.queue.ledger import Key, Ledger
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.queue.unknown_tasks import UnknownTasks
+from elihu.runtime.queue.wakes import Wakes
 from elihu.runtime.service import FIRST_BACKOFF, Scope, backoff_after, log_restart, logger
 from elihu.runtime.timers import Poll, pause
 from elihu.task import Registry
@@ -60,6 +61,7 @@ class Producer:
         self._abandoned = abandoned
         self._completer = Completer(scope)
         self._poll = Poll(poll, self.fetch_soon)
+        self._wakes = Wakes(self.fetch_soon)
         self._begun = 0
         self._woken = asyncio.Event()
         self._ledger = Ledger(scope, queue, wake=self._woken.set)
@@ -112,7 +114,7 @@ class Producer:
         """Whether nothing runs, every end is written, and no job that may be fetched is
         known.
         """
-        return self._idle_now.is_set() and not self._woken.is_set()
+        return self._idle_now.is_set() and not self._woken.is_set() and not self._wakes.pending
 
     async def wait_idle(self) -> None:
         """Return when the producer is idle."""
@@ -122,6 +124,7 @@ class Producer:
             if self._front_timer is not None:
                 self._front_timer.cancel()
                 self._read_front()
+            self._wakes.flush()
             self._woken.set()
             await self._idle_now.wait()
         finally:
@@ -130,6 +133,15 @@ class Producer:
     async def fetch_ended(self) -> None:
         """Return when no fetch is under way."""
         await self._no_fetch.wait()
+
+    def announced(self) -> None:
+        """The queue has available jobs: fetch, at once or, where other nodes take them, a
+        moment later.
+        """
+        if self._idle_waits:
+            self.fetch_soon()
+        else:
+            self._wakes.announced()
 
     def fetch_soon(self) -> None:
         """Fetch from the front of the queue, since there may be jobs."""
@@ -154,6 +166,7 @@ class Producer:
         self._fetching = False
         self.attempts.stopping = True
         self._poll.stop()
+        self._wakes.cancel()
         if self._front_timer is not None:
             self._front_timer.cancel()
             self._front_timer = None
@@ -232,7 +245,7 @@ class Producer:
     async def _run(self) -> None:
         while not (self._ending and not self.held):
             if not (self._ledger.ready or (self._more_expected and self._free > 0)):
-                if not self.held and self._front_timer is None:
+                if not self.held and self._front_timer is None and not self._wakes.pending:
                     self._idle_now.set()
                 self._woken.clear()
                 await self._woken.wait()
@@ -319,6 +332,8 @@ class Producer:
             for claim in answer.claims:
                 self._begin(claim, node)
         if free:
+            if answer.claims or not acks:
+                self._wakes.fetched(claimed=bool(answer.claims))
             self._front.fetched(
                 after, _position(answer), answered_at, answered_at - begun, acks=bool(acks)
             )
