@@ -143,11 +143,10 @@ async def test_a_stopped_node_does_not_end_the_waiting(app: Elihu, double: Task[
     ends: list[bool] = []
     relay = await t.asubmit()
     waiting = asyncio.create_task(relay.aresult(20))
-    node = app._runner.node(None)
-    await node.start()
-    await began.acquire()
-    await node.stop(now=True)
-    assert not waiting.done()
+    async with app.running() as node:
+        await began.acquire()
+        await node.stop(now=True)
+        assert not waiting.done()
     ends.append(True)
     async with app.running():
         assert await waiting == "here"
