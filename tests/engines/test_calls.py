@@ -17,7 +17,7 @@ from tests.engines.builders import ANY, new, put
 from tests.engines.conftest import Opener
 
 
-async def test_calls_are_told_to_who_listens(engine: Engine, opened: Opener) -> None:
+async def test_calls_are_emitted_as_events(engine: Engine, opened: Opener) -> None:
     bus, seen = Bus(), list[EngineCalled]()
     listened = await opened(bus)
     off = bus.on(EngineCalled, seen.append)

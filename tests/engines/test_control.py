@@ -65,7 +65,7 @@ async def test_kill_covers_what_its_filter_covers(engine: Engine) -> None:
     assert await engine.intents(here) == [(mine, 1, Intent.KILL)]
 
 
-async def test_a_wish_to_cancel_wins_over_one_to_kill(engine: Engine) -> None:
+async def test_an_intent_to_cancel_wins_over_one_to_kill(engine: Engine) -> None:
     here = await node(engine)
     first, second = await put(engine, new(), new())
     claims = await fetch(engine, here)
@@ -81,9 +81,7 @@ async def test_a_wish_to_cancel_wins_over_one_to_kill(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "ending", [killed, completed, failed, discarded, released, snoozed, cancelled]
 )
-async def test_any_end_takes_the_wish_to_kill_with_it(
-    engine: Engine, raw: Raw, ending: Any
-) -> None:
+async def test_any_end_clears_the_intent_to_kill(engine: Engine, raw: Raw, ending: Any) -> None:
     here = await node(engine)
     (id_,) = await put(engine)
     (claim,) = await fetch(engine, here)
@@ -93,7 +91,7 @@ async def test_any_end_takes_the_wish_to_kill_with_it(
     assert await raw.look(id_, "intent") == (None,)
 
 
-async def test_a_wish_to_kill_is_spent_when_its_node_dies(engine: Engine, raw: Raw) -> None:
+async def test_an_intent_to_kill_is_cleared_when_its_node_dies(engine: Engine, raw: Raw) -> None:
     here = await node(engine)
     (id_,) = await put(engine)
     await fetch(engine, here)
@@ -104,7 +102,7 @@ async def test_a_wish_to_kill_is_spent_when_its_node_dies(engine: Engine, raw: R
     assert await results(engine, id_) == ["orphaned"]
 
 
-async def test_a_wish_to_kill_is_spent_when_the_claim_never_arrived(
+async def test_an_intent_to_kill_is_cleared_when_the_claim_never_arrived(
     engine: Engine, raw: Raw
 ) -> None:
     here = await node(engine)
@@ -151,7 +149,7 @@ async def test_stop_gives_back_at_once_and_refuses_the_old_end(engine: Engine, r
     assert await results(engine, id_) == ["stopped", "completed"]
 
 
-async def test_a_wish_to_cancel_wins_over_a_stop(engine: Engine) -> None:
+async def test_an_intent_to_cancel_wins_over_a_stop(engine: Engine) -> None:
     here = await node(engine)
     (id_,) = await put(engine, new(awaited=True))
     await fetch(engine, here)
@@ -291,7 +289,7 @@ async def test_those_over_longest_expire_first_and_no_more_than_the_limit(
     assert [expired.id for expired in await engine.expire(2)] == [ids[0]]
 
 
-async def test_who_waits_for_what_expires_is_told(engine: Engine, raw: Raw) -> None:
+async def test_an_expired_job_wakes_its_waiters(engine: Engine, raw: Raw) -> None:
     (id_,) = await put(engine, new(queue="mail", expires=60, awaited=True))
     await raw.put(id_, expires_at=Ago(1))
     assert await engine.expire(10) == [(id_, "mail", True)]

@@ -71,9 +71,7 @@ async def test_declared_again_it_stays_as_it_is(engine: Engine, raw: Raw) -> Non
     assert await row(engine) == before
 
 
-async def test_declared_otherwise_it_begins_anew_where_its_times_change(
-    engine: Engine, raw: Raw
-) -> None:
+async def test_a_declaration_with_other_times_begins_again(engine: Engine, raw: Raw) -> None:
     await declare(engine)
     await settled_at(raw, NOON)
     await declare(engine, priority=3)

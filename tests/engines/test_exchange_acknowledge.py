@@ -185,7 +185,7 @@ async def test_a_batch_larger_than_any_statement(engine: Engine) -> None:
         ]
 
 
-async def test_who_waits_is_told(engine: Engine, raw: Raw) -> None:
+async def test_an_end_wakes_its_waiters(engine: Engine, raw: Raw) -> None:
     here = await node(engine)
     ids = await put(engine, *(new() for _ in range(4)))
     await raw.put(ids[1], awaited=1 if engine.name == "sqlite" else True)
@@ -209,7 +209,7 @@ async def test_who_waits_is_told(engine: Engine, raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("ending", [failed, released, snoozed])
-async def test_a_wish_to_cancel_wins_over_another_attempt(engine: Engine, ending: Any) -> None:
+async def test_an_intent_to_cancel_wins_over_another_attempt(engine: Engine, ending: Any) -> None:
     here, claim = await claimed(engine)
     await engine.cancel(only(claim.id))
     await acknowledge(engine, here, ending(claim))
@@ -220,14 +220,14 @@ async def test_a_wish_to_cancel_wins_over_another_attempt(engine: Engine, ending
 
 
 @pytest.mark.parametrize("ending", [completed, discarded])
-async def test_a_wish_to_cancel_comes_too_late_for_an_end(engine: Engine, ending: Any) -> None:
+async def test_an_intent_to_cancel_comes_too_late_for_an_end(engine: Engine, ending: Any) -> None:
     here, claim = await claimed(engine)
     await engine.cancel(only(claim.id))
     await acknowledge(engine, here, ending(claim))
     assert (await job(engine, claim.id)).state is ending(claim).state
 
 
-async def test_an_end_takes_the_wish_with_it(engine: Engine) -> None:
+async def test_an_end_clears_the_intent(engine: Engine) -> None:
     here, claim = await claimed(engine)
     await engine.cancel(only(claim.id))
     assert await engine.intents(here) == [(claim.id, claim.claim, Intent.CANCEL)]
@@ -264,7 +264,7 @@ async def test_a_failed_attempt_of_an_available_job_makes_its_on_error_due(
         assert json.loads(options) == {"on_error": True}
 
 
-async def test_a_wish_is_gone_with_the_end(engine: Engine, raw: Raw) -> None:
+async def test_no_intent_is_left_after_the_end(engine: Engine, raw: Raw) -> None:
     here, claim = await claimed(engine)
     await engine.cancel(only(claim.id))
     await acknowledge(engine, here, cancelled(claim))

@@ -72,7 +72,7 @@ async def test_one_identifier_twice_in_a_batch_is_refused(engine: Engine) -> Non
     assert await engine.count(ANY) == 0
 
 
-async def test_a_unique_twin_comes_before_its_identifier(engine: Engine) -> None:
+async def test_the_holder_of_a_unique_key_comes_before_the_identifier(engine: Engine) -> None:
     """The job that holds the key is the answer, and there is no second one to have the
     identifier.
     """

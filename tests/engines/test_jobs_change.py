@@ -113,7 +113,7 @@ async def test_a_plain_completion_becomes_a_run_when_it_is_retried(engine: Engin
     assert await engine.runs(id_) == [before]
 
 
-async def test_retry_names_the_twin_and_changes_nothing(engine: Engine) -> None:
+async def test_retry_names_the_holder_and_changes_nothing(engine: Engine) -> None:
     finished = await in_state(engine, JobState.CANCELLED, unique_key=b"k", unique_scope=0)
     plain = await in_state(engine, JobState.COMPLETED)
     (holder,) = await put(engine, new(unique_key=b"k", unique_scope=0))
@@ -130,7 +130,7 @@ async def test_retry_names_the_twin_and_changes_nothing(engine: Engine) -> None:
     assert (await engine.retry(only(plain, finished))).changed == 2
 
 
-async def test_two_twins_in_one_retry(engine: Engine) -> None:
+async def test_two_jobs_with_one_unique_key_in_one_retry(engine: Engine) -> None:
     first = await in_state(engine, JobState.DISCARDED, unique_key=b"k", unique_scope=0)
     second = await in_state(engine, JobState.CANCELLED, unique_key=b"k", unique_scope=0)
     with pytest.raises(UniqueConflict) as caught:
@@ -248,7 +248,7 @@ async def test_update_changes_what_is_given(engine: Engine) -> None:
         (JobState.SUSPENDED, 3_600, JobState.SUSPENDED),
     ],
 )
-async def test_a_new_time_works_out_the_state_anew(
+async def test_a_new_time_determines_the_state_again(
     engine: Engine, state: JobState, ahead: float, then: JobState
 ) -> None:
     id_ = await in_state(engine, state)

@@ -8,7 +8,7 @@ from tests.engines.conftest import Opener
 from tests.engines.raw import Raw
 
 
-async def test_one_leads_and_goes_on_leading(engine: Engine, other: Engine) -> None:
+async def test_the_leader_keeps_its_lease(engine: Engine, other: Engine) -> None:
     first, second = await node(engine), await node(other)
     assert await engine.lead(first, 10)
     assert not await other.lead(second, 10)

@@ -10,7 +10,7 @@ from tests.engines.conftest import Opener
 from tests.engines.raw import Raw
 
 
-async def test_a_node_is_enlisted_and_retires(engine: Engine) -> None:
+async def test_a_node_is_registered_and_deregistered(engine: Engine) -> None:
     id_ = str(uuid4())
     await engine.register_node(id_, "host-ß", {"queues": {"default": 10}, "pid": 7})
     (row,) = await engine.nodes()
@@ -76,7 +76,7 @@ async def test_looking_is_not_beating(engine: Engine, other: Engine) -> None:
         assert peer == Peer(first, None, False)
 
 
-async def test_the_living_are_not_buried(engine: Engine, other: Engine) -> None:
+async def test_living_nodes_are_not_removed(engine: Engine, other: Engine) -> None:
     """PostgreSQL: the beat moved since it was seen. SQLite: the lock is held, by
     another engine or by this one.
     """
@@ -89,7 +89,7 @@ async def test_the_living_are_not_buried(engine: Engine, other: Engine) -> None:
         assert not await engine.remove_dead_node(first, None)
 
 
-async def test_the_dead_are_buried_once(engine: Engine, opened: Opener) -> None:
+async def test_a_dead_node_is_removed_once(engine: Engine, opened: Opener) -> None:
     dying = await opened()
     gone, here = await node(dying), await node(engine)
     await put(engine)
@@ -103,14 +103,14 @@ async def test_the_dead_are_buried_once(engine: Engine, opened: Opener) -> None:
     assert len(await engine.rescue(10)) == 1
 
 
-async def test_a_node_that_was_buried_learns_it(engine: Engine, other: Engine) -> None:
+async def test_a_removed_node_learns_it(engine: Engine, other: Engine) -> None:
     first, second = await node(engine), await node(other)
     await other.deregister_node(first)
     assert not (await engine.heartbeat(first)).known
     assert (await other.heartbeat(second)).known
 
 
-async def test_nobody_can_bury_a_stranger(engine: Engine) -> None:
+async def test_only_the_observed_heartbeat_can_be_removed(engine: Engine) -> None:
     assert not await engine.remove_dead_node(str(uuid4()), 0)
 
 
@@ -125,7 +125,7 @@ async def test_many_nodes_of_many_engines(opened: Opener, engine: Engine, number
         assert not any(peer.dead for peer in heartbeat_reply.peers)
 
 
-async def test_who_was_silent_for_long_is_buried_without_being_watched(
+async def test_a_node_silent_for_long_is_removed_unwatched(
     engine: Engine, other: Engine, opened: Opener, raw: Raw
 ) -> None:
     living = await node(engine)

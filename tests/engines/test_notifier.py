@@ -40,7 +40,7 @@ async def notifier(engine: Engine) -> AsyncIterator[Notifier]:
     await notifier.stop()
 
 
-async def test_another_processs_jobs_are_heard(notifier: Notifier, other: Engine) -> None:
+async def test_jobs_of_another_process_are_announced(notifier: Notifier, other: Engine) -> None:
     recorder = SignalRecorder()
     await notifier.start(recorder)
     await put(other)

@@ -338,7 +338,7 @@ async def test_values_that_cannot_be_stored_are_refused_and_the_connection_stays
         assert await watcher.others() == 1
 
 
-async def test_tables_that_vanish_are_outdated(postgres_url: str, watcher: Watcher) -> None:
+async def test_removed_tables_are_outdated(postgres_url: str, watcher: Watcher) -> None:
     async with engine_on(postgres_url, migrate=False) as engine:
         with pytest.raises(SchemaOutdated, match="elihu migrate"):
             await engine.count(JobFilter())
@@ -360,7 +360,7 @@ async def test_a_read_only_server_is_unavailable(postgres_url: str, watcher: Wat
         assert len(await engine.insert([NewJob(task="a")])) == 1
 
 
-async def test_calls_are_told_to_those_who_listen(postgres_url: str) -> None:
+async def test_calls_are_emitted_to_subscribers(postgres_url: str) -> None:
     bus = Bus()
     calls: list[EngineCalled] = []
     async with engine_on(postgres_url, bus=bus) as engine:

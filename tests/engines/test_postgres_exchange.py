@@ -34,7 +34,7 @@ async def claims_of(engine: PostgresEngine, node: str, free: int) -> list[Claime
     return (await engine.exchange(node, "default", free, [])).claims
 
 
-async def test_a_row_held_by_somebody_is_busy_and_the_rest_goes_on(
+async def test_a_locked_row_is_busy_and_the_others_are_written(
     engine: PostgresEngine, postgres_url: str
 ) -> None:
     node = await registered(engine)
@@ -62,9 +62,7 @@ async def test_a_row_held_by_somebody_is_busy_and_the_rest_goes_on(
     assert answer.acked == [(held.id, False)]
 
 
-async def test_services_pass_over_rows_that_somebody_holds(
-    engine: PostgresEngine, postgres_url: str
-) -> None:
+async def test_services_skip_locked_rows(engine: PostgresEngine, postgres_url: str) -> None:
     node = await registered(engine)
     await engine.insert([NewJob(task="a") for _ in range(3)])
     claims = await claims_of(engine, node, 3)
@@ -138,7 +136,7 @@ async def test_a_bad_row_does_not_stop_the_rescue_of_others(
         await engine.rescue(10)
 
 
-async def test_a_run_that_stands_already_does_not_stop_rescue_or_reconcile(
+async def test_an_existing_run_does_not_stop_rescue_or_reconcile(
     engine: PostgresEngine, postgres_url: str
 ) -> None:
     node = await registered(engine)

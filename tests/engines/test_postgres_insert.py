@@ -83,7 +83,7 @@ async def test_a_holder_that_is_rolled_back_is_none(
         assert not inserted.conflict
 
 
-async def test_a_holder_that_vanishes_before_it_is_read_gives_way(
+async def test_a_holder_removed_before_it_is_read_gives_way(
     engine: PostgresEngine, postgres_url: str, watcher: Watcher
 ) -> None:
     """The holder is committed, met, and gone before the second statement: a trigger on

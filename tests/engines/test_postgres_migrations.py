@@ -113,7 +113,7 @@ async def test_schemas_are_kept_apart_whatever_their_names(postgres_url: str) ->
         )
 
 
-async def test_a_schema_made_by_somebody_else_needs_no_right_to_make_one(postgres_url: str) -> None:
+async def test_an_existing_schema_needs_no_right_to_create_one(postgres_url: str) -> None:
     async with psql(postgres_url) as connection:
         await connection.execute("DROP ROLE IF EXISTS modest")
         await connection.execute(

@@ -238,14 +238,14 @@ async def test_a_piece_of_a_bulk_verb_by_ids_and_by_state(large: str) -> None:
         assert examined(found) <= 2 * 1_000
 
 
-async def test_unique_twins_are_found_by_their_index(large: str) -> None:
+async def test_holders_are_found_by_their_index(large: str) -> None:
     async with generic(large) as connection:
         found = await scans(connection, QUERIES["insert_holders"], [["\\\\x01", "\\\\x02"]])
         assert examined(found) == 0
         assert {scan.by for scan in found} == {"job_unique"}
 
 
-async def test_callers_find_twins_holders_and_their_own_job_by_an_index(large: str) -> None:
+async def test_callers_find_holders_and_their_own_job_by_an_index(large: str) -> None:
     async with generic(large) as connection:
         node = await node_in(connection)
         (((job_id, claim),)) = await fetched(connection, node, 1)

@@ -61,7 +61,7 @@ async def test_it_is_gone_with_the_node(engine: Engine, raw: Raw) -> None:
     assert await engine.queue_overrides() == []
 
 
-async def test_a_node_that_is_no_more_hears_nothing(engine: Engine) -> None:
+async def test_a_removed_node_gets_no_override(engine: Engine) -> None:
     assert not await engine.set_queue(QueueOverride("mail", str(uuid4()), paused=True))
     assert await engine.queue_overrides() == []
 

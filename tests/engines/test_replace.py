@@ -88,7 +88,7 @@ async def test_without_fields_nothing_changes(engine: Engine) -> None:
         (JobState.RETRYABLE, JobState.AVAILABLE, JobState.SCHEDULED),
     ],
 )
-async def test_a_new_time_decides_the_state_anew(
+async def test_a_new_time_decides_the_state_again(
     engine: Engine, state: JobState, soon: JobState, later: JobState
 ) -> None:
     first = await in_state(engine, state, unique_key=b"key", unique_scope=0)
@@ -107,7 +107,7 @@ async def test_a_new_time_decides_the_state_anew(
 
 
 @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED])
-async def test_a_finished_twin_stays_as_it_is(engine: Engine, state: JobState) -> None:
+async def test_a_finished_holder_is_not_changed(engine: Engine, state: JobState) -> None:
     first = await in_state(engine, state, unique_key=b"key", unique_scope=2)
     before = await job(engine, first)
     answer = await one(engine, unique(fields=ALL, unique_scope=2, **OTHER))
@@ -115,7 +115,7 @@ async def test_a_finished_twin_stays_as_it_is(engine: Engine, state: JobState) -
     assert await job(engine, first) == before
 
 
-async def test_an_executing_twin_stays_as_it_is(engine: Engine) -> None:
+async def test_an_executing_holder_is_not_changed(engine: Engine) -> None:
     (first,) = await put(engine, unique())
     await fetch(engine, await node(engine))
     before = await job(engine, first)

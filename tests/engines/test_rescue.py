@@ -110,7 +110,7 @@ async def test_the_wait_has_jitter(engine: Engine, raw: Raw) -> None:
     assert len({(await job(engine, id_)).scheduled_at for id_ in ids}) > 1
 
 
-async def test_any_other_end_begins_the_count_anew(engine: Engine, raw: Raw) -> None:
+async def test_any_other_end_resets_the_count(engine: Engine, raw: Raw) -> None:
     id_ = await orphaned(engine, raw)
     await engine.rescue(10)
     here = await node(engine)
@@ -160,7 +160,7 @@ async def test_a_transaction_that_was_rolled_back_does_not_count(engine: Engine,
     assert (await job(engine, id_)).attempt == 0
 
 
-async def test_a_wish_to_cancel_outlives_the_node(engine: Engine, raw: Raw) -> None:
+async def test_an_intent_to_cancel_outlives_the_node(engine: Engine, raw: Raw) -> None:
     id_ = await orphaned(engine, raw, intent="cancel")
     assert [rescued.state for rescued in await engine.rescue(10)] == [JobState.CANCELLED]
     stored = await job(engine, id_)
@@ -178,7 +178,7 @@ async def test_the_last_orphaning_is_delivered_to_user_code_once(engine: Engine,
     assert [rescued.state for rescued in await engine.rescue(10)] == [JobState.DISCARDED]
 
 
-async def test_who_waits_is_told(engine: Engine, raw: Raw) -> None:
+async def test_a_rescue_wakes_the_waiters(engine: Engine, raw: Raw) -> None:
     id_ = await orphaned(engine, raw, awaited=engine.name != "sqlite" or 1)
     assert await engine.rescue(10) == [(id_, "default", JobState.AVAILABLE, True)]
 
@@ -210,7 +210,7 @@ async def test_two_rescuers_end_each_attempt_once(engine: Engine, other: Engine)
     assert [await results(engine, id_) for id_ in ids] == [["orphaned"]] * 90
 
 
-async def test_a_run_that_stands_already_stops_nothing(engine: Engine, raw: Raw) -> None:
+async def test_an_existing_run_stops_no_rescue(engine: Engine, raw: Raw) -> None:
     gone = await node(engine)
     bad, good = await put(engine, new(), new())
     await fetch(engine, gone)
@@ -257,7 +257,7 @@ async def test_another_claim_of_a_job_is_not_the_one_that_is_held(engine: Engine
     assert (await acknowledge(engine, here, completed(claim))).acked == []
 
 
-async def test_a_wish_to_cancel_is_kept_by_what_is_given_back(engine: Engine, raw: Raw) -> None:
+async def test_a_returned_job_keeps_its_intent_to_cancel(engine: Engine, raw: Raw) -> None:
     here = await node(engine)
     (id_,) = await put(engine)
     await fetch(engine, here)

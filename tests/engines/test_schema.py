@@ -126,7 +126,7 @@ async def test_the_id_of_a_deleted_job_never_comes_back(engine: Engine) -> None:
     assert min(await put(engine)) > max(before)
 
 
-async def test_other_hands_cannot_store_what_no_job_can_be(engine: Engine, raw: Raw) -> None:
+async def test_sql_cannot_store_what_no_job_can_be(engine: Engine, raw: Raw) -> None:
     (id_,) = await put(engine)
     for column, value in (
         ("state", "lost"),

@@ -213,7 +213,7 @@ async def test_a_program_that_a_node_starts_inherits_no_lock(
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-async def test_after_a_fork_both_go_on(engine: Engine, sqlite_url: str) -> None:
+async def test_after_a_fork_parent_and_child_work(engine: Engine, sqlite_url: str) -> None:
     """SQLite's own notes of the locks it holds must not be copied to the child, which
     does not hold them: the parent, the last to go in its eyes, would remove the log
     that the child still writes to.

@@ -133,7 +133,7 @@ async def test_what_the_engine_writes_itself_is_no_news(engine: Engine, other: E
     await second.stop()
 
 
-async def test_every_notifier_of_an_engine_hears(engine: Engine, other: Engine) -> None:
+async def test_every_notifier_of_an_engine_receives_signals(engine: Engine, other: Engine) -> None:
     queues: list[asyncio.Queue[Signal]] = [asyncio.Queue(), asyncio.Queue()]
     notifiers = [engine.notifier() for _ in queues]
     for notifier, queue in zip(notifiers, queues, strict=True):

@@ -59,7 +59,7 @@ async def test_calls_are_answered_in_order(thread: DatabaseThread) -> None:
     assert await thread.call(values) == done
 
 
-async def test_an_error_is_the_callers_and_the_next_call_goes_on(thread: DatabaseThread) -> None:
+async def test_an_error_reaches_its_caller_and_the_next_call_works(thread: DatabaseThread) -> None:
     def work(session: Session) -> None:
         with session.write():
             add(session, 1)
@@ -156,7 +156,7 @@ async def test_a_begun_call_ends_though_its_caller_gave_up(thread: DatabaseThrea
     assert await thread.call(values) == [1]
 
 
-async def test_a_broken_connection_is_made_anew(tmp_path: Path) -> None:
+async def test_a_broken_connection_is_replaced(tmp_path: Path) -> None:
     made: list[sqlite3.Connection] = []
 
     def make() -> sqlite3.Connection:

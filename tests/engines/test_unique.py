@@ -50,7 +50,7 @@ async def test_different_keys_do_not_meet(engine: Engine) -> None:
     )
 
 
-async def test_twins_inside_one_batch(engine: Engine) -> None:
+async def test_one_unique_key_twice_in_one_batch(engine: Engine) -> None:
     there = await one(engine, unique(b"there"))
     jobs = [
         new("plain"),
@@ -116,7 +116,7 @@ async def test_the_states_that_stand_in_the_way(
 @pytest.mark.parametrize(
     ("scope", "state"), [(0, JobState.RETRYABLE), (1, JobState.COMPLETED), (2, JobState.CANCELLED)]
 )
-async def test_the_index_stands_in_the_way_of_other_hands_too(
+async def test_the_index_refuses_duplicates_written_by_sql(
     engine: Engine, raw: Raw, scope: int, state: JobState
 ) -> None:
     first = await in_state(engine, state, unique_key=b"key", unique_scope=scope)
@@ -128,7 +128,7 @@ async def test_the_index_stands_in_the_way_of_other_hands_too(
         )
 
 
-async def test_an_executing_job_stands_in_the_way(engine: Engine) -> None:
+async def test_an_executing_job_holds_its_unique_key(engine: Engine) -> None:
     await put(engine, unique())
     await fetch(engine, await node(engine))
     assert (await one(engine, unique())).conflict
@@ -184,7 +184,7 @@ async def test_a_job_is_kept_as_long_as_its_uniqueness_covers_finished_states(
     )
 
 
-async def test_a_finished_twin_does_not_hide_the_living_one(engine: Engine) -> None:
+async def test_a_finished_holder_does_not_hide_the_living_one(engine: Engine) -> None:
     """Two rows have the key, of which one stands in the way."""
     here = await node(engine)
     first = await one(engine, unique())

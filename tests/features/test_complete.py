@@ -160,7 +160,7 @@ async def test_an_open_transaction_is_waited_for(
     assert await effects(made) == 1
 
 
-async def test_a_lost_claim_is_an_error_and_the_transaction_goes_on(
+async def test_a_lost_claim_is_an_error_and_the_transaction_stays_usable(
     app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     lost: list[ClaimLost] = []

@@ -142,7 +142,7 @@ async def test_a_node_killed_before_and_after_the_commit(
     assert await effects(made) == 1
 
 
-async def test_who_waits_is_told_with_the_commit(
+async def test_a_waiter_gets_the_value_with_the_commit(
     app: Elihu, events: EventRecorder, made: AsyncEngine
 ) -> None:
     app.override(poll=60, poll_fallback=60)

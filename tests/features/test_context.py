@@ -287,7 +287,7 @@ async def test_cancelling_reaches_the_attempt(app: Elihu, events: EventRecorder)
         assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.CANCELLED]
 
 
-async def test_a_thread_that_does_not_look_completes_in_spite_of_a_wish_to_cancel(
+async def test_a_thread_that_does_not_check_completes_despite_a_cancel(
     app: Elihu, events: EventRecorder
 ):
     began, told = threading.Semaphore(0), threading.Event()

@@ -303,7 +303,7 @@ def in_child(work: Any) -> int:
         timer.cancel()
 
 
-def test_a_forked_child_enqueues_and_its_parent_goes_on(database_url: str):
+def test_a_forked_child_and_its_parent_enqueue(database_url: str):
     app = Elihu(database_url, **QUICK | BUSY_MACHINE)
 
     @app.task(name="t")

@@ -76,7 +76,7 @@ async def test_the_job_exists_if_and_only_if_the_transaction_commits(
     assert first.args["text"] == "å $1 ? %s :x \\ \U0001f600"
 
 
-async def test_twins(harness: CallerHarness) -> None:
+async def test_one_unique_key_in_and_out_of_a_transaction(harness: CallerHarness) -> None:
     caller, one = harness.caller, harness.one
     there = await one.using(expires=60, delay=5).aenqueue(1)
     met = await caller.enqueue(one, 1)
@@ -104,7 +104,7 @@ async def test_twins(harness: CallerHarness) -> None:
         assert (await harness.app.jobs.get(id_)).task == job.task
 
 
-async def test_a_twin_that_waits_is_changed(harness: CallerHarness) -> None:
+async def test_a_waiting_holder_is_changed(harness: CallerHarness) -> None:
     caller, one = harness.caller, harness.one
     changing = Unique(
         by=("task", "queue"),
@@ -141,7 +141,7 @@ async def test_a_twin_that_waits_is_changed(harness: CallerHarness) -> None:
     assert replace(await harness.app.jobs.get(there.id), conflict=True) == later
 
 
-async def test_a_caller_goes_on_after_every_refusal(harness: CallerHarness) -> None:
+async def test_a_connection_stays_usable_after_every_refusal(harness: CallerHarness) -> None:
     caller, add = harness.caller, harness.add
     await caller.execute("SELECT 1")
     await caller.enqueue(add, 1)

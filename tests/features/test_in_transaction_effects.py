@@ -83,7 +83,7 @@ async def test_a_node_starts_the_job_after_the_commit(
 # other transactions
 
 
-async def test_a_twin_in_another_transaction_is_waited_for(databases: dict[str, str]) -> None:
+async def test_a_holder_in_another_transaction_is_waited_for(databases: dict[str, str]) -> None:
     app = Elihu(databases["postgres"])
     queue = f"queue-{next(numbers)}"
 
@@ -117,7 +117,7 @@ async def test_a_twin_in_another_transaction_is_waited_for(databases: dict[str, 
 
 
 @pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
-async def test_a_twin_that_a_stricter_transaction_cannot_see_is_the_drivers_error(
+async def test_a_holder_that_a_stricter_transaction_cannot_see_is_the_drivers_error(
     databases: dict[str, str], isolation: str
 ) -> None:
     app = Elihu(databases["postgres"])

@@ -43,7 +43,9 @@ async def test_a_running_attempt_is_among_the_runs(app: Elihu, events: EventReco
         let_go.set()
 
 
-async def test_a_wish_to_cancel_outlives_a_failure_and_a_snooze(app: Elihu, events: EventRecorder):
+async def test_an_intent_to_cancel_outlives_a_failure_and_a_snooze(
+    app: Elihu, events: EventRecorder
+):
     """The wish is stored while the attempt is about to end by itself: whatever comes
     first, the job is not tried again.
     """
@@ -198,7 +200,7 @@ async def test_what_another_app_makes_available_starts_at_once(patient: Elihu, d
         assert watch.seconds < 5
 
 
-async def test_a_cancel_by_another_app_is_heard_at_once(patient: Elihu, database_url: str):
+async def test_a_cancel_by_another_app_arrives_at_once(patient: Elihu, database_url: str):
     events = EventRecorder(patient)
 
     @patient.task(name="t")

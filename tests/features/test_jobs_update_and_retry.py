@@ -117,7 +117,7 @@ async def test_updated_arguments_are_those_that_run(app: Elihu, events: EventRec
     assert got == [(1, (2, 3), {"x": 4})]
 
 
-async def test_a_retry_meets_a_newer_twin(app: Elihu, t: Task[..., Any]):
+async def test_a_retry_meets_a_newer_holder(app: Elihu, t: Task[..., Any]):
     unique = t.using(unique=Unique())
     old = await unique.aenqueue(1)
     await app.jobs.cancel(old.id)
@@ -138,7 +138,7 @@ async def test_a_retry_meets_a_newer_twin(app: Elihu, t: Task[..., Any]):
         await app.jobs.retry(new.id)
 
 
-async def test_two_twins_are_not_retried_together(app: Elihu, t: Task[..., Any]):
+async def test_two_jobs_with_one_unique_key_are_not_retried_together(app: Elihu, t: Task[..., Any]):
     unique = t.using(unique=Unique())
     jobs = []
     for _ in range(2):

@@ -168,7 +168,7 @@ async def test_text_is_cleaned_and_bounded(app: Elihu, events: EventRecorder):
     assert (await app.jobs.runs(cancelled.id))[0].reason == cancelled.reason
 
 
-async def test_an_error_that_cannot_be_told_is_told_as_well_as_can_be(
+async def test_an_error_without_usable_text_is_stored_as_far_as_possible(
     app: Elihu, events: EventRecorder
 ):
     class Mute(Exception):

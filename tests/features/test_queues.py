@@ -197,7 +197,9 @@ async def test_a_stop_with_a_queue_that_is_still_finishing(
     assert (await app.jobs.counts()) == {"default": {"available": 1}}
 
 
-async def test_what_happens_is_told(app: Elihu, events: EventRecorder, gate: asyncio.Event):
+async def test_changes_of_queues_are_emitted(
+    app: Elihu, events: EventRecorder, gate: asyncio.Event
+):
     async with app.running():
         for change, kind in (
             (app.queues.pause("default"), QueuePaused),

@@ -126,7 +126,7 @@ async def test_results_that_do_not_fit_into_one_answer_come_one_after_the_other(
 # the time
 
 
-async def test_the_job_goes_on_after_the_waiter_timed_out(app: Elihu):
+async def test_the_job_keeps_running_after_its_waiter_timed_out(app: Elihu):
     gate = asyncio.Event()
 
     @app.task(name="t")
@@ -207,7 +207,7 @@ async def test_relays_of_several_apps_are_gathered_together(
 # synchronous code
 
 
-async def test_the_synchronous_twins(app: Elihu, double: Task[..., Any]):
+async def test_the_synchronous_verbs(app: Elihu, double: Task[..., Any]):
     def work() -> tuple[Any, ...]:
         relay = double.submit(4)
         relays = [double.submit(n) for n in range(3)]
@@ -226,9 +226,7 @@ async def test_the_synchronous_twins(app: Elihu, double: Task[..., Any]):
         assert await asyncio.to_thread(work) == (8, 8, [0, 2, 4], [])
 
 
-async def test_a_synchronous_twin_in_a_loop_names_the_right_verb(
-    app: Elihu, double: Task[..., Any]
-):
+async def test_a_synchronous_verb_in_a_loop_names_the_right_one(app: Elihu, double: Task[..., Any]):
     relay = await double.asubmit(1)
     for call, verb in (
         (lambda: double.submit(1), r"await task\.asubmit"),

@@ -225,7 +225,7 @@ async def until_ended(app: Elihu, job_id: int) -> Any:
     return await app.relay(job_id).aresult()
 
 
-async def test_a_job_that_is_not_there_or_vanishes(
+async def test_a_job_that_does_not_exist_or_is_deleted(
     app: Elihu, elsewhere: Elihu, double: Task[..., Any]
 ):
     with pytest.raises(JobNotFound):

@@ -44,7 +44,7 @@ async def test_nothing_is_lost_when_an_announcement_is(
         assert await waiting == 42
 
 
-async def test_a_submitted_job_is_told_and_kept_whatever_its_task_says(
+async def test_a_submitted_job_keeps_its_result_whatever_its_task_says(
     app: Elihu, elsewhere: Elihu, double: Task[..., Any]
 ):
     keep_nothing = {

@@ -70,7 +70,7 @@ async def test_a_wait_that_begins_after_a_failure_does_not_count_it(app: Elihu, 
             await relay.aresult()
 
 
-async def test_a_failure_that_is_told_while_the_next_attempt_runs_does_not_hide_that_ones(
+async def test_a_failure_reported_during_the_next_attempt_does_not_hide_its_end(
     app: Elihu,
 ):
     began, gate = asyncio.Semaphore(0), asyncio.Event()

@@ -135,7 +135,7 @@ def test_an_app_closed_from_another_loop_leaves_nothing_behind(scripts: tuple[Sc
     assert numbers(app) == [1, 2, 3]
 
 
-def test_a_coroutine_that_exits_does_so_in_its_caller_and_the_app_goes_on(
+def test_a_coroutine_that_exits_does_so_in_its_caller_and_the_app_stays_usable(
     scripts: tuple[Scripts, Elihu],
 ):
     started, app = scripts

@@ -248,7 +248,7 @@ async def test_a_round_beside_a_node_that_leads(app: Elihu, events: EventRecorde
     assert len(events.of(LeaderElected)) == 1
 
 
-async def test_a_round_that_is_told_to_stop_gives_back(app: Elihu, events: EventRecorder):
+async def test_a_stopped_round_returns_its_jobs(app: Elihu, events: EventRecorder):
     app.override(grace=0.1)
 
     @app.task(name="t")

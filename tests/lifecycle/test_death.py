@@ -141,7 +141,7 @@ async def test_a_clean_stop_hands_leadership_over_at_once(app: Elihu, processes:
     assert await leader.end() == 0
 
 
-async def test_a_node_frozen_for_less_than_dead_after_is_not_buried(
+async def test_a_node_frozen_for_less_than_dead_after_is_not_removed(
     app: Elihu, processes: Processes
 ):
     frozen, watcher = await processes.node(DEAD_AFTER="6"), await processes.node(DEAD_AFTER="6")
@@ -160,7 +160,7 @@ async def test_a_node_frozen_for_less_than_dead_after_is_not_buried(
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_a_node_frozen_for_longer_is_buried_and_goes_on_under_a_new_identity(
+async def test_a_node_frozen_for_longer_is_removed_and_rejoins(
     app: Elihu, processes: Processes, tmp_path: Path
 ):
     door = tmp_path / "door"

@@ -158,7 +158,7 @@ async def test_a_cut_listening_connection_is_replaced(
 
 
 @pytest.mark.parametrize("database_url", ["away"], indirect=True)
-async def test_a_node_told_to_end_while_the_server_is_away_ends(
+async def test_a_node_stopped_while_the_server_is_away_ends(
     app: Elihu, processes: Processes, durable_server: PostgresServer
 ):
     node = await processes.node(**SETTINGS, GRACE="0")

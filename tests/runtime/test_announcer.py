@@ -36,7 +36,7 @@ def line(harness: NodeHarness, monkeypatch: pytest.MonkeyPatch) -> Line:
     return Line(harness, monkeypatch)
 
 
-async def test_this_process_hears_at_once(harness: NodeHarness, line: Line):
+async def test_this_process_is_announced_to_at_once(harness: NodeHarness, line: Line):
     harness.scope.announcer.queues(["mail", "print"])
     assert harness.signals == [MAIL, PRINT]
     assert line.sent == []

@@ -39,7 +39,7 @@ async def test_a_running_async_task_is_cancelled_and_its_job_too(app: Elihu, eve
     assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.CANCELLED]
 
 
-async def test_a_thread_is_told(app: Elihu, events: EventRecorder):
+async def test_a_thread_sees_its_cancellation(app: Elihu, events: EventRecorder):
     began = threading.Event()
 
     @app.task(name="thread")
@@ -114,7 +114,7 @@ async def test_a_task_that_cleans_up_is_cancelled_once(harness: NodeHarness):
     assert await harness.state(job_id) is JobState.CANCELLED
 
 
-async def test_a_wish_that_comes_before_the_attempt_begins_is_heeded(harness: NodeHarness):
+async def test_an_intent_set_before_the_attempt_begins_is_followed(harness: NodeHarness):
     ran: list[bool] = []
 
     async def t() -> None:

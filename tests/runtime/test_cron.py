@@ -161,9 +161,7 @@ async def test_two_that_take_themselves_for_leaders_fire_a_tick_once(
     assert await jobs(harness) == 1
 
 
-async def test_a_leader_that_takes_over_goes_on_where_the_last_one_was(
-    harnesses: HarnessFactory, raw: Raw
-):
+async def test_a_new_leader_continues_where_the_last_one_was(harnesses: HarnessFactory, raw: Raw):
     harness, other = await harnesses(), await harnesses()
     first = await service(harness, declared())
     await settled_ago(harness, raw, HOUR)
@@ -192,7 +190,7 @@ async def test_fires_what_living_nodes_declare_and_what_was_made_at_run_time(
     assert {event.cron for event in harness.of(CronFired)} == {"theirs", "made"}
 
 
-async def test_one_bad_entry_stops_nothing_and_is_told_of_once(
+async def test_one_bad_entry_stops_nothing_and_is_logged_once(
     harness: NodeHarness, raw: Raw, caplog: pytest.LogCaptureFixture
 ):
     cron = await service(harness, declared())

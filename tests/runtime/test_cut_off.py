@@ -57,7 +57,7 @@ async def test_cut_off_after_dead_after_less_one_heartbeat_and_no_longer_at_the_
         ("cancel", "tell", False),
     ],
 )
-async def test_attempts_in_the_loop_are_told_or_ended(
+async def test_attempts_in_the_loop_see_it_or_are_ended(
     database_url: str,
     schema: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -139,7 +139,7 @@ async def test_a_task_that_blocks_the_loop_does_not_stop_the_beat(
     assert (await app.jobs.get(job.id)).state is JobState.COMPLETED
 
 
-async def test_a_node_whose_row_is_gone_drops_its_attempts_and_goes_on_under_a_new_identity(
+async def test_a_node_whose_row_is_gone_drops_its_attempts_and_rejoins(
     app: Elihu, events: EventRecorder, raw: Raw
 ):
     gone: list[bool] = []
@@ -177,7 +177,7 @@ async def test_a_node_whose_row_is_gone_drops_its_attempts_and_goes_on_under_a_n
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_a_node_whose_beat_stands_is_buried_and_its_jobs_rescued_and_announced(
+async def test_a_node_without_heartbeats_is_removed_and_its_jobs_are_rescued_and_announced(
     harness: NodeHarness, harnesses: HarnessFactory
 ):
     dead = await harnesses()
@@ -197,7 +197,7 @@ async def test_a_node_whose_beat_stands_is_buried_and_its_jobs_rescued_and_annou
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_on_sqlite_a_node_whose_lock_is_free_is_buried_with_the_next_beat(
+async def test_on_sqlite_a_node_whose_lock_is_free_is_removed_with_the_next_heartbeat(
     harness: NodeHarness, raw: Raw
 ):
     await raw.execute(
@@ -211,7 +211,7 @@ async def test_on_sqlite_a_node_whose_lock_is_free_is_buried_with_the_next_beat(
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_nobody_is_buried_while_calls_fail(
+async def test_no_node_is_removed_while_calls_fail(
     harness: NodeHarness, harnesses: HarnessFactory, monkeypatch: pytest.MonkeyPatch
 ):
     other = await harnesses()

@@ -102,7 +102,7 @@ async def test_a_thread_that_returns_after_it_was_killed_was_killed_if_it_looked
     assert not harness.of(AttemptAbandoned)
 
 
-async def test_a_wish_to_cancel_that_comes_after_one_to_kill_wins(harness: NodeHarness, gate: Gate):
+async def test_an_intent_to_cancel_after_one_to_kill_wins(harness: NodeHarness, gate: Gate):
     def t(ctx: Context) -> None:
         gate.thread()
         if ctx.cancelled:
@@ -120,7 +120,7 @@ async def test_a_wish_to_cancel_that_comes_after_one_to_kill_wins(harness: NodeH
     assert await harness.results(job_id) == ["cancelled"]
 
 
-async def test_a_cancel_that_the_node_has_not_heard_of_wins_over_a_timeout(harness: NodeHarness):
+async def test_a_cancel_that_has_not_reached_the_node_wins_over_a_timeout(harness: NodeHarness):
     harness.task(endless, name="t", timeout=0.3)
     async with at_work(harness) as bench:
         job_id = await bench.run()

@@ -76,7 +76,7 @@ async def test_max_orphans_of_the_task_holds(
     assert await harness.state(job_id) is JobState.DISCARDED
 
 
-async def test_a_wish_to_cancel_outlives_the_node(harness: NodeHarness, raw: Raw):
+async def test_an_intent_to_cancel_outlives_the_node(harness: NodeHarness, raw: Raw):
     part = await lifeline(harness)
     job_id = await harness.put()
     await orphan(harness, raw, job_id)

@@ -59,7 +59,7 @@ async def test_a_probe_that_fails_means_polling(harness: NodeHarness):
     assert not listener.works
 
 
-async def test_what_it_hears_reaches_the_hub(harness: NodeHarness):
+async def test_its_signals_reach_the_hub(harness: NodeHarness):
     notifier = Deaf()
     listener = Listener(harness.scope, notifier, harness.hub)
     await listener.start()
@@ -78,7 +78,7 @@ async def test_the_real_notifier_works(harness: NodeHarness):
     assert not harness.of(TickFailed)
 
 
-async def test_another_process_is_heard(harness: NodeHarness, harnesses: HarnessFactory):
+async def test_signals_of_another_process_arrive(harness: NodeHarness, harnesses: HarnessFactory):
     other = await harnesses()
     listener = Listener(harness.scope, harness.engine.notifier(), harness.hub)
     await listener.start()

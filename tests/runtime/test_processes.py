@@ -158,7 +158,9 @@ def test_memory_is_known_with_and_without_proc():
     assert resident(2**22 + 1) is None
 
 
-async def test_a_job_is_told_without_being_interrupted(stations: Stations, tmp_path: Path):
+async def test_a_job_sees_its_cancellation_without_being_interrupted(
+    stations: Stations, tmp_path: Path
+):
     station = await stations()
     for how in ("look", "wait"):
         execution = station.execution(p.waits_to_be_told, folder=str(tmp_path), how=how)
@@ -173,7 +175,9 @@ async def test_a_job_is_told_without_being_interrupted(stations: Stations, tmp_p
 
 
 @pytest.mark.parametrize("how", ["look", "wait"])
-async def test_a_job_is_told_that_has_not_begun(stations: Stations, tmp_path: Path, how: str):
+async def test_a_job_that_has_not_begun_sees_its_cancellation(
+    stations: Stations, tmp_path: Path, how: str
+):
     station = await stations()
     execution = station.execution(p.waits_to_be_told, folder=str(tmp_path), how=how)
     running = asyncio.create_task(station.children.run(execution, wanted=True))
@@ -184,7 +188,9 @@ async def test_a_job_is_told_that_has_not_begun(stations: Stations, tmp_path: Pa
     assert answer.ending == Complete('"told"')
 
 
-async def test_whoever_waits_is_told_when_another_has_ceased_to(stations: Stations, tmp_path: Path):
+async def test_a_waiter_gets_the_child_that_another_no_longer_needs(
+    stations: Stations, tmp_path: Path
+):
     station = await stations()
     execution = station.execution(p.all_wait, folder=str(tmp_path))
     running = asyncio.create_task(station.children.run(execution, wanted=True))

@@ -148,7 +148,7 @@ async def test_a_look_during_an_exchange_is_not_lost(
     await stop(producer)
 
 
-async def test_the_poll_finds_a_job_of_which_nobody_told(harness: NodeHarness):
+async def test_the_poll_finds_a_job_that_was_not_announced(harness: NodeHarness):
     async def t() -> None:
         pass
 

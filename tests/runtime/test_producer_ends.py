@@ -106,7 +106,7 @@ async def test_an_end_whose_answer_was_lost_is_written_once_and_not_refused(
     await stop(producer)
 
 
-async def test_a_data_error_halves_the_batch_until_the_bad_row_stands_alone(
+async def test_a_data_error_halves_the_batch_until_the_bad_row_is_alone(
     harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     gate, began = await gated(harness)

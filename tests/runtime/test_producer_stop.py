@@ -96,7 +96,7 @@ async def test_a_task_that_raises_while_it_is_stopped_is_given_back_uncounted(ha
     assert (await harness.job(job_id)).attempt == 0
 
 
-async def test_a_thread_that_does_not_end_is_given_back_and_its_later_end_unheard(
+async def test_a_thread_that_does_not_end_is_returned_and_its_outcome_ignored(
     harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("elihu.runtime.queue.attempt_runner.UNWIND", 0.05)
@@ -228,7 +228,7 @@ async def test_start_and_stop_are_safe_twice_and_stop_before_start(harness: Node
     assert len(harness.of(QueueShutdown)) == 1
 
 
-async def test_a_buried_node_drops_its_attempts_and_sends_nothing_of_them(
+async def test_a_removed_node_drops_its_attempts_and_sends_none(
     harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
 ):
     _, began = await gated(harness)
@@ -256,7 +256,7 @@ async def test_a_buried_node_drops_its_attempts_and_sends_nothing_of_them(
     assert [await harness.state(id_) for id_ in ids] == ["executing", "executing"]
 
 
-async def test_a_burial_ends_the_wait_of_a_stop(harness: NodeHarness):
+async def test_a_removal_ends_the_wait_of_a_stop(harness: NodeHarness):
     _, began = await gated(harness)
     await harness.put()
     producer = harness.producer()

@@ -64,7 +64,7 @@ async def test_gives_back_what_was_claimed_long_ago_and_is_not_held(
     gate.set()
 
 
-async def test_who_waits_for_a_job_that_was_to_be_cancelled_is_told(harness: NodeHarness, raw: Raw):
+async def test_a_waiter_of_a_job_to_be_cancelled_is_woken(harness: NodeHarness, raw: Raw):
     job_id, other = await harness.put(awaited=True), await harness.put(awaited=True)
     await harness.engine.exchange(harness.node, "default", 2, [])
     await harness.engine.cancel(JobFilter(ids=(job_id,)))

@@ -177,7 +177,7 @@ async def test_a_queue_that_nobody_serves_is_staged_and_reported(
     assert len(harness.of(QueueUnserved)) == 2
 
 
-async def test_a_queue_that_somebody_stopped_is_not_reported(harness: NodeHarness, raw: Raw):
+async def test_a_stopped_queue_is_not_reported(harness: NodeHarness, raw: Raw):
     stager = await leading(harness)
     await harness.engine.set_queue(QueueOverride("stopped", served=False))
     await harness.engine.set_queue(QueueOverride("paused", paused=True))

@@ -20,7 +20,7 @@ from tests.runtime.harness import NodeHarness
 from tests.runtime.workbench import SOON, Gate, at_work, endless
 
 
-async def test_a_stopped_attempt_is_told_goes_on_and_is_refused(harness: NodeHarness):
+async def test_a_stopped_attempt_sees_it_keeps_running_and_is_refused(harness: NodeHarness):
     began, saw, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
     begun: list[int] = []
 
@@ -61,7 +61,7 @@ async def test_a_stopped_attempt_is_told_goes_on_and_is_refused(harness: NodeHar
     assert await harness.results(job_id) == ["stopped", "completed"]
 
 
-async def test_a_stopped_thread_sees_it_and_what_it_raises_is_of_no_account(
+async def test_a_stopped_thread_sees_it_and_its_error_is_ignored(
     harness: NodeHarness, caplog: pytest.LogCaptureFixture
 ):
     def t(ctx: Context) -> None:
@@ -95,9 +95,7 @@ async def test_what_was_stopped_still_has_its_limit(harnesses: HarnessFactory, g
 
 
 @pytest.mark.parametrize("take_away", ["delete", "rescue"])
-async def test_an_attempt_whose_job_was_taken_away_otherwise_is_told_too(
-    harness: NodeHarness, take_away: str
-):
+async def test_an_attempt_whose_job_was_taken_away_sees_it(harness: NodeHarness, take_away: str):
     harness.task(endless, name="t")
     async with at_work(harness) as bench:
         job_id = await bench.run()
@@ -112,7 +110,7 @@ async def test_an_attempt_whose_job_was_taken_away_otherwise_is_told_too(
         assert execution.context.cancelled
 
 
-async def test_what_goes_on_after_its_node_was_buried_is_counted(
+async def test_threads_that_outlive_the_removal_of_their_node_are_counted(
     harnesses: HarnessFactory, gate: Gate
 ):
     harness = await harnesses(kill_grace=SOON)

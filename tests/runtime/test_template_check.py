@@ -128,7 +128,7 @@ async def test_the_job_of_a_deleted_template_is_not_executed(harness: NodeHarnes
     assert isinstance(event.error, UnknownTemplate)
 
 
-async def test_a_schema_of_other_hands_that_cannot_be_used_ends_its_jobs(
+async def test_an_unusable_schema_written_by_sql_ends_its_jobs(
     harness: NodeHarness,
 ) -> None:
     calls = called(harness)
@@ -185,7 +185,7 @@ async def test_a_schema_that_cannot_be_read_puts_the_job_back(
 
 
 @pytest.mark.parametrize("threaded", [False, True])
-async def test_an_attempt_that_is_told_to_end_while_it_reads_its_schema_ends(
+async def test_an_attempt_cancelled_while_it_reads_its_schema_ends(
     harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, threaded: bool
 ) -> None:
     called_with: list[int] = []

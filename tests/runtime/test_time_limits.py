@@ -36,7 +36,7 @@ async def test_the_last_timeout_discards(harness: NodeHarness):
     assert (job.state, job.reason) == (JobState.DISCARDED, "timeout: ran longer than 0.05 s")
 
 
-async def test_a_thread_is_told_of_its_timeout(harness: NodeHarness):
+async def test_a_thread_sees_its_timeout(harness: NodeHarness):
     def t(ctx: Context) -> None:
         while not ctx.cancelled:
             pass
@@ -90,9 +90,7 @@ async def test_without_a_limit_there_is_no_timer_and_an_end_stops_it(harness: No
 
 
 @pytest.mark.parametrize("given", ['"soon"', "-1", "0", "true", "[1]", "1e300"])
-async def test_a_limit_that_other_hands_wrote_wrong_fails_the_attempt(
-    harness: NodeHarness, given: str
-):
+async def test_an_invalid_limit_written_by_sql_fails_the_attempt(harness: NodeHarness, given: str):
     harness.task(endless, name="t")
     async with at_work(harness) as bench:
         job_id = await bench.run(options=f'{{"timeout": {given}}}')

@@ -16,7 +16,7 @@ def count(invoice: Invoice, _session: Any, _ctx: Any) -> None:
     invoice.acts += 1
 
 
-async def test_a_record_that_goes_on_matching_is_acted_on_once(
+async def test_a_record_that_keeps_matching_is_acted_on_once(
     app: Elihu, store: Store, events: EventRecorder
 ) -> None:
     trigger = declared(app, store, count, once=True)

@@ -117,7 +117,7 @@ class TestBinding:
 
         assert refused(task, rest=[1]).field == "rest"
 
-    def test_several_problems_are_told_and_counted(self) -> None:
+    def test_several_problems_are_named_and_counted(self) -> None:
         def task(a: int, b: int, c: int, d: int, e: int) -> None: ...
 
         error = refused(task, "x")

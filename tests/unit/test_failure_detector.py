@@ -16,14 +16,14 @@ def watch() -> FailureDetector:
     return FailureDetector(heartbeat=HEARTBEAT, dead_after=DEAD_AFTER)
 
 
-def test_a_beat_that_stands_for_dead_after_is_a_death():
+def test_a_heartbeat_unchanged_for_dead_after_is_a_death():
     seen = watch()
     assert [seen.observe(at, standing()) for at in (0, 5, 10, 15)] == [[], [], [], []]
     assert seen.observe(19.9, standing()) == []
     assert seen.observe(20, standing()) == standing()
 
 
-def test_a_beat_that_moves_starts_the_count_anew():
+def test_a_changed_heartbeat_restarts_the_count():
     seen = watch()
     for at in (0, 5, 10, 15):
         seen.observe(at, standing())
@@ -39,7 +39,7 @@ def test_a_beat_that_goes_back_counts_as_moving():
     assert seen.observe(20, standing(1)) == []
 
 
-def test_a_failed_look_starts_the_count_anew():
+def test_a_failed_read_restarts_the_count():
     seen = watch()
     for at in (0, 5, 10, 15):
         seen.observe(at, standing())

@@ -16,7 +16,7 @@ def every_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "elihu")
 
 
-def test_an_outage_is_told_once_and_its_end_when_all_work(caplog: pytest.LogCaptureFixture):
+def test_an_outage_is_logged_once_and_its_end_when_all_work(caplog: pytest.LogCaptureFixture):
     failure_log = FailureLog()
     for _ in range(3):
         failure_log.failed("stager", DatabaseUnavailable("refused"))

@@ -204,7 +204,7 @@ def test_every_error_with_its_place_in_their_order() -> None:
     assert found == problems(root, dict(reversed(value.items())))
 
 
-def test_many_errors_are_told_in_part() -> None:
+def test_many_errors_are_named_in_part() -> None:
     found = problems({"items": {"type": "integer"}}, ["x"] * 1_000)
     assert [place for place, _ in found[:3]] == ["/0", "/1", "/2"]
     assert (len(found), found[-1]) == (51, ("", "and 950 errors more"))
