@@ -109,6 +109,7 @@ async def test_enqueue_many_streams_in_chunks(database_url: str):
     await app.aclose()
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, events: EventRecorder):
     @app.task(name="t")
     async def t(text: str): ...
