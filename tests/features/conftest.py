@@ -90,9 +90,10 @@ def t(app: Elihu) -> Task[..., Any]:
 
 
 @pytest.fixture
-def unhurried(app: Elihu) -> None:
+async def unhurried(app: Elihu) -> None:
     """No call of the app's times out on a busy machine."""
     app.override(**BUSY_MACHINE)
+    await app.aclose()  # open connections keep the deadline that they were opened with
 
 
 @pytest.fixture
