@@ -2,14 +2,14 @@
 
 import pytest
 
-from elihu import JobState
+from elihu import DataRefused, JobState
 from elihu.engines.protocol import Rescued
 from elihu.engines.protocol.signals import SignalKind
 from elihu.job import JobFilter
 from elihu.runtime.leader.election import Leader
 from elihu.runtime.leader.lifeline import Lifeline, rescue_all
 from elihu.telemetry.events import JobExpired, JobRescued
-from tests.engines.raw import Raw
+from tests.engines.raw import Ago, Raw
 from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 
@@ -155,3 +155,19 @@ async def test_what_did_not_start_in_time_expires_in_batches_on_the_leader_alone
         (job_id, "default") for job_id in ids
     ]
     assert {(await harness.job(job_id)).reason for job_id in ids} == {"expired"}
+
+
+async def test_a_rescue_that_fails_does_not_stop_expiry(
+    harness: NodeHarness, raw: Raw, monkeypatch: pytest.MonkeyPatch
+):
+    async def refuse(limit: int) -> list[Rescued]:
+        raise DataRefused("this row stays as it is")
+
+    part = await lifeline(harness)
+    monkeypatch.setattr(harness.engine, "rescue", refuse)
+    job_id = await harness.put()
+    await raw.put(job_id, expires_at=Ago(1))
+    with pytest.raises(DataRefused, match="stays as it is"):
+        await part.tick()
+    assert await harness.state(job_id) is JobState.CANCELLED
+    assert len(harness.of(JobExpired)) == 1

@@ -86,9 +86,9 @@ def waits() -> str:
 class Program:
     """A node in a process of its own, and what its tasks wrote."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more_tasks: str = "") -> None:
         self.folder = folder
-        (folder / "jobs.py").write_text(APP)
+        (folder / "jobs.py").write_text(APP + more_tasks)
         self._env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")},
             "PYTHONPATH": str(folder),
