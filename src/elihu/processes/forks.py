@@ -34,6 +34,14 @@ def guard_forks() -> None:
         os.register_at_fork(after_in_child=_restore_defaults)
 
 
+def end_forked_child(node: int) -> None:
+    """End this process where it is a forked child of ``node`` that has returned from
+    the task's code: it must not continue as a second node.
+    """
+    if os.getpid() != node:
+        os._exit(1)
+
+
 def handle(number: signal.Signals, handler: Any) -> None:
     """Set a handler of signals that forked children do not inherit."""
     guard_forks()
@@ -47,8 +55,7 @@ def _restore_defaults() -> None:
     for number in SIGNALS:
         with suppress(ValueError, OSError, TypeError):
             if _is_of_node(signal.getsignal(number)):
-                default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-                signal.signal(number, default)
+                signal.signal(number, signal.SIG_DFL)
 
 
 def _is_of_node(handler: Any) -> bool:

@@ -6,10 +6,13 @@ its threads at exit: a task that never returns would keep a stopped node from en
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
+
+from elihu.processes.forks import end_forked_child
 
 _Work = tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]]
 
@@ -66,6 +69,7 @@ class Threads:
         self._threads = self._busy = 0
 
     def _serve(self) -> None:
+        pid = os.getpid()
         while (work := self._work.get()) is not None:
             loop, future, call = work
             value: Any = None
@@ -74,6 +78,7 @@ class Threads:
                 value = call()
             except BaseException as raised:
                 error = raised
+            end_forked_child(pid)
             try:
                 loop.call_soon_threadsafe(self._answer, future, value, error)
             except RuntimeError:

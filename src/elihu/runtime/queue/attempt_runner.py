@@ -1,6 +1,7 @@
 """Runs the attempts of one queue: from a claimed job to the end that goes to the ledger."""
 
 import asyncio
+import os
 from functools import partial
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from elihu.attempt_waits import current_waits
 from elihu.engines.protocol import Ack
 from elihu.failpoints import ACTIVE, reach
 from elihu.outcome import Ending, Failed, Returned
+from elihu.processes.forks import end_forked_child
 from elihu.runtime.attempts.ack import ack_for, given_back
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.executor import Executor, ended
@@ -33,6 +35,7 @@ class AttemptRunner:
         abandoned: Abandoned,
     ) -> None:
         self.stopping = False
+        self._pid = os.getpid()
         self._scope = scope
         self._ledger = ledger
         self._executor = executor
@@ -104,6 +107,7 @@ class AttemptRunner:
             if (limit := execution.timeout) is not None:
                 execution.after(limit, partial(self.end, execution.key, Cause.TIMEOUT))
             ending = await self._executor.execute(execution)
+            end_forked_child(self._pid)
             if type(ending) is Failed and self.stopping:
                 ending = _unless_cancelled(ending)
             ack = ack_for(execution, ending)
