@@ -76,7 +76,8 @@ class Worker:
                 self._refuse(error)
                 return
             handle(signal.SIGTERM, self._on_sigterm)
-            handle(signal.SIGINT, signal.default_int_handler)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                handle(signal.SIGINT, signal.default_int_handler)
             try:
                 self._serve_jobs()
             finally:
