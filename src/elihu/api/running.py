@@ -96,6 +96,7 @@ class NodeRunner:
     ) -> TickCounts:
         """Do one bounded round of all of a node's work."""
         check_range("limit", limit, 1, MOST_STARTED)
+        self._report_missing_tasks()
         once = SingleTick(
             self.config(), partial(self.node, None), self.registry.timetable, self.bus
         )
