@@ -82,7 +82,7 @@ async def test_it_answers_in_time_with_what_is_there(web: httpx.AsyncClient):
         await web.get("/words/this", params={"parts": 4, "within": 0.2})
     ).json()
     assert (answer["parts"], answer["counted"], answer["words"]) == (4, 0, {})
-    assert all("within 0.2 s, got none" in reason for reason in answer["missing"].values())
+    assert all("did not end within 0.2 s" in reason for reason in answer["missing"].values())
     assert await app.jobs.count(state="available") == 4
 
 
