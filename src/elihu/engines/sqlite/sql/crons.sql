@@ -1,12 +1,12 @@
 -- Cron entries by name: all, or those named in :names (a JSON array). An entry is live while a node
--- declares it: the lists of the nodes are expanded once. Times that Python cannot represent are
--- clamped, so that one row does not fail the whole list.
+-- declares it: the lists of the nodes are expanded once. last_tick is clamped to the years that
+-- cron expressions cover.
 SELECT c.name, c.declared, c.changes, c.paused, c.rev,
   min(max(c.last_tick, -62103974400.0), 253370592000.0),
-  min(max(c.fired_at, -62103974400.0), 253370592000.0),
+  c.fired_at,
   c.job_id,
-  min(max(c.created_at, -62103974400.0), 253370592000.0),
-  min(max(c.updated_at, -62103974400.0), 253370592000.0),
+  c.created_at,
+  c.updated_at,
   c.name IN (SELECT e.key FROM node n, json_each(n.info, '$.crons') e)
 FROM cron c
 WHERE :names IS NULL OR c.name IN (SELECT value FROM json_each(:names))
