@@ -5,6 +5,7 @@ Each commit is unpacked into a temporary folder and measured with the `bench` it
 itself, in turn, round by round: BEFORE, AFTER, BEFORE, AFTER. The speed is the ratio of
 the medians: 1.00 is equal, more is faster in AFTER. The drift is the same ratio of plain
 SQL, which no commit changes: a drift far from 1.00 says that the machine was not quiet.
+SIGINT ends the measurement; the table has the rounds so far.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import tarfile
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -47,10 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name: unpacked(commit, Path(folder, name))
             for name, commit in (("before", given.before), ("after", given.after))
         }
-        for number in range(given.rounds):
-            for name, tree in trees.items():
-                figures[name] += measured(tree, passed_on)
-                print(f"round {number + 1} of {given.rounds}: {name}", file=sys.stderr, flush=True)
+        with suppress(KeyboardInterrupt):
+            for number in range(given.rounds):
+                for name, tree in trees.items():
+                    figures[name] += measured(tree, passed_on)
+                    print(f"round {number + 1} of {given.rounds}: {name}", file=sys.stderr)
     print(table(HEAD, rows(figures["before"], figures["after"]), words=4))
 
 
