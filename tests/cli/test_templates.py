@@ -42,7 +42,7 @@ def test_create_show_update_and_delete(shop: Shell) -> None:
     )
     assert shop.json("templates", "show", "sum")["schema"] == {}
     assert shop("templates", "delete", "sum") == "template sum deleted\n"
-    assert "got 'sum'" in shop.refused("templates", "show", "sum", status=1)
+    assert "template 'sum' not found" in shop.refused("templates", "show", "sum", status=1)
 
 
 def test_ls_in_pages(shop: Shell) -> None:
@@ -125,7 +125,7 @@ def test_enqueue_and_find(shop: Shell) -> None:
         4,
         9,
     )
-    assert "job 1 has (available)" in shop.refused(
+    assert "taken by job 1 (available)" in shop.refused(
         "templates", "enqueue", "sum", "--context", '{"a": 1}', "--identifier", "one", status=1
     )
     problem = shop.refused("templates", "enqueue", "sum", "--context", '{"a": "x"}', status=1)
@@ -167,7 +167,7 @@ def test_wrong_use(shop: Shell) -> None:
         (("update", "sum"), "expected at least one option to change, got none"),
         (("enqueue", "sum", "--context", "{"), "--context: expected JSON"),
         (("enqueue", "sum", "--run", "soon"), "--run"),
-        (("ls", "--after", "x"), "--after: expected the next of the page before"),
+        (("ls", "--after", "x"), "--after: expected the previous page's next"),
     ):
         assert words in shop.refused("templates", *arguments, status=2)
     for arguments, words in (
@@ -176,14 +176,14 @@ def test_wrong_use(shop: Shell) -> None:
             ("create", "sum", "--name", "x", "--task", "shop.ad", "--json-schema", "{}"),
             "did you mean",
         ),
-        (("enqueue", "sum"), "expected the code of a template"),
-        (("delete", "sum"), "expected the code of a template"),
+        (("enqueue", "sum"), "template 'sum' not found"),
+        (("delete", "sum"), "template 'sum' not found"),
     ):
         assert words in shop.refused("templates", *arguments, status=1)
     assert "expected an id or --identifier, got none" in shop.refused("jobs", "position", status=2)
     assert "expected an id or --identifier, got both" in shop.refused(
         "jobs", "position", "1", "--identifier", "a", status=2
     )
-    assert "identifier of a stored job, got 'a'" in shop.refused(
+    assert "identifier 'a' not found" in shop.refused(
         "jobs", "position", "--identifier", "a", status=1
     )
