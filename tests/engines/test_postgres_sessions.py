@@ -265,3 +265,18 @@ def _keepalive(port: int) -> list[tuple[int, ...]]:
         except OSError:
             continue
     return found
+
+
+async def test_pools_of_several_sizes_share_the_largest_number(postgres_url: str) -> None:
+    async with (
+        engine_on(postgres_url, connections=5) as large,
+        engine_on(postgres_url, migrate=False, connections=2) as small,
+        psql(postgres_url) as connection,
+    ):
+        watcher = Watcher(connection)
+        await asyncio.gather(*(small.nodes() for _ in range(10)))
+        for _ in range(10):
+            await asyncio.gather(
+                *(large.nodes() for _ in range(10)), *(small.nodes() for _ in range(10))
+            )
+            assert await watcher.others() <= 5

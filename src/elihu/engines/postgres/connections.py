@@ -119,7 +119,7 @@ class Connections:
 
     def budget(self) -> Budget:
         """That of this process for these connections."""
-        return budget_of(self._target, self._size)
+        return budget_of(self._target)
 
     async def run(
         self,

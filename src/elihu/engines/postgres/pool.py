@@ -1,9 +1,9 @@
 """The connections of one event loop, and how many a process may have.
 
-All engines of a loop with the same URL share one pool. All pools of a process with the
-same URL share one budget: together they hold at most ``size`` connections. Only the first
-connection of a loop and a connection that listens may exceed it for a while, so that no
-loop waits for another one's work.
+All engines of a loop with the same URL and size share one pool. All pools of a process with
+the same URL share one budget: together they hold at most as many connections as the largest
+of them may. Only the first connection of a pool and a connection that listens may exceed it
+for a while, so that no loop waits for another one's work.
 """
 
 import asyncio
@@ -34,15 +34,16 @@ _CHECK_TIMEOUT: Final = 1.0
 class Budget:
     """How many connections the pools of one process hold. Thread-safe."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self) -> None:
+        self._size = 0
         self._open = 0
         self._lock = threading.Lock()
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
-    def join(self, pool: "Pool") -> None:
+    def join(self, pool: "Pool", size: int) -> None:
         with self._lock:
             self._pools.add(pool)
+            self._size = max(self._size, size)
 
     def take(self, *, exceed: bool = False) -> bool:
         """Whether one more connection may be opened; it counts from now on."""
@@ -86,6 +87,7 @@ class Pool:
         self.explicit = False
         """Whether single statements need a transaction for their isolation."""
         self.owners = 0
+        self._size = size
         self._loop = asyncio.get_running_loop()
         self._budget = budget
         self._behind_pooler = False
@@ -93,7 +95,7 @@ class Pool:
         self._idle: list[_Idle] = []
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._reaper: asyncio.TimerHandle | None = None
-        budget.join(self)
+        budget.join(self, size)
 
     async def take(self) -> Connection:
         """A connection that is open. The caller gives it to ``put_back`` or ``drop``."""
@@ -104,7 +106,7 @@ class Pool:
                     connection, since = self._idle.pop()
                     if await self._usable(connection, since):
                         return connection
-                if self._budget.take(exceed=self._open == 0):
+                if self._open < self._size and self._budget.take(exceed=self._open == 0):
                     self._open += 1
                     try:
                         return await self._connect()
@@ -176,7 +178,8 @@ class Pool:
     async def _wait(self, *, first: bool) -> None:
         waiter = self._loop.create_future()
         (self._waiters.appendleft if first else self._waiters.append)(waiter)
-        self._budget.ask_for_idle(self)
+        if self._open < self._size:
+            self._budget.ask_for_idle(self)
         try:
             await waiter
         except asyncio.CancelledError:
@@ -243,7 +246,7 @@ class Pool:
 
 _Key = tuple[str, int]
 _lock = threading.Lock()
-_budgets: dict[tuple[int, str, int], Budget] = {}
+_budgets: dict[tuple[int, str], Budget] = {}
 _pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, Pool]] = (
     weakref.WeakKeyDictionary()
 )
@@ -255,7 +258,7 @@ def enter(where: Target, size: int) -> Pool:
         pools = _pools.setdefault(asyncio.get_running_loop(), {})
         key = where.dsn, size
         if key not in pools:
-            pools[key] = Pool(where, size, budget_of(where, size))
+            pools[key] = Pool(where, size, budget_of(where))
         pools[key].owners += 1
         return pools[key]
 
@@ -272,6 +275,6 @@ def leave(pool: Pool) -> bool:
         return True
 
 
-def budget_of(where: Target, size: int) -> Budget:
+def budget_of(where: Target) -> Budget:
     """The budget of this process; after a fork the child has one of its own."""
-    return _budgets.setdefault((os.getpid(), where.dsn, size), Budget(size))
+    return _budgets.setdefault((os.getpid(), where.dsn), Budget())
