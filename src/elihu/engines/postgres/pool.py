@@ -246,6 +246,17 @@ class Pool:
 
 _Key = tuple[str, int]
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Another thread of the parent may have held the lock when the process forked."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
 _budgets: dict[tuple[int, str], Budget] = {}
 _pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, Pool]] = (
     weakref.WeakKeyDictionary()
