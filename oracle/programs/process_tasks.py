@@ -2,6 +2,7 @@
 module and none of the oracle's other tasks.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -65,3 +66,13 @@ def program(key: str, seconds: float = 0.0, drags: float = 0.0, *, ctx: Context)
         shell.wait()
     finally:
         journal().write("child end", **attempt)
+
+
+@tasks.task(name="oracle.lock_in_process", run_in="process", max_attempts=1_000)
+def lock(key: str, seconds: float, *, ctx: Context) -> None:
+    """Keep the interpreter's lock: a call through ``PyDLL`` does not release it."""
+    attempt = {"id": ctx.job.id, "key": key, "node_pid": os.getppid(), "begun": time.time()}
+    journal().write("child begin", **attempt)
+    journal().write("child effect", **attempt)
+    ctypes.PyDLL(None).sleep(int(seconds))
+    journal().write("child end", **attempt)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 from elihu.testing.postgres import PostgresServer
 from oracle.experiment import QUICK, Experiment
@@ -14,18 +15,17 @@ DUE = 2.0
 
 
 async def interpreter_lock(
-    experiment: Experiment, size: Size, server: PostgresServer | None
+    task: str, experiment: Experiment, size: Size, server: PostgresServer | None
 ) -> None:
-    """A task keeps the interpreter's lock for longer than ``dead_after``: no line of
-    Python runs in its process. Its node is not removed, and no job runs twice.
+    """A task keeps the interpreter's lock: no line of Python runs in its process. The
+    task runs in a process for longer than ``dead_after``, or in a thread for less. Its
+    node is not removed, and no job runs twice.
     """
     await experiment.node()
     seconds = size.count(7, 10, 30)
-    await experiment.enqueue(
-        Plan(jobs=1, prefix="lock", task="oracle.lock", seconds=(seconds, seconds))
-    )
+    await experiment.enqueue(Plan(jobs=1, prefix="lock", task=task, seconds=(seconds, seconds)))
     await experiment.enqueue(Plan(jobs=5, prefix="with", seconds=(1, 2), seed=experiment.seed))
-    await until(lambda: experiment.progress.begun() >= 1, within=10, what="the job to begin")
+    await until(lambda: bool(experiment.progress.running()), within=20, what="a job to begin")
     await experiment.node()
     await experiment.enqueue(
         Plan(jobs=50, prefix="beside", seconds=(0.0, 0.2), seed=experiment.seed)
@@ -66,7 +66,14 @@ async def leaders_loop(experiment: Experiment, size: Size, server: PostgresServe
 
 
 SCENARIOS = (
-    Scenario("interpreter lock kept", interpreter_lock),
+    Scenario(
+        "interpreter lock kept in a process", partial(interpreter_lock, "oracle.lock_in_process")
+    ),
+    Scenario(
+        "interpreter lock kept in a thread",
+        partial(interpreter_lock, "oracle.lock"),
+        settings={**QUICK, "DEAD_AFTER": "45"},
+    ),
     Scenario(
         "the leader's loop blocked",
         leaders_loop,
