@@ -144,8 +144,15 @@ class Service(ABC):
         cancelled all tasks, or a handler of events raised what ends a task.
         """
         if not self._stopping:
+            asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._restart, task)
+
+    def _restart(self, task: asyncio.Task[None]) -> None:
+        """Log here, and not when the task ends: a program that ends without closing its
+        app cancels all tasks, and its loop does not get here.
+        """
+        if not self._stopping:
             log_restart(self.name, task)
-            asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._begin)
+            self._begin()
 
     async def _run(self) -> None:
         failures = 0

@@ -225,8 +225,12 @@ class Producer:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Start again where nobody stopped it."""
         if not self._closed and not (self._ending and not self.held):
+            asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._relaunch, task)
+
+    def _relaunch(self, task: "asyncio.Task[None]") -> None:
+        if not self._closed:
             log_restart(self._name, task)
-            asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._launch)
+            self._launch()
 
     async def _write_ends(self, seconds: float) -> None:
         """Wait at most ``seconds`` until every end is written."""
