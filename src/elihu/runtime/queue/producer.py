@@ -135,9 +135,7 @@ class Producer:
         await self._no_fetch.wait()
 
     def announced(self) -> None:
-        """The queue has available jobs: fetch, at once or, where other nodes take them, a
-        moment later.
-        """
+        """The queue has available jobs: fetch at once, or a moment later than others."""
         if self._idle_waits:
             self.fetch_soon()
         else:
@@ -201,16 +199,12 @@ class Producer:
         return self.attempts.end(key, cause)
 
     def lose_all(self) -> None:
-        """The node was removed from the database: end every attempt and acknowledge
-        none.
-        """
+        """The node was removed: end every attempt and acknowledge none."""
         self.attempts.lose_all()
         self.fetch_soon()
 
     def cut_off(self, cut: bool) -> None:
-        """The node is cut off from the database, or no longer. Meanwhile it fetches
-        nothing.
-        """
+        """The node is cut off from the database, or no longer: fetch nothing meanwhile."""
         self._cut_off = cut
         if cut:
             self.attempts.cut_off()
