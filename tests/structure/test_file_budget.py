@@ -7,7 +7,6 @@ FOLDERS = ("src", "tests", "oracle", "bench")
 BUDGET = 400
 
 REASONS = {
-    "src/elihu/runtime/queue/producer.py": "fetch, run and acknowledge wait for each other",
     "src/elihu/testing/postgres.py": "a server's whole life, and the command that starts one",
 }
 """Files that may be longer, by their path from the root, and why."""

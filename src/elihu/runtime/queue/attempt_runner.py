@@ -22,6 +22,11 @@ from elihu.telemetry.events import JobStarted
 UNWIND: Final = 1.0
 """Seconds that the cancelled attempts of a stopping queue have to end."""
 
+_tasks: Final[set["asyncio.Task[None]"]] = set()
+"""The tasks of all attempts. A loop refers to a task weakly, and one that ignores its
+cancellation outlives its node.
+"""
+
 
 class AttemptRunner:
     """Runs each attempt in a task of its own. ``stopping`` is set when the node stops."""
@@ -46,6 +51,7 @@ class AttemptRunner:
         """Run this attempt."""
         self._ledger.begin(execution)
         execution.handle = asyncio.create_task(self._perform(execution))
+        _tasks.add(execution.handle)
         execution.handle.add_done_callback(partial(self._performed, execution))
 
     def end(self, key: Key, cause: Cause) -> bool:
@@ -143,6 +149,7 @@ class AttemptRunner:
         """The task of an attempt is done. One that was cancelled before it ran, or by a
         handler of events, has not ended its attempt: give it back.
         """
+        _tasks.discard(handle)
         if self._ledger.running.get(execution.key) is execution:
             ack = given_back(execution.claim, "its task was cancelled from outside")
             self._ledger.ended(execution, ack, None)
