@@ -13,6 +13,7 @@ subject of ours, not with plain SQL.
 import argparse
 import asyncio
 import json
+import logging
 import statistics
 import sys
 import tempfile
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="rounds of which the median counts (3)",
     )
     given = parser.parse_args(arguments)
+    logging.getLogger("elihu").setLevel(logging.ERROR)
     options = Options(jobs=given.jobs, slots=given.slots, callers=given.callers)
     rows: list[list[str]] = []
     with databases(given.database) as urls:

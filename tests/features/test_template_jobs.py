@@ -174,7 +174,7 @@ async def test_an_identifier_is_taken_once(app: Elihu) -> None:
         "available",
     )
     await app.jobs.cancel(job.id)
-    with pytest.raises(IdentifierTaken, match=rf"job {job.id} has \(cancelled\)"):
+    with pytest.raises(IdentifierTaken, match=rf"taken by job {job.id} \(cancelled\)"):
         await app.templates.enqueue("invoice", {"number": 2}, "order-1")
     await app.jobs.delete(job.id)
     assert (await app.templates.enqueue("invoice", {"number": 2}, "order-1")).id > job.id
@@ -208,7 +208,7 @@ async def test_jobs_by_identifier(app: Elihu) -> None:
     ]
     assert await app.jobs.position(2) == 2
     for verb in (app.jobs.get, app.jobs.position):
-        with pytest.raises(JobNotFound, match="identifier of a stored job, got 'order-9'"):
+        with pytest.raises(JobNotFound, match="job with the identifier 'order-9' not found"):
             await verb(identifier="order-9")
         with pytest.raises(InvalidOption, match="expected an id or an identifier, got both"):
             await verb(1, identifier="order-1")

@@ -130,7 +130,7 @@ async def test_wrong_use_of_the_verbs(app: Elihu) -> None:
     with pytest.raises(InvalidOption, match="got 'colour'"):
         await app.templates.update("invoice", colour="red")  # type: ignore[call-arg]
     for wrong in ("invoice", "x:invoice", 3, "", "99999999999:a", "0:"):
-        with pytest.raises(InvalidOption, match="after: expected the next of the page before"):
+        with pytest.raises(InvalidOption, match="after: expected the previous page's next"):
             await app.templates.list(after=wrong)  # type: ignore[arg-type]
     with pytest.raises(InvalidOption, match="limit: expected"):
         await app.templates.list(limit=0)
