@@ -45,9 +45,6 @@ class Mutant:
 def guard_without_claim() -> None:
     """An acknowledgement of any claim ends the job, if the state and the node match."""
     _in_postgres("exchange", "AND job.claim = d.claim AND node", "AND node")
-    _in_postgres(
-        "exchange", "), taken AS (", "  ON CONFLICT (job_id, claim) DO NOTHING\n), taken AS ("
-    )
     _in_sqlite("exchange_written", "AND job.claim = e.claim", "")
     _in_sqlite("exchange_runs", "AND job.claim = e.claim", "")
     _in_sqlite("exchange_ack", "AND j.claim = d.claim", "")

@@ -36,7 +36,6 @@ async def quickly(
     [
         ("unique index dropped", "sqlite", "phantom"),
         ("unique index dropped", "postgres", "phantom"),
-        ("announcement before commit, no polling", "postgres", "lost"),
         ("guard without the claim", "sqlite", "double"),
         ("guard without the claim", "postgres", "double"),
     ],
