@@ -136,7 +136,7 @@ def tenant_for(trigger: Trigger, host: TriggerHost, record: object, tenant: Any)
 
 
 def stored_actor(trigger: Trigger, host: TriggerHost, actor: Any) -> Any:
-    """The JSON that stands for an actor. Raises ``InvalidTrigger`` for a persister that
+    """The stored JSON of an actor. Raises ``InvalidTrigger`` for a persister that
     is asynchronous: a scan can wait for it, ``run`` and ``build`` cannot.
     """
     persister = persister_of(trigger.options, host.trigger_defaults)

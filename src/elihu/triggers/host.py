@@ -66,7 +66,3 @@ class TriggerHost(Enqueuer, Protocol):
     ) -> Coroutine[Any, Any, Enqueued]:
         """Store jobs in chunks, or in the transaction of ``conn``."""
         ...
-
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine of the app from synchronous code."""
-        ...

@@ -1,6 +1,5 @@
 """The options of a trigger, checked when it is declared."""
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +23,7 @@ class ActorPersister(Protocol):
     """Stores an actor as JSON and finds it again; either method may be asynchronous."""
 
     def store(self, actor: Any) -> Any:
-        """The JSON value that stands for ``actor``."""
+        """Return the JSON value that is stored in place of ``actor``."""
         ...
 
     def lookup(self, stored: Any) -> Any:
@@ -251,11 +250,3 @@ def _once(place: str, value: Any) -> bool | timedelta:
         parse_duration(value, place)
         return value
     return check_bool(place, value)
-
-
-def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a function that a trigger calls. Raises ``InvalidTrigger``."""
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError) as error:
-        raise InvalidTrigger(f"expected a function, got {function!r}") from error

@@ -38,7 +38,7 @@ def persister_of(options: TriggerOptions, defaults: TriggerDefaults) -> ActorPer
 
 
 async def store_actor(options: TriggerOptions, defaults: TriggerDefaults, actor: Any) -> Any:
-    """The JSON that stands for ``actor``, or for the default actor where it is None."""
+    """The stored JSON of ``actor``, or of the default actor where it is None."""
     chosen = actor if actor is not None else options.default_actor
     if chosen is None:
         chosen = defaults.default_actor
