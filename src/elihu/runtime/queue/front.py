@@ -27,7 +27,7 @@ class Front:
 
     def __init__(self) -> None:
         self._reached: Position | None = None
-        self._durations: dict[bool, float] = {}
+        self._durations: dict[bool, tuple[float, float]] = {}
         self._read_at = float("-inf")
         self._compare_at = float("-inf")
         self._slow_until = float("-inf")
@@ -38,7 +38,7 @@ class Front:
             return None
         if now < self._slow_until:
             return self._reached
-        compare = now >= self._compare_at and self._durations.get(acks, 0.0) > NOTICEABLE
+        compare = now >= self._compare_at and self._duration(acks) > NOTICEABLE
         return self._reached if compare else None
 
     def due_in(self, now: float) -> float:
@@ -53,11 +53,17 @@ class Front:
         """
         if after is None:
             self._read_at = now
-            self._durations[acks] = took
+            self._durations[acks] = (self._durations.get(acks, (0.0, 0.0))[1], took)
         elif now >= self._slow_until and acks in self._durations:
-            front = self._durations[acks]
+            front = self._duration(acks)
             self._compare_at = now + RECHECK
             if front - took > NOTICEABLE and (not acks or front > FACTOR * took):
                 self._slow_until = now + RECHECK
         if last is not None:
             self._reached = last
+
+    def _duration(self, acks: bool) -> float:
+        """The quicker of the last two fetches from the front: the first of a connection
+        is slow, and so is one that a busy machine held up.
+        """
+        return min(self._durations.get(acks, (0.0, 0.0)))
