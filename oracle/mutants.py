@@ -23,10 +23,12 @@ from elihu.job import NewJob
 from elihu.runtime.housekeeping import Housekeeping
 from elihu.runtime.membership.heartbeat import Heartbeat
 from elihu.runtime.queue.reconciler import Reconciler
+from elihu.runtime.queue.wakes import DELAY
 from elihu.runtime.service import Tick
 from oracle.recording import Database
 
-BEFORE_COMMIT: Final = 0.05
+BEFORE_COMMIT: Final = 5 * max(DELAY)
+"""Seconds from the announcement to the commit: longer than a node puts a fetch off."""
 
 
 @dataclass(frozen=True, slots=True)

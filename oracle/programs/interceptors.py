@@ -1,5 +1,5 @@
-"""Faults inside a node, on any engine: intercepted exchanges behave as on a bad
-network.
+"""What is changed inside a node, on any engine: exchanges that behave as on a bad
+network, and a front that is always read.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from elihu.engines.protocol import Ack, Engine, Exchange
 from elihu.errors import DatabaseTimeout
 from elihu.job import JobState
 from elihu.runtime.node import Node
+from elihu.runtime.queue.front import Front
 
 SHARE: Final = 0.2
 LATE: Final = 0.5
@@ -57,9 +58,21 @@ def deliver_twice(engine: Engine, rng: random.Random) -> None:
     engine.exchange = doubling  # type: ignore[method-assign]
 
 
+def read_the_front(engine: Engine, rng: random.Random) -> None:
+    """Begin each fetch at the front: a slow front is read once more a second later, which
+    is a poll.
+    """
+
+    def begin(self: Front, now: float, *, acks: bool) -> None:
+        return None
+
+    Front.begin = begin  # type: ignore[method-assign]
+
+
 INTERCEPTORS: Final[dict[str, Callable[[Engine, random.Random], None]]] = {
     "lose answers": lose_answers,
     "deliver twice": deliver_twice,
+    "read the front": read_the_front,
 }
 
 

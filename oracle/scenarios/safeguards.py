@@ -128,6 +128,7 @@ async def no_polling(experiment: Experiment, size: Size, server: PostgresServer 
     hour = "1h"
     jobs = size.count(5, 20, 100)
     await experiment.node(
+        interceptor="read the front",
         plan=Plan(jobs=jobs, together=1, pause=0.2, seconds=(0, 0)),
         POLL=hour,
         POLL_FALLBACK=hour,

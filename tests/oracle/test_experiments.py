@@ -38,6 +38,7 @@ async def quickly(
         ("unique index dropped", "postgres", "phantom"),
         ("guard without the claim", "sqlite", "double"),
         ("guard without the claim", "postgres", "double"),
+        ("announcement before commit, no polling", "postgres", "lost"),
     ],
 )
 async def test_a_broken_build_is_found_out(
