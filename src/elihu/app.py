@@ -15,12 +15,14 @@ from elihu.api.nodes import Nodes
 from elihu.api.queues import Queues
 from elihu.api.relays import Relays
 from elihu.api.running import NodeRunner
+from elihu.api.tables import Tables
 from elihu.api.templates import Templates
 from elihu.api.trigger_ledger import TriggerLedger
 from elihu.api.trigger_runs import TriggerRunCounts, TriggerRuns
 from elihu.clients.clients import Clients
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, changed_config, load_config
+from elihu.engines.protocol import CORE, ChainName
 from elihu.enqueue import Enqueued, TransactionInserter, check_free, check_new, chunked
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
@@ -96,6 +98,7 @@ class Elihu(DeclaresTriggers):
         self.crons = Crons(client, registry, lambda: self.max_args)
         self.templates = Templates(client, registry, lambda: self.max_args)
         self.nodes = Nodes(client)
+        self.tables = Tables(client, lambda: self.config)
         self.queues = Queues(client, self._queue_names)
         self._relays = Relays(client, registry, self.run)
         self._trigger_registry = TriggerRegistry(registry)
@@ -359,11 +362,14 @@ class Elihu(DeclaresTriggers):
 
     # the database, synchronous code and the end
 
-    async def migrate(self) -> list[int]:
+    async def migrate(self, chain: ChainName = CORE) -> list[int]:
         """Make or change the tables. Returns the versions applied. Raises
         ``SchemaTooNew``.
+
+        ``"commands"`` names the tables of the command scheduler; those of jobs come
+        before them.
         """
-        return await (await self._clients.client().connect()).migrate()
+        return await self.tables.migrate(chain)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any of the app's coroutines to its end from synchronous code. Raises

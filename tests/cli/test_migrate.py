@@ -14,3 +14,9 @@ def test_the_script_begins_after_the_version_that_it_is_told(shell: Shell) -> No
 
 def test_from_alone_is_wrong_use(shell: Shell) -> None:
     assert "--sql" in shell.refused("migrate", "--from", "1", status=2)
+
+
+def test_migrate_makes_them_where_asked(shell: Shell) -> None:
+    assert "commands" not in shell("migrate")
+    assert "tables of commands: migrated to version 1" in shell("migrate", "--commands")
+    assert "CREATE TABLE command_job" in shell("migrate", "--commands", "--sql")

@@ -20,7 +20,7 @@ def columns(engine: str) -> set[str]:
     """Every ``table.column`` that the engine's migrations create or add."""
     found = set()
     text = "\n".join(
-        path.read_text() for path in (MIGRATIONS / engine / "migrations").glob("*.sql")
+        path.read_text() for path in (MIGRATIONS / engine / "migrations").rglob("*.sql")
     )
     for table, body in re.findall(
         r"CREATE TABLE (?:elihu\.)?(\w+) \((.*?)\)[^()\n]*;", text, re.DOTALL

@@ -113,11 +113,11 @@ def test_the_statements_of_verbs_are_the_same() -> None:
 
 
 def test_the_migrations_are_the_same() -> None:
-    names = [
-        {path.name for path in (ENGINES / engine / "migrations").glob("*.sql")}
-        for engine in ("postgres", "sqlite")
-    ]
-    assert names[0] == names[1]
+    def names(engine: str) -> set[str]:
+        folder = ENGINES / engine / "migrations"
+        return {str(path.relative_to(folder)) for path in folder.rglob("*.sql")}
+
+    assert names("postgres") == names("sqlite")
 
 
 @pytest.mark.parametrize("engine", ["postgres", "sqlite"])

@@ -8,7 +8,9 @@ import click
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
+    from elihu.app import Elihu
     from elihu.config import Config
+    from elihu.engines.protocol import ChainName
 
 
 @click.command()
@@ -25,10 +27,15 @@ if TYPE_CHECKING:
     metavar="VERSION",
     help="With --sql: only the migrations after this version of the tables.",
 )
+@click.option("--commands", is_flag=True, help="The tables of the command scheduler too.")
 @shared_options
 @pass_shared_options
-def migrate(options: SharedOptions, /, sql: bool, after: int | None) -> None:
-    """Create or upgrade the tables."""
+def migrate(options: SharedOptions, /, sql: bool, after: int | None, commands: bool) -> None:
+    """Create or upgrade the tables.
+
+    With --commands those of the command scheduler too. With --sql and --commands only
+    these are printed.
+    """
     from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
 
@@ -37,28 +44,36 @@ def migrate(options: SharedOptions, /, sql: bool, after: int | None) -> None:
     if after is not None and not sql:
         raise click.UsageError("expected --sql with --from, got --from alone")
     app = open_app(options, need=AppNeed.APP)
+    chains: list[ChainName] = ["core", "commands"] if commands else ["core"]
     if sql:
-        click.echo(_migration_sql(app.config, after or 0), nl=False)
+        click.echo(_migration_sql(app.config, after or 0, chains[-1]), nl=False)
         return
     database = f"{app.config.describe_database()} (schema {app.config.schema})"
-    versions = run(app, lambda app: app.migrate())
+
+    async def migrate_all(app: "Elihu") -> "dict[ChainName, list[int]]":
+        return {chain: await app.migrate(chain) for chain in chains}
+
+    versions = run(app, migrate_all)
     if options.json:
         print_json(
             {
                 "database": app.config.describe_database(),
                 "schema": app.config.schema,
-                "applied": versions,
+                "applied": versions["core"],
+                **({"commands": versions["commands"]} if commands else {}),
             }
         )
         return
-    click.echo(f"{database}: {f'migrated to version {versions[-1]}' if versions else 'up to date'}")
+    for chain, applied in versions.items():
+        what = database if chain == "core" else f"{database}, tables of {chain}"
+        click.echo(f"{what}: {f'migrated to version {applied[-1]}' if applied else 'up to date'}")
 
 
-def _migration_sql(config: "Config", after: int) -> str:
+def _migration_sql(config: "Config", after: int, chain: "ChainName") -> str:
     from elihu.engines.select import engine_for
     from elihu.telemetry.bus import Bus
 
     engine = engine_for(config, Bus())
     package = type(engine).__module__.rpartition(".")[0]
-    script: str = import_module(f"{package}.migrations").migration_sql(config.schema, after)
+    script: str = import_module(f"{package}.migrations").migration_sql(config.schema, after, chain)
     return script

@@ -1,6 +1,9 @@
 """Migrations of both engines: files, their headers, and which code may use which tables.
 
-A file ``migrations/NNNN_name.sql`` leads to version NNNN. Its first lines may say:
+A chain of migrations has versions of its own. The files of the chain ``core`` are in
+``migrations/``, those of another one in ``migrations/CHAIN/``; its tables are made only
+where somebody asks for them. A file ``NNNN_name.sql`` leads to version NNNN. Its first
+lines may say:
 
 ``-- kind: transaction``
     The default: one transaction.
@@ -20,6 +23,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final, Literal, NamedTuple, cast
 
+from elihu.engines.protocol import CORE, ChainName
 from elihu.errors import SchemaOutdated, SchemaTooNew
 
 Kind = Literal["transaction", "concurrently", "batches"]
@@ -38,12 +42,14 @@ class Migration(NamedTuple):
     sql: str
     kind: Kind = "transaction"
     readable_from: int | None = None
+    chain: ChainName = CORE
 
     def stamp(self, table: str = "meta") -> str:
         """The SQL that records the step as done."""
-        values = [("schema_version", self.version)]
+        version_key, readable_key = meta_keys(self.chain)
+        values = [(version_key, self.version)]
         if self.readable_from is not None:
-            values.append(("readable_from", self.readable_from))
+            values.append((readable_key, self.readable_from))
         rows = ", ".join(f"('{key}', '{value}')" for key, value in values)
         return (
             f"INSERT INTO {table} (key, value) VALUES {rows}\n"
@@ -51,7 +57,16 @@ class Migration(NamedTuple):
         )
 
 
-def parse(name: str, sql: str) -> Migration:
+def meta_keys(chain: ChainName) -> tuple[str, str]:
+    """The keys of the table ``meta`` that hold the chain's version, and the version of the
+    code that the tables need.
+    """
+    if chain == CORE:
+        return "schema_version", "readable_from"
+    return f"{chain}_version", f"{chain}_readable_from"
+
+
+def parse(name: str, sql: str, chain: ChainName = CORE) -> Migration:
     """The migration in a file."""
     kind = _KIND.search(sql)
     readable_from = _READABLE_FROM.search(sql)
@@ -61,15 +76,17 @@ def parse(name: str, sql: str) -> Migration:
         sql=sql.rstrip() + "\n\n",
         kind=cast(Kind, kind[1]) if kind else "transaction",
         readable_from=int(readable_from[1]) if readable_from else None,
+        chain=chain,
     )
 
 
-def load(package: str) -> tuple[Migration, ...]:
-    """The migrations of an engine's package, oldest first."""
+def load(package: str, chain: ChainName = CORE) -> tuple[Migration, ...]:
+    """The migrations of one chain in an engine's package, oldest first."""
+    folder = files(package).joinpath("migrations", *([] if chain == CORE else [chain]))
     return tuple(
         sorted(
-            parse(file.name, file.read_text(encoding="utf-8"))
-            for file in files(package).joinpath("migrations").iterdir()
+            parse(file.name, file.read_text(encoding="utf-8"), chain)
+            for file in folder.iterdir()
             if file.name.endswith(".sql")
         )
     )
@@ -90,10 +107,12 @@ def check_not_newer(where: str, version: int, readable_from: int | None, known: 
         )
 
 
-def check_not_older(where: str, version: int, known: int) -> None:
+def check_not_older(where: str, version: int, known: int, chain: ChainName = CORE) -> None:
     """Raise ``SchemaOutdated`` for tables that are absent or older than this code."""
     if version < known:
         got = f"version {version}" if version else "none"
+        what = "tables" if chain == CORE else f"tables of {chain}"
+        flag = "" if chain == CORE else f" --{chain}"
         raise SchemaOutdated(
-            f'{where}: expected tables of version {known}, got {got}: run "elihu migrate"'
+            f'{where}: expected {what} of version {known}, got {got}: run "elihu migrate{flag}"'
         )

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from types import ModuleType
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from elihu.config import Config
 from elihu.engines.protocol import Engine
@@ -35,6 +35,16 @@ def engine_for(config: Config, bus: Bus) -> Engine:
             '"elihu[postgres]"'
         ) from error
     return cast(Engine, module.PostgresEngine(config, bus))
+
+
+async def driver_connection(config: Config) -> Any:
+    """A new connection of the driver to PostgreSQL, for the caller to close. Raises
+    ``ConfigError`` where the database is SQLite, and ``DatabaseUnavailable``.
+    """
+    if engine_name(config) == "sqlite":
+        raise ConfigError("database_url: expected a PostgreSQL URL, got an SQLite file")
+    module = import_module("elihu.engines.postgres.connect")
+    return await module.connect_alone(config.database_url)
 
 
 def in_transaction(engine: EngineName) -> ModuleType:

@@ -20,10 +20,12 @@ from elihu.engines.postgres import (
 from elihu.engines.postgres.notifier import PostgresNotifier
 from elihu.engines.postgres.session import NAME, Session
 from elihu.engines.protocol import (
+    CORE,
     Ack,
     AckStatus,
     AwaitedJob,
     BulkResult,
+    ChainName,
     CronDeclaration,
     CronRow,
     CronTable,
@@ -71,14 +73,14 @@ class PostgresEngine:
     def notifier(self, *, eager: bool = False) -> PostgresNotifier:
         return PostgresNotifier(self, *self._session.listening())
 
-    async def schema_version(self) -> int:
-        return await migrations.schema_version(self._session)
+    async def schema_version(self, chain: ChainName = CORE) -> int:
+        return await migrations.schema_version(self._session, chain)
 
-    async def migrate(self) -> list[int]:
-        return await migrations.migrate(self._session)
+    async def migrate(self, chain: ChainName = CORE) -> list[int]:
+        return await migrations.migrate(self._session, chain)
 
-    async def check_schema(self) -> None:
-        await migrations.check_schema(self._session)
+    async def check_schema(self, chain: ChainName = CORE) -> None:
+        await migrations.check_schema(self._session, chain)
 
     async def installation(self) -> str:
         return await migrations.installation(self._session)

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Final, TypeVar
 
 import asyncpg
@@ -14,11 +15,13 @@ from elihu.engines.postgres.connect import Connection, about, connect_alone
 from elihu.engines.postgres.connections import Limits, Work
 from elihu.engines.postgres.queries import in_schema
 from elihu.engines.postgres.session import Session
+from elihu.engines.protocol import CORE, ChainName
 from elihu.engines.schema_steps import (
     Migration,
     check_not_newer,
     check_not_older,
     load,
+    meta_keys,
     missing,
 )
 from elihu.errors import DatabaseTimeout, SchemaError
@@ -51,37 +54,54 @@ _SET_LOCK_TIMEOUT: Final = f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT * 1_00
 logger = logging.getLogger("elihu")
 
 
-def migration_sql(schema: str, after: int = 0) -> str:
-    """The migrations after a version as one script for ``psql``."""
-    first = [f'CREATE SCHEMA IF NOT EXISTS "{schema}";'] if after == 0 else []
-    steps = [_script(step, schema, first if step is MIGRATIONS[0] else []) for step in MIGRATIONS]
-    wanted = len(missing(MIGRATIONS, after))
-    return "\n".join(steps[len(steps) - wanted :])
+@cache
+def _load(chain: ChainName) -> tuple[Migration, ...]:
+    return load(__package__, chain)
 
 
-async def schema_version(session: Session) -> int:
+def _steps(chain: ChainName) -> tuple[Migration, ...]:
+    return MIGRATIONS if chain == CORE else _load(chain)
+
+
+def _known(chain: ChainName) -> int:
+    return VERSION if chain == CORE else _load(chain)[-1].version
+
+
+def migration_sql(schema: str, after: int = 0, chain: ChainName = CORE) -> str:
+    """The migrations of a chain after a version as one script for ``psql``."""
+    steps = _steps(chain)
+    first = [f'CREATE SCHEMA IF NOT EXISTS "{schema}";'] if after == 0 and chain == CORE else []
+    scripts = [_script(step, schema, first if step is steps[0] else []) for step in steps]
+    wanted = len(missing(steps, after))
+    return "\n".join(scripts[len(scripts) - wanted :])
+
+
+async def schema_version(session: Session, chain: ChainName = CORE) -> int:
     async def work(connection: Connection) -> int:
-        return (await _stored(connection, session.config.schema))[0]
+        return (await _stored(connection, session.config.schema, chain))[0]
 
     return await session.call("schema_version", work)
 
 
-async def migrate(session: Session) -> list[int]:
+async def migrate(session: Session, chain: ChainName = CORE) -> list[int]:
     """Of several processes at once the first applies a step; the others wait for it and
     find it done.
     """
-    await session.call("migrate", lambda one: _make_schema(one, session), bounded=False)
-    return [step.version for step in MIGRATIONS if await _apply(session, step)]
+    if chain == CORE:
+        await session.call("migrate", lambda one: _make_schema(one, session), bounded=False)
+    else:
+        await migrate(session)
+    return [step.version for step in _steps(chain) if await _apply(session, step)]
 
 
-async def check_schema(session: Session) -> None:
+async def check_schema(session: Session, chain: ChainName = CORE) -> None:
     async def work(connection: Connection) -> tuple[int, int | None]:
-        return await _stored(connection, session.config.schema)
+        return await _stored(connection, session.config.schema, chain)
 
     version, readable_from = await session.call("check_schema", work)
-    where = _where(session)
-    check_not_older(where, version, VERSION)
-    check_not_newer(where, version, readable_from, VERSION)
+    where, known = _where(session), _known(chain)
+    check_not_older(where, version, known, chain)
+    check_not_newer(where, version, readable_from, known)
 
 
 async def installation(session: Session) -> str:
@@ -204,10 +224,7 @@ _META_COLUMNS: Final = """
 SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
 """
-_META: Final = """
-SELECT key, value FROM elihu.meta
-WHERE key IN ('schema_version', 'installation_id', 'readable_from')
-"""
+_META: Final = "SELECT key, value FROM elihu.meta WHERE key = ANY($1::text[])"
 _EXISTS: Final = re.compile(r'"(\w+)" already exists')
 _INVALID_INDEXES: Final = """
 SELECT c.relname AS name
@@ -272,22 +289,24 @@ async def _guard(session: Session) -> AsyncIterator[Connection]:
 
 async def _is_missing(session: Session, connection: Connection, step: Migration) -> bool:
     """Raises ``SchemaTooNew``."""
-    version, readable_from = await _stored(connection, session.config.schema)
-    check_not_newer(_where(session), version, readable_from, VERSION)
+    version, readable_from = await _stored(connection, session.config.schema, step.chain)
+    check_not_newer(_where(session), version, readable_from, _known(step.chain))
     return version < step.version
 
 
-async def _stored(connection: Connection, schema: str) -> tuple[int, int | None]:
-    """The version of the tables, 0 without tables, and that of the code they need. Raises
-    ``SchemaError`` for a table ``meta`` that is not Elihu's.
+async def _stored(connection: Connection, schema: str, chain: ChainName) -> tuple[int, int | None]:
+    """The version of the chain's tables, 0 without tables, and that of the code they need.
+    Raises ``SchemaError`` for a table ``meta`` that is not Elihu's.
     """
     if not (columns := await connection.fetchval(_META_COLUMNS, f'"{schema}".meta')):
         return 0, None
     if {"key", "value"} <= set(columns):
-        found = dict(await connection.fetch(in_schema(_META, schema)))
+        version_key, readable_key = meta_keys(chain)
+        keys = ["schema_version", "installation_id", version_key, readable_key]
+        found = dict(await connection.fetch(in_schema(_META, schema), keys))
         if found.get("schema_version", "").isdigit() and "installation_id" in found:
-            needed = found.get("readable_from")
-            return int(found["schema_version"]), None if needed is None else int(needed)
+            needed = found.get(readable_key)
+            return int(found.get(version_key, 0)), None if needed is None else int(needed)
     raise _foreign(schema, "meta")
 
 

@@ -1,24 +1,31 @@
 """The tables: version and migrations."""
 
-from typing import Protocol
+from typing import Final, Literal, Protocol
+
+ChainName = Literal["core", "commands"]
+"""A chain of migrations: ``core`` has the tables of jobs, any other those of a part that
+not everybody uses.
+"""
+
+CORE: Final = "core"
 
 
 class Schema(Protocol):
-    """The tables."""
+    """The tables, chain by chain."""
 
-    async def schema_version(self) -> int:
-        """The version of the tables, 0 without tables."""
+    async def schema_version(self, chain: ChainName = CORE) -> int:
+        """The version of the chain's tables, 0 without tables."""
         ...
 
-    async def migrate(self) -> list[int]:
-        """Bring the tables up to date, one process at a time, and return the versions
-        applied. Raises ``SchemaTooNew``.
+    async def migrate(self, chain: ChainName = CORE) -> list[int]:
+        """Bring the chain's tables up to date, one process at a time, and return the
+        versions applied. Those of ``core`` come first. Raises ``SchemaTooNew``.
         """
         ...
 
-    async def check_schema(self) -> None:
+    async def check_schema(self, chain: ChainName = CORE) -> None:
         """Raise ``SchemaOutdated`` or ``SchemaTooNew`` unless this code can use the
-        tables. SQLite: makes absent tables.
+        chain's tables. SQLite: makes absent tables of ``core``.
         """
         ...
 

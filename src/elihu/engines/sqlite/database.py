@@ -118,9 +118,20 @@ class Database:
             self._open_threads().reader, verb, lambda session: work(session, *args, **kwargs)
         )
 
-    async def write_unbounded(self, verb: str, work: Callable[[Session], T]) -> T:
+    async def write_unbounded(
+        self,
+        verb: str,
+        work: Callable[Concatenate[Session, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         """``write`` without a deadline, for migrations."""
-        return await self._call(self._open_threads().writer, verb, work, deadline=False)
+        return await self._call(
+            self._open_threads().writer,
+            verb,
+            lambda session: work(session, *args, **kwargs),
+            deadline=False,
+        )
 
     def _open_threads(self) -> _Threads:
         if self._threads is None:

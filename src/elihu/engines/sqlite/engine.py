@@ -5,10 +5,12 @@ from datetime import datetime
 
 from elihu.config import Config, RetentionConfig
 from elihu.engines.protocol import (
+    CORE,
     Ack,
     AckStatus,
     AwaitedJob,
     BulkResult,
+    ChainName,
     CronDeclaration,
     CronRow,
     CronTable,
@@ -82,14 +84,14 @@ class SqliteEngine:
     def notifier(self, *, eager: bool = False) -> Notifier:
         return SqliteNotifier(self._database, eager=eager)
 
-    async def schema_version(self) -> int:
-        return await self._database.write("schema_version", migrations.schema_version)
+    async def schema_version(self, chain: ChainName = CORE) -> int:
+        return await self._database.write("schema_version", migrations.schema_version, chain)
 
-    async def migrate(self) -> list[int]:
-        return await self._database.write_unbounded("migrate", migrations.migrate)
+    async def migrate(self, chain: ChainName = CORE) -> list[int]:
+        return await self._database.write_unbounded("migrate", migrations.migrate, chain)
 
-    async def check_schema(self) -> None:
-        await self._database.write_unbounded("check_schema", migrations.check_schema)
+    async def check_schema(self, chain: ChainName = CORE) -> None:
+        await self._database.write_unbounded("check_schema", migrations.check_schema, chain)
 
     async def installation(self) -> str:
         return await self._database.read("installation", migrations.installation)

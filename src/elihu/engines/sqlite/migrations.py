@@ -2,13 +2,16 @@
 
 import re
 import sqlite3
+from functools import cache
 from typing import Final
 
+from elihu.engines.protocol import CORE, ChainName
 from elihu.engines.schema_steps import (
     Migration,
     check_not_newer,
     check_not_older,
     load,
+    meta_keys,
     missing,
 )
 from elihu.engines.sqlite.queries import statement
@@ -16,10 +19,7 @@ from elihu.engines.sqlite.session import Session
 from elihu.errors import SchemaError
 
 _META_COLUMNS: Final = "SELECT name FROM pragma_table_info('meta')"
-_META: Final = (
-    "SELECT key, value FROM meta "
-    "WHERE key IN ('schema_version', 'installation_id', 'readable_from')"
-)
+_META: Final = "SELECT key, value FROM meta WHERE key IN (?, ?, ?, ?)"
 _EXISTS: Final = re.compile(r"(\w+) already exists|there is already \w+ \w+ named (\w+)")
 _INSTALLATION: Final = statement("installation")
 MIGRATIONS: Final = load(__package__)
@@ -27,12 +27,25 @@ NEWEST: Final = MIGRATIONS[-1].version
 _WHERE: Final = "the database"
 
 
-def migration_sql(schema: str, after: int = 0) -> str:
-    """The migrations after a version as one script for the ``sqlite3`` shell. ``schema`` is
-    ignored, since a file holds one app.
+@cache
+def _load(chain: ChainName) -> tuple[Migration, ...]:
+    return load(__package__, chain)
+
+
+def _steps(chain: ChainName) -> tuple[Migration, ...]:
+    return MIGRATIONS if chain == CORE else _load(chain)
+
+
+def _known(chain: ChainName) -> int:
+    return NEWEST if chain == CORE else _load(chain)[-1].version
+
+
+def migration_sql(schema: str, after: int = 0, chain: ChainName = CORE) -> str:
+    """The migrations of a chain after a version as one script for the ``sqlite3`` shell.
+    ``schema`` is ignored, since a file holds one app.
     """
     steps = "\n".join(
-        f"-- {step.name}\n{step.sql}{step.stamp()}" for step in missing(MIGRATIONS, after)
+        f"-- {step.name}\n{step.sql}{step.stamp()}" for step in missing(_steps(chain), after)
     )
     return f"BEGIN IMMEDIATE;\n{steps}COMMIT;\n"
 
@@ -41,42 +54,46 @@ def installation(session: Session) -> str:
     return str(session.row(_INSTALLATION)[0])
 
 
-def schema_version(session: Session) -> int:
-    return _stored(session)[0]
+def schema_version(session: Session, chain: ChainName = CORE) -> int:
+    return _stored(session, chain)[0]
 
 
-def migrate(session: Session) -> list[int]:
+def migrate(session: Session, chain: ChainName = CORE) -> list[int]:
+    if chain != CORE:
+        migrate(session)
     with session.write():
-        version, readable_from = _stored(session)
-        check_not_newer(_WHERE, version, readable_from, NEWEST)
-        steps = missing(MIGRATIONS, version)
+        version, readable_from = _stored(session, chain)
+        check_not_newer(_WHERE, version, readable_from, _known(chain))
+        steps = missing(_steps(chain), version)
         for step in steps:
             _apply(session, step)
     return [step.version for step in steps]
 
 
-def check_schema(session: Session) -> None:
-    version, readable_from = _stored(session)
-    if version == 0:
+def check_schema(session: Session, chain: ChainName = CORE) -> None:
+    version, readable_from = _stored(session, chain)
+    if version == 0 and chain == CORE:
         migrate(session)
         return
-    check_not_older(_WHERE, version, NEWEST)
-    check_not_newer(_WHERE, version, readable_from, NEWEST)
+    check_not_older(_WHERE, version, _known(chain), chain)
+    check_not_newer(_WHERE, version, readable_from, _known(chain))
 
 
-def _stored(session: Session) -> tuple[int, int | None]:
-    """The version of the tables, 0 without tables, and that of the code they need. Raises
-    ``SchemaError`` for a table ``meta`` that is not Elihu's.
+def _stored(session: Session, chain: ChainName) -> tuple[int, int | None]:
+    """The version of the chain's tables, 0 without tables, and that of the code they need.
+    Raises ``SchemaError`` for a table ``meta`` that is not Elihu's.
     """
     columns = {column for (column,) in session.rows(_META_COLUMNS)}
     if not columns:
         return 0, None
     if {"key", "value"} <= columns:
-        found: dict[str, str] = dict(session.rows(_META))
-        version = found.get("schema_version", "")
-        if version.isascii() and version.isdigit() and "installation_id" in found:
-            needed = found.get("readable_from")
-            return int(version), None if needed is None else int(needed)
+        version_key, readable_key = meta_keys(chain)
+        keys = ("schema_version", "installation_id", version_key, readable_key)
+        found: dict[str, str] = dict(session.rows(_META, keys))
+        core = found.get("schema_version", "")
+        if core.isascii() and core.isdigit() and "installation_id" in found:
+            needed = found.get(readable_key)
+            return int(found.get(version_key, 0)), None if needed is None else int(needed)
     raise _foreign("meta")
 
 
