@@ -275,7 +275,7 @@ def place(claim: ClaimedJob) -> tuple[int, datetime, int]:
 
 
 async def look(side: Side) -> list[Look]:
-    found = {job.id: job for job in await side.engine.find(JobFilter(), None, 10_000)}
+    found = {job.id: job for job in (await side.engine.find(JobFilter(), None, 10_000)).items}
     assert set(found) == set(side.ids)
     rows = {
         id_: rest

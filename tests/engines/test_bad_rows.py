@@ -1,15 +1,20 @@
 """Rows written by SQL: what no reader could read is refused, and no row stops another."""
 
+import json
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from elihu.engines.protocol import Engine
 from elihu.errors import DataRefused
+from elihu.json_schema import compiled
 from tests.engines.builders import ANY, fetch, job, new, node, put
 from tests.engines.raw import Raw
+from tests.engines.test_templates import KIND
 
 REFUSED = (sqlite3.IntegrityError, asyncpg.CheckViolationError, asyncpg.DatetimeFieldOverflowError)
 TIMES = ("inserted_at", "scheduled_at", "expires_at", "started_at", "keep_until", "prune_at")
@@ -66,7 +71,7 @@ async def test_a_counter_at_its_limit_stops_no_neighbour(
     await raw.put(bad, **{column: 2_000_000_000})
     assert [claim.id for claim in await fetch(engine, here)] == good
     assert await fetch(engine, here) == []
-    assert len(await engine.find(ANY, None, 10)) == 4
+    assert len((await engine.find(ANY, None, 10)).items) == 4
 
 
 @pytest.mark.parametrize(
@@ -79,5 +84,53 @@ async def test_a_listing_shows_json_that_python_cannot_read(
 ) -> None:
     bad, good = await put(engine, new(), new())
     await raw.put(bad, args=text, meta=text)
-    assert [found.id for found in await engine.find(ANY, None, 10)] == [good, bad]
+    assert [found.id for found in (await engine.find(ANY, None, 10)).items] == [good, bad]
     assert (await job(engine, bad)).id == bad
+
+
+async def test_a_time_of_nodes_and_templates_outside_of_the_calendar_is_refused(
+    engine: Engine, raw: Raw
+) -> None:
+    await node(engine)
+    await engine.add_template(KIND, "1")
+    columns = {
+        "node": ["started_at", *(["beat_at"] if engine.name == "postgres" else [])],
+        "template": ["inserted_at", "updated_at"],
+    }
+    for table, names in columns.items():
+        for column in names:
+            for value in OUTSIDE[engine.name]:
+                with pytest.raises(REFUSED):
+                    await raw.execute(f"UPDATE {table} SET {column} = {value}")
+
+
+UNREADABLE = ["[" * 990 + "]" * 990, '{"a": ' + "9" * 5_000 + "}", "[]", "7", "null", '"text"']
+UNREADABLE_IDS = ["nested", "digits", "array", "number", "null", "text"]
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=UNREADABLE_IDS)
+async def test_the_list_of_nodes_shows_one_whose_info_cannot_be_read(
+    engine: Engine, raw: Raw, text: str
+) -> None:
+    bad = await node(engine)
+    good = str(uuid4())
+    await engine.register_node(good, "good", {"queues": {"default": 3}})
+    await engine.create_cron("c", "{}", False)
+    await raw.execute("UPDATE node SET info = %s WHERE id = %s", text, bad)
+    found = {row.id: row.info for row in await engine.nodes()}
+    assert found == {bad: {}, good: {"queues": {"default": 3}}}
+    assert [row.name for row in (await engine.crons(None)).rows] == ["c"]
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=UNREADABLE_IDS)
+async def test_the_list_of_templates_shows_one_whose_schema_cannot_be_read(
+    engine: Engine, raw: Raw, text: str
+) -> None:
+    await engine.add_template(replace(KIND, code="bad"), "1")
+    await engine.add_template(replace(KIND, code="good"), "2")
+    await raw.execute("UPDATE template SET schema = %s WHERE code = 'bad'", text)
+    bad, good = await engine.find_templates(None, None, 10)
+    assert (bad.code, good.code) == ("bad", "good")
+    assert good.schema == json.loads(KIND.schema)
+    assert compiled(json.dumps(bad.schema)).problems({}, 2)
+    assert await engine.template("bad") == bad

@@ -87,7 +87,7 @@ async def test_a_caller_that_gives_up_disturbs_nobody(engine: Engine) -> None:
     assert [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[1::2]] == [
         False
     ] * 25
-    stored = {found.id for found in await engine.find(ANY, None, 100)}
+    stored = {found.id for found in (await engine.find(ANY, None, 100)).items}
     assert {
         outcome[0].id for outcome in outcomes if not isinstance(outcome, BaseException)
     } <= stored

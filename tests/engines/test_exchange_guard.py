@@ -204,4 +204,4 @@ async def test_nothing_at_all(engine: Engine) -> None:
     here = await node(engine)
     assert await engine.exchange(here, "default", 0, []) == ([], [])
     assert await engine.exchange(here, "default", 10, []) == ([], [])
-    assert await engine.find(ANY, None, 10) == []
+    assert (await engine.find(ANY, None, 10)).items == []

@@ -23,7 +23,7 @@ async def test_a_job_is_found_by_its_identifier(engine: Engine) -> None:
     assert (
         found
         == await job(engine, second)
-        == (await engine.find(JobFilter(template=("kind",)), None, 9))[0]
+        == (await engine.find(JobFilter(template=("kind",)), None, 9)).items[0]
     )
     assert (await job(engine, first)).identifier == "a"
     assert await engine.get_by_identifier("c") is None
@@ -103,7 +103,9 @@ async def test_a_race_has_one_winner(engine: Engine, other: Engine) -> None:
 async def test_jobs_are_found_and_changed_by_template(engine: Engine) -> None:
     one, two, _ = await put(engine, new(template="one"), new(template="two"), new())
     assert await engine.count(JobFilter(template=("one", "two"))) == 2
-    assert [found.id for found in await engine.find(JobFilter(template=("two",)), None, 9)] == [two]
+    assert [
+        found.id for found in (await engine.find(JobFilter(template=("two",)), None, 9)).items
+    ] == [two]
     assert (await engine.cancel(JobFilter(template=("one",)))).changed == 1
     assert (await job(engine, one)).state is JobState.CANCELLED
     assert await engine.count(JobFilter(template=())) == 0

@@ -23,7 +23,7 @@ async def test_ids_ascend_in_the_order_given(engine: Engine) -> None:
     ids = [one.id for one in inserted]
     assert ids == sorted(set(ids))
     assert len(ids) == 1_337
-    found = {one.id: one.task for one in await engine.find(ANY, None, 2_000)}
+    found = {one.id: one.task for one in (await engine.find(ANY, None, 2_000)).items}
     assert [found[id_] for id_ in ids] == [f"task{number}" for number in range(1_337)]
 
 

@@ -142,7 +142,9 @@ async def test_two_jobs_with_one_unique_key_in_one_retry(engine: Engine) -> None
 async def test_delete(engine: Engine, raw: Raw) -> None:
     ids = await one_in_each_state(engine)
     assert (await engine.delete(ANY)).changed == 7
-    assert [found.id for found in await engine.find(ANY, None, 10)] == [ids[JobState.EXECUTING]]
+    assert [found.id for found in (await engine.find(ANY, None, 10)).items] == [
+        ids[JobState.EXECUTING]
+    ]
     assert await raw.number("SELECT count(*) FROM run") == 0
 
 
@@ -185,7 +187,7 @@ async def test_more_jobs_than_one_transaction_takes(engine: Engine, verb: str) -
     ids = await put(engine, *(new() for _ in range(2_345)), new(queue="other"))
     touched = await getattr(engine, verb)(JobFilter(queue=("default",)))
     assert touched.changed == 2_345
-    left = await engine.find(JobFilter(state=(JobState.AVAILABLE,)), None, 10)
+    left = (await engine.find(JobFilter(state=(JobState.AVAILABLE,)), None, 10)).items
     assert [found.id for found in left] == [ids[-1]]
 
 

@@ -39,12 +39,12 @@ async def test_an_unknown_id(engine: Engine) -> None:
 
 async def test_pages_are_newest_first(engine: Engine) -> None:
     ids = await put(engine, *(new() for _ in range(7)))
-    first = await engine.find(ANY, None, 3)
-    second = await engine.find(ANY, first[-1].id, 3)
-    third = await engine.find(ANY, second[-1].id, 3)
+    first = (await engine.find(ANY, None, 3)).items
+    second = (await engine.find(ANY, first[-1].id, 3)).items
+    third = (await engine.find(ANY, second[-1].id, 3)).items
     assert [found.id for found in (*first, *second, *third)] == ids[::-1]
-    assert await engine.find(ANY, ids[0], 3) == []
-    assert [found.id for found in await engine.find(ANY, HUGE, 1)] == [ids[-1]]
+    assert (await engine.find(ANY, ids[0], 3)).items == []
+    assert [found.id for found in (await engine.find(ANY, HUGE, 1)).items] == [ids[-1]]
 
 
 async def test_filters(engine: Engine) -> None:
@@ -84,7 +84,9 @@ async def test_filters(engine: Engine) -> None:
         JobFilter(task=("'; DROP TABLE job; --",)): set(),
     }
     for where, expected in cases.items():
-        assert {found.id for found in await engine.find(where, None, 100)} == expected, where
+        assert {found.id for found in (await engine.find(where, None, 100)).items} == expected, (
+            where
+        )
         assert await engine.count(where) == len(expected), where
 
 
@@ -142,3 +144,23 @@ async def test_position_follows_the_order_of_fetch(engine: Engine, raw: Raw) -> 
     assert claim.id == first
     assert await engine.position(first) is None
     assert await engine.position(last) == 3
+
+
+async def test_a_page_ends_early_where_its_rows_are_large(engine: Engine) -> None:
+    """25 jobs of 1.2 million characters each: 16 million fill a page."""
+    large = '{"text": "' + "x" * 1_200_000 + '"}'
+    ids = await put(engine, *(new(args=large) for _ in range(25)))
+    first = await engine.find(ANY, None, 1_000)
+    assert [found.id for found in first.items] == ids[:-15:-1]
+    assert first.next == first.items[-1].id
+    second = await engine.find(ANY, first.next, 1_000)
+    assert [found.id for found in first.items + second.items] == ids[::-1]
+    assert second.next is None
+
+
+@pytest.mark.parametrize("limit", [1, 50, 51, 52, 103, 104, 200])
+async def test_a_page_says_where_the_next_begins(engine: Engine, limit: int) -> None:
+    ids = await put(engine, *(new() for _ in range(104)))
+    page = await engine.find(ANY, None, limit)
+    assert [found.id for found in page.items] == ids[::-1][:limit]
+    assert page.next == (page.items[-1].id if limit < len(ids) else None)

@@ -111,7 +111,7 @@ async def test_a_cancelled_insert_in_a_transaction_leaves_nothing_behind(
             await watcher.until_waiting(1)
             call.cancel()
             await asyncio.wait([call])
-        assert [job.task for job in await engine.find(JobFilter(), None, 10)] == ["a"]
+        assert [job.task for job in (await engine.find(JobFilter(), None, 10)).items] == ["a"]
 
 
 async def test_a_stalled_server_costs_one_deadline_and_no_more(postgres_url: str) -> None:

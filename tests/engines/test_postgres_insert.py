@@ -45,7 +45,7 @@ async def test_ids_ascend_in_the_callers_order_where_keys_do_not(engine: Postgre
         [unique("c", "0"), NewJob(task="1"), unique("a", "2"), unique("b", "3")]
     )
     assert [one.id for one in inserted] == sorted(one.id for one in inserted)
-    assert [job.task for job in reversed(await engine.find(JobFilter(), None, 10))] == [
+    assert [job.task for job in reversed((await engine.find(JobFilter(), None, 10)).items)] == [
         "0",
         "1",
         "2",
@@ -101,7 +101,7 @@ async def test_a_holder_removed_before_it_is_read_gives_way(
     inserted = await engine.insert([unique("j"), unique("k", "new"), unique("k", "newer")])
     assert [one.conflict for one in inserted] == [False, False, True]
     assert inserted[1].id == inserted[2].id
-    assert [job.task for job in await engine.find(JobFilter(), None, 10)] == ["new", "a"]
+    assert [job.task for job in (await engine.find(JobFilter(), None, 10)).items] == ["new", "a"]
 
 
 async def test_batches_with_the_same_keys_in_opposite_orders_do_not_deadlock(

@@ -98,7 +98,7 @@ async def test_schemas_are_kept_apart_whatever_their_names(postgres_url: str) ->
             await engine.insert([NewJob(task=name, unique_key=b"same", unique_scope=0)])
     for number, name in enumerate(names):
         async with engine_on(postgres_url, schema=name) as engine:
-            assert {job.task for job in await engine.find(JobFilter(), None, 100)} == {name}
+            assert {job.task for job in (await engine.find(JobFilter(), None, 100)).items} == {name}
             assert await engine.count(JobFilter()) == number + 2
     async with psql(postgres_url) as connection:
         assert len(

@@ -137,7 +137,7 @@ async def test_a_role_that_reads_may_read(postgres_url: str) -> None:
     )
     url = await worker_url(postgres_url, *reads)
     async with engine_on(url, migrate=False) as engine:
-        assert len(await engine.find(ANY, None, 10)) == 1
+        assert len((await engine.find(ANY, None, 10)).items) == 1
         with pytest.raises(PermissionDenied):
             await engine.insert([NewJob(task="a")])
     await drop(postgres_url)

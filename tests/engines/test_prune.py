@@ -31,7 +31,7 @@ async def finished(
 
 
 async def left(engine: Engine) -> set[int]:
-    return {job.id for job in await engine.find(ANY, None, 1_000)}
+    return {job.id for job in (await engine.find(ANY, None, 1_000)).items}
 
 
 async def prune_at(engine: Engine, raw: Raw, id_: int) -> float | None:

@@ -132,7 +132,7 @@ async def test_what_is_idle_takes_no_lock_and_wakes_nobody(
     assert await engine.lead(here, 10)
     assert await engine.resign(here)
     assert (await engine.cancel(only(id_ + 1))).changed == 0
-    assert (await engine.find(ANY, None, 10))[0].id == id_
+    assert (await engine.find(ANY, None, 10)).items[0].id == id_
     assert len(await engine.nodes()) == 1
     outside.execute("COMMIT")
     assert outside.execute("PRAGMA data_version").fetchone() == before
@@ -217,7 +217,7 @@ async def test_a_call_that_nobody_waits_for_is_left_out(
     await asyncio.wait([begun, queued])
     outside.execute("COMMIT")
     await last
-    tasks = {found.task for found in await engine.find(ANY, None, 10)}
+    tasks = {found.task for found in (await engine.find(ANY, None, 10)).items}
     assert "last" in tasks
     assert "queued" not in tasks
 

@@ -243,7 +243,7 @@ async def test_after_a_fork_parent_and_child_work(engine: Engine, sqlite_url: st
     for descriptor in (told, tell, asked, ask):
         os.close(descriptor)
     await engine.open()
-    assert {found.task for found in await engine.find(ANY, None, 10)} == {
+    assert {found.task for found in (await engine.find(ANY, None, 10)).items} == {
         "before",
         "parent",
         "child, before",

@@ -80,7 +80,7 @@ async def test_a_large_batch_keeps_its_order(engine: Engine) -> None:
     )
     assert [answer.conflict for answer in answers] == [False] * 700 + [True] * 700
     assert [answer.id for answer in answers[:700]] == [answer.id for answer in answers[700:]]
-    found = {stored.id: stored.task for stored in await engine.find(ANY, None, 1_000)}
+    found = {stored.id: stored.task for stored in (await engine.find(ANY, None, 1_000)).items}
     assert [found[answer.id] for answer in answers[:700]] == [f"t{number}" for number in range(700)]
 
 

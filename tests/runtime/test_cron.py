@@ -79,7 +79,7 @@ async def test_a_tick_that_is_due_becomes_a_job_once(harness: NodeHarness, raw: 
     await settled_ago(harness, raw, HOUR)
     assert [(await cron.tick()).data["fired_count"] for _ in range(3)] == [1, 0, 0]
     now = (await harness.engine.crons()).now
-    (job,) = await harness.engine.find(JobFilter(), None, 10)
+    (job,) = (await harness.engine.find(JobFilter(), None, 10)).items
     assert (job.task, job.queue, job.state) == ("task of c", "default", "available")
     assert job.scheduled_at == now.replace(minute=0, second=0, microsecond=0)
     assert harness.announced() == ["default"]

@@ -56,14 +56,13 @@ class Jobs:
 
     async def list(self, *, after: int | None = None, limit: int = 50, **filters: One) -> JobPage:
         """A page of at most ``limit`` (1 to 1,000) jobs, newest first. ``after`` is the
-        previous page's ``next``.
+        previous page's ``next``. A page ends early after 16 million characters of
+        arguments, results and other text.
         """
         check_range("limit", limit, 1, LONGEST_PAGE)
         where = job_filter((), filters)
-        jobs = await (await self._engine()).find(
-            where, None if after is None else _check_id(after), limit + 1
-        )
-        return JobPage(jobs[:limit], jobs[limit - 1].id if len(jobs) > limit else None)
+        below = None if after is None else _check_id(after)
+        return await (await self._engine()).find(where, below, limit)
 
     async def count(self, **filters: One) -> int:
         """The number of jobs that match."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from elihu.job import Job, JobState
+from elihu.job import Job, JobPage, JobState
 
 JOB_COLUMNS: Final = (
     "id", "state", "queue", "task", "args", "meta", "tags", "priority", "attempt", "max_attempts",
@@ -26,6 +26,10 @@ JOB_JSON: Final = frozenset({"args", "meta", "result", "progress"})
 
 COLUMNS: Final = "/* job columns */"
 COLUMNS_AS_TEXT: Final = "/* job columns as text */"
+PAGE_TEXT: Final = 16 * 1_048_576
+"""Characters of a page's rows after which it ends early: arguments and results can have
+a megabyte each.
+"""
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -73,6 +77,33 @@ class JobRows:
         return Job(**values, conflict=conflict)
 
 
+class PageOfJobs:
+    """Collects the rows of one page, which has at most ``limit`` jobs."""
+
+    def __init__(self, rows: JobRows, limit: int) -> None:
+        self._rows = rows
+        self._limit = limit
+        self._text = 0
+        self._items: list[Job] = []
+
+    @property
+    def missing(self) -> int:
+        """The jobs that fit, and the one that shows that more follow."""
+        return self._limit + 1 - len(self._items)
+
+    def add(self, row: Sequence[Any]) -> bool:
+        """Add the job in a row. False, and not added, where the page is full."""
+        if len(self._items) == self._limit or self._text > PAGE_TEXT:
+            return False
+        self._text += sum(len(value) for value in row if isinstance(value, str))
+        self._items.append(self._rows.job(row))
+        return True
+
+    def page(self, *, more: bool) -> JobPage:
+        """The page; ``more`` says whether jobs follow."""
+        return JobPage(self._items, self._items[-1].id if more else None)
+
+
 def _loaded(text: str) -> Any:
     """The value of JSON, or the text itself where Python cannot read it (nested too deep,
     or an integer of too many digits), so that a listing shows every job.
@@ -81,3 +112,20 @@ def _loaded(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """The object of JSON. None where it is none, or Python cannot read it."""
+    value = _loaded(text)
+    return value if isinstance(value, dict) else None
+
+
+def info_of(text: str) -> dict[str, object]:
+    """The info of a node's row; empty where it cannot be read."""
+    return object_of(text) or {}
+
+
+def schema_of(text: str) -> dict[str, Any]:
+    """The schema of a template's row. One that cannot be read admits no context."""
+    schema = object_of(text)
+    return {"$comment": "this schema cannot be read", "not": {}} if schema is None else schema

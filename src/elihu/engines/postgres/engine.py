@@ -48,7 +48,7 @@ from elihu.engines.protocol import (
     TickJob,
     Wait,
 )
-from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
+from elihu.job import Intent, Job, JobChanges, JobFilter, JobPage, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.template import NewTemplate, Template
 
@@ -186,7 +186,7 @@ class PostgresEngine:
     async def get_by_identifier(self, identifier: str) -> Job | None:
         return await jobs.get_by_identifier(self._session, identifier)
 
-    async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
+    async def find(self, where: JobFilter, after: int | None, limit: int) -> JobPage:
         return await jobs.find(self._session, where, after, limit)
 
     async def count(self, where: JobFilter) -> int:

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from elihu.engines.postgres.filters import LARGEST_ID, SMALLEST_ID, Where, conditions, storable_ids
-from elihu.engines.postgres.rows import Row, job_of
+from elihu.engines.postgres.rows import ROWS, Row, job_of
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import BulkResult
+from elihu.engines.rows import PageOfJobs
 from elihu.errors import (
     DatabaseUnavailable,
     DataRefused,
@@ -19,9 +20,11 @@ from elihu.errors import (
     JobNotFound,
     UniqueConflict,
 )
-from elihu.job import FINISHED, Job, JobChanges, JobFilter, JobState, Run, RunOutcome
+from elihu.job import FINISHED, Job, JobChanges, JobFilter, JobPage, JobState, Run, RunOutcome
 
 PIECE: Final = 1_000
+PAGE_PIECE: Final = 51
+"""Rows of a page in one statement: those of a default page, and the one behind it."""
 _KEY_TRIES: Final = 5
 
 _ALL: Final = frozenset(JobState)
@@ -55,12 +58,19 @@ async def get_by_identifier(session: Session, identifier: str) -> Job | None:
     return None if row is None else job_of(row)
 
 
-async def find(session: Session, where: JobFilter, after: int | None, limit: int) -> list[Job]:
+async def find(session: Session, where: JobFilter, after: int | None, limit: int) -> JobPage:
+    found = PageOfJobs(ROWS, limit)
     below = LARGEST_ID if after is None else min(max(after, SMALLEST_ID), LARGEST_ID)
     if (covered := conditions(where, _ALL, 3)) is None:
-        return []
-    rows = await session.fetch("find", below, limit, *covered.values, where=covered)
-    return [job_of(row) for row in rows]
+        return JobPage()
+    while True:
+        asked = min(PAGE_PIECE, found.missing)
+        rows = await session.fetch("find", below, asked, *covered.values, where=covered)
+        if not all(map(found.add, rows)):
+            return found.page(more=True)
+        if len(rows) < asked:
+            return found.page(more=False)
+        below = rows[-1]["id"]
 
 
 async def count(session: Session, where: JobFilter) -> int:

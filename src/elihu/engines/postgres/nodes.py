@@ -5,6 +5,7 @@ import json
 from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import HeartbeatReply, NodeRow, Peer
+from elihu.engines.rows import info_of
 
 
 async def register_node(session: Session, node: str, name: str, info: dict[str, object]) -> None:
@@ -65,7 +66,7 @@ async def nodes(session: Session) -> list[NodeRow]:
             row["beat_at"],
             row["leader"],
             row["running"],
-            json.loads(row["info"]),
+            info_of(row["info"]),
         )
         for row in await session.fetch("nodes")
     ]

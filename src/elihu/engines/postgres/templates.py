@@ -1,11 +1,11 @@
 """Job kinds in the database."""
 
-import json
 from collections.abc import Sequence
 
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol.templates import Front, Place
+from elihu.engines.rows import schema_of
 from elihu.template import NewTemplate, Template
 
 
@@ -59,4 +59,4 @@ def _template(row: Row | None) -> Template | None:
 
 
 def _stored(row: Row) -> Template:
-    return Template(**{**row, "schema": json.loads(row["schema"])})
+    return Template(**{**row, "schema": schema_of(row["schema"])})

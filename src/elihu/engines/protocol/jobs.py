@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
-from elihu.job import Job, JobChanges, JobFilter, Run
+from elihu.job import Job, JobChanges, JobFilter, JobPage, Run
 
 
 class BulkResult(NamedTuple):
@@ -30,8 +30,10 @@ class Jobs(Protocol):
         """The job with this identifier."""
         ...
 
-    async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
-        """At most ``limit`` jobs below the id ``after``, newest first."""
+    async def find(self, where: JobFilter, after: int | None, limit: int) -> JobPage:
+        """At most ``limit`` jobs below the id ``after``, newest first. A page ends early
+        when its rows have more than ``PAGE_TEXT`` characters (``engines.rows``).
+        """
         ...
 
     async def count(self, where: JobFilter) -> int:

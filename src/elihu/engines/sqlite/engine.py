@@ -51,7 +51,7 @@ from elihu.engines.sqlite import (
 from elihu.engines.sqlite.database import NAME, Database
 from elihu.engines.sqlite.locks import Locks
 from elihu.engines.sqlite.notifier import SqliteNotifier
-from elihu.job import Intent, Job, JobChanges, JobFilter, NewJob, Run
+from elihu.job import Intent, Job, JobChanges, JobFilter, JobPage, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.template import NewTemplate, Template
 
@@ -239,7 +239,7 @@ class SqliteEngine:
     async def get_by_identifier(self, identifier: str) -> Job | None:
         return await self._database.read("get_by_identifier", jobs.get_by_identifier, identifier)
 
-    async def find(self, where: JobFilter, after: int | None, limit: int) -> list[Job]:
+    async def find(self, where: JobFilter, after: int | None, limit: int) -> JobPage:
         return await self._database.read("find", jobs.find, where, after, limit)
 
     async def count(self, where: JobFilter) -> int:

@@ -5,17 +5,19 @@ transaction of its own.
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from elihu.engines.protocol import BulkResult
+from elihu.engines.rows import PageOfJobs
 from elihu.engines.sqlite.database import Database
 from elihu.engines.sqlite.filters import LARGEST_ID, is_storable, where
 from elihu.engines.sqlite.queries import statement
-from elihu.engines.sqlite.rows import dump, job_from, run_from, stored_time
+from elihu.engines.sqlite.rows import ROWS, dump, job_from, run_from, stored_time
 from elihu.engines.sqlite.session import Session
 from elihu.errors import InvalidTransition, JobNotFound, UniqueConflict
-from elihu.job import FINISHED, Job, JobChanges, JobFilter, JobState, Run
+from elihu.job import FINISHED, Job, JobChanges, JobFilter, JobPage, JobState, Run
 
 PIECE: Final = 1_000
 """Jobs that a bulk verb changes in one transaction."""
@@ -60,13 +62,15 @@ def get_by_identifier(session: Session, identifier: str) -> Job | None:
     return None if row is None else job_from(row)
 
 
-def find(session: Session, filter_: JobFilter, after: int | None, limit: int) -> list[Job]:
+def find(session: Session, filter_: JobFilter, after: int | None, limit: int) -> JobPage:
+    found = PageOfJobs(ROWS, limit)
     condition = where(filter_)
     edge = LARGEST_ID if after is None else min(after, LARGEST_ID)
-    rows = session.rows(
-        _FIND.replace("{where}", condition.sql), condition.values | {"after": edge, "limit": limit}
-    )
-    return [job_from(row) for row in rows]
+    values = condition.values | {"after": edge, "limit": found.missing}
+    with closing(
+        session.connection.execute(_FIND.replace("{where}", condition.sql), values)
+    ) as rows:
+        return found.page(more=not all(map(found.add, rows)))
 
 
 def count(session: Session, filter_: JobFilter) -> int:

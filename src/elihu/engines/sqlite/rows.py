@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from elihu.engines.protocol import NodeRow
-from elihu.engines.rows import COLUMNS_AS_TEXT, JOB_TIMES, JobRows, from_microseconds
+from elihu.engines.rows import (
+    COLUMNS_AS_TEXT,
+    JOB_TIMES,
+    JobRows,
+    from_microseconds,
+    info_of,
+)
 from elihu.job import Run, RunOutcome
 
 MICROSECONDS: Final = 1_000_000
@@ -72,4 +78,4 @@ def run_from(job_id: int, row: Sequence[Any]) -> Run:
 def node_from(row: Sequence[Any], leader: str | None) -> NodeRow:
     """The node in a row of nodes.sql."""
     id_, name, started_at, info, running = row
-    return NodeRow(id_, name, moment(started_at), None, id_ == leader, running, json.loads(info))
+    return NodeRow(id_, name, moment(started_at), None, id_ == leader, running, info_of(info))

@@ -1,11 +1,11 @@
 """Templates."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from elihu.engines.protocol.templates import Front, Place
+from elihu.engines.rows import schema_of
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, nearest
 from elihu.engines.sqlite.session import Session
@@ -87,7 +87,7 @@ def _stored(row: Sequence[Any]) -> Template:
         name=name,
         task=task,
         queue=queue,
-        schema=json.loads(schema),
+        schema=schema_of(schema),
         default_timeout=timeout,
         default_max_attempts=attempts,
         active=bool(active),

@@ -51,7 +51,7 @@ class NestedWaits(Service):
             return set()
         some = tuple(sorted(ids)[:MOST_JOBS])
         where = JobFilter(ids=some, state=(JobState.AVAILABLE,), queue=tuple(full))
-        return {job.queue for job in await self.scope.engine.find(where, None, MOST_JOBS)}
+        return {job.queue for job in (await self.scope.engine.find(where, None, MOST_JOBS)).items}
 
     def _report(self, producer: Producer) -> None:
         count = len(producer.running)

@@ -15,7 +15,8 @@ CREATE TABLE elihu.node (
   beat bigint NOT NULL DEFAULT 0,                     -- each heartbeat raises it
   beat_at timestamptz NOT NULL DEFAULT now(),
   started_at timestamptz NOT NULL DEFAULT now(),
-  info json NOT NULL DEFAULT '{}'
+  info json NOT NULL DEFAULT '{}',
+  CHECK (beat_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00' AND started_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00')
 );
 
 -- The leader and the end of its lease, by the clock of the database.
@@ -170,7 +171,8 @@ CREATE TABLE elihu.template (
   revision text COLLATE "C" NOT NULL,
   synced text COLLATE "C",
   inserted_at timestamptz NOT NULL DEFAULT now(),
-  updated_at timestamptz NOT NULL DEFAULT now()
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  CHECK (inserted_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00' AND updated_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00')
 );
 CREATE UNIQUE INDEX template_page ON elihu.template (display_order, code);
 

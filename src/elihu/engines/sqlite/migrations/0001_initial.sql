@@ -16,7 +16,8 @@ CREATE TABLE node (
   id TEXT PRIMARY KEY,
   name TEXT NOT NULL,
   started_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
-  info TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(info))
+  info TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(info)),
+  CHECK (started_at BETWEEN -62135510400.0 AND 253402128000.0)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE job (
@@ -160,7 +161,8 @@ CREATE TABLE template (
   revision TEXT NOT NULL,
   synced TEXT,
   inserted_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
-  updated_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0)
+  updated_at REAL NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER) / 1000.0),
+  CHECK (inserted_at BETWEEN -62135510400.0 AND 253402128000.0 AND updated_at BETWEEN -62135510400.0 AND 253402128000.0)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX template_page ON template (display_order, code);
 
