@@ -15,6 +15,7 @@ from elihu.api.nodes import Nodes
 from elihu.api.queues import Queues
 from elihu.api.relays import Relays
 from elihu.api.running import NodeRunner
+from elihu.api.stats import Stats
 from elihu.api.tables import Tables
 from elihu.api.templates import Templates
 from elihu.api.trigger_ledger import TriggerLedger
@@ -98,6 +99,7 @@ class Elihu(DeclaresTriggers):
         self.crons = Crons(client, registry, lambda: self.max_args)
         self.templates = Templates(client, registry, lambda: self.max_args)
         self.nodes = Nodes(client)
+        self.stats = Stats(client)
         self.tables = Tables(client, lambda: self.config)
         self.queues = Queues(client, self._queue_names)
         self._relays = Relays(client, registry, self.run)

@@ -112,6 +112,32 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobSummary:
+    """A job in a list: without arguments, result, progress and ``meta``. ``reason`` is cut
+    after 300 characters.
+    """
+
+    id: int
+    state: JobState
+    queue: str
+    task: str
+    tags: tuple[str, ...]
+    priority: int
+    attempt: int
+    max_attempts: int
+    inserted_at: datetime
+    scheduled_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: str | None = None
+    node: str | None = None
+    template: str | None = None
+    identifier: str | None = None
+    expires_at: datetime | None = None
+    occurrence: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One attempt to execute a job. ``outcome`` is None while it runs.
 

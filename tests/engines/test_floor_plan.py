@@ -11,7 +11,7 @@ import pytest
 ENGINES = Path(str(files("elihu.engines")))
 FEATURES = (
     "insert", "exchange", "maintenance", "nodes", "waits", "jobs", "queues", "crons", "templates",
-    "triggers",
+    "triggers", "reads", "rollups",
 )  # fmt: skip
 
 ONLY_POSTGRES_FILES = {

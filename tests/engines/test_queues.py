@@ -77,7 +77,9 @@ async def test_loads(engine: Engine) -> None:
     await fetch(engine, here, 2, "mail")
     await fetch(engine, there, 1, "mail")
     await fetch(engine, here, 1, "other")
-    assert sorted(await engine.queue_loads(), key=str) == sorted(
+    assert sorted(
+        (load._replace(longest_wait=None) for load in await engine.queue_loads(1_000)), key=str
+    ) == sorted(
         [
             QueueLoad("mail", None, 3),
             QueueLoad("mail", here, 2),

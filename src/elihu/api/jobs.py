@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from elihu.api.job_pages import JobSummaryPage, page
 from elihu.clients.client import Client
 from elihu.engines.protocol import BulkResult, Engine
 from elihu.engines.protocol.signals import Signal, SignalKind
@@ -63,6 +64,21 @@ class Jobs:
         where = job_filter((), filters)
         below = None if after is None else _check_id(after)
         return await (await self._engine()).find(where, below, limit)
+
+    async def summaries(
+        self, *, after: str | None = None, limit: int = 50, **filters: One
+    ) -> JobSummaryPage:
+        """A page of at most ``limit`` (1 to 1,000) jobs without arguments, results and
+        ``meta``, in a time that does not grow with the table.
+
+        One state comes in the order that its index has: available jobs in the order of
+        fetch, scheduled and retryable ones by time, others newest first. ``after`` is the
+        previous page's ``next``.
+        """
+        check_range("limit", limit, 1, LONGEST_PAGE)
+        if filters.get("ids") is not None:
+            raise InvalidOption("ids: expected other filters for a list of summaries")
+        return await page(await self._engine(), job_filter((), filters), after, limit)
 
     async def count(self, **filters: One) -> int:
         """The number of jobs that match."""

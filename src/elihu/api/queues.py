@@ -14,6 +14,7 @@ from elihu.options import check_range
 from elihu.task import check_name
 
 LARGEST_LIMIT: Final = 10_000
+UNBOUNDED: Final = 2**62
 PAUSE_TIMEOUT: Final = 5.0
 """Seconds for which ``pause`` waits for the nodes."""
 PAUSE_POLL: Final = 0.05
@@ -37,8 +38,9 @@ class Queue:
     """A queue as it is now.
 
     ``limit``, ``paused`` and ``stopped`` are the stored settings for all nodes.
-    ``limit`` None means that each node uses its configuration. ``nodes`` are the nodes
-    that serve it.
+    ``limit`` None means that each node uses its configuration. ``longest_wait`` is how many
+    seconds the available job that is due longest has waited, None without one. ``nodes``
+    are the nodes that serve it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Queue:
     paused: bool
     stopped: bool
     available: int
+    longest_wait: float | None
     executing: int
     nodes: tuple[QueueOnNode, ...]
 
@@ -66,15 +69,20 @@ class Queues:
         self._client = client
         self._configured = configured
 
-    async def list(self, *, node: str | None = None) -> builtins.list[Queue]:
+    async def list(
+        self, *, node: str | None = None, most: int = UNBOUNDED
+    ) -> builtins.list[Queue]:
         """Every queue that a node serves, that has available or executing jobs, or that
         is configured or has stored settings. With ``node`` the queues that it serves.
-        Raises ``UnknownNode``.
+        ``available`` is counted up to ``most``. Raises ``UnknownNode``.
         """
+        check_range("most", most, 1, UNBOUNDED)
         engine = await self._engine()
         nodes = await engine.nodes()
         stored = {rule.queue: rule for rule in await engine.queue_overrides() if rule.node is None}
-        loads = {(load.queue, load.node): load.jobs for load in await engine.queue_loads()}
+        found = await engine.queue_loads(most)
+        loads = {(load.queue, load.node): load.jobs for load in found}
+        waits = {load.queue: load.longest_wait for load in found if load.node is None}
         if node is None:
             names = {
                 *self._configured(),
@@ -95,6 +103,7 @@ class Queues:
                     paused=bool(rule.paused),
                     stopped=rule.served is False,
                     available=loads.get((name, None), 0),
+                    longest_wait=waits.get(name),
                     executing=sum(
                         jobs
                         for (queue, on), jobs in loads.items()
@@ -184,7 +193,7 @@ class Queues:
         rules = await engine.queue_overrides(node and node.id)
         if node is not None:
             return {*_served(node), *(rule.queue for rule in rules)}
-        loads = await engine.queue_loads()
+        loads = await engine.queue_loads(1)
         served = (name for each in nodes for name in _served(each))
         return {
             *self._configured(),

@@ -19,6 +19,7 @@ from elihu.engines.protocol import Engine, HeartbeatReply
 from elihu.engines.protocol.signals import Signal
 from elihu.engines.select import engine_for
 from elihu.runtime.announcer import Announcer, Hub
+from elihu.runtime.attempt_counts import AttemptCounts
 from elihu.runtime.failure_log import FailureLog
 from elihu.runtime.leader.cron import Cron
 from elihu.runtime.leader.election import Leader
@@ -28,6 +29,7 @@ from elihu.runtime.leader.pruner import Pruner
 from elihu.runtime.leader.stager import Stager
 from elihu.runtime.loop_monitor import LoopMonitor
 from elihu.runtime.membership.heartbeat import Heartbeat, HeartbeatCallbacks
+from elihu.runtime.membership.rollups import RollUpWriter
 from elihu.runtime.queue.ledger import Key
 from elihu.runtime.queue.reconciler import Reconciler
 from elihu.runtime.service import Identity, Scope, Service, backoff_after, logger
@@ -75,6 +77,7 @@ class Housekeeping:
         timetable: Timetable,
         leads: bool,
         callbacks: NodeCallbacks,
+        counts: AttemptCounts,
     ) -> None:
         self._config = config
         self._bus = bus
@@ -86,6 +89,7 @@ class Housekeeping:
         self._timetable = timetable
         self._leads = leads
         self._callbacks = callbacks
+        self._counts = counts
         self._thread: threading.Thread | None = None
         self._inner: asyncio.AbstractEventLoop
         self._stopping = False
@@ -240,7 +244,14 @@ class Housekeeping:
         )
         announcer = Announcer(engine, self._hub, self._failure_log)
         scope = Scope(
-            self._config, engine, self._bus, self._clock, identity, announcer, self._failure_log
+            self._config,
+            engine,
+            self._bus,
+            self._clock,
+            identity,
+            announcer,
+            self._failure_log,
+            self._counts,
         )
         self._services = self._make_services(scope, monitor)
         leave = self._hub.join(self._receive)
@@ -257,8 +268,9 @@ class Housekeeping:
 
     def _make_services(self, scope: Scope, monitor: LoopMonitor) -> list[Service]:
         reconciler = Reconciler(scope, lambda: self._held(monitor))
+        writer = RollUpWriter(scope)
         if not self._leads:
-            return [reconciler]
+            return [reconciler, writer]
         self._leader = leader = Leader(scope)
         return [
             leader,
@@ -268,6 +280,7 @@ class Housekeeping:
             Expiry(scope, leader),
             Pruner(scope, leader),
             reconciler,
+            writer,
         ]
 
     async def _start_services(self) -> None:

@@ -114,6 +114,7 @@ class Node:
                 held=self._held,
                 describe=self._describe,
             ),
+            counts=self.scope.counts,
         )
         self._threads = Threads()
         self.abandoned = Abandoned(

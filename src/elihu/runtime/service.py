@@ -4,7 +4,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
@@ -13,6 +13,7 @@ from elihu.config import Config
 from elihu.engines.protocol import Engine
 from elihu.engines.protocol.signals import SignalKind
 from elihu.runtime.announcer import Announcer
+from elihu.runtime.attempt_counts import AttemptCounts
 from elihu.runtime.failure_log import FailureLog
 from elihu.runtime.timers import pause
 from elihu.telemetry.bus import Bus
@@ -62,6 +63,7 @@ class Scope:
     identity: Identity
     announcer: Announcer
     failure_log: FailureLog
+    counts: AttemptCounts = field(default_factory=AttemptCounts)
 
 
 class Tick(NamedTuple):

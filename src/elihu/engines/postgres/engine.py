@@ -13,6 +13,8 @@ from elihu.engines.postgres import (
     migrations,
     nodes,
     queues,
+    reads,
+    rollups,
     templates,
     triggers,
     waits,
@@ -48,6 +50,9 @@ from elihu.engines.protocol import (
     TickJob,
     Wait,
 )
+from elihu.engines.protocol.reads import Failure, SummaryPage
+from elihu.engines.protocol.reads import Place as ViewPlace
+from elihu.engines.protocol.rollups import RollUp, RollUpKey, RollUpRow
 from elihu.job import Intent, Job, JobChanges, JobFilter, JobPage, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.template import NewTemplate, Template
@@ -231,8 +236,43 @@ class PostgresEngine:
     async def set_queue(self, rule: QueueOverride) -> bool:
         return await queues.set_queue(self._session, rule)
 
-    async def queue_loads(self) -> list[QueueLoad]:
-        return await queues.queue_loads(self._session)
+    async def queue_loads(self, most: int) -> list[QueueLoad]:
+        return await queues.queue_loads(self._session, most)
+
+    async def summaries(
+        self, view: str, where: JobFilter, after: ViewPlace | None, limit: int
+    ) -> SummaryPage:
+        return await reads.summaries(self._session, view, where, after, limit)
+
+    async def state_counts(self, most: int) -> dict[str, int]:
+        return await reads.state_counts(self._session, most)
+
+    async def failures(self, limit: int) -> list[Failure]:
+        return await reads.failures(self._session, limit)
+
+    async def durations(self, task: str, limit: int) -> list[float]:
+        return await reads.durations(self._session, task, limit)
+
+    async def write_rollups(self, writer: str, rows: Sequence[RollUp]) -> None:
+        await rollups.write_rollups(self._session, writer, rows)
+
+    async def rollups(
+        self,
+        since: datetime,
+        until: datetime,
+        step: int,
+        *,
+        by: RollUpKey,
+        queue: str | None = None,
+        task: str | None = None,
+        limit: int,
+    ) -> list[RollUpRow]:
+        return await rollups.rollups(
+            self._session, since, until, step, by=by, queue=queue, task=task, limit=limit
+        )
+
+    async def thin_rollups(self, minutes: float, hours: float, limit: int) -> int:
+        return await rollups.thin_rollups(self._session, minutes, hours, limit)
 
     async def crons(self, names: Sequence[str] | None = None) -> CronTable:
         return await crons.crons(self._session, names)

@@ -21,8 +21,5 @@ async def set_queue(session: Session, rule: QueueOverride) -> bool:
     )
 
 
-async def queue_loads(session: Session) -> list[QueueLoad]:
-    return [
-        QueueLoad(row["queue"], row["node"], row["jobs"])
-        for row in await session.fetch("queue_loads")
-    ]
+async def queue_loads(session: Session, most: int) -> list[QueueLoad]:
+    return [QueueLoad(*row) for row in await session.fetch("queue_loads", most)]

@@ -114,6 +114,15 @@ class Session:
 
         return await (self.transaction(verb, work) if waits else self.call(verb, work))
 
+    async def fetch_text(self, verb: str, sql: str, *values: Any) -> Sequence[Row]:
+        """The rows of a statement that is made of constant pieces."""
+
+        async def work(connection: Connection) -> Sequence[Row]:
+            rows: Sequence[Row] = await connection.fetch(sql, *values)
+            return rows
+
+        return await self.call(verb, work)
+
     async def fetch_row(
         self,
         verb: str,

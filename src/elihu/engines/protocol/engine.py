@@ -15,6 +15,8 @@ from elihu.engines.protocol.jobs import Jobs
 from elihu.engines.protocol.maintenance import Maintenance
 from elihu.engines.protocol.nodes import Nodes
 from elihu.engines.protocol.queues import Queues
+from elihu.engines.protocol.reads import Reads
+from elihu.engines.protocol.rollups import RollUps
 from elihu.engines.protocol.schema import Schema
 from elihu.engines.protocol.signals import Notifier
 from elihu.engines.protocol.templates import Templates
@@ -31,6 +33,8 @@ class Engine(
     Waits,
     Jobs,
     Queues,
+    Reads,
+    RollUps,
     Crons,
     Templates,
     Triggers,

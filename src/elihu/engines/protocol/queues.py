@@ -18,12 +18,13 @@ class QueueOverride(NamedTuple):
 
 class QueueLoad(NamedTuple):
     """The number of jobs of a queue that a node executes, or with ``node`` None the
-    number available.
+    number available and the seconds for which the one that is due longest has waited.
     """
 
     queue: str
     node: str | None
     jobs: int
+    longest_wait: float | None = None
 
 
 class Queues(Protocol):
@@ -41,6 +42,8 @@ class Queues(Protocol):
         """
         ...
 
-    async def queue_loads(self) -> list[QueueLoad]:
-        """The available jobs by queue, and the executing ones by queue and node."""
+    async def queue_loads(self, most: int) -> list[QueueLoad]:
+        """The available jobs by queue, each counted up to ``most``, and the executing ones
+        by queue and node.
+        """
         ...

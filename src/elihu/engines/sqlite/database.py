@@ -1,7 +1,8 @@
-"""The two threads of an engine: one writes, the other reads.
+"""The threads of an engine: one writes, one reads, and one reads for people.
 
-The writer also answers what a node asks in its course. The reader serves the jobs API,
-so that a long read never delays the hot path.
+The writer also answers what a node asks in its course. The reader serves the jobs API
+and the waiters for results, so that a long read never delays the hot path. The third
+thread serves lists and figures; it starts at its first call.
 """
 
 import sqlite3
@@ -31,6 +32,7 @@ _ENDS_TABLE: Final = statement("exchange_ends")
 class _Threads(NamedTuple):
     writer: DatabaseThread
     reader: DatabaseThread
+    browser: DatabaseThread
 
 
 class Database:
@@ -75,9 +77,14 @@ class Database:
                     partial(_reader_connection, self.path, self._config),
                     timeout,
                 ),
+                DatabaseThread(
+                    "elihu-sqlite-browser",
+                    partial(_reader_connection, self.path, self._config),
+                    timeout,
+                ),
             )
-            for thread in self._threads:
-                thread.start()
+            self._threads.writer.start()
+            self._threads.reader.start()
         if not self._connected:
             await self.write("open", schema_version)
             self._connected = True
@@ -117,6 +124,21 @@ class Database:
         return await self._call(
             self._open_threads().reader, verb, lambda session: work(session, *args, **kwargs)
         )
+
+    async def browse(
+        self,
+        verb: str,
+        work: Callable[Concatenate[Session, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+<<<<<<< HEAD
+=======
+        """Call ``work`` in the thread that reads for people."""
+        browser = self._open_threads().browser
+        if not browser.started:
+            browser.start()
+        return await self._call(browser, verb, lambda session: work(session, *args, **kwargs))
 
     async def write_unbounded(
         self,

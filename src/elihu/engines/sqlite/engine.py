@@ -34,6 +34,9 @@ from elihu.engines.protocol import (
     TickJob,
     Wait,
 )
+from elihu.engines.protocol.reads import Failure, SummaryPage
+from elihu.engines.protocol.reads import Place as ViewPlace
+from elihu.engines.protocol.rollups import RollUp, RollUpKey, RollUpRow
 from elihu.engines.retention import Retention
 from elihu.engines.sqlite import (
     crons,
@@ -44,6 +47,8 @@ from elihu.engines.sqlite import (
     migrations,
     nodes,
     queues,
+    reads,
+    rollups,
     templates,
     triggers,
     waits,
@@ -287,8 +292,53 @@ class SqliteEngine:
     async def set_queue(self, rule: QueueOverride) -> bool:
         return await self._database.write("set_queue", queues.set_queue, rule)
 
-    async def queue_loads(self) -> list[QueueLoad]:
-        return await self._database.read("queue_loads", queues.queue_loads)
+    async def queue_loads(self, most: int) -> list[QueueLoad]:
+        return await self._database.browse("queue_loads", queues.queue_loads, most)
+
+    async def summaries(
+        self, view: str, where: JobFilter, after: ViewPlace | None, limit: int
+    ) -> SummaryPage:
+        return await self._database.browse("summaries", reads.summaries, view, where, after, limit)
+
+    async def state_counts(self, most: int) -> dict[str, int]:
+        return await self._database.browse("state_counts", reads.state_counts, most)
+
+    async def failures(self, limit: int) -> list[Failure]:
+        return await self._database.browse("failures", reads.failures, limit)
+
+    async def durations(self, task: str, limit: int) -> list[float]:
+        return await self._database.browse("durations", reads.durations, task, limit)
+
+    async def write_rollups(self, writer: str, rows: Sequence[RollUp]) -> None:
+        await self._database.write("write_rollups", rollups.write_rollups, writer, rows)
+
+    async def rollups(
+        self,
+        since: datetime,
+        until: datetime,
+        step: int,
+        *,
+        by: RollUpKey,
+        queue: str | None = None,
+        task: str | None = None,
+        limit: int,
+    ) -> list[RollUpRow]:
+        return await self._database.browse(
+            "rollups",
+            rollups.rollups,
+            since,
+            until,
+            step,
+            by=by,
+            queue=queue,
+            task=task,
+            limit=limit,
+        )
+
+    async def thin_rollups(self, minutes: float, hours: float, limit: int) -> int:
+        return await self._database.write(
+            "thin_rollups", rollups.thin_rollups, minutes, hours, limit
+        )
 
     async def add_template(self, new: NewTemplate, revision: str) -> Template | None:
         return await self._database.write("add_template", templates.add_template, new, revision)

@@ -31,8 +31,12 @@ def set_queue(session: Session, rule: QueueOverride) -> bool:
     return True
 
 
-def queue_loads(session: Session) -> list[QueueLoad]:
-    return [QueueLoad(*row) for row in session.rows(_LOADS)]
+def queue_loads(session: Session, most: int) -> list[QueueLoad]:
+    now = session.now()
+    return [
+        QueueLoad(queue, node, jobs, None if since is None else now - since)
+        for queue, node, jobs, since in session.rows(_LOADS, {"most": most})
+    ]
 
 
 def _bool(value: int | None) -> bool | None:

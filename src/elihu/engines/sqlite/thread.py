@@ -75,6 +75,11 @@ class DatabaseThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
 
+    @property
+    def started(self) -> bool:
+        """Whether it takes calls."""
+        return self._loop is not None
+
     def start(self) -> None:
         """Begin to take calls of the running event loop."""
         self._loop = asyncio.get_running_loop()

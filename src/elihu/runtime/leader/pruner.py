@@ -1,5 +1,5 @@
-"""The pruner: removes finished jobs whose retention is over, and old ticks of cron
-entries.
+"""The pruner: removes finished jobs whose retention is over, old ticks of cron entries,
+and old roll-ups.
 """
 
 from typing import ClassVar, Final
@@ -9,6 +9,10 @@ from elihu.runtime.service import Scope, Service, Tick, each_duty
 
 TICKS_KEPT: Final = 7 * 86_400.0
 """Seconds for which it can be seen which job a tick of a cron entry stored."""
+MINUTES_KEPT: Final = 2 * 86_400.0
+"""Seconds after which the roll-ups of minutes become hours."""
+HOURS_KEPT: Final = 90 * 86_400.0
+"""Seconds for which the roll-ups of hours are kept."""
 REVIEWS: Final = 10
 """Batches that one round reviews after a change of the retention."""
 
@@ -25,7 +29,9 @@ class Pruner(Service):
     async def tick(self) -> Tick:
         pruned: list[int] = []
         if self._leader.is_leader:
-            pruned = await each_duty(self._review, self._prune, self._prune_ticks)
+            pruned = await each_duty(
+                self._review, self._prune, self._prune_ticks, self._thin_rollups
+            )
         return Tick(self.scope.config.pruner.interval, {"pruned_count": sum(pruned)})
 
     async def _review(self) -> int:
@@ -51,5 +57,12 @@ class Pruner(Service):
         limit = self.scope.config.pruner.limit
         while self._leader.is_leader:
             if await self.scope.engine.prune_ticks(TICKS_KEPT, limit) < limit:
+                break
+        return 0
+
+    async def _thin_rollups(self) -> int:
+        limit = self.scope.config.pruner.limit
+        while self._leader.is_leader:
+            if not await self.scope.engine.thin_rollups(MINUTES_KEPT, HOURS_KEPT, limit):
                 break
         return 0

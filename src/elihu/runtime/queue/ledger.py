@@ -18,6 +18,7 @@ from typing import Final
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob
 from elihu.errors import DataRefused
 from elihu.job import JobState, RunOutcome
+from elihu.runtime.attempt_counts import EndedAttempt
 from elihu.runtime.attempts.complete_in_transaction import as_completed
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.report import AttemptReport
@@ -54,6 +55,7 @@ class Ledger:
         self._late_results = LateResults(scope)
         self._busy: dict[Key, float] = {}
         self._uncertain: dict[Key, AttemptReport] = {}
+        self._ended: list[EndedAttempt] = []
 
     @property
     def ready(self) -> bool:
@@ -100,12 +102,15 @@ class Ledger:
         if execution.completing:
             self._uncertain[execution.key] = report
         else:
-            report.publish(self._scope.bus)
+            self._publish(report)
         self._late_results.put(execution, ack.outcome)
         self._send(ack)
 
     def batch(self) -> list[Ack]:
         """The ends to send with the next exchange."""
+        if self._ended:
+            self._scope.counts.add(self._queue, self._ended)
+            self._ended = []
         return self._outbox.take()
 
     def failed(self, acks: Iterable[Ack]) -> None:
@@ -218,7 +223,14 @@ class Ledger:
             self._busy.pop(key, None)
         self._late_results.drop(key[0])
         if self._uncertain and (report := self._uncertain.pop(key, None)):
-            (report.as_completed() if completed else report).publish(self._scope.bus)
+            self._publish(report.as_completed() if completed else report)
+
+    def _publish(self, report: AttemptReport) -> None:
+        execution, ack, _, duration = report
+        self._ended.append(
+            EndedAttempt(execution.claim, execution.task.name, ack.outcome, duration)
+        )
+        report.publish(self._scope.bus)
 
     def _send(self, ack: Ack) -> None:
         self._outbox.put(ack)

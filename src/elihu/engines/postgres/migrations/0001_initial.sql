@@ -80,6 +80,8 @@ CREATE INDEX job_stage ON elihu.job (scheduled_at, id) WHERE state IN ('schedule
 CREATE INDEX job_running ON elihu.job (node, id) WHERE state = 'executing';
 CREATE INDEX job_prune ON elihu.job (prune_at) WHERE prune_at IS NOT NULL AND state IN ('completed','discarded','cancelled');
 CREATE INDEX job_finished ON elihu.job (state, finished_at) WHERE prune_at IS NULL AND state IN ('completed','discarded','cancelled');
+CREATE INDEX job_suspended ON elihu.job (id) WHERE state = 'suspended';
+CREATE INDEX job_failed ON elihu.job (state, finished_at, id) WHERE state IN ('discarded','cancelled');
 CREATE INDEX job_expiry ON elihu.job (expires_at) WHERE expires_at IS NOT NULL AND state IN ('scheduled','available');
 CREATE UNIQUE INDEX job_unique ON elihu.job (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2
   OR state IN ('suspended','scheduled','available','executing','retryable') OR (unique_scope = 1 AND state = 'completed'));
@@ -184,6 +186,28 @@ CREATE TABLE elihu.trigger_ledger (
   acted_at timestamptz NOT NULL,
   period float8,
   PRIMARY KEY (trigger, digest)
+);
+
+-- How many attempts ended in each minute (period 60) or hour (period 3600), and histograms of how many milliseconds
+-- they ran and their jobs waited: run_N counts those below 4^N, the last one all longer ones. A minute has a row for each writer.
+CREATE TABLE elihu.rollup (
+  period smallint NOT NULL CHECK (period IN (60, 3600)),
+  at timestamptz NOT NULL,
+  queue text COLLATE "C" NOT NULL,
+  task text COLLATE "C" NOT NULL,
+  outcome text COLLATE "C" NOT NULL,
+  writer uuid NOT NULL,
+  jobs bigint NOT NULL,
+  run_ms bigint NOT NULL,
+  wait_ms bigint NOT NULL,
+  run_0 bigint NOT NULL, run_1 bigint NOT NULL, run_2 bigint NOT NULL, run_3 bigint NOT NULL,
+  run_4 bigint NOT NULL, run_5 bigint NOT NULL, run_6 bigint NOT NULL, run_7 bigint NOT NULL,
+  run_8 bigint NOT NULL, run_9 bigint NOT NULL, run_10 bigint NOT NULL, run_11 bigint NOT NULL,
+  run_12 bigint NOT NULL, run_13 bigint NOT NULL, wait_0 bigint NOT NULL, wait_1 bigint NOT NULL,
+  wait_2 bigint NOT NULL, wait_3 bigint NOT NULL, wait_4 bigint NOT NULL, wait_5 bigint NOT NULL,
+  wait_6 bigint NOT NULL, wait_7 bigint NOT NULL, wait_8 bigint NOT NULL, wait_9 bigint NOT NULL,
+  wait_10 bigint NOT NULL, wait_11 bigint NOT NULL, wait_12 bigint NOT NULL, wait_13 bigint NOT NULL,
+  PRIMARY KEY (period, at, queue, task, outcome, writer)
 );
 
 -- Enqueue from other languages: SELECT elihu.enqueue('task.name', '{"user_id": 7}', queue => 'mail').

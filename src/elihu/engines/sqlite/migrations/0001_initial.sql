@@ -68,6 +68,8 @@ CREATE INDEX job_stage ON job (scheduled_at, id) WHERE state IN ('scheduled', 'r
 CREATE INDEX job_running ON job (node, id) WHERE state = 'executing';
 CREATE INDEX job_prune ON job (prune_at) WHERE prune_at IS NOT NULL AND state IN ('completed', 'discarded', 'cancelled');
 CREATE INDEX job_finished ON job (state, finished_at) WHERE prune_at IS NULL AND state IN ('completed', 'discarded', 'cancelled');
+CREATE INDEX job_suspended ON job (id) WHERE state = 'suspended';
+CREATE INDEX job_failed ON job (state, finished_at, id) WHERE state IN ('discarded', 'cancelled');
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'available');
 CREATE UNIQUE INDEX job_unique ON job (unique_key) WHERE unique_key IS NOT NULL AND (unique_scope = 2
   OR state IN ('suspended', 'scheduled', 'available', 'executing', 'retryable') OR (unique_scope = 1 AND state = 'completed'));
@@ -175,4 +177,29 @@ CREATE TABLE trigger_ledger (
   acted_at REAL NOT NULL,
   period REAL,
   PRIMARY KEY (trigger, digest)
+) STRICT, WITHOUT ROWID;
+
+-- How many attempts ended in each minute (period 60) or hour (period 3600), and histograms of how
+-- many milliseconds they ran and their jobs waited: run_N counts those below 4^N, the last one all
+-- longer ones. A minute has a row for each writer.
+CREATE TABLE rollup (
+  period INTEGER NOT NULL CHECK (period IN (60, 3600)),
+  at REAL NOT NULL,
+  queue TEXT NOT NULL,
+  task TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  writer TEXT NOT NULL,
+  jobs INTEGER NOT NULL,
+  run_ms INTEGER NOT NULL,
+  wait_ms INTEGER NOT NULL,
+  run_0 INTEGER NOT NULL, run_1 INTEGER NOT NULL, run_2 INTEGER NOT NULL, run_3 INTEGER NOT NULL,
+  run_4 INTEGER NOT NULL, run_5 INTEGER NOT NULL, run_6 INTEGER NOT NULL, run_7 INTEGER NOT NULL,
+  run_8 INTEGER NOT NULL, run_9 INTEGER NOT NULL, run_10 INTEGER NOT NULL, run_11 INTEGER NOT NULL,
+  run_12 INTEGER NOT NULL, run_13 INTEGER NOT NULL, wait_0 INTEGER NOT NULL,
+  wait_1 INTEGER NOT NULL, wait_2 INTEGER NOT NULL, wait_3 INTEGER NOT NULL,
+  wait_4 INTEGER NOT NULL, wait_5 INTEGER NOT NULL, wait_6 INTEGER NOT NULL,
+  wait_7 INTEGER NOT NULL, wait_8 INTEGER NOT NULL, wait_9 INTEGER NOT NULL,
+  wait_10 INTEGER NOT NULL, wait_11 INTEGER NOT NULL, wait_12 INTEGER NOT NULL,
+  wait_13 INTEGER NOT NULL,
+  PRIMARY KEY (period, at, queue, task, outcome, writer)
 ) STRICT, WITHOUT ROWID;

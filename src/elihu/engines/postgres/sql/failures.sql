@@ -1,0 +1,17 @@
+-- At most $1 of the jobs that failed last: discarded ones, and retryable ones among those that are due first.
+SELECT latest.id, latest.task, latest.queue, latest.state, latest.at, run.error_type, left(coalesce(run.error, latest.reason), 500) AS error
+FROM (
+  SELECT * FROM (
+    SELECT id, claim, task, queue, state, finished_at AS at, reason FROM elihu.job
+    WHERE state = 'discarded' AND state IN ('discarded','cancelled')
+    ORDER BY finished_at DESC LIMIT $1::integer
+  ) AS discarded
+  UNION ALL
+  SELECT * FROM (
+    SELECT id, claim, task, queue, state, coalesce(started_at, scheduled_at) AS at, reason FROM elihu.job
+    WHERE state IN ('scheduled','retryable') ORDER BY scheduled_at, id LIMIT $1::integer
+  ) AS due WHERE state = 'retryable'
+) AS latest
+LEFT JOIN elihu.run ON run.job_id = latest.id AND run.claim = latest.claim
+ORDER BY at DESC
+LIMIT $1::integer
