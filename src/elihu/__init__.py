@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
+    from elihu.api.job_pages import JobSummaryPage as JobSummaryPage
     from elihu.api.queues import Queue as Queue
     from elihu.api.queues import QueueOnNode as QueueOnNode
+    from elihu.api.stats import BoundedCount as BoundedCount
+    from elihu.api.stats import FailureGroup as FailureGroup
+    from elihu.api.stats import ThroughputPoint as ThroughputPoint
     from elihu.api.template_sync import Synced as Synced
     from elihu.app import Elihu as Elihu
     from elihu.config import Config as Config
@@ -73,6 +77,7 @@ if TYPE_CHECKING:
     from elihu.job import Job as Job
     from elihu.job import JobPage as JobPage
     from elihu.job import JobState as JobState
+    from elihu.job import JobSummary as JobSummary
     from elihu.job import NewJob as NewJob
     from elihu.job import Run as Run
     from elihu.job import RunOutcome as RunOutcome
@@ -158,10 +163,12 @@ _MODULES = {
         "WrongDatabase",
         "WrongLoop",
     ),
-    "job": ("Job", "JobPage", "JobState", "NewJob", "Run", "RunOutcome"),
+    "job": ("Job", "JobPage", "JobState", "JobSummary", "NewJob", "Run", "RunOutcome"),
     "options": ("Unique",),
     "outcome": ("Cancel", "Discard", "Retry", "Snooze"),
+    "api.job_pages": ("JobSummaryPage",),
     "api.queues": ("Queue", "QueueOnNode"),
+    "api.stats": ("BoundedCount", "FailureGroup", "ThroughputPoint"),
     "relay": ("Relay", "agather", "gather"),
     "schedule": ("Cron", "CronEntry"),
     "runtime.single_tick": ("TickCounts",),

@@ -60,7 +60,8 @@ async def test_the_documented_rights_are_enough_for_every_verb(postgres_url: str
         await engine.record_progress(node, [(claim.id, claim.claim, "{}")])
         await engine.exchange(node, "default", 0, [ack])
         calls: list[Callable[[], Awaitable[Any]]] = [
-            engine.installation, engine.nodes, engine.crons, engine.counts, lambda: engine.queue_loads(1),
+            engine.installation, engine.nodes, engine.crons, engine.counts,
+            lambda: engine.queue_loads(1),
             engine.queue_overrides,
             lambda: engine.ack_statuses(node, [ack]),
             lambda: engine.notify([Signal(SignalKind.JOBS, "default")]),

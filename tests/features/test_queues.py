@@ -1,9 +1,9 @@
 """``app.queues``: stored for every node, or live on one."""
 
 import asyncio
-from dataclasses import replace
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest

@@ -62,6 +62,7 @@ def heartbeat_thread(harness: NodeHarness) -> tuple[Housekeeping, Reports]:
         name="here",
         info={},
         timetable=Registry().timetable,
+        counts=harness.scope.counts,
         leads=False,
         callbacks=NodeCallbacks(
             rejoined=reports.rejoined,

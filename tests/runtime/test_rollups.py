@@ -49,10 +49,10 @@ def test_a_time_is_in_the_bucket_below_its_bound(seconds: float, bucket: int) ->
     counts = AttemptCounts()
     counts.add("q", [ended(wait=seconds)])
     found = numbers(counts)
-    assert found == {"jobs": 1, "run_0": 1, f"wait_{bucket}": 1} | (
-        {"wait_ms": int(seconds * 1_000)} if seconds >= 0.001 else {}
-    )
-    assert bucket == 13 or seconds * 1_000 < 4**bucket
+    assert [name for name in found if name.startswith("wait_") and name != "wait_ms"] == [
+        f"wait_{bucket}"
+    ]
+    assert found["jobs"] == found["run_0"] == 1
 
 
 def test_a_batch_is_counted_by_task_and_outcome() -> None:
@@ -100,14 +100,12 @@ async def test_a_node_writes_what_it_counted_when_it_stops(app: Elihu) -> None:
 
     since = datetime.now(UTC) - timedelta(hours=1)
     relays = [await fine.asubmit() for _ in range(3)] + [await bad.asubmit()]
-    async with app.running() as node:
+    async with app.running():
         for relay in relays:
             try:
                 await relay.aresult(timeout=20)
             except ValueError:
                 continue
-        engine = node.engine
-        assert engine.name
     found = await app.stats.throughput(since=since, until=since + timedelta(hours=2), by="task")
     totals: dict[tuple[str | None, str], int] = {}
     for point in found:
@@ -115,21 +113,20 @@ async def test_a_node_writes_what_it_counted_when_it_stops(app: Elihu) -> None:
     assert totals == {("fine", "completed"): 3, ("bad", "failed"): 1}
 
 
-async def test_a_failed_write_is_repeated(harnesses: HarnessFactory) -> None:
+async def test_a_failed_write_is_repeated(
+    harnesses: HarnessFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     harness = await harnesses()
     writer = RollUpWriter(harness.scope)
     harness.scope.counts.add("q", [ended()])
-    write, failing = harness.engine.write_rollups, True
 
-    async def write_rollups(name: str, rows: Any) -> None:
-        if failing:
-            raise DatabaseUnavailable("away")
-        await write(name, rows)
+    async def away(name: str, rows: Any) -> None:
+        raise DatabaseUnavailable("away")
 
-    harness.engine.write_rollups = write_rollups  # type: ignore[method-assign]
-    with pytest.raises(DatabaseUnavailable):
-        await writer.tick()
-    failing = False
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.engine, "write_rollups", away)
+        with pytest.raises(DatabaseUnavailable):
+            await writer.tick()
     assert (await writer.tick()).data == {"rows": 1}
     assert (await writer.tick()).data == {"rows": 0}
     rows = await harness.engine.rollups(

@@ -37,9 +37,7 @@ class JobSummaryPage:
     next: str | None = None
 
 
-async def page(
-    engine: Engine, where: JobFilter, after: str | None, limit: int
-) -> JobSummaryPage:
+async def page(engine: Engine, where: JobFilter, after: str | None, limit: int) -> JobSummaryPage:
     """A page of the jobs of a filter. Raises ``InvalidOption`` for a cursor of another
     list.
     """
@@ -107,5 +105,3 @@ def _value(name: str, value: Any) -> Any:
     if name in _TIMES:
         return _EPOCH + timedelta(microseconds=value)
     return value
-
-

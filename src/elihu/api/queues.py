@@ -69,9 +69,7 @@ class Queues:
         self._client = client
         self._configured = configured
 
-    async def list(
-        self, *, node: str | None = None, most: int = UNBOUNDED
-    ) -> builtins.list[Queue]:
+    async def list(self, *, node: str | None = None, most: int = UNBOUNDED) -> builtins.list[Queue]:
         """Every queue that a node serves, that has available or executing jobs, or that
         is configured or has stored settings. With ``node`` the queues that it serves.
         ``available`` is counted up to ``most``. Raises ``UnknownNode``.

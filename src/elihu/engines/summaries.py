@@ -77,7 +77,8 @@ def page_of(
     following = (
         tuple(records[limit - 1][name] for name in view.order)
         if len(records) > limit
-        else horizon and tuple(
+        else horizon
+        and tuple(
             moment(value) if name in _TIMES else value
             for name, value in zip(view.order, horizon, strict=True)
         )

@@ -62,7 +62,9 @@ class AttemptCounts:
                 waited = claim.started_at - claim.scheduled_at
                 wait = max(
                     0,
-                    waited.days * 86_400_000 + waited.seconds * 1_000 + waited.microseconds // 1_000,
+                    waited.days * 86_400_000
+                    + waited.seconds * 1_000
+                    + waited.microseconds // 1_000,
                 )
                 numbers[0] += 1
                 numbers[1] += run

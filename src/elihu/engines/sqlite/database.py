@@ -132,8 +132,6 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-<<<<<<< HEAD
-=======
         """Call ``work`` in the thread that reads for people."""
         browser = self._open_threads().browser
         if not browser.started:

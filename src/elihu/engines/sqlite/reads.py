@@ -27,9 +27,7 @@ def summaries(
     session: Session, view: str, where: JobFilter, after: Place | None, limit: int
 ) -> SummaryPage:
     shown = VIEWS[view]
-    covered = condition_of(
-        where if view in MIXED else replace(where, state=None)
-    )
+    covered = condition_of(where if view in MIXED else replace(where, state=None))
     table = f"job INDEXED BY {shown.served_by}" if shown.served_by else "job"
     places = {
         f"place{number}": stored_time(value) if isinstance(value, datetime) else value
