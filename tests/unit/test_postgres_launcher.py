@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,20 @@ def test_a_killed_server_starts_again() -> None:
     with PostgresServer() as server:
         postgres(server).kill()
         server.restart()
+        assert select(server, "select 1") == "1"
+
+
+def test_a_killed_server_starts_again_when_its_last_process_has_ended() -> None:
+    """A process of the killed server keeps its shared memory for half a second."""
+    with PostgresServer() as server:
+        killed = postgres(server)
+        left = killed.children()[0]
+        left.suspend()
+        killed.kill()
+        ending = threading.Timer(0.5, left.kill)
+        ending.start()
+        server.restart()
+        assert not ending.is_alive()
         assert select(server, "select 1") == "1"
 
 
