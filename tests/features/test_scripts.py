@@ -11,6 +11,9 @@ import pytest
 from elihu import Elihu
 from tests.support import BUSY_MACHINE, QUICK
 
+NO_FORK_WARNING = "ignore:This process:DeprecationWarning"
+"""Python 3.12 and later warn of each fork of a process with threads."""
+
 HEAD = """
 import asyncio, os, sys
 from elihu import Elihu, Unique
@@ -33,7 +36,7 @@ class Scripts:
     def start(self, body: str, *arguments: str) -> "subprocess.Popen[str]":
         path = self._folder / f"script_{len(self._started)}.py"
         path.write_text(HEAD + textwrap.dedent(body), "utf-8")
-        command = [sys.executable, str(path), self._url, *arguments]
+        command = [sys.executable, "-W", NO_FORK_WARNING, str(path), self._url, *arguments]
         process = subprocess.Popen(
             command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
