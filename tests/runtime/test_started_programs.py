@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from elihu.processes.tree import MARK, kill_started_by, process_info, started_by
+from elihu.processes.proc import read_stat
+from elihu.processes.tree import MARK, kill_started_by, started_by
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="needs /proc to look at other processes"
@@ -140,7 +141,7 @@ def until(done: Callable[[], bool], failure: str, within: float = 30) -> None:
 
 
 def gone(pid: int) -> bool:
-    return process_info(pid) is None
+    return read_stat(pid) is None
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from elihu.processes.tree import MARK, kill_started_by, process_info
+from elihu.processes.proc import read_stat
+from elihu.processes.tree import MARK, kill_started_by
 
 LOOK: Final = 0.25
 """Seconds between two looks at the child where the kernel has no descriptors for
@@ -103,7 +104,7 @@ def _now() -> int:
     """The present moment in the ticks of ``/proc``, one less where that is unsure."""
     with suppress(ValueError, OSError, AttributeError):
         return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")) - 1
-    own = process_info(os.getpid())
+    own = read_stat(os.getpid())
     return own.started if own else 0
 
 

@@ -1,15 +1,11 @@
 """Ends a child process when its node ends, whatever ends the node."""
 
-import ctypes
 import os
 import select
 import signal
-import sys
 import threading
-from contextlib import suppress
-from typing import Final
 
-PR_SET_PDEATHSIG: Final = 1
+from elihu.processes.prctl import signal_at_parent_death
 
 
 def die_with_parent(node: int, descriptor: int) -> None:
@@ -19,9 +15,7 @@ def die_with_parent(node: int, descriptor: int) -> None:
     The kernel's signal comes when the thread that started the child ends: the node's
     loop runs in it.
     """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal_at_parent_death(signal.SIGKILL)
     if os.getppid() != node:
         os._exit(1)
     threading.Thread(

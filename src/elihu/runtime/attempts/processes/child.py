@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from elihu.context import Context
 from elihu.errors import ProcessDied
+from elihu.processes.spawn import Process, ending
 from elihu.runtime.attempts.processes.protocol import Frames, Message, frame
-from elihu.runtime.attempts.processes.spawn import Process, ending
 
 READ_AFTER_END: Final = 0.2
 """Seconds after the end of a child in which its last messages are still read."""
@@ -52,7 +53,7 @@ class Child(asyncio.Protocol):
         with theirs:
             await self._loop.create_unix_connection(lambda: self, sock=ours)
             try:
-                self._process = Process(theirs.fileno(), self._ended)
+                self._process = Process(_command(theirs.fileno()), theirs.fileno(), self._ended)
             except BaseException:
                 self._hang_up()
                 raise
@@ -117,7 +118,9 @@ class Child(asyncio.Protocol):
         await self._go(grace)
 
     def kill(self, reason: str | None = None) -> None:
-        """End it by force; its job fails for that reason."""
+        """End it by force; its job fails for that reason. Its guardian ends what the job
+        has started.
+        """
         self.leaving = True
         self._killed_for = self._killed_for or reason
         if self._process:
@@ -193,3 +196,19 @@ class Child(asyncio.Protocol):
             self._answer.set_exception(
                 ProcessDied(self._killed_for or f"the process of the task {ending(status)}")
             )
+
+
+def _command(descriptor: int) -> list[str]:
+    return [sys.executable, *_flags(), "-m", __package__, str(descriptor)]
+
+
+def _flags() -> list[str]:
+    """This interpreter's options, where they change what code means."""
+    flags = sys.flags
+    warnings = [f"-W{option}" for option in sys.warnoptions]
+    return [
+        *["-O"] * flags.optimize,
+        *["-I"] * flags.isolated,
+        *["-E"] * (flags.ignore_environment and not flags.isolated),
+        *warnings,
+    ]

@@ -1,11 +1,11 @@
-"""Starts a fresh interpreter, signals it, and reports its end."""
+"""Starts a process of the node, signals it, and reports its end."""
 
 import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 LOOK: Final = 0.05
@@ -18,13 +18,24 @@ class Process:
 
     Start it in a thread that lives as long as the node, since the kernel's parent-death
     signal follows the thread. It inherits ``descriptor`` and the standard output and
-    error; its input is empty. ``ended`` is called in the event loop.
+    error; its input is empty. ``environment`` is its whole environment, by default that
+    of the node. ``ended`` is called in the event loop.
     """
 
-    def __init__(self, descriptor: int, ended: Callable[[], None]) -> None:
-        command = [sys.executable, *_flags(), "-m", __package__, str(descriptor)]
+    def __init__(
+        self,
+        command: Sequence[str],
+        descriptor: int,
+        ended: Callable[[], None],
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._popen = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, pass_fds=(descriptor,), start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(descriptor,),
+            start_new_session=True,
+            env=environment,
         )
         self._loop = asyncio.get_running_loop()
         self._ended = ended
@@ -54,7 +65,7 @@ class Process:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it. Its guardian ends what the job that runs has started."""
+        """Send SIGKILL."""
         if self.status is None:
             os.kill(self.pid, signal.SIGKILL)
 
@@ -85,15 +96,3 @@ def ending(status: int | None) -> str:
     return f"was ended by {name}" + (
         ", as the system does when memory runs out" if -status == signal.SIGKILL else ""
     )
-
-
-def _flags() -> list[str]:
-    """This interpreter's options, where they change what code means."""
-    flags = sys.flags
-    warnings = [f"-W{option}" for option in sys.warnoptions]
-    return [
-        *["-O"] * flags.optimize,
-        *["-I"] * flags.isolated,
-        *["-E"] * (flags.ignore_environment and not flags.isolated),
-        *warnings,
-    ]
