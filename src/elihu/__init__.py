@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elihu.errors import ActionCommitted as ActionCommitted
     from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
     from elihu.errors import ClaimLost as ClaimLost
+    from elihu.errors import CommandError as CommandError
     from elihu.errors import ConfigError as ConfigError
     from elihu.errors import CronError as CronError
     from elihu.errors import CronNotFound as CronNotFound
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from elihu.errors import InvalidArguments as InvalidArguments
     from elihu.errors import InvalidContext as InvalidContext
     from elihu.errors import InvalidCron as InvalidCron
+    from elihu.errors import InvalidFields as InvalidFields
     from elihu.errors import InvalidOption as InvalidOption
     from elihu.errors import InvalidSchema as InvalidSchema
     from elihu.errors import InvalidTask as InvalidTask
@@ -47,18 +49,23 @@ if TYPE_CHECKING:
     from elihu.errors import JobFailed as JobFailed
     from elihu.errors import JobNotFound as JobNotFound
     from elihu.errors import JobSnoozed as JobSnoozed
+    from elihu.errors import NameTaken as NameTaken
     from elihu.errors import NotCommitted as NotCommitted
     from elihu.errors import NotImportable as NotImportable
+    from elihu.errors import NotRunnable as NotRunnable
     from elihu.errors import OnErrorFailed as OnErrorFailed
     from elihu.errors import PermissionDenied as PermissionDenied
     from elihu.errors import ProcessDied as ProcessDied
     from elihu.errors import ProcessError as ProcessError
+    from elihu.errors import RecordChanged as RecordChanged
+    from elihu.errors import RecordNotFound as RecordNotFound
     from elihu.errors import RelayTimeout as RelayTimeout
     from elihu.errors import ResultNotRecorded as ResultNotRecorded
     from elihu.errors import ResultTooLarge as ResultTooLarge
     from elihu.errors import SchemaError as SchemaError
     from elihu.errors import SchemaOutdated as SchemaOutdated
     from elihu.errors import SchemaTooNew as SchemaTooNew
+    from elihu.errors import SecretError as SecretError
     from elihu.errors import TaskError as TaskError
     from elihu.errors import TaskNotBound as TaskNotBound
     from elihu.errors import TemplateError as TemplateError
@@ -162,6 +169,13 @@ _MODULES = {
         "UnknownTrigger",
         "WrongDatabase",
         "WrongLoop",
+        "CommandError",
+        "InvalidFields",
+        "NameTaken",
+        "NotRunnable",
+        "RecordChanged",
+        "RecordNotFound",
+        "SecretError",
     ),
     "job": ("Job", "JobPage", "JobState", "JobSummary", "NewJob", "Run", "RunOutcome"),
     "options": ("Unique",),

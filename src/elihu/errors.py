@@ -55,6 +55,13 @@ ElihuError
 │   ├── OnErrorFailed                 ``on_error`` failed
 │   ├── TriggerNoLongerApplies        the record is gone or no longer matches
 │   └── Forbidden                     ``authorize`` refused the action
+├── CommandError                      the command scheduler
+│   ├── InvalidFields (ValueError)    values that a rule refuses, each by its field
+│   │   └── NameTaken                 another one has this name
+│   ├── RecordNotFound (LookupError)  nothing of this kind has this id
+│   ├── RecordChanged                 another change came first
+│   ├── NotRunnable                   a rule forbids the run
+│   └── SecretError                   no key for secrets, or not the right one
 └── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
 """
 
@@ -387,6 +394,57 @@ class TriggerNoLongerApplies(TriggerError):
 
 class Forbidden(TriggerError):
     """``authorize`` refused the action: the job is cancelled."""
+
+
+class CommandError(ElihuError):
+    """The command scheduler does not allow what was asked."""
+
+
+class InvalidFields(CommandError, ValueError):
+    """Values that a rule of the command scheduler refuses; nothing was stored.
+
+    Each of ``errors`` is a field and what is wrong with it.
+    """
+
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {detail}" for field, detail in errors))
+        self.errors = errors
+
+
+class NameTaken(InvalidFields):
+    """Another environment, command, cron or alert has this name, whatever its case."""
+
+
+class RecordNotFound(CommandError, LookupError):
+    """Nothing of this ``kind`` has this id."""
+
+    def __init__(self, kind: str, record_id: object) -> None:
+        super().__init__(f"{kind} {record_id} not found")
+        self.kind = kind
+        self.record_id = record_id
+
+
+class RecordChanged(CommandError):
+    """Somebody else changed it first. ``version`` is that of what is stored now."""
+
+    def __init__(self, kind: str, record_id: object, *, expected: int, version: int) -> None:
+        super().__init__(
+            f"{kind} {record_id}: expected version {expected}, got {version}: it was changed "
+            "meanwhile"
+        )
+        self.kind = kind
+        self.record_id = record_id
+        self.version = version
+
+
+class NotRunnable(CommandError):
+    """A rule forbids the run: the command or the environment is disabled, or there is
+    none.
+    """
+
+
+class SecretError(CommandError):
+    """There is no key for secrets, or none that decrypts this one."""
 
 
 class WrongLoop(ElihuError, RuntimeError):

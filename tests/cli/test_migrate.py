@@ -19,4 +19,4 @@ def test_from_alone_is_wrong_use(shell: Shell) -> None:
 def test_migrate_makes_them_where_asked(shell: Shell) -> None:
     assert "commands" not in shell("migrate")
     assert "tables of commands: migrated to version 1" in shell("migrate", "--commands")
-    assert "CREATE TABLE command_job" in shell("migrate", "--commands", "--sql")
+    assert "command_job_occurrence" in shell("migrate", "--commands", "--sql")

@@ -17,6 +17,7 @@ from elihu.config import (
     StagerConfig,
     find_app,
 )
+from elihu.config.model import CommandsConfig
 from elihu.config.settings import known_keys
 from elihu.errors import ConfigError, ElihuError
 from tests.unit.configs import DAY, refused
@@ -268,7 +269,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
 def test_every_key_is_a_field_of_the_model_and_the_other_way_round() -> None:
     states = {"completed", "cancelled", "discarded"}
     modelled = {each.name for each in dataclasses.fields(Config)} - {"file"}
-    for part in (StagerConfig, LifelineConfig, PrunerConfig):
+    for part in (StagerConfig, LifelineConfig, PrunerConfig, CommandsConfig):
         modelled |= {
             f"{part.__name__.removesuffix('Config').lower()}.{each.name}"
             for each in dataclasses.fields(part)

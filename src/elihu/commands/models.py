@@ -335,8 +335,8 @@ class Alert(Named, Base):
 
 
 class AlertQuiet(Base):
-    """Failures of a command in an environment that an alert has reported, and holds
-    back.
+    """When an alert last reported an event of a command in an environment, and how many
+    it has held back since. ``command_job_id`` is the newest of those.
     """
 
     __tablename__ = "command_alert_quiet"
@@ -346,6 +346,7 @@ class AlertQuiet(Base):
     environment_id: Mapped[UUID] = mapped_column(
         ForeignKey("elihu.command_environment.id"), primary_key=True
     )
+    event: Mapped[str] = mapped_column(primary_key=True)
     sent_at: Mapped[datetime]
     held: Mapped[int] = mapped_column(default=0)
     command_job_id: Mapped[UUID | None]

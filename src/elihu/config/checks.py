@@ -145,6 +145,34 @@ def matching(pattern: str, expected: str) -> Check:
     return check
 
 
+def hidden(check: Check) -> Check:
+    """A check whose errors never show the value."""
+
+    def check_hidden(value: Any, textual: bool) -> Any:
+        try:
+            return check(value, textual)
+        except InvalidValue as error:
+            raise InvalidValue(error.expected, "something else") from None
+
+    return check_hidden
+
+
+def texts(pattern: str, expected: str) -> Check:
+    """A list of texts that the whole pattern matches, or one text with commas."""
+    compiled = re.compile(pattern)
+
+    def check(value: Any, textual: bool) -> tuple[str, ...]:
+        if textual and isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(each, str) and compiled.fullmatch(each) for each in value
+        ):
+            raise InvalidValue(expected, shown(value))
+        return tuple(value)
+
+    return check
+
+
 name = matching(
     r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}",
     "text of 1 to 200 characters, none of them a control character",

@@ -8,7 +8,13 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from elihu.config.checks import Check, InvalidValue, name, shown
-from elihu.config.model import LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig
+from elihu.config.model import (
+    CommandsConfig,
+    LifelineConfig,
+    PrunerConfig,
+    RetentionConfig,
+    StagerConfig,
+)
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
 from elihu.config.sources import PREFIX, Assignment, Source
 from elihu.errors import ConfigError
@@ -138,7 +144,7 @@ def _table(node: Table, keys: Keys, value: Any, source: Source) -> Mapping[str, 
     match value:
         case RetentionConfig():
             return {**value.states, "queues": value.queues, "tasks": value.tasks}
-        case StagerConfig() | LifelineConfig() | PrunerConfig():
+        case StagerConfig() | LifelineConfig() | PrunerConfig() | CommandsConfig():
             return {each.name: getattr(value, each.name) for each in fields(value)}
         case Mapping():
             return value

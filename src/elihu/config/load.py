@@ -4,7 +4,7 @@ frozen configuration.
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
@@ -12,7 +12,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 from elihu.config.checks import InvalidValue
 from elihu.config.database import POSTGRESQL, resolve_url
 from elihu.config.levels import Levels, refusal
-from elihu.config.model import Config, LifelineConfig, PrunerConfig, RetentionConfig, StagerConfig
+from elihu.config.model import (
+    CommandsConfig,
+    Config,
+    LifelineConfig,
+    PrunerConfig,
+    RetentionConfig,
+    StagerConfig,
+)
 from elihu.config.settings import SETTINGS, STATES, Named, Table
 from elihu.config.sources import (
     Assignment,
@@ -28,7 +35,7 @@ from elihu.config.sources import (
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 DEFAULT: Final = Config()
 
-Part = TypeVar("Part", StagerConfig, LifelineConfig, PrunerConfig)
+Part = TypeVar("Part", StagerConfig, LifelineConfig, PrunerConfig, CommandsConfig)
 
 
 def load_config(
@@ -145,6 +152,7 @@ def _build(levels: Levels, folder: Path, file: ConfigFile | None) -> Config:
         lifeline=_part(levels, "lifeline", DEFAULT.lifeline),
         pruner=_part(levels, "pruner", DEFAULT.pruner),
         retention=_retention(levels),
+        commands=_part(levels, "commands", DEFAULT.commands),
         file=file.path if file else None,
     )
     _check_together(config, levels)
@@ -153,8 +161,10 @@ def _build(levels: Levels, folder: Path, file: ConfigFile | None) -> Config:
 
 def _part(levels: Levels, key: str, default: Part) -> Part:
     return type(default)(
-        interval=levels.value(key, "interval", default=default.interval),
-        limit=levels.value(key, "limit", default=default.limit),
+        **{
+            each.name: levels.value(key, each.name, default=getattr(default, each.name))
+            for each in fields(default)
+        }
     )
 
 

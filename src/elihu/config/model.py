@@ -51,11 +51,35 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandsConfig:
+    """The command scheduler: ``slots`` runs at once on a node; runs are kept for
+    ``retention`` seconds or the last ``retention_runs`` of a command; variables that may
+    change how programs load, names of the node's own environment that commands see, and
+    how alerts are sent.
+    """
+
+    slots: int = 10
+    quiet: float = 3_600.0
+    late_after: float = 300.0
+    retention: float = 30 * 86_400.0
+    retention_runs: int = 1_000
+    allow_variables: tuple[str, ...] = ()
+    pass_environment: tuple[str, ...] = ()
+    private_targets: bool = False
+    smtp_host: str | None = None
+    smtp_port: int = 587
+    smtp_user: str | None = None
+    smtp_password: str | None = field(default=None, repr=False)
+    smtp_from: str | None = None
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that can be set. Times are in seconds, sizes in bytes.
 
     ``load_config`` makes and validates it; the constructor validates nothing. ``file``
-    is the configuration file that was read. ``repr`` shows no password.
+    is the configuration file that was read. ``repr`` shows no password and no key.
     """
 
     database_url: str = "sqlite:///elihu.db"
@@ -84,6 +108,9 @@ class Config:
     lifeline: LifelineConfig = field(default_factory=LifelineConfig)
     pruner: PrunerConfig = field(default_factory=PrunerConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    secret_key: str | None = None
+    secret_key_file: str | None = None
+    commands: CommandsConfig = field(default_factory=CommandsConfig)
     app: str | None = None
     file: Path | None = None
 
@@ -95,4 +122,5 @@ class Config:
         shown = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in ("database_url", "listen_url"):
             shown[name] = shown[name] and describe_url(shown[name])
+        shown["secret_key"] = shown["secret_key"] and "***"
         return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

@@ -4,7 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from elihu.config.checks import Check, duration, flag, matching, name, one_of, size, whole
+from elihu.config.checks import (
+    Check,
+    duration,
+    flag,
+    hidden,
+    matching,
+    name,
+    one_of,
+    size,
+    texts,
+    whole,
+)
 from elihu.config.database import check_postgresql_url, check_url
 
 HOUR: Final = 3_600.0
@@ -31,6 +42,8 @@ Node = Check | Table | Named
 
 STATES: Final = ("completed", "cancelled", "discarded")
 _KEPT: Final = {state: duration(0, CENTURY) for state in STATES}
+
+_VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]*"
 
 SETTINGS: Final = Table(
     {
@@ -64,6 +77,32 @@ SETTINGS: Final = Table(
         "lifeline": Table({"interval": duration(0.01, HOUR), "limit": whole(1, 100_000)}),
         "pruner": Table({"interval": duration(0.01, 24 * HOUR), "limit": whole(1, 100_000)}),
         "retention": Table({**_KEPT, "queues": Named(Table(_KEPT)), "tasks": Named(Table(_KEPT))}),
+        "secret_key": hidden(
+            matching(r"[\x21-\x7e]+([\s,]+[\x21-\x7e]+)*", "keys of elihu commands rotate-key")
+        ),
+        "secret_key_file": name,
+        "commands": Table(
+            {
+                "slots": whole(1, 10_000),
+                "quiet": duration(0, 365 * 24 * HOUR),
+                "late_after": duration(1, 365 * 24 * HOUR),
+                "retention": duration(60, CENTURY),
+                "retention_runs": whole(1, 1_000_000),
+                "allow_variables": texts(
+                    _VARIABLE, 'a list of names of variables, such as ["PATH", "PYTHONPATH"]'
+                ),
+                "pass_environment": texts(
+                    _VARIABLE, 'a list of names of variables, such as ["SSH_AUTH_SOCK"]'
+                ),
+                "private_targets": flag,
+                "smtp_host": name,
+                "smtp_port": whole(1, 65_535),
+                "smtp_user": name,
+                "smtp_password": hidden(name),
+                "smtp_from": name,
+                "smtp_security": one_of("starttls", "tls", "none"),
+            }
+        ),
         "app": matching(
             r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*",
             'text such as "package.module:attribute"',

@@ -207,16 +207,17 @@ CREATE TABLE elihu.command_alert_environment (
 );
 CREATE INDEX command_alert_environment_other ON elihu.command_alert_environment (environment_id);
 
--- When an alert last reported failures of a command in an environment, and how many it has held
--- back since.
+-- When an alert last reported an event of a command in an environment, and how many it has held
+-- back since. command_job_id is the newest of those.
 CREATE TABLE elihu.command_alert_quiet (
   alert_id uuid NOT NULL REFERENCES elihu.command_alert ON DELETE CASCADE,
   command_id uuid NOT NULL REFERENCES elihu.command ON DELETE CASCADE,
   environment_id uuid NOT NULL REFERENCES elihu.command_environment ON DELETE CASCADE,
+  event text NOT NULL,
   sent_at timestamptz NOT NULL,
   held integer NOT NULL,
   command_job_id uuid,
-  PRIMARY KEY (alert_id, command_id, environment_id)
+  PRIMARY KEY (alert_id, command_id, environment_id, event)
 );
 
 -- The newest tick up to which schedules are dispatched.

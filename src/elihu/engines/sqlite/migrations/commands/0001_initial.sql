@@ -208,16 +208,17 @@ CREATE TABLE command_alert_environment (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX command_alert_environment_other ON command_alert_environment (environment_id);
 
--- When an alert last reported failures of a command in an environment, and how many it has held
--- back since.
+-- When an alert last reported an event of a command in an environment, and how many it has held
+-- back since. command_job_id is the newest of those.
 CREATE TABLE command_alert_quiet (
   alert_id TEXT NOT NULL REFERENCES command_alert ON DELETE CASCADE,
   command_id TEXT NOT NULL REFERENCES command ON DELETE CASCADE,
   environment_id TEXT NOT NULL REFERENCES command_environment ON DELETE CASCADE,
+  event TEXT NOT NULL,
   sent_at REAL NOT NULL,
   held INTEGER NOT NULL,
   command_job_id TEXT,
-  PRIMARY KEY (alert_id, command_id, environment_id)
+  PRIMARY KEY (alert_id, command_id, environment_id, event)
 ) STRICT, WITHOUT ROWID;
 
 -- The newest tick up to which schedules are dispatched.

@@ -1,0 +1,26 @@
+"""What rules and tasks of the scheduler need besides a session."""
+
+from dataclasses import dataclass
+
+from elihu import Config, Elihu
+from elihu.commands.secrets import Keyring, load_keyring
+from elihu.commands.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The app, and sessions on its database."""
+
+    app: Elihu
+    sessions: Sessions
+
+    @property
+    def config(self) -> Config:
+        """The settings of the app."""
+        return self.app.config
+
+    def keyring(self) -> Keyring:
+        """The keys as they are now: they may be replaced while a node runs. Raises
+        ``SecretError``.
+        """
+        return load_keyring(self.app.config)
