@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Protocol
 
 
 class AttemptWaits:
@@ -18,17 +18,27 @@ class AttemptWaits:
         self.blocked: str | None = None
 
 
-current_waits: Final[ContextVar[AttemptWaits | None]] = ContextVar("elihu.waits", default=None)
-"""The waits of the attempt that runs in this context, None outside of one."""
+class WaitingAttempt(Protocol):
+    """An attempt, which makes its waits when they are first asked for."""
+
+    @property
+    def waits(self) -> AttemptWaits: ...
+
+
+current_attempt: Final[ContextVar[WaitingAttempt | None]] = ContextVar(
+    "elihu.attempt", default=None
+)
+"""The attempt that runs in this context, None outside of one."""
 
 
 @contextmanager
 def waiting_for(ids: Iterable[int]) -> Iterator[AttemptWaits | None]:
     """The running attempt, if this is in one, waits for these jobs meanwhile."""
-    waits = current_waits.get()
-    if waits is None:
+    attempt = current_attempt.get()
+    if attempt is None:
         yield None
         return
+    waits = attempt.waits
     ids = list(ids)
     for job_id in ids:
         waits.jobs[job_id] = waits.jobs.get(job_id, 0) + 1

@@ -92,9 +92,10 @@ class HandledError(NamedTuple):
 class Attempt(Protocol):
     """The attempt behind a ``Context``."""
 
-    attempt: int
-    max_attempts: int
-
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def max_attempts(self) -> int: ...
     @property
     def on_error_due(self) -> str | None: ...
     def read_job(self) -> Job: ...

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from elihu.errors import DuplicateTask, UnknownTask
 from elihu.task.task import Task
@@ -15,6 +15,8 @@ class Registry:
     def __init__(self) -> None:
         self._tasks: dict[str, Task[..., Any]] = {}
         self._by_name: dict[str, Task[..., Any]] = {}
+        self.find: Final = self._by_name.get
+        """The task of this name or alias, None where this app knows none."""
         self.timetable = Timetable()
 
     def add(self, *tasks: Task[..., Any]) -> None:

@@ -38,7 +38,8 @@ class Bus:
         return off
 
     def __contains__(self, event: type[Event]) -> bool:
-        return bool(self._for(event))
+        found = self._resolved.get(event)
+        return bool(self._for(event) if found is None else found)
 
     def emit(self, event: Event) -> None:
         """Deliver ``event`` now."""

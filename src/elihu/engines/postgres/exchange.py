@@ -9,10 +9,9 @@ from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
-from elihu.engines.protocol.exchange import to_trim
+from elihu.engines.protocol.exchange import is_plain, to_trim
 from elihu.engines.protocol.signals import Signal
 from elihu.failpoints import ACTIVE, reach
-from elihu.job import JobState, RunOutcome
 
 _UNDER_WAY: Final = 0.0005
 """Seconds after which a statement has usually left this process, and its answer is not
@@ -34,7 +33,7 @@ async def exchange(
     plain: list[Ack] = []
     other: list[Ack] = []
     for ack in acks:
-        (plain if _is_plain(ack) else other).append(ack)
+        (plain if is_plain(ack) else other).append(ack)
     if ACTIVE and acks:
         asyncio.get_running_loop().call_later(_UNDER_WAY, reach, "inside acknowledge")
     rows = await session.fetch(
@@ -88,15 +87,6 @@ async def notify(session: Session, signals: Sequence[Signal]) -> None:
     if signals:
         payloads = list(dict.fromkeys(map(payload_of, signals)))
         await session.fetch("notify", channel_of(session.config.schema), payloads)
-
-
-def _is_plain(ack: Ack) -> bool:
-    return (
-        ack.outcome is RunOutcome.COMPLETED
-        and ack.state is JobState.COMPLETED
-        and ack[4:6] == (None, 0)
-        and ack[7:] == (None,) * 5
-    )
 
 
 def _exchanged(rows: Sequence[Row]) -> Exchange:

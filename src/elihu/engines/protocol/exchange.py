@@ -71,6 +71,22 @@ class Ack(NamedTuple):
     error_type: str | None = None
 
 
+def plain_ack(key: tuple[int, int], value: str | None = None) -> Ack:
+    """The end of an attempt that completed, by the job's id and its claim. Every job
+    passes here, and a call of a named tuple's class is a call of Python.
+    """
+    return tuple.__new__(Ack, (*key, *_BEFORE_VALUE, value, *_AFTER_VALUE))
+
+
+def is_plain(ack: Ack) -> bool:
+    """Whether it is what ``plain_ack`` makes."""
+    return ack[2:6] == _BEFORE_VALUE and ack[7:] == _AFTER_VALUE
+
+
+_BEFORE_VALUE: Final = (RunOutcome.COMPLETED, JobState.COMPLETED, None, 0)
+_AFTER_VALUE: Final = (None,) * 5
+
+
 def to_trim(acks: Sequence[Ack]) -> list[tuple[int, int]]:
     """The ends, (id, claim) each, after which a job may have more runs than are kept."""
     return [

@@ -6,17 +6,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
-from elihu.engines.protocol.exchange import to_trim
+from elihu.engines.protocol.exchange import is_plain, to_trim
 from elihu.engines.retention import Retention
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
 from elihu.engines.sqlite.session import Session
 from elihu.failpoints import ACTIVE, reach
-from elihu.job import JobState, RunOutcome
 
 _PLAIN: Final = statement("exchange_plain")
 _OTHER: Final = statement("exchange_other")
-_AS_PLAIN: Final = Ack(0, 0, RunOutcome.COMPLETED, JobState.COMPLETED)[2:]
 _CLEAR: Final = statement("exchange_clear")
 _WIDTH: Final = len(Ack._fields) + 1
 _PEEK: Final = statement("exchange_peek")
@@ -79,8 +77,13 @@ def ack_statuses(
 def _acknowledge(
     session: Session, where: dict[str, Any], acks: Sequence[Ack]
 ) -> list[tuple[int, bool]]:
-    plain = {ack.id: ack.claim for ack in acks if _is_plain(ack)}
-    other = [(*ack, where["node"]) for ack in acks if not _is_plain(ack)]
+    plain: dict[int, int] = {}
+    other: list[tuple[Any, ...]] = []
+    for ack in acks:
+        if ack.value is None and is_plain(ack):
+            plain[ack.id] = ack.claim
+        else:
+            other.append((*ack, where["node"]))
     if plain:
         session.execute(_PLAIN, {"done": dump(plain), "node": where["node"]})
     for portion in portions(other):
@@ -93,10 +96,6 @@ def _acknowledge(
         session.execute(_TRIM, {"jobs": dump(jobs)})
     session.execute(_CLEAR)
     return [(id_, bool(awaited)) for id_, awaited in json.loads(written)]
-
-
-def _is_plain(ack: Ack) -> bool:
-    return ack[2:] == _AS_PLAIN
 
 
 def _claim(session: Session, where: dict[str, Any]) -> list[ClaimedJob]:

@@ -1,13 +1,13 @@
 """From how an attempt ended to the acknowledgement that is written of it."""
 
 from asyncio import CancelledError
-from typing import Final
 
 from elihu.context import LOG_LIMIT
 from elihu.endings import CANCELLED_REASON, End, after
 from elihu.engines.protocol import Ack, ClaimedJob
+from elihu.engines.protocol.exchange import plain_ack
 from elihu.errors import OnErrorFailed, ResultNotRecorded, ResultTooLarge
-from elihu.job import JobState, RunOutcome
+from elihu.job import JobState
 from elihu.options import backoff_seconds
 from elihu.outcome import (
     Cancel,
@@ -28,24 +28,14 @@ from elihu.runtime.attempts.exception_groups import all_are
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.storable_text import clean
 
-# Every job passes here, and looking up a member of an enumeration is a Python call.
-_COMPLETED: Final = RunOutcome.COMPLETED
-_JOB_COMPLETED: Final = JobState.COMPLETED
-
 
 def ack_for(execution: Execution, ending: Ending) -> Ack:
     """What this ending means for the job: its next state, when, and the texts of its
     run.
     """
-    if type(ending) is Complete and ending.problem is None and execution.context.log_text() is None:
-        return Ack(
-            execution.claim.id,
-            execution.claim.claim,
-            _COMPLETED,
-            _JOB_COMPLETED,
-            value=ending.value,
-        )
-    log = execution.context.log_text()
+    log = execution.log_text
+    if type(ending) is Complete and ending.problem is None and log is None:
+        return plain_ack(execution.key, ending.value)
     return _ack(execution, ending)._replace(log=None if log is None else clean(log, LOG_LIMIT))
 
 

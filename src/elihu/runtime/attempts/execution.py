@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from elihu.attempt_waits import AttemptWaits
@@ -43,6 +44,8 @@ class Cause(Enum):
 _ADVISORY: Final = frozenset({Cause.STOP, Cause.CUT_OFF})
 """Causes that an attempt sees and that do not end it."""
 
+_NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
+
 
 class Completes(Protocol):
     """Completes an attempt in a transaction of its task."""
@@ -64,32 +67,28 @@ class Completes(Protocol):
 
 
 class Execution:
-    """A claimed job that runs; the ``Attempt`` of its ``Context``. ``threads`` are its
-    calls in threads that have not returned, ``waits`` the jobs that it waits for.
+    """A claimed job that runs; the ``Attempt`` of its ``Context``.
+
+    ``key`` is the job's id and its claim. ``threads`` are the attempt's calls in
+    threads that have not returned, None where it made none. ``reported`` is true once
+    it has reported progress.
+
+    Most jobs use little of this: what has a default here, and the context, the options
+    and the waits, are made where they are first needed.
     """
 
-    __slots__ = (
-        "attempt",
-        "begun",
-        "cause",
-        "claim",
-        "completer",
-        "completing",
-        "context",
-        "handle",
-        "max_attempts",
-        "node",
-        "options",
-        "progress",
-        "queue",
-        "returned",
-        "started",
-        "task",
-        "threads",
-        "timer",
-        "unkept",
-        "waits",
-    )
+    begun = False
+    cause: Cause | None = None
+    completing = False
+    handle: "asyncio.Task[None] | None" = None
+    reported = False
+    returned: tuple[Any] | None = None
+    threads: "set[asyncio.Future[Any]] | None" = None
+    timer: asyncio.TimerHandle | None = None
+    unkept: Complete | None = None
+    _context: Context | None = None
+    _options: Mapping[str, Any] | None = None
+    _waits: AttemptWaits | None = None
 
     def __init__(
         self,
@@ -103,30 +102,54 @@ class Execution:
         completer: Completes,
     ) -> None:
         self.claim = claim
+        self.key = (claim.id, claim.claim)
         self.queue = queue
         self.node = node
         self.task = task
-        self.attempt = claim.attempt
-        self.max_attempts = claim.max_attempts
-        options = json.loads(claim.options) if claim.options else {}
-        self.options: dict[str, Any] = options if isinstance(options, dict) else {}
         self.progress = progress
         self.started = started
         self.completer = completer
-        self.completing = False
-        self.context = Context(self, state)
-        self.begun = False
-        self.cause: Cause | None = None
-        self.unkept: Complete | None = None
-        self.returned: tuple[Any] | None = None
-        self.handle: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.threads: set[asyncio.Future[Any]] = set()
-        self.waits = AttemptWaits()
+        self._state = state
 
     @property
-    def key(self) -> tuple[int, int]:
-        return self.claim.id, self.claim.claim
+    def attempt(self) -> int:
+        return self.claim.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        return self.claim.max_attempts
+
+    @property
+    def context(self) -> Context:
+        if self._context is None:
+            self._context = Context(self, self._state)
+        return self._context
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options in the job's row."""
+        if self.claim.options is None:
+            return _NO_OPTIONS
+        if self._options is None:
+            options = json.loads(self.claim.options)
+            self._options = options if isinstance(options, dict) else _NO_OPTIONS
+        return self._options
+
+    @property
+    def waits(self) -> AttemptWaits:
+        # threads of one attempt may ask at the same time
+        waits: AttemptWaits = vars(self).setdefault("_waits", AttemptWaits())
+        return waits
+
+    @property
+    def awaited_jobs(self) -> Sequence[int]:
+        """The ids of the jobs that the attempt waits for."""
+        return list(self._waits.jobs) if self._waits else ()
+
+    @property
+    def log_text(self) -> str | None:
+        """The lines that the attempt has logged, None without any."""
+        return self._context.log_text() if self._context else None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -144,7 +167,10 @@ class Execution:
     @property
     def keeps_value(self) -> bool:
         """Whether the return value is stored."""
-        return self.claim.awaited or bool(self.options.get("record", self.task.options.record))
+        record = self.task.options.record
+        if self.claim.options is not None:
+            record = self.options.get("record", record)
+        return self.claim.awaited or bool(record)
 
     @property
     def on_error_pending(self) -> bool:
@@ -164,12 +190,12 @@ class Execution:
         """The most seconds that the attempt may take. Raises ``InvalidOption`` when the
         row holds no valid timeout.
         """
-        given = self.options.get("timeout", self.task.options.timeout)
-        return (
-            None
-            if given is None
-            else check_timeout(f"options of job {self.claim.id}: timeout", given)
-        )
+        given = self.task.options.timeout
+        if self.claim.options is not None:
+            given = self.options.get("timeout", given)
+        if given is None:
+            return None
+        return check_timeout(f"options of job {self.claim.id}: timeout", given)
 
     def read_job(self) -> Job:
         claim = self.claim
@@ -196,6 +222,7 @@ class Execution:
         )
 
     def report(self, progress: str) -> None:
+        self.reported = True
         self.progress.report(self.key, progress)
 
     def complete(

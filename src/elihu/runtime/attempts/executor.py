@@ -23,12 +23,13 @@ from elihu.runtime.attempts.exception_groups import agreed
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.middleware import Middleware, compose
 from elihu.runtime.attempts.processes.pool import ProcessPool
-from elihu.runtime.attempts.surroundings import Around, await_inside, call_inside
+from elihu.runtime.attempts.surroundings import Around, await_inside, begin_fresh, call_inside
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
 from elihu.task import ResultNotStored
 
 _OUTCOMES: Final = (Snooze, Cancel, Discard, Retry)
+_COMPLETE: Final = Complete()
 _FORCED: Final = {Cause.KILL, Cause.TIMEOUT}
 """Causes that a task cannot evade by a snooze or a retry."""
 
@@ -58,11 +59,19 @@ class Executor:
         if execution.cause is not None:
             return ended(execution)
         try:
+            task = execution.task
             if execution.claim.template is not None and (refusal := await self._refusal(execution)):
                 return refusal
-            if execution.task.run_in == "process" and not self._middlewares:
+            if task.run_in == "process" and not self._middlewares:
                 return (await self._children.run(execution, wanted=execution.keeps_value)).ending
-            value = await self._run(execution)
+            if task.run_in == "loop" and not self._middlewares and not self._arounds:
+                args, kwargs = task.codec.decode(execution.claim.args)
+                if task.context_parameter:
+                    kwargs[task.context_parameter] = execution.context
+                begin_fresh()
+                value = await task.fn(*args, **kwargs)
+            else:
+                value = await self._run(execution)
         except _OUTCOMES as outcome:
             value = outcome
         except BaseException as error:
@@ -86,7 +95,7 @@ class Executor:
             )
         if not execution.keeps_value:
             execution.returned = (value,)
-            return Complete()
+            return _COMPLETE
         if value is None and execution.unkept:
             return execution.unkept
         return kept(execution, value, self._max_result)
@@ -105,8 +114,6 @@ class Executor:
                 execution.context
             )
         args, kwargs = task.codec.decode(execution.claim.args)
-        if not self._middlewares:
-            return await self._call(execution, args, kwargs, execution.context)
         return await compose(self._middlewares, partial(self._call, execution, args, kwargs))(
             execution.context
         )
@@ -120,6 +127,8 @@ class Executor:
         call = partial(task.fn, *args, **kwargs)
         if task.run_in == "loop":
             return await await_inside(self._arounds, ctx, call)
+        if execution.threads is None:
+            execution.threads = set()
         return await self._threads.run(
             partial(call_inside, self._arounds, ctx, call), execution.threads
         )

@@ -6,13 +6,12 @@ its threads at exit: a task that never returns would keep a stopped node from en
 
 import asyncio
 import contextvars
-import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from elihu.processes.forks import end_forked_child
+from elihu.processes.forks import end_forked_child, generation
 
 _Work = tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]]
 
@@ -69,7 +68,7 @@ class Threads:
         self._threads = self._busy = 0
 
     def _serve(self) -> None:
-        pid = os.getpid()
+        node = generation()
         while (work := self._work.get()) is not None:
             loop, future, call = work
             value: Any = None
@@ -78,7 +77,7 @@ class Threads:
                 value = call()
             except BaseException as raised:
                 error = raised
-            end_forked_child(pid)
+            end_forked_child(node)
             try:
                 loop.call_soon_threadsafe(self._answer, future, value, error)
             except RuntimeError:

@@ -1,15 +1,15 @@
 """Runs the attempts of one queue: from a claimed job to the end that goes to the ledger."""
 
 import asyncio
-import os
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from elihu.attempt_waits import current_waits
+from elihu.attempt_waits import current_attempt
 from elihu.engines.protocol import Ack
 from elihu.failpoints import ACTIVE, reach
-from elihu.outcome import Ending, Failed, Returned
-from elihu.processes.forks import end_forked_child
+from elihu.outcome import Complete, Ending, Failed, Returned
+from elihu.processes.forks import end_forked_child, generation
 from elihu.runtime.attempts.ack import ack_for, given_back
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.executor import Executor, ended
@@ -23,8 +23,8 @@ UNWIND: Final = 1.0
 """Seconds that the cancelled attempts of a stopping queue have to end."""
 
 _tasks: Final[set["asyncio.Task[None]"]] = set()
-"""The tasks of all attempts. A loop refers to a task weakly, and one that ignores its
-cancellation outlives its node.
+"""The tasks of attempts that are ended and may still run. A loop refers to a task weakly,
+and one that ignores its cancellation outlives its node.
 """
 
 
@@ -40,19 +40,21 @@ class AttemptRunner:
         abandoned: Abandoned,
     ) -> None:
         self.stopping = False
-        self._pid = os.getpid()
+        self._node = generation()
         self._scope = scope
         self._ledger = ledger
         self._executor = executor
         self._progress = progress
         self._abandoned = abandoned
 
-    def begin(self, execution: Execution) -> None:
-        """Run this attempt."""
-        self._ledger.begin(execution)
-        execution.handle = asyncio.create_task(self._perform(execution))
-        _tasks.add(execution.handle)
-        execution.handle.add_done_callback(partial(self._performed, execution))
+    def begin(self, executions: Sequence[Execution]) -> None:
+        """Run these attempts."""
+        self._ledger.begin(executions)
+        loop = asyncio.get_running_loop()
+        for execution in executions:
+            execution.handle = loop.create_task(self._perform(execution))
+        # A loop calls in order: each of them has taken its first step by then.
+        loop.call_soon(self._check_begun, executions)
 
     def end(self, key: Key, cause: Cause) -> bool:
         """End the attempt with this key and return whether it runs here. One that still
@@ -70,6 +72,7 @@ class AttemptRunner:
         none. Their slots are free at once, so those that continue are counted.
         """
         for execution in self._ledger.drop_all():
+            _keep(execution)
             execution.end(Cause.LOST)
             self._abandoned.unless_ended(execution, self._abandoned.add)
 
@@ -99,12 +102,25 @@ class AttemptRunner:
         if handles:
             await asyncio.wait([handle for handle in handles if handle], timeout=UNWIND)
         for execution in list(self._ledger.running.values()):
+            _keep(execution)
             self._ledger.ended(execution, ack_for(execution, ended(execution)), None)
 
     async def _perform(self, execution: Execution) -> None:
+        try:
+            await self._run(execution)
+        except asyncio.CancelledError:
+            self._give_back(execution)
+            raise
+        except BaseException as error:
+            self._give_back(execution)
+            logger.error("job %d ended unexpectedly", execution.claim.id, exc_info=error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def _run(self, execution: Execution) -> None:
         bus = self._scope.bus
         execution.begun = True
-        current_waits.set(execution.waits)
+        current_attempt.set(execution)
         if JobStarted in bus:
             bus.emit(JobStarted(**execution.facts))
         if ACTIVE:
@@ -113,18 +129,20 @@ class AttemptRunner:
             if (limit := execution.timeout) is not None:
                 execution.after(limit, partial(self.end, execution.key, Cause.TIMEOUT))
             ending = await self._executor.execute(execution)
-            end_forked_child(self._pid)
+            end_forked_child(self._node)
             if type(ending) is Failed and self.stopping:
                 ending = _unless_cancelled(ending)
             ack = ack_for(execution, ending)
         except Exception as error:
             ending = Failed(error)
             ack = ack_for(execution, ending)
-        execution.disarm()
+        if execution.timer is not None:
+            execution.disarm()
         if execution.cause is Cause.LOST:
             return
-        await self._progress.flush(execution.key)
-        raised = getattr(ending, "error", None)
+        if execution.reported:
+            await self._progress.flush(execution.key)
+        raised = None if type(ending) is Complete else getattr(ending, "error", None)
         if execution.threads:
             await self._outlast(execution, ack, raised)
         else:
@@ -136,30 +154,42 @@ class AttemptRunner:
         abandoned.
         """
         execution.context.cancel()
-        await asyncio.wait(execution.threads, timeout=self._scope.config.kill_grace)
+        threads = execution.threads or set()
+        await asyncio.wait(threads, timeout=self._scope.config.kill_grace)
         if execution.cause is Cause.LOST:
             return
-        if execution.threads and self._ledger.running.get(execution.key) is execution:
+        if threads and self._ledger.running.get(execution.key) is execution:
             self._abandoned.add(execution)
+        _keep(execution)
         self._ledger.ended(execution, ack, error)
-        if execution.threads:
-            await asyncio.wait(execution.threads)
+        if threads:
+            await asyncio.wait(threads)
 
-    def _performed(self, execution: Execution, handle: "asyncio.Task[None]") -> None:
-        """The task of an attempt is done. One that was cancelled before it ran, or by a
-        handler of events, has not ended its attempt: give it back.
+    def _check_begun(self, executions: Sequence[Execution]) -> None:
+        """The task of an attempt that was cancelled before its first step has not ended
+        it: give it back.
         """
-        _tasks.discard(handle)
+        for execution in executions:
+            if not execution.begun:
+                self._give_back(execution)
+
+    def _give_back(self, execution: Execution) -> None:
         if self._ledger.running.get(execution.key) is execution:
             ack = given_back(execution.claim, "its task was cancelled from outside")
             self._ledger.ended(execution, ack, None)
-            if not handle.cancelled() and (error := handle.exception()) is not None:
-                logger.error("job %d ended unexpectedly", execution.claim.id, exc_info=error)
 
     def _abandon(self, execution: Execution) -> None:
         if self._ledger.running.get(execution.key) is execution:
+            _keep(execution)
             self._abandoned.add(execution)
             self._ledger.ended(execution, ack_for(execution, ended(execution)), None)
+
+
+def _keep(execution: Execution) -> None:
+    """Refer to the attempt's task until it ends, though the attempt has."""
+    if execution.handle is not None and not execution.handle.done():
+        _tasks.add(execution.handle)
+        execution.handle.add_done_callback(_tasks.discard)
 
 
 def _unless_cancelled(ending: Failed) -> Ending:

@@ -4,18 +4,14 @@ The claim did not ask for the value to be stored, so it is held here until the
 acknowledgement says whether a caller waits.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
 
 from elihu.engines.protocol.waits import LateResult
 from elihu.errors import DatabaseError
-from elihu.job import RunOutcome
 from elihu.runtime.attempts.ack import ack_for
 from elihu.runtime.attempts.execution import Execution
 from elihu.runtime.attempts.executor import kept
 from elihu.runtime.service import Scope, logger
-
-_COMPLETED: Final = RunOutcome.COMPLETED
 
 
 class LateResults:
@@ -25,14 +21,15 @@ class LateResults:
         self._scope = scope
         self._returned: dict[int, Execution] = {}
 
-    def put(self, execution: Execution, outcome: RunOutcome) -> None:
-        """Hold the value of an attempt that ended, where it completed with one."""
-        if execution.returned is not None and outcome is _COMPLETED:
-            self._returned[execution.claim.id] = execution
+    def put(self, execution: Execution) -> None:
+        """Hold the value of an attempt that completed."""
+        self._returned[execution.claim.id] = execution
 
-    def drop(self, job_id: int) -> None:
-        """The end is written or refused."""
-        self._returned.pop(job_id, None)
+    def drop(self, keys: Iterable[tuple[int, int]]) -> None:
+        """The ends of these attempts (id, claim) are written or refused."""
+        pop = self._returned.pop
+        for job_id, _ in keys:
+            pop(job_id, None)
 
     def clear(self) -> None:
         self._returned.clear()

@@ -25,12 +25,13 @@ from elihu.runtime.attempts.report import AttemptReport
 from elihu.runtime.queue.late_results import LateResults
 from elihu.runtime.queue.outbox import Outbox, smaller
 from elihu.runtime.service import Scope
-from elihu.telemetry.events import AcknowledgementRefused
+from elihu.telemetry.events import AcknowledgementRefused, JobStopped
 
 BUSY_DELAY: Final = 0.05
 LONGEST_BUSY_DELAY: Final = 1.0
 
 _AVAILABLE: Final = JobState.AVAILABLE
+_COMPLETED: Final = RunOutcome.COMPLETED
 _RETURNED: Final = RunOutcome.RETURNED
 
 Key = tuple[int, int]
@@ -68,11 +69,13 @@ class Ledger:
         """
         self.held.add((claim.id, claim.claim))
 
-    def begin(self, execution: Execution) -> None:
-        """A claimed job starts to run."""
-        self.running[execution.key] = execution
-        self.held.add(execution.key)
-        self.idle.clear()
+    def begin(self, executions: Iterable[Execution]) -> None:
+        """These claimed jobs start to run."""
+        began = {execution.key: execution for execution in executions}
+        self.running.update(began)
+        self.held.update(began)
+        if began:
+            self.idle.clear()
 
     def give_back(self, claim: ClaimedJob, ack: Ack) -> None:
         """A claimed job ends without having run. After ``drop_all`` the claim is no
@@ -89,21 +92,18 @@ class Ledger:
         The report of an attempt that called ``ctx.complete`` waits for the database's
         answer, since only that says whether the transaction was committed.
         """
-        execution.disarm()
+        if execution.timer is not None:
+            execution.disarm()
         if self.running.pop(execution.key, None) is None:
             return
         if not self.running:
             self.idle.set()
-        if ack.outcome is _RETURNED and execution.cause is not Cause.STOP:
+        outcome = ack.outcome
+        if outcome is _RETURNED and execution.cause is not Cause.STOP:
             self.returned.append(ack.id)
-        report = AttemptReport(
-            execution, ack, error, self._scope.clock.monotonic() - execution.started
-        )
-        if execution.completing:
-            self._uncertain[execution.key] = report
-        else:
-            self._publish(report)
-        self._late_results.put(execution, ack.outcome)
+        self._report(execution, ack, error)
+        if outcome is _COMPLETED and execution.returned is not None:
+            self._late_results.put(execution)
         self._send(ack)
 
     def batch(self) -> list[Ack]:
@@ -133,12 +133,19 @@ class Ledger:
             except BaseException:
                 self.failed(acks)
                 raise
+        keys: list[Key] = []
+        missing: list[Ack] = []
+        available = False
         for ack in acks:
             if ack.id in written:
-                self._forget((ack.id, ack.claim))
-        if any(ack.state is _AVAILABLE for ack in acks):
+                keys.append((ack.id, ack.claim))
+            else:
+                missing.append(ack)
+            if ack.state is _AVAILABLE:
+                available = True
+        self._forget_all(keys)
+        if available:
             self._scope.announcer.queues([self._queue])
-        missing = [ack for ack in acks if ack.id not in written]
         if missing:
             await self._resolve(node, missing)
 
@@ -197,7 +204,7 @@ class Ledger:
             if status is AckStatus.BUSY:
                 self._send_later(ack)
                 continue
-            self._forget(key, completed=status is AckStatus.WRITTEN)
+            self._forget_all([key], completed=status is AckStatus.WRITTEN)
             if status is AckStatus.REFUSED and AcknowledgementRefused in self._scope.bus:
                 self._scope.bus.emit(
                     AcknowledgementRefused(
@@ -211,30 +218,44 @@ class Ledger:
         """
         pieces = smaller(acks, error)
         if not pieces:
-            self._forget((acks[0].id, acks[0].claim))
+            self._forget_all([(acks[0].id, acks[0].claim)])
         return pieces
 
-    def _forget(self, key: Key, *, completed: bool = False) -> None:
-        """The end of this attempt is settled in the database; ``completed`` when the
-        attempt was uncertain and its transaction was committed.
+    def _report(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
+        duration = self._scope.clock.monotonic() - execution.started
+        if execution.completing:
+            self._uncertain[execution.key] = AttemptReport(execution, ack, error, duration)
+        elif error is not None or ack.outcome is not _COMPLETED or JobStopped in self._scope.bus:
+            self._publish(AttemptReport(execution, ack, error, duration))
+        else:
+            self._count(execution, ack.outcome, duration)
+
+    def _forget_all(self, keys: Sequence[Key], *, completed: bool = False) -> None:
+        """The ends of these attempts are settled in the database; ``completed`` when
+        attempts that were uncertain have committed their transactions.
         """
-        self.held.discard(key)
-        if self._busy:
-            self._busy.pop(key, None)
-        self._late_results.drop(key[0])
-        if self._uncertain and (report := self._uncertain.pop(key, None)):
-            self._publish(report.as_completed() if completed else report)
+        self.held.difference_update(keys)
+        self._late_results.drop(keys)
+        if self._busy or self._uncertain:
+            for key in keys:
+                self._busy.pop(key, None)
+                if report := self._uncertain.pop(key, None):
+                    self._publish(report.as_completed() if completed else report)
 
     def _publish(self, report: AttemptReport) -> None:
         execution, ack, _, duration = report
-        self._ended.append(
-            EndedAttempt(execution.claim, execution.task.name, ack.outcome, duration)
-        )
+        self._count(execution, ack.outcome, duration)
         report.publish(self._scope.bus)
 
+    def _count(self, execution: Execution, outcome: RunOutcome, duration: float) -> None:
+        self._ended.append(EndedAttempt(execution.claim, execution.task.name, outcome, duration))
+
     def _send(self, ack: Ack) -> None:
-        self._outbox.put(ack)
-        self._wake()
+        """Let an end wait in the outbox. Where another one waits already, the exchange
+        is on its way or comes next.
+        """
+        if self._outbox.put(ack) == 1:
+            self._wake()
 
     def _send_later(self, ack: Ack) -> None:
         key = ack.id, ack.claim

@@ -45,7 +45,7 @@ class NestedWaits(Service):
             job_id
             for producer in full.values()
             for execution in list(producer.running.values())
-            for job_id in execution.waits.jobs
+            for job_id in execution.awaited_jobs
         }
         if not ids:
             return set()
@@ -79,7 +79,7 @@ class NestedWaits(Service):
 
 def _only_waits(producer: Producer) -> bool:
     running = list(producer.running.values())
-    return len(running) >= producer.limit > 0 and all(each.waits.jobs for each in running)
+    return len(running) >= producer.limit > 0 and all(each.awaited_jobs for each in running)
 
 
 def _named(execution: Execution) -> str:

@@ -7,10 +7,10 @@ wake (announcement, an attempt's end, the poll)
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from elihu.engines.protocol import Ack, ClaimedJob, Exchange, Position
-from elihu.errors import DatabaseTimeout, DataRefused, UnknownTask
+from elihu.errors import DatabaseTimeout, DataRefused
 from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.attempts.ack import given_back
 from elihu.runtime.attempts.complete_in_transaction import Completer
@@ -327,8 +327,7 @@ class Producer:
         if ACTIVE and answer.claims:
             reach("after claim")
         if node == self._scope.identity.node:
-            for claim in answer.claims:
-                self._begin(claim, node)
+            self._begin(answer.claims, node)
         if free:
             if answer.claims or not acks:
                 self._wakes.fetched(claimed=bool(answer.claims))
@@ -364,31 +363,23 @@ class Producer:
             node, self.queue, free, acks, after=after, exclude=exclude
         )
 
-    def _begin(self, claim: ClaimedJob, node: str) -> None:
-        scope = self._scope
-        try:
-            task = self._registry.get(claim.task)
-        except UnknownTask:
+    def _begin(self, claims: Sequence[ClaimedJob], node: str) -> None:
+        find, now = self._registry.find, self._scope.clock.monotonic()
+        shared = self.state, self._progress, now, self._completer
+        executions = []
+        for claim in claims:
+            task = find(claim.task)
+            if task is not None and self._fetching:
+                executions.append(Execution(claim, self.queue, node, task, *shared))
+                continue
             self._ledger.claimed(claim)
-            self._unknown.meet(claim, node)
-            return
-        if not self._fetching:
-            self._ledger.returned.append(claim.id)
-            self._ledger.claimed(claim)
-            self._ledger.give_back(claim, given_back(claim, "the node stopped"))
-            return
-        execution = Execution(
-            claim,
-            self.queue,
-            node,
-            task,
-            self.state,
-            self._progress,
-            scope.clock.monotonic(),
-            self._completer,
-        )
-        self._begun += 1
-        self.attempts.begin(execution)
+            if task is None:
+                self._unknown.meet(claim, node)
+            else:
+                self._ledger.returned.append(claim.id)
+                self._ledger.give_back(claim, given_back(claim, "the node stopped"))
+        self._begun += len(executions)
+        self.attempts.begin(executions)
 
 
 def _position(answer: Exchange) -> Position | None:

@@ -22,8 +22,8 @@ END_AFTER_CLOSE: Final = 1.0
 class Listener(Protocol):
     """Whose job the child runs."""
 
-    context: Context
-
+    @property
+    def context(self) -> Context: ...
     def report(self, progress: str) -> None: ...
 
 

@@ -8,7 +8,6 @@ SIGTERM ends the job that runs (an async task is cancelled, in a function
 import asyncio
 import contextvars
 import locale
-import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
-from elihu.processes.forks import end_forked_child, handle
+from elihu.processes.forks import end_forked_child, generation, handle
 from elihu.processes.guardian import Guardian
 from elihu.processes.parent_death import die_with_parent
 from elihu.runtime.attempts.exception_groups import agreed
@@ -92,7 +91,7 @@ class Worker:
         self._channel.send("unable", pack(error))
 
     def _serve_jobs(self) -> None:
-        pid = os.getpid()
+        node = generation()
         while not self._ending:
             try:
                 match self._interruptibly(self._channel.receive):
@@ -100,7 +99,7 @@ class Worker:
                         self._guardian.job_begins(uuid4().hex)
                         self._channel.send("begun")
                         answer = self._base.copy().run(self._perform, call)
-                        end_forked_child(pid)
+                        end_forked_child(node)
                         _flush_output()
                         self._restore_locale()
                         if not self._ending:
