@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
+from elihu.commands.runner import start
 from elihu.engines.postgres.queries import Queries
 from elihu.engines.protocol import Inserted
 from elihu.engines.protocol.signals import Signal, SignalKind
@@ -148,6 +149,19 @@ def announced_before_commit() -> None:
     Inserter.many = announcing  # type: ignore[assignment, method-assign]
 
 
+def orphans_not_adopted() -> None:
+    """The supervisor of a command does not become the parent of what the command leaves
+    behind.
+    """
+    before = "from elihu.commands.runner.supervisor import main"
+    start._BOOT = _replaced(
+        "start",
+        start._BOOT,
+        before,
+        f"from elihu.processes import prctl\nprctl.adopt_orphans = lambda: None\n{before}",
+    )
+
+
 MUTANTS: Final[dict[str, Mutant]] = {
     "guard without the claim": Mutant(guard_without_claim),
     "rescue by age": Mutant(rescue_by_age),
@@ -167,6 +181,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "announcement before commit, no polling": Mutant(
         announced_before_commit, ("postgres",), why_not="the commit itself is the announcement"
     ),
+    "orphans of commands not adopted": Mutant(orphans_not_adopted),
 }
 
 

@@ -174,10 +174,8 @@ class Processes:
         """Kill the processes that survive those which started them; a text for each."""
         mark = f"ORACLE_FOLDER={self._folder}"
         with contextlib.suppress(WaitTimeout):
-            await until(
-                lambda: not _processes_with(mark), within=EXIT_BOUND, what="no process left"
-            )
-        left = _processes_with(mark)
+            await until(lambda: not processes_with(mark), within=EXIT_BOUND, what="no process left")
+        left = processes_with(mark)
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -189,7 +187,7 @@ async def _watch(worker: Worker, died: Callable[[Worker], None]) -> None:
         died(worker)
 
 
-def _processes_with(variable: str) -> dict[int, str]:
+def processes_with(variable: str) -> dict[int, str]:
     """The living processes that have this variable in their environment, with their
     command lines.
     """

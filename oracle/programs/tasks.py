@@ -20,6 +20,7 @@ from elihu.failpoints import ACTIVE, reach
 from elihu.telemetry.events import JobStarted
 from oracle.journal import Journal
 from oracle.programs import process_tasks
+from oracle.programs.command_tasks import run_tree
 
 LISTENS = 0.1
 """Seconds between two looks of a thread at ``ctx.cancelled``."""
@@ -189,6 +190,17 @@ def declare(app: Elihu, journal: Journal | None = None, effects: Effects | None 
                     reach("inside complete")
             if ACTIVE:
                 reach("after complete")
+
+    @app.task(name="oracle.command", backoff=0.2, max_attempts=1_000, max_orphans=100)
+    async def command(key: str, seconds: float = 0.0, fails: int = 0, *, ctx: Context) -> None:
+        attempt = work(key)
+        try:
+            attempt.begin(fail=ctx.attempt <= fails)
+            attempt.effect()
+            end = await run_tree(key, seconds)
+            assert end.status == "succeeded", end
+        finally:
+            attempt.end()
 
     @app.task(name="oracle.block", max_attempts=1_000)
     async def block(key: str, seconds: float, times: int = 1) -> None:

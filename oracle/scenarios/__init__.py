@@ -4,6 +4,7 @@ from typing import Final
 
 from oracle.scenarios import (
     blocking,
+    commands,
     deaths,
     features,
     files,
@@ -25,6 +26,7 @@ SCENARIOS: Final = (
     *sessions.SCENARIOS,
     *stops.SCENARIOS,
     *blocking.SCENARIOS,
+    *commands.SCENARIOS,
     *safeguards.SCENARIOS,
 )
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}

@@ -16,7 +16,7 @@ from elihu.testing.postgres import PostgresServer
 from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
-from oracle.scenarios import rescues
+from oracle.scenarios import commands, rescues
 from oracle.waiting import WaitTimeout, until
 
 
@@ -162,4 +162,5 @@ BY_MUTANT = {
     "heartbeat on the event loop": SCENARIOS[4],
     "unique index dropped": SCENARIOS[5],
     "announcement before commit, no polling": SCENARIOS[6],
+    "orphans of commands not adopted": commands.SCENARIOS[0],
 }

@@ -63,6 +63,7 @@ async def test_a_broken_build_is_found_out(
         ("dies: inside acknowledge", "sqlite"),
         ("dies: inside complete", "sqlite"),
         ("ticks missed, leaders killed", "postgres"),
+        ("nodes that run commands killed and stopped", "sqlite"),
     ],
 )
 async def test_every_promise_is_kept(name: str, engine: str, server: PostgresServer | None):

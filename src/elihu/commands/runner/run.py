@@ -18,6 +18,7 @@ from elihu.commands.runner.order import Order
 from elihu.commands.runner.protocol import Frames, frame
 from elihu.commands.runner.spec import OutputChunk, OutputSink, RunEnd, RunSpec
 from elihu.commands.runner.start import command_line
+from elihu.failpoints import ACTIVE, reach
 from elihu.processes.spawn import Process, ending
 from elihu.processes.tree import kill_started_by
 
@@ -72,6 +73,8 @@ class CommandRun(asyncio.Protocol):
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             self.stop(KILLED)
+            if ACTIVE:
+                reach("command stopped")
             await asyncio.wait([running])
             raise
 
@@ -84,6 +87,8 @@ class CommandRun(asyncio.Protocol):
             self._transport.write(frame("stop", reason))
 
     async def _run(self, order: Order) -> RunEnd:
+        if ACTIVE:
+            reach("before command")
         try:
             await self._start(order)
         except OSError as error:
@@ -137,7 +142,11 @@ class CommandRun(asyncio.Protocol):
             except BaseException:
                 self._transport.close()
                 raise
+        if ACTIVE:
+            reach("before order")
         self._transport.write(frame("start", order.fields()))
+        if ACTIVE:
+            reach("after order")
         if self._stop_reason is not None:
             self.stop(self._stop_reason)
 
@@ -216,9 +225,13 @@ class CommandRun(asyncio.Protocol):
         match message:
             case ("started", pid):
                 self._command = pid
+                if ACTIVE:
+                    reach("command started")
             case ("chunks", chunks):
                 self._take(*(OutputChunk(*chunk) for chunk in chunks))
             case ("discard", first, before):
                 self._take((first, before))
             case ("end", fields):
                 self._reported = fields
+                if ACTIVE:
+                    reach("after command")

@@ -7,11 +7,10 @@ import what it does not need.
 
 import sys
 from pathlib import Path
-from typing import Final
 
 import elihu
 
-_BOOT: Final = """
+_BOOT = """
 import sys
 root, control = sys.argv[1:]
 for name in ("elihu", "elihu.processes", "elihu.commands", "elihu.commands.runner"):
