@@ -12,7 +12,7 @@ from elihu.engines.postgres.migrations import VERSION, migration_sql
 from elihu.errors import PermissionDenied, SchemaError, SchemaOutdated, SchemaTooNew
 from elihu.job import JobFilter, NewJob
 from elihu.testing.postgres import PostgresServer
-from tests.engines.postgres_support import engine_on, locked, psql
+from tests.engines.postgres_support import Watcher, engine_on, locked, psql
 
 EVERY_VERSION = list(range(1, VERSION + 1))
 
@@ -39,6 +39,17 @@ async def test_many_processes_at_once_make_the_tables_once(postgres_url: str) ->
 
     applied = await asyncio.gather(*(one() for _ in range(8)))
     assert sorted(chain.from_iterable(applied)) == EVERY_VERSION
+
+
+async def test_a_schema_that_another_process_is_making(postgres_url: str) -> None:
+    async with (
+        engine_on(postgres_url, migrate=False) as engine,
+        psql(postgres_url) as connection,
+    ):
+        async with locked(postgres_url, "CREATE SCHEMA elihu"):
+            migration = asyncio.create_task(engine.migrate())
+            await Watcher(connection).until_waiting(1)
+        assert await migration == EVERY_VERSION
 
 
 async def test_a_migration_has_no_deadline(postgres_url: str) -> None:

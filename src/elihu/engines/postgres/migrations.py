@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Final, TypeVar
 
@@ -114,7 +114,9 @@ async def _make_schema(connection: Connection, session: Session) -> None:
     # exists.
     found = await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", f'"{schema}"')
     if not found:
-        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        # Of two at once one fails all the same, after the other's commit.
+        with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateSchemaError):
+            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
 
 
 async def _apply(session: Session, step: Migration) -> bool:
