@@ -118,6 +118,8 @@ class EnginesInStep(RuleBasedStateMachine):
             ]
         )
         self.fetch(QUEUES[0], 0, ())
+        assert self.jobs == 10
+        assert len(self.claims) == 6
 
     # one thing on both sides
 

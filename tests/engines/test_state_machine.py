@@ -274,7 +274,7 @@ def test_the_engines_agree(
         run_state_machine_as_test(
             Engines,
             settings=settings(
-                max_examples=40,
+                max_examples=25,
                 stateful_step_count=40,
                 deadline=None,
                 database=None,
