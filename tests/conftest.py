@@ -1,3 +1,17 @@
-"""The fixtures of all tests."""
+"""The fixtures of all tests, and which of them run."""
+
+import os
+
+import pytest
 
 pytest_plugins = ["tests.fixtures.databases"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked ``more`` take long. They run with ``script/test --more``."""
+    if os.environ.get("ELIHU_TEST_MORE"):
+        return
+    long = [item for item in items if item.get_closest_marker("more")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]

@@ -42,6 +42,7 @@ async def test_this_release_refuses_tables_that_need_a_later_one(engine: Engine,
     assert await engine.schema_version() == version + 1
 
 
+@pytest.mark.more
 @pytest.mark.timeout(300)
 def test_the_tests_of_this_release_pass_on_such_tables() -> None:
     tests = [str(HERE / name) for name in ENGINE_TESTS]
