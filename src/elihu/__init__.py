@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from elihu.context import Context as Context
     from elihu.engines.protocol import NodeRow as NodeRow
     from elihu.enqueue import Enqueued as Enqueued
+    from elihu.errors import AccountError as AccountError
     from elihu.errors import ActionCommitted as ActionCommitted
     from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
     from elihu.errors import ClaimLost as ClaimLost
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from elihu.errors import JobFailed as JobFailed
     from elihu.errors import JobNotFound as JobNotFound
     from elihu.errors import JobSnoozed as JobSnoozed
+    from elihu.errors import KeyNotFound as KeyNotFound
+    from elihu.errors import LastAdmin as LastAdmin
     from elihu.errors import NameTaken as NameTaken
     from elihu.errors import NotCommitted as NotCommitted
     from elihu.errors import NotImportable as NotImportable
@@ -66,11 +69,13 @@ if TYPE_CHECKING:
     from elihu.errors import SchemaOutdated as SchemaOutdated
     from elihu.errors import SchemaTooNew as SchemaTooNew
     from elihu.errors import SecretError as SecretError
+    from elihu.errors import SignInRefused as SignInRefused
     from elihu.errors import TaskError as TaskError
     from elihu.errors import TaskNotBound as TaskNotBound
     from elihu.errors import TemplateError as TemplateError
     from elihu.errors import TemplateExists as TemplateExists
     from elihu.errors import TemplateInactive as TemplateInactive
+    from elihu.errors import TooManySignIns as TooManySignIns
     from elihu.errors import TriggerError as TriggerError
     from elihu.errors import TriggerNoLongerApplies as TriggerNoLongerApplies
     from elihu.errors import UniqueConflict as UniqueConflict
@@ -79,6 +84,8 @@ if TYPE_CHECKING:
     from elihu.errors import UnknownTask as UnknownTask
     from elihu.errors import UnknownTemplate as UnknownTemplate
     from elihu.errors import UnknownTrigger as UnknownTrigger
+    from elihu.errors import UserExists as UserExists
+    from elihu.errors import UserNotFound as UserNotFound
     from elihu.errors import WrongDatabase as WrongDatabase
     from elihu.errors import WrongLoop as WrongLoop
     from elihu.job import Job as Job
@@ -113,6 +120,13 @@ _MODULES = {
     "engines.protocol": ("NodeRow",),
     "enqueue": ("Enqueued",),
     "errors": (
+        "AccountError",
+        "KeyNotFound",
+        "LastAdmin",
+        "SignInRefused",
+        "TooManySignIns",
+        "UserExists",
+        "UserNotFound",
         "ArgumentsTooLarge",
         "ClaimLost",
         "ConfigError",

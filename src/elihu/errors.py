@@ -62,6 +62,13 @@ ElihuError
 │   ├── RecordChanged                 another change came first
 │   ├── NotRunnable                   a rule forbids the run
 │   └── SecretError                   no key for secrets, or not the right one
+├── AccountError                      a user, a key, or a sign-in
+│   ├── UserNotFound (LookupError)    no user has this name or id
+│   ├── UserExists                    another user has this name
+│   ├── LastAdmin                     no admin would remain
+│   ├── KeyNotFound (LookupError)     no key has this id
+│   ├── SignInRefused                 the name or the password is wrong
+│   └── TooManySignIns                too many attempts to sign in
 └── WrongLoop (RuntimeError)          a synchronous verb inside a running event loop
 """
 
@@ -445,6 +452,38 @@ class NotRunnable(CommandError):
 
 class SecretError(CommandError):
     """There is no key for secrets, or none that decrypts this one."""
+
+
+class AccountError(ElihuError):
+    """A user, a key or a sign-in does not allow what was asked."""
+
+
+class UserNotFound(AccountError, LookupError):
+    """No user has this name or id."""
+
+
+class UserExists(AccountError):
+    """Another user has this name, whatever its case."""
+
+
+class LastAdmin(AccountError):
+    """No enabled admin would remain."""
+
+
+class KeyNotFound(AccountError, LookupError):
+    """No key has this id."""
+
+
+class SignInRefused(AccountError):
+    """The name or the password is wrong, or the user is disabled."""
+
+
+class TooManySignIns(AccountError):
+    """Too many attempts to sign in. ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class WrongLoop(ElihuError, RuntimeError):

@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     help="With --sql: only the migrations after this version of the tables.",
 )
 @click.option("--commands", is_flag=True, help="The tables of the command scheduler too.")
+@click.option("--accounts", is_flag=True, help="The tables of users, keys and audit too.")
 @shared_options
 @pass_shared_options
-def migrate(options: SharedOptions, /, sql: bool, after: int | None, commands: bool) -> None:
+def migrate(
+    options: SharedOptions, /, sql: bool, after: int | None, commands: bool, accounts: bool
+) -> None:
     """Create or upgrade the tables.
 
-    With --commands those of the command scheduler too. With --sql and --commands only
-    these are printed.
+    With --commands and --accounts those of the command scheduler and of users too. With
+    --sql only the last ones that are named are printed.
     """
     from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
@@ -44,7 +47,9 @@ def migrate(options: SharedOptions, /, sql: bool, after: int | None, commands: b
     if after is not None and not sql:
         raise click.UsageError("expected --sql with --from, got --from alone")
     app = open_app(options, need=AppNeed.APP)
-    chains: list[ChainName] = ["core", "commands"] if commands else ["core"]
+    chains: list[ChainName] = ["core"]
+    chains += ["commands"] if commands else []
+    chains += ["accounts"] if accounts else []
     if sql:
         click.echo(_migration_sql(app.config, after or 0, chains[-1]), nl=False)
         return
@@ -55,18 +60,19 @@ def migrate(options: SharedOptions, /, sql: bool, after: int | None, commands: b
 
     versions = run(app, migrate_all)
     if options.json:
+        applied: dict[str, object] = {chain: versions[chain] for chain in chains[1:]}
         print_json(
             {
                 "database": app.config.describe_database(),
                 "schema": app.config.schema,
                 "applied": versions["core"],
-                **({"commands": versions["commands"]} if commands else {}),
+                **applied,
             }
         )
         return
-    for chain, applied in versions.items():
+    for chain, steps in versions.items():
         what = database if chain == "core" else f"{database}, tables of {chain}"
-        click.echo(f"{what}: {f'migrated to version {applied[-1]}' if applied else 'up to date'}")
+        click.echo(f"{what}: {f'migrated to version {steps[-1]}' if steps else 'up to date'}")
 
 
 def _migration_sql(config: "Config", after: int, chain: "ChainName") -> str:

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, Protocol
 
-ChainName = Literal["core", "commands"]
+ChainName = Literal["core", "commands", "accounts"]
 """A chain of migrations: ``core`` has the tables of jobs, any other those of a part that
 not everybody uses.
 """

@@ -1,0 +1,1 @@
+"""Users, their sessions and keys, and the audit of what they change."""
