@@ -211,7 +211,7 @@ def test_commands() -> None:
     for name, text in written.items():
         command = cli.get_command(click.Context(cli), name)
         if isinstance(command, click.Group):
-            (listed,) = re.findall(r"`([a-z ]+)`$", text)
+            (listed,) = re.findall(r"`([a-z -]+)`$", text)
             assert sorted(listed.split()) == sorted(command.commands), name
 
 

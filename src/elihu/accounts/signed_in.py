@@ -86,6 +86,7 @@ async def end(session: AsyncSession, token: str) -> bool:
     found = await session.get(SignedIn, digest(token))
     if found is not None:
         await session.delete(found)
+        await session.flush()
     return found is not None
 
 

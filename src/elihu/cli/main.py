@@ -32,8 +32,8 @@ COMMANDS: Final = {
         "elihu.cli.templates",
         "List, inspect and change templates; enqueue jobs from them.",
     ),
-    "users": ("elihu.cli.users", "List and change the users of the page and the JSON API."),
-    "keys": ("elihu.cli.keys", "List and change the keys of programs."),
+    "users": ("elihu.cli.users", "List and change who may use the page and the JSON API."),
+    "keys": ("elihu.cli.keys", "List and change keys, with which programs use the JSON API."),
     "audit": ("elihu.cli.audit", "Read who changed what."),
     "nodes": ("elihu.cli.nodes", "List the nodes that execute jobs."),
 }
