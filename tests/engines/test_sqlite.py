@@ -182,7 +182,7 @@ async def test_a_lock_that_is_held_is_waited_for(
 async def test_a_lock_held_too_long_is_the_database_away(
     opened: Opener, outside: sqlite3.Connection, path: Path
 ) -> None:
-    engine = await opened(call_timeout=0.3)
+    engine = await opened(call_timeout=1)
     here = await node(engine)
     outside.execute("BEGIN IMMEDIATE")
     for call in (

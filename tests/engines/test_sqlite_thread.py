@@ -30,7 +30,10 @@ async def thread(path: Path) -> AsyncIterator[DatabaseThread]:
         "test", lambda: connect(path, synchronous="normal", call_timeout=0.2, read_only=False), 0.2
     )
     thread.start()
-    await thread.call(lambda session: session.execute("CREATE TABLE t (x INTEGER CHECK (x < 100))"))
+    await thread.call(
+        lambda session: session.execute("CREATE TABLE t (x INTEGER CHECK (x < 100))"),
+        deadline=False,
+    )
     yield thread
     await thread.close()
 

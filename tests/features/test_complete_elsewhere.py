@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import sys
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -49,8 +50,11 @@ async def test_another_database(
                 with pytest.raises(InvalidOption) as wrong:
                     await (call() or asyncio.sleep(0))
                 refusals.append(str(wrong.value))
-        with pytest.raises(InvalidOption, match=r"write ctx\.complete_sync"):
-            await ctx.complete(conn=sqlite3.connect(":memory:"))
+        with (
+            closing(sqlite3.connect(":memory:")) as memory,
+            pytest.raises(InvalidOption, match=r"write ctx\.complete_sync"),
+        ):
+            await ctx.complete(conn=memory)
 
     async with app.running():
         job = await t.aenqueue()

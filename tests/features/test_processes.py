@@ -12,7 +12,13 @@ import psutil
 import pytest
 
 from elihu import Cancel, Context, Elihu, Job, JobState, ProcessDied, Run, RunOutcome
-from elihu.telemetry.events import AcknowledgementRefused, AttemptAbandoned, JobRaised
+from elihu.task import Task
+from elihu.telemetry.events import (
+    AcknowledgementRefused,
+    AttemptAbandoned,
+    JobRaised,
+    QueueBlockedByWaits,
+)
 from tests.features import process_app
 from tests.features import process_tasks as p
 from tests.support import BUSY_MACHINE, QUICK, EventRecorder
@@ -272,6 +278,26 @@ async def test_each_child_has_a_lifespan_of_its_own_and_may_enqueue(database_url
         own, follower = stored.result
         assert own
         assert (await events.stored(follower, {JobState.COMPLETED})).task == "app.follows"
+    await app.aclose()
+
+
+@pytest.mark.parametrize(
+    "task", [process_app.waits, process_app.awaits], ids=lambda task: task.name
+)
+async def test_a_wait_in_a_process_for_a_job_of_its_own_full_queue_is_reported(
+    database_url: str, task: Task[..., Any]
+):
+    """The second wait ends before the queue can be found blocked again."""
+    app = process_app.app
+    app.override(database_url=database_url, **QUICK | BUSY_MACHINE)
+    events = EventRecorder(app)
+    await app.migrate()
+    job = await task.aenqueue(5.0, 0.1)
+    async with app.running({"default": 1}):
+        first, second = (await events.stored(job.id, {JobState.COMPLETED})).result
+    assert "the only slot is held by attempts that wait for jobs of the same queue" in first
+    assert "the only slot" not in second
+    assert [event.queue for event in events.of(QueueBlockedByWaits)] == ["default"]
     await app.aclose()
 
 

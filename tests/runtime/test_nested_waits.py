@@ -1,6 +1,5 @@
 """Attempts that wait for jobs of their own full queue: reported, and in the error."""
 
-import asyncio
 import logging
 from typing import Any
 
@@ -8,7 +7,9 @@ import pytest
 
 import elihu
 from elihu import Elihu, RelayTimeout
-from elihu.telemetry.events import JobStarted, QueueBlockedByWaits
+from elihu.runtime.queue import nested_waits
+from elihu.runtime.queue.nested_waits import NestedWaits
+from elihu.telemetry.events import JobStarted, QueueBlockedByWaits, Ticked
 from tests.support import EventRecorder
 
 HINT = "held by attempts that wait for jobs of the same queue"
@@ -69,11 +70,22 @@ async def test_a_wait_in_every_form_is_reported(
 
 
 async def test_a_wait_that_another_slot_or_queue_can_end_is_not_reported(
-    app: Elihu, events: EventRecorder
+    app: Elihu, events: EventRecorder, monkeypatch: pytest.MonkeyPatch
 ):
+    """The child ends after four looks at its parent's wait."""
+    monkeypatch.setattr(nested_waits, "INTERVAL", 0.05)
+    looks = 0
+
+    def look(event: Ticked) -> None:
+        nonlocal looks
+        looks += event.service == NestedWaits.name
+
+    app.on(Ticked, look)
+
     @app.task(name="child", queue="children")
     async def child() -> int:
-        await asyncio.sleep(2.5)
+        enough = looks + 4
+        await events.until(lambda: looks >= enough)
         return 1
 
     @app.task(name="parent")

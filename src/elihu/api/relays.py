@@ -60,7 +60,7 @@ class Relays:
             left = None if until is None else until - loop.time()
             with waiting_for(each.id for each in watched) as waits:
                 ends = await client.waiters.ends(watched, left, only_job=wait_retries)
-                hint = waits.blocked if waits else None
+                hint = waits.hint() if waits else None
         return [
             self._answer(each, end, timeout, hint) for each, end in zip(watched, ends, strict=True)
         ]

@@ -60,7 +60,7 @@ class NestedWaits(Service):
             f"queue {producer.queue}: {slots} held by attempts that wait for jobs of the same queue"
         )
         for execution in list(producer.running.values()):
-            execution.waits.blocked = text
+            execution.waits.report(text)
         if producer.queue in self._reported:
             return
         self._reported.add(producer.queue)

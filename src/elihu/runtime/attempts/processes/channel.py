@@ -13,7 +13,7 @@ CHUNK: Final = 65_536
 
 
 class Channel:
-    """Sends from any thread. Receives in the main thread; only ``look`` may be called
+    """Sends from any thread. Receives in the main thread; only ``arrived`` may be called
     from others. A closed connection raises ``EOFError``.
     """
 
@@ -37,14 +37,16 @@ class Channel:
                 self._take(0)
             return self._received.popleft()
 
-    def look(self) -> bool:
-        """Whether a ``cancel`` message has arrived. Does not wait."""
+    def arrived(self, kind: str) -> list[Message]:
+        """The messages of this kind that have arrived and are not received. Does not
+        wait.
+        """
         if not self._reading.acquire(blocking=False):
-            return False
+            return []
         try:
             with suppress(BlockingIOError, EOFError):
                 self._take(socket.MSG_DONTWAIT)
-            return any(message[0] == "cancel" for message in self._received)
+            return [message for message in self._received if message[0] == kind]
         finally:
             self._reading.release()
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
+from elihu.attempt_waits import AttemptWaits
 from elihu.context import Context
 from elihu.errors import ProcessDied
 from elihu.processes.spawn import Process, ending
@@ -24,6 +25,10 @@ class Listener(Protocol):
 
     @property
     def context(self) -> Context: ...
+
+    @property
+    def waits(self) -> AttemptWaits: ...
+
     def report(self, progress: str) -> None: ...
 
 
@@ -97,6 +102,11 @@ class Child(asyncio.Protocol):
         if self.busy:
             self._write(frame("cancel"))
 
+    def tell_blocked(self, text: str) -> None:
+        """Name it in the error of the waits of the job that it runs."""
+        if self.busy:
+            self._write(frame("blocked", text))
+
     async def interrupt(self, grace: float) -> Message | None:
         """End the job and the process: after ``grace`` seconds by force. The answer
         that it still gave.
@@ -160,6 +170,12 @@ class Child(asyncio.Protocol):
             case ["progress", text]:
                 if self._listener:
                     self._listener.report(text)
+            case ["waits", ids]:
+                if self._listener:
+                    self._listener.waits.begin(ids)
+            case ["waited", ids]:
+                if self._listener:
+                    self._listener.waits.end(ids)
             case ["log", fields]:
                 if self._listener:
                     self._listener.context.log.handle(logging.makeLogRecord(fields))

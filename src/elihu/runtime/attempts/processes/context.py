@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from elihu.attempt_waits import AttemptWaits
 from elihu.context import LOG_LIMIT, Context, HandledError
 from elihu.errors import InvalidOption
 from elihu.job import Job
@@ -100,6 +101,43 @@ class ChildAttempt:
         self._channel.send("progress", progress)
 
 
+class ChildWaits(AttemptWaits):
+    """Waits of which the node is told. After ``close`` it is told nothing more: a thread
+    that a task left running may wait on.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._outdated = 0
+        self._closed = False
+
+    def begin(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            super().begin(ids)
+            self._send("waits", ids)
+
+    def end(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            super().end(ids)
+            self._send("waited", ids)
+            if not self.jobs:
+                self._outdated = len(self._channel.arrived("blocked"))
+
+    def hint(self) -> str | None:
+        found = self._channel.arrived("blocked")[self._outdated :]
+        return found[-1][1] if found else None
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+
+    def _send(self, kind: str, ids: Sequence[int]) -> None:
+        if not self._closed:
+            self._channel.send(kind, list(ids))
+
+
 class ChildContext(Context):
     """A context that reads from the channel whether the attempt is to end, and sends its
     log lines through it.
@@ -116,7 +154,7 @@ class ChildContext(Context):
 
     @property
     def cancelled(self) -> bool:
-        if not self._cancelled and self._channel.look():
+        if not self._cancelled and self._channel.arrived("cancel"):
             self.cancel()
         return super().cancelled
 

@@ -76,7 +76,7 @@ class ProcessPool:
                     if child.begun or child.jobs == 1:
                         return Answer(Failed(error.with_traceback(None)))
                 finally:
-                    execution.context.on_cancel = None
+                    execution.context.on_cancel = execution.waits.on_blocked = None
                     self._put_back(child)
         finally:
             self._running -= 1
@@ -115,6 +115,7 @@ class ProcessPool:
 
     async def _perform(self, child: Child, call: bytes, execution: Execution) -> Answer:
         execution.context.on_cancel = child.tell_cancelled
+        execution.waits.on_blocked = child.tell_blocked
         try:
             return _answer_from(await child.perform(call, execution))
         except asyncio.CancelledError as cancelled:

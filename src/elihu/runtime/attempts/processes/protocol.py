@@ -6,6 +6,8 @@ To the child:
     setup, FIELDS   the first: settings of the interpreter, and which app it serves
     perform, CALL   run this job
     cancel          set ``ctx.cancelled`` for the job that runs; ignored when none runs
+    blocked, TEXT   the slots that would run what the job waits for are held by such waits;
+                    ignored when none runs
     end             leave the lifespan and end
 
 From the child:
@@ -14,6 +16,8 @@ From the child:
                                     another can run it
     progress, JSON                  as ``ctx.progress`` wrote it
     log, FIELDS                     of a log record
+    waits, IDS                      the job waits for these jobs
+    waited, IDS                     it no longer does
     done, VALUE, PROBLEM, TOO_LARGE an answer: the task returned; VALUE is JSON text or
                                     None, PROBLEM why it could not be written
     outcome, KIND, REASON, DELAY, RAISED
