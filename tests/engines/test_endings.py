@@ -5,6 +5,7 @@ end, with and without attempts left and a request to cancel.
 import itertools
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -53,6 +54,26 @@ async def begun(
     if columns:
         await raw.put(claim.id, **columns)
     return claim
+
+
+async def attempts(
+    engine: Engine, raw: Raw, here: str, **columns: Any
+) -> AsyncIterator[tuple[ClaimedJob, bool, bool]]:
+    """Running attempts: each with whether attempts are left, and whether its job is to be
+    cancelled.
+    """
+    for number, (attempts_left, cancel) in enumerate(itertools.product(BOTH, BOTH)):
+        claim = await begun(
+            engine,
+            raw,
+            here,
+            f"q{number}",
+            max_attempts=2 if attempts_left else 1,
+            intent="cancel" if cancel else None,
+            orphans=ORPHANS_BEFORE,
+            **columns,
+        )
+        yield claim, attempts_left, cancel
 
 
 def ack_of(claim: ClaimedJob, end: End, *, attempts_left: bool) -> Ack:
@@ -105,32 +126,14 @@ async def check(
 @pytest.mark.parametrize("end", ACKNOWLEDGED)
 async def test_an_acknowledged_end(engine: Engine, raw: Raw, end: End) -> None:
     here = await node(engine)
-    for number, (attempts_left, cancel) in enumerate(itertools.product(BOTH, BOTH)):
-        claim = await begun(
-            engine,
-            raw,
-            here,
-            f"q{number}",
-            max_attempts=2 if attempts_left else 1,
-            intent="cancel" if cancel else None,
-            orphans=ORPHANS_BEFORE,
-        )
+    async for claim, attempts_left, cancel in attempts(engine, raw, here):
         await acknowledge(engine, here, ack_of(claim, end, attempts_left=attempts_left))
         await check(engine, raw, claim, after(end, attempts_left=attempts_left, cancel=cancel))
 
 
 async def test_a_stopped_attempt(engine: Engine, raw: Raw) -> None:
     here = await node(engine)
-    for number, (attempts_left, cancel) in enumerate(itertools.product(BOTH, BOTH)):
-        claim = await begun(
-            engine,
-            raw,
-            here,
-            f"q{number}",
-            max_attempts=2 if attempts_left else 1,
-            intent="cancel" if cancel else None,
-            orphans=ORPHANS_BEFORE,
-        )
+    async for claim, attempts_left, cancel in attempts(engine, raw, here):
         changed = await engine.stop(claim.id)
         following = after(End.STOPPED, attempts_left=attempts_left, cancel=cancel)
         await check(engine, raw, claim, following)
@@ -139,17 +142,7 @@ async def test_a_stopped_attempt(engine: Engine, raw: Raw) -> None:
 
 async def test_an_attempt_whose_fetch_was_lost(engine: Engine, raw: Raw) -> None:
     here = await node(engine)
-    for number, (attempts_left, cancel) in enumerate(itertools.product(BOTH, BOTH)):
-        claim = await begun(
-            engine,
-            raw,
-            here,
-            f"q{number}",
-            max_attempts=2 if attempts_left else 1,
-            intent="cancel" if cancel else None,
-            orphans=ORPHANS_BEFORE,
-            started_at=Ago(60),
-        )
+    async for claim, attempts_left, cancel in attempts(engine, raw, here, started_at=Ago(60)):
         (given_back,) = await engine.reconcile(here, [], 20.0)
         following = after(End.UNFETCHED, attempts_left=attempts_left, cancel=cancel)
         assert (given_back.id, given_back.state) == (claim.id, following.state)

@@ -55,7 +55,7 @@ class Scripts:
 
 
 def finished(process: "subprocess.Popen[str]") -> str:
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     return output
 

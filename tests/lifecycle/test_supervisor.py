@@ -8,8 +8,11 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from elihu import Elihu, JobState
+from tests.engines.postgres_support import engine_on
+from tests.engines.test_postgres_rights import drop, worker_url
 from tests.lifecycle.nodes import Process, Processes, job
 
 
@@ -111,3 +114,27 @@ async def test_tables_that_are_absent_are_given_up_on(postgres_url: str, tmp_pat
     assert await supervisor.end() == 1
     assert supervisor.lines[-1] == "process   no process could start"
     assert sum('run "elihu migrate"' in line for line in supervisor.errors) >= 2
+
+
+@pytest.mark.parametrize(
+    "rights",
+    [
+        (),
+        (
+            "GRANT USAGE ON SCHEMA elihu TO restricted",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA elihu TO restricted",
+        ),
+    ],
+    ids=["none", "reads"],
+)
+async def test_a_missing_right_is_given_up_on(
+    postgres_url: str, tmp_path: Path, rights: tuple[str, ...]
+) -> None:
+    async with engine_on(postgres_url):
+        pass
+    processes = Processes(await worker_url(postgres_url, *rights), tmp_path)
+    supervisor = await processes.run("start", "--processes", "2")
+    assert await supervisor.end() == 1
+    assert supervisor.lines[-1] == "process   no process could start"
+    assert sum("grant the role" in line for line in supervisor.errors) >= 2
+    await drop(postgres_url)

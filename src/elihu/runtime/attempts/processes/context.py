@@ -22,6 +22,43 @@ still.
 """
 
 
+class ChildWaits(AttemptWaits):
+    """Waits of which the node is told. After ``close`` it is told nothing more: a thread
+    that a task left running may wait on.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._outdated = 0
+        self._closed = False
+
+    def begin(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            super().begin(ids)
+            self._send("waits", ids)
+
+    def end(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            super().end(ids)
+            self._send("waited", ids)
+            if not self.jobs:
+                self._outdated = len(self._channel.arrived("blocked"))
+
+    def hint(self) -> str | None:
+        found = self._channel.arrived("blocked")[self._outdated :]
+        return found[-1][1] if found else None
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+
+    def _send(self, kind: str, ids: Sequence[int]) -> None:
+        if not self._closed:
+            self._channel.send(kind, list(ids))
+
+
 class ChildAttempt:
     """The attempt, as the node described it. After ``close`` nothing more is sent:
     reports of threads that a task left running are dropped.
@@ -33,6 +70,7 @@ class ChildAttempt:
         self.attempt = attempt
         self.max_attempts = max_attempts
         self.on_error_due: str | None = None
+        self.waits = ChildWaits(channel)
         self._job = job
         self._channel = channel
         self._lock = threading.Lock()
@@ -89,6 +127,7 @@ class ChildAttempt:
         """Send the report that is held back, and nothing after it."""
         self._flush()
         self._closed = True
+        self.waits.close()
 
     def _flush(self) -> None:
         with self._lock:
@@ -99,43 +138,6 @@ class ChildAttempt:
     def _send(self, progress: str) -> None:
         self._sent = time.monotonic()
         self._channel.send("progress", progress)
-
-
-class ChildWaits(AttemptWaits):
-    """Waits of which the node is told. After ``close`` it is told nothing more: a thread
-    that a task left running may wait on.
-    """
-
-    def __init__(self, channel: Channel) -> None:
-        super().__init__()
-        self._channel = channel
-        self._lock = threading.Lock()
-        self._outdated = 0
-        self._closed = False
-
-    def begin(self, ids: Sequence[int]) -> None:
-        with self._lock:
-            super().begin(ids)
-            self._send("waits", ids)
-
-    def end(self, ids: Sequence[int]) -> None:
-        with self._lock:
-            super().end(ids)
-            self._send("waited", ids)
-            if not self.jobs:
-                self._outdated = len(self._channel.arrived("blocked"))
-
-    def hint(self) -> str | None:
-        found = self._channel.arrived("blocked")[self._outdated :]
-        return found[-1][1] if found else None
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-
-    def _send(self, kind: str, ids: Sequence[int]) -> None:
-        if not self._closed:
-            self._channel.send(kind, list(ids))
 
 
 class ChildContext(Context):

@@ -17,14 +17,14 @@ from types import FrameType
 from typing import Any, Final
 from uuid import uuid4
 
-from elihu.attempt_waits import current_waits
+from elihu.attempt_waits import current_attempt
 from elihu.outcome import Cancel, Discard, Outcome, Retry, Snooze
 from elihu.processes.forks import end_forked_child, generation, handle
 from elihu.processes.guardian import Guardian
 from elihu.processes.parent_death import die_with_parent
 from elihu.runtime.attempts.exception_groups import agreed
 from elihu.runtime.attempts.processes.channel import Channel
-from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext, ChildWaits
+from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
 from elihu.runtime.attempts.processes.errors import pack
 from elihu.runtime.attempts.processes.task_loader import TaskLoader
 from elihu.runtime.attempts.surroundings import await_inside, call_inside
@@ -118,8 +118,7 @@ class Worker:
             attempt = ChildAttempt(
                 self._channel, call.get("attempt", 1), call.get("max_attempts", 1), call.get("job")
             )
-            waits = ChildWaits(self._channel)
-            current_waits.set(waits)
+            current_attempt.set(attempt)
             self._context = ChildContext(attempt, self._channel, self._state)
             if task.context_parameter is not None:
                 kwargs[task.context_parameter] = self._context
@@ -129,7 +128,6 @@ class Worker:
             finally:
                 self._context = None
                 attempt.close()
-                waits.close()
         except BaseException as raised:
             error = agreed(raised)
             if isinstance(error, _OUTCOMES):
