@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from elihu import Elihu
+from elihu.commands import CommandScheduler
+from elihu.commands.host import DISPATCH_QUEUE as DISPATCH
 from elihu.commands.host import Host
 from elihu.commands.secrets import new_key
 from elihu.commands.sessions import Sessions
+from tests.commands.workshop import Workshop
 from tests.support import BUSY_MACHINE, QUICK
 
 
@@ -25,3 +28,17 @@ async def host(app: Elihu) -> AsyncIterator[Host]:
     host = Host(app, Sessions(app))
     yield host
     await host.sessions.aclose()
+
+
+@pytest.fixture
+async def workshop(app: Elihu) -> AsyncIterator[Workshop]:
+    async with CommandScheduler(app) as scheduler:
+        yield Workshop(scheduler)
+
+
+@pytest.fixture
+async def serving(workshop: Workshop) -> AsyncIterator[Workshop]:
+    """A workshop whose node runs commands, and dispatches nothing by itself."""
+    queues = {name: limit for name, limit in workshop.scheduler.queues.items() if name != DISPATCH}
+    async with workshop.app.running(queues=queues):
+        yield workshop

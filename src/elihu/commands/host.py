@@ -1,10 +1,18 @@
 """What rules and tasks of the scheduler need besides a session."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from elihu import Config, Elihu
 from elihu.commands.secrets import Keyring, load_keyring
 from elihu.commands.sessions import Sessions
+
+DISPATCH_QUEUE: Final = "commands_dispatch"
+RUN_QUEUE: Final = "commands"
+ALERT_QUEUE: Final = "commands_alerts"
+DISPATCH_TASK: Final = "commands.dispatch_due"
+RUN_TASK: Final = "commands.run"
+ALERT_TASK: Final = "commands.alert"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from uuid import UUID
 from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from elihu import InvalidFields
-from elihu.commands.argv import names_in, split
+from elihu import InvalidFields, InvalidOption
 from elihu.commands.models import (
     ACTIVE,
     Alert,
@@ -21,6 +20,7 @@ from elihu.commands.models import (
 )
 from elihu.commands.rules.fields import UNSET, Fields, Unset
 from elihu.commands.rules.rows import Page, add, change, find, lock, page
+from elihu.commands.runner import names_in
 
 KIND: Final = "command"
 LONGEST: Final = 100_000
@@ -210,16 +210,10 @@ async def _check_argv(session: AsyncSession, mode: str, text: str) -> None:
     if mode != "argv":
         return
     try:
-        arguments = split(text)
-    except ValueError as error:
-        raise InvalidFields(
-            ("shell_command", f"expected a text that a shell can split, got one with {error}")
-        ) from error
-    if not arguments or not arguments[0]:
-        raise InvalidFields(("shell_command", "expected the name of a program, got none"))
-    secrets = select(Variable.name).where(
-        Variable.name.in_(names_in(text)), Variable.secret.is_not(None)
-    )
+        names = names_in(text)
+    except InvalidOption as error:
+        raise InvalidFields(("shell_command", str(error))) from error
+    secrets = select(Variable.name).where(Variable.name.in_(names), Variable.secret.is_not(None))
     if (name := await session.scalar(secrets.limit(1))) is not None:
         detail = f"{OF_PROCESSES}: expected no secret, got ${name}"
         raise InvalidFields(("shell_command", detail))
