@@ -24,7 +24,7 @@ from elihu.clients.clients import Clients
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, changed_config, load_config
 from elihu.engines.protocol import CORE, ChainName
-from elihu.enqueue import Enqueued, TransactionInserter, check_free, check_new, chunked
+from elihu.enqueue import Enqueued, TransactionInserter, check_free, check_new, store_all
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
 from elihu.runtime.attempts.middleware import Middleware
@@ -296,9 +296,7 @@ class Elihu(DeclaresTriggers):
     async def _enqueue_many(
         self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], done: Enqueued
     ) -> Enqueued:
-        client = self._clients.client()
-        async for chunk in chunked(jobs):
-            done.add(await client.insert_many(chunk))
+        await store_all(self._clients.client().insert_many, jobs, done)
         return done
 
     async def submit(self, new: NewJob) -> Relay[Any]:

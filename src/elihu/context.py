@@ -92,6 +92,8 @@ class HandledError(NamedTuple):
 class Attempt(Protocol):
     """The attempt behind a ``Context``."""
 
+    committed: bool
+
     @property
     def attempt(self) -> int: ...
     @property
@@ -106,14 +108,9 @@ class Attempt(Protocol):
         conn: object,
         handled: HandledError | None = None,
         others: Sequence[Any] = (),
+        known: bool = False,
     ) -> None: ...
-    async def acomplete(
-        self,
-        value: Any,
-        conn: object,
-        handled: HandledError | None = None,
-        others: Sequence[Any] = (),
-    ) -> None: ...
+    async def acomplete(self, value: Any, conn: object) -> None: ...
 
 
 class Context:
@@ -263,31 +260,27 @@ class Context:
         if self._attempt:
             self._attempt.complete(value, conn)
 
-    async def end(
+    def end(
         self,
         value: Any,
         *,
         conn: Any,
         handled: HandledError | None = None,
         others: "Sequence[Context]" = (),
+        known: bool = False,
     ) -> None:
-        """``complete`` for the jobs of triggers: with the attempts of ``others``, which
-        return the same value, and with an error that was handled.
+        """``complete_sync`` for the jobs of triggers: with the attempts of ``others``,
+        which return the same value, and with an error that was handled. ``known``
+        says that an end before it was in the same database, and that the transaction is
+        given up on any error: a few statements fewer.
         """
         if self._attempt:
-            await self._attempt.acomplete(value, conn, handled, _attempts(others))
+            self._attempt.complete(value, conn, handled, _attempts(others), known)
 
-    def end_sync(
-        self,
-        value: Any,
-        *,
-        conn: Any,
-        handled: HandledError | None = None,
-        others: "Sequence[Context]" = (),
-    ) -> None:
-        """``end`` for a synchronous connection."""
+    def committed(self) -> None:
+        """The transaction of ``end`` was committed: nothing is left to acknowledge."""
         if self._attempt:
-            self._attempt.complete(value, conn, handled, _attempts(others))
+            self._attempt.committed = True
 
     @property
     def log(self) -> logging.Logger:

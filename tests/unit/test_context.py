@@ -15,9 +15,10 @@ from elihu.job import Job, JobState
 
 
 class FakeAttempt:
-    on_error_due: str | None = None
-
     """An attempt that keeps what it is told."""
+
+    on_error_due: str | None = None
+    committed = False
 
     def __init__(self, attempt: int = 1, max_attempts: int = 20) -> None:
         self.attempt = attempt
@@ -44,11 +45,16 @@ class FakeAttempt:
             scheduled_at=now,
         )
 
-    def complete(self, value: Any, conn: object, handled: Any = None, others: Any = ()) -> None: ...
-
-    async def acomplete(
-        self, value: Any, conn: object, handled: Any = None, others: Any = ()
+    def complete(
+        self,
+        value: Any,
+        conn: object,
+        handled: Any = None,
+        others: Any = (),
+        known: bool = False,
     ) -> None: ...
+
+    async def acomplete(self, value: Any, conn: object) -> None: ...
 
     def report(self, progress: str) -> None:
         self.reports.append(progress)

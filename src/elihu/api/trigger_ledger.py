@@ -32,9 +32,3 @@ class TriggerLedger:
         the digests on which it had not acted. Raises ``WrongDatabase``.
         """
         return open_session(conn, self._config()).act_once(Act(trigger, digests, period))
-
-    async def aact_once(
-        self, conn: object, trigger: str, digests: Sequence[bytes], period: float | None
-    ) -> set[bytes]:
-        """``act_once`` through an asynchronous ``conn``."""
-        return await open_session(conn, self._config()).aact_once(Act(trigger, digests, period))

@@ -1,6 +1,6 @@
 """From validated jobs to rows."""
 
-from elihu.enqueue.bulk import Enqueued, check_new, chunked
+from elihu.enqueue.bulk import Enqueued, check_new, store_all
 from elihu.enqueue.in_transaction import TransactionInserter
 from elihu.enqueue.inserter import Inserter
 from elihu.enqueue.stored import stored_job
@@ -12,7 +12,7 @@ __all__ = [
     "TransactionInserter",
     "check_free",
     "check_new",
-    "chunked",
     "holding",
+    "store_all",
     "stored_job",
 ]

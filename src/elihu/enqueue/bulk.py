@@ -1,7 +1,16 @@
 """Many jobs at once: a stream cut into chunks, and the counts."""
 
+import asyncio
 import reprlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,6 +55,31 @@ def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
         again = next(each for each in identifiers if identifiers.count(each) > 1)
         raise InvalidOption(f"identifier: expected each once, got {again!r} twice in one call")
     return identifiers
+
+
+async def store_all(
+    store: Callable[[list[NewJob]], Awaitable[Sequence[Inserted]]],
+    jobs: Iterable[NewJob] | AsyncIterable[NewJob],
+    done: Enqueued,
+) -> None:
+    """Store jobs chunk by chunk. Those of an asynchronous iterable are read while the
+    chunk before them is stored. Raises ``InvalidOption``; the chunks before it are
+    stored.
+    """
+    if not isinstance(jobs, AsyncIterable):
+        for chunk in chunks(jobs):
+            done.add(await store(chunk))
+        return
+    storing: asyncio.Future[Sequence[Inserted]] | None = None
+    try:
+        async for chunk in chunked(jobs):
+            if storing is not None:
+                before, storing = storing, None
+                done.add(await before)
+            storing = asyncio.ensure_future(store(chunk))
+    finally:
+        if storing is not None:
+            done.add(await storing)
 
 
 async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterator[list[NewJob]]:

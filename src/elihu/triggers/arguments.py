@@ -4,7 +4,7 @@ its top level.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -60,10 +60,20 @@ class TriggerArguments:
         yield from self.extra.items()
 
     def digest(self, task: str) -> bytes:
-        """What is unique about the job: SHA-256 of task, key, tenant and action input."""
-        return hashlib.sha256(
-            canonical([task, list(self.key), self.tenant, dict(self.action_input)])
-        ).digest()
+        """What is unique about the job: SHA-256 of task, tenant, action input and key."""
+        rest = canonical([task, self.tenant, dict(self.action_input)])
+        return hashlib.sha256(rest + dump(list(self.key), task)).digest()
+
+    def digests(self, task: str) -> "Callable[[bytes], bytes]":
+        """``digest`` for the JSON of other keys, with all else equal."""
+        begun = hashlib.sha256(canonical([task, self.tenant, dict(self.action_input)]))
+
+        def digest(key: bytes) -> bytes:
+            whole = begun.copy()
+            whole.update(key)
+            return whole.digest()
+
+        return digest
 
 
 class TriggerCodec(Codec):

@@ -40,12 +40,6 @@ class Ledger(Protocol):
         """Write that the trigger acts; the digests on which it had not."""
         ...
 
-    async def aact_once(
-        self, conn: object, trigger: str, digests: Sequence[bytes], period: float | None
-    ) -> set[bytes]:
-        """``act_once`` through an asynchronous connection."""
-        ...
-
 
 class TriggerHost(Enqueuer, Protocol):
     """The app, as triggers see it."""

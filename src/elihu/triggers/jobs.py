@@ -1,8 +1,8 @@
 """Builds the jobs of a trigger: one for a record, unique per record, tenant and input."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from elihu.errors import ArgumentsTooLarge
@@ -68,6 +68,27 @@ class JobBuilder:
             unique_key=arguments.digest(self._plain.task),
             unique_scope=INCOMPLETE,
         )
+
+    def builder(self, tenant: Any, actor: Any) -> Callable[[Sequence[Any]], NewJob]:
+        """``build`` for many keys, where ``is_plain``: what is the same for all of them
+        is written once.
+        """
+        first = self.build([None], tenant=tenant, actor=actor)
+        arguments = TriggerArguments.of(json.loads(first.args), self._what)
+        digest = arguments.digests(self._plain.task)
+        rest = dump(
+            {name: value for name, value in arguments.values() if name != "key"}, self._what
+        )
+        end = "," + rest[1:].decode() if len(rest) > 2 else "}"
+        same = {field.name: getattr(first, field.name) for field in fields(NewJob)}
+
+        def build(key: Sequence[Any]) -> NewJob:
+            text = dump(list(key), self._what)
+            same["args"] = '{"key":' + text.decode() + end
+            same["unique_key"] = digest(text)
+            return NewJob(**same)
+
+        return build
 
     def ledger_digest(self, job: NewJob) -> bytes:
         """What the ledger of ``once`` knows a job's record by."""

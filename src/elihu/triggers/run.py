@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from elihu.context import Context, HandledError
 from elihu.enqueue import holding
@@ -24,20 +24,17 @@ from elihu.task import Task
 from elihu.triggers.action import Action, keywords_of
 from elihu.triggers.arguments import TriggerArguments
 from elihu.triggers.host import TriggerHost
+from elihu.triggers.load import RecordLoader
 from elihu.triggers.options import TriggerOptions
 from elihu.triggers.records import (
     Calls,
     RecordKey,
     Sessions,
-    before_first_flush,
     begin_writing,
     inner,
-    locked,
     no_commit,
-    still_matches,
     turn,
 )
-from elihu.triggers.records.conditions import check_select, conditions
 from elihu.triggers.tenants import lookup_actor
 
 logger: Final = logging.getLogger("elihu.triggers")
@@ -93,7 +90,9 @@ class Runner:
         self.host = host
         self.what = f"trigger {name}"
         self._action = action
-        self._jobs_elsewhere = False
+        self._plain_input: str | None = None
+        self._loader = RecordLoader(key, options, self.what)
+        self._jobs_are: Literal["here", "elsewhere"] | None = None
 
     def member(self, stored: Any, ctx: Context, call: Calls) -> Member:
         """One job, its tenant and actor looked up and put into its context."""
@@ -142,8 +141,10 @@ class Runner:
         own = inner(session)
         try:
             with self._turn(own, call), own.begin(), no_commit(own, self.what) as allow:
-                values = self._act(session, members, call)
+                values, ended = self._act(session, members, call)
                 allow()
+            for member in ended:
+                member.ctx.committed()
             if ACTIVE:
                 reach("trigger committed")
             return values
@@ -153,36 +154,48 @@ class Runner:
     def _turn(self, session: Any, call: Calls) -> AbstractContextManager[None]:
         return turn(session, call) if self.options.lock else nullcontext()
 
-    def _act(self, session: Any, members: Sequence[Member], call: Calls) -> list[Any]:
-        own, options = inner(session), self.options
-        self.sessions.connect(own, members[0].arguments.tenant)
-        path = begin_writing(own, self.key) if options.lock else None
+    def _act(
+        self, session: Any, members: Sequence[Member], call: Calls
+    ) -> tuple[list[Any], Sequence[Member]]:
+        """One value for each member, and the members whose jobs ended."""
+        own, options, tenant = inner(session), self.options, members[0].arguments.tenant
+        connection = self.sessions.connect(own, tenant)
+        path = begin_writing(connection, self.key) if options.lock else None
         with holding(path):
-            records = self._load(own, members)
+            records = self._loader.matching(
+                own, [member.arguments.key for member in members], tenant
+            )
             if ACTIVE:
                 reach("trigger locked")
             found = [member for member in members if _place(member) in records]
             for member in found:
                 self._authorize(member, records[_place(member)], call)
             if not options.lock:
-                self._check_at_first_flush(own, found)
+                self._loader.check_at_first_flush(
+                    own, [member.arguments.key for member in found], tenant
+                )
             if found and options.once:
-                found = self._first_time(session, found, call)
+                found = self._first_time(connection, found)
             value = self._call_action(session, found, records, call) if found else None
             if any(member.ctx.noticed for member in found):
                 raise ActionEnded(f"{self.what}: the action was asked to end, and returned")
             own.flush()
             if ACTIVE:
                 reach("trigger acted")
-            if found and not isinstance(value, Outcome):
-                self._end(found, value, None, session, call)
+            ended: Sequence[Member] = ()
+            if (
+                found
+                and not isinstance(value, Outcome)
+                and self._end(found, value, None, connection)
+            ):
+                ended = found
             if ACTIVE:
                 reach("trigger completed")
         acted = {_place(member) for member in found}
         return [
             value if _place(member) in acted else self._skipped(_place(member) in records)
             for member in members
-        ]
+        ], ended
 
     def _skipped(self, matches: bool) -> Cancel:
         """How a job ends whose record was left alone."""
@@ -191,41 +204,19 @@ class Runner:
         gone = TriggerNoLongerApplies(f"{self.what}: the record is gone or no longer matches")
         return Cancel(f"TriggerNoLongerApplies: {gone}")
 
-    def _first_time(self, session: Any, members: Sequence[Member], call: Calls) -> list[Member]:
+    def _first_time(self, connection: Any, members: Sequence[Member]) -> list[Member]:
         """Write the records into the ledger of ``once``; those that were not in it."""
         once = self.options.once
         period = once.total_seconds() if isinstance(once, timedelta) else None
         digests = [member.arguments.digest(self.name) for member in members]
-        ledger = self.host.trigger_ledger
         try:
-            if call.asynchronous:
-                new = call(ledger.aact_once, session, self.name, digests, period)
-            else:
-                new = ledger.act_once(session, self.name, digests, period)
+            new = self.host.trigger_ledger.act_once(connection, self.name, digests, period)
         except WrongDatabase as error:
             raise InvalidTrigger(
                 f"{self.what}: once: expected the records in the database of the jobs, got them "
                 "in another"
             ) from error
         return [member for member, digest in zip(members, digests, strict=True) if digest in new]
-
-    def _load(self, session: Any, members: Sequence[Member]) -> dict[str, Any]:
-        options, tenant = self.options, members[0].arguments.tenant
-        statement = locked(
-            self.key,
-            self._base(),
-            conditions(self.key, options.where, options.tenant_column, tenant, self.what),
-            [member.arguments.key for member in members],
-            lock=options.lock,
-        )
-        rows = session.execute(statement).unique().scalars().all()
-        return {str(self.key.of(record)): record for record in rows}
-
-    def _base(self) -> Any:
-        read = self.options.worker_read or self.options.read
-        if read is None:
-            return None
-        return lambda: check_select(self.key, read(), f"{self.what}: read")
 
     def _authorize(self, member: Member, record: Any, call: Calls) -> None:
         rule = self.options.authorize or self.host.trigger_defaults.authorize
@@ -235,35 +226,12 @@ class Runner:
         if not call(rule, member.actor, self, record, **offered):
             raise Cancel(f"Forbidden: {Forbidden(f'{self.what}: the actor may not do this')}")
 
-    def _check_at_first_flush(self, session: Any, members: Sequence[Member]) -> None:
-        options = self.options
-
-        def check() -> None:
-            begin_writing(session, self.key)
-            for member in members:
-                rules = conditions(
-                    self.key,
-                    options.where,
-                    options.tenant_column,
-                    member.arguments.tenant,
-                    self.what,
-                )
-                if not still_matches(session, self.key, rules, member.arguments.key):
-                    raise Cancel(
-                        f"TriggerNoLongerApplies: {self.what}: the record changed meanwhile"
-                    )
-
-        before_first_flush(session, check)
-
     def _call_action(
         self, session: Any, members: Sequence[Member], records: dict[str, Any], call: Calls
     ) -> Any:
         first = members[0]
-        text = self._action.encode(
-            first.arguments.action_input, first.arguments.metadata, self.host.max_args
-        ).decode()
         args, kwargs = self._action.arguments(
-            text,
+            self._input(first.arguments),
             session=session if self._action.asynchronous else inner(session),
             ctx=first.ctx,
             metadata=first.arguments.metadata,
@@ -275,6 +243,15 @@ class Runner:
         )
         with self._active(first):
             return call(self._action.function, subject, *args, **kwargs)
+
+    def _input(self, arguments: TriggerArguments) -> str:
+        """The JSON of the action's input."""
+        given, metadata = arguments.action_input, arguments.metadata
+        if given or metadata:
+            return self._action.encode(given, metadata, self.host.max_args).decode()
+        if self._plain_input is None:
+            self._plain_input = self._action.encode({}, None, self.host.max_args).decode()
+        return self._plain_input
 
     @contextmanager
     def _active(self, member: Member) -> Iterator[None]:
@@ -297,30 +274,34 @@ class Runner:
         members: Sequence[Member],
         value: Any,
         handled: HandledError | None,
-        session: Any,
-        call: Calls,
-    ) -> None:
-        """End the jobs in the session's transaction where the jobs are there too."""
-        if self._jobs_elsewhere:
-            return
+        connection: Any,
+    ) -> bool:
+        """End the jobs in the transaction of the records, and return whether they are
+        in the same database. The first end finds that out.
+        """
+        if self._jobs_are == "elsewhere":
+            return False
         first, *rest = (member.ctx for member in members)
+        known = self._jobs_are is not None
         try:
-            if call.asynchronous:
-                call(first.end, value, conn=session, handled=handled, others=rest)
-            else:
-                first.end_sync(value, conn=session, handled=handled, others=rest)
+            first.end(value, conn=connection, handled=handled, others=rest, known=known)
         except WrongDatabase as error:
+            if known:
+                raise
             if self.options.once:
                 raise InvalidTrigger(
                     f"{self.what}: once: expected the records in the database of the jobs, got "
                     "them in another"
                 ) from error
-            self._jobs_elsewhere = True
+            self._jobs_are = "elsewhere"
             logger.info(
                 "%s: the records are in another database than the jobs: an action whose node dies "
                 "right after its commit runs again",
                 self.what,
             )
+            return False
+        self._jobs_are = "here"
+        return True
 
     def _handle(self, member: Member, error: BaseException, call: Calls) -> Any:
         """Run ``on_error`` once, in a transaction of its own that ends the job."""
@@ -330,11 +311,10 @@ class Runner:
         own = inner(session)
         try:
             with turn(own, call), own.begin(), no_commit(own, self.what) as allow:
-                self.sessions.connect(own, member.arguments.tenant)
-                path = begin_writing(own, self.key)
+                connection = self.sessions.connect(own, member.arguments.tenant)
+                path = begin_writing(connection, self.key)
                 with holding(path), self._active(member):
-                    statement = locked(self.key, None, (), [member.arguments.key], lock=True)
-                    record = own.execute(statement).unique().scalars().first()
+                    record = self._loader.whatever(own, member.arguments.key)
                     if ACTIVE:
                         reach("before on_error")
                     if record is not None:
@@ -347,7 +327,7 @@ class Runner:
                         )
                     own.flush()
                     handled = HandledError(error, completes=not options.on_error_fails_job)
-                    self._end([member], None, handled, session, call)
+                    self._end([member], None, handled, connection)
                     if ACTIVE:
                         reach("inside on_error")
                 allow()

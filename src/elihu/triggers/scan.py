@@ -104,20 +104,15 @@ class Scanner:
             options.order_by,
             whole=whole,
         )
+        build = self._builder.builder(tenant, actor) if not whole else None
         left = options.record_limit
         while left is None or left > 0:
             limit = options.batch_size if left is None else min(options.batch_size, left)
             rows = await self._page(pages, limit, tenant)
-            jobs = []
-            for row in rows:
-                record = row if whole else None
-                key = self._key.of(row) if whole else self._key.dump(row)
-                own = tenant_of_record(options, defaults, record) if reads_tenant else None
-                jobs.append(
-                    self._builder.build(
-                        key, record, tenant=own if own is not None else tenant, actor=actor
-                    )
-                )
+            if build is None:
+                jobs = [self._job(row, tenant, actor, reads_tenant=reads_tenant) for row in rows]
+            else:
+                jobs = [build(self._key.dump(row)) for row in rows]
             if options.once:
                 jobs = await self._not_acted(jobs)
             seen.records += len(jobs)
@@ -127,6 +122,16 @@ class Scanner:
                 left -= len(rows)
             if len(rows) < limit:
                 return
+
+    def _job(self, record: Any, tenant: Any, actor: Any, *, reads_tenant: bool) -> NewJob:
+        own = (
+            tenant_of_record(self._options, self._host.trigger_defaults, record)
+            if reads_tenant
+            else None
+        )
+        return self._builder.build(
+            self._key.of(record), record, tenant=tenant if own is None else own, actor=actor
+        )
 
     async def _not_acted(self, jobs: list[NewJob]) -> list[NewJob]:
         """The jobs for records on which the trigger has not acted: every other one

@@ -23,7 +23,7 @@ class Verbs(Protocol):
     ) -> Steps[list[Stored]]: ...
 
     def complete(
-        self, link: Link, config: Config, completions: Sequence[Completion]
+        self, link: Link, config: Config, completions: Sequence[Completion], *, known: bool
     ) -> Steps[list[Answer]]: ...
 
     def act_once(self, link: Link, config: Config, act: Act) -> Steps[set[bytes]]: ...
@@ -78,29 +78,26 @@ class Session:
         verbs = self._verbs()
         return await arun(self._link, verbs.insert(self._link, self._config, jobs, notify=notify))
 
-    def complete(self, completions: Sequence[Completion]) -> list[Answer]:
-        """Complete attempts, each under its guard; one answer for each, in order."""
+    def complete(self, completions: Sequence[Completion], *, known: bool = False) -> list[Answer]:
+        """Complete attempts, each under its guard; one answer for each, in order.
+        ``known`` says that the connection is one to the right database, and that the
+        caller gives its transaction up on an error.
+        """
         self._link.open()
-        verbs = self._verbs()
-        return run(self._link, verbs.complete(self._link, self._config, completions))
+        steps = self._verbs().complete(self._link, self._config, completions, known=known)
+        return run(self._link, steps)
 
     async def acomplete(self, completions: Sequence[Completion]) -> list[Answer]:
         """``complete`` on an asynchronous connection."""
         await self._link.open()
-        verbs = self._verbs()
-        return await arun(self._link, verbs.complete(self._link, self._config, completions))
+        steps = self._verbs().complete(self._link, self._config, completions, known=False)
+        return await arun(self._link, steps)
 
     def act_once(self, act: Act) -> set[bytes]:
         """Write that a trigger acts on records; the digests that were written."""
         self._link.open()
         verbs = self._verbs()
         return run(self._link, verbs.act_once(self._link, self._config, act))
-
-    async def aact_once(self, act: Act) -> set[bytes]:
-        """``act_once`` on an asynchronous connection."""
-        await self._link.open()
-        verbs = self._verbs()
-        return await arun(self._link, verbs.act_once(self._link, self._config, act))
 
     def _verbs(self) -> Verbs:
         here = engine_name(self._config)

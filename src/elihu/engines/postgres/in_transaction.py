@@ -44,10 +44,24 @@ def insert(
     return _saved(_insert(config.schema, jobs, notify=loud), config, identifiers)
 
 
-def complete(link: Link, config: Config, completions: Sequence[Completion]) -> Steps[list[Answer]]:
-    """Complete attempts."""
+def complete(
+    link: Link, config: Config, completions: Sequence[Completion], *, known: bool
+) -> Steps[list[Answer]]:
+    """Complete attempts. ``known``: without a savepoint."""
     channel = None if link.is_two_phase() else channel_of(config.schema)
-    return _saved(_complete(config.schema, completions, channel), config)
+    steps = _complete(config.schema, completions, channel)
+    return _translated(steps, config.schema) if known else _saved(steps, config)
+
+
+def _translated(steps: Steps[T], schema: str) -> Steps[T]:
+    """The same work, with the errors of Elihu."""
+    try:
+        return (yield from steps)
+    except Exception as error:
+        meaning = on_postgres(error, schema)
+        if meaning is error:
+            raise
+        raise meaning from error
 
 
 def act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:

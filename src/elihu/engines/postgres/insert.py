@@ -169,7 +169,7 @@ def _stored(
 ) -> Inserted:
     """The job in a row that begins with id, state, inserted_at and scheduled_at."""
     key = None if unique_key is None else unique_key.hex()
-    return Inserted(row[0], JobState(row[1]), row[2], row[3], conflict, key, woken)
+    return Inserted(row[0], _STATES[row[1]], row[2], row[3], conflict, key, woken)
 
 
 _STATES: Final = {state.value: state for state in JobState}

@@ -45,9 +45,11 @@ def insert(
     return _translated(_insert(link, config, jobs), identifiers)
 
 
-def complete(link: Link, config: Config, completions: Sequence[Completion]) -> Steps[list[Answer]]:
-    """Complete attempts."""
-    return _translated(_complete(link, config, completions))
+def complete(
+    link: Link, config: Config, completions: Sequence[Completion], *, known: bool
+) -> Steps[list[Answer]]:
+    """Complete attempts. ``known``: without a look at the file and the clock."""
+    return _translated(_complete(link, config, completions, known=known))
 
 
 def _translated(steps: Steps[T], identifiers: Sequence[str] = ()) -> Steps[T]:
@@ -122,8 +124,10 @@ def _act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
     return {bytes.fromhex(digest) for (digest,) in map(values, (yield Statement(_ACT_ONCE, body)))}
 
 
-def _complete(link: Link, config: Config, completions: Sequence[Completion]) -> Steps[list[Answer]]:
-    now = yield from _begin(link, config)
+def _complete(
+    link: Link, config: Config, completions: Sequence[Completion], *, known: bool
+) -> Steps[list[Answer]]:
+    now = None if known else (yield from _begin(link, config))
     bodies = {each.id: {**each._asdict(), "now": now} for each in completions}
     done = {id_ for (id_,) in map(values, (yield Statement(_COMPLETE, dump([*bodies.values()]))))}
     answers = {each.id: Answer(True, each.installation, JobState.EXECUTING) for each in completions}

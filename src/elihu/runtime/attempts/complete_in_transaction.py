@@ -36,27 +36,23 @@ class Completer:
         value: Any,
         conn: object,
         handled: HandledError | None = None,
+        *,
+        known: bool,
     ) -> None:
         """Through a synchronous connection; called in the task's thread."""
         session = open_session(conn, self._scope.config)
         session.require_sync("complete_sync()", "await ctx.complete(…, conn=…)")
         with _uncertain(executions):
             ends = [self._completion(each, value, handled) for each in executions]
-            self._judge(executions, session.complete(ends))
+            self._judge(executions, session.complete(ends, known=known))
 
-    async def acomplete(
-        self,
-        executions: Sequence[Execution],
-        value: Any,
-        conn: object,
-        handled: HandledError | None = None,
-    ) -> None:
+    async def acomplete(self, execution: Execution, value: Any, conn: object) -> None:
         """Through an asynchronous connection."""
         session = open_session(conn, self._scope.config)
         session.require_async("complete()", "ctx.complete_sync(…, conn=…)")
-        with _uncertain(executions):
-            ends = [self._completion(each, value, handled) for each in executions]
-            self._judge(executions, await session.acomplete(ends))
+        with _uncertain([execution]):
+            ends = [self._completion(execution, value, None)]
+            self._judge([execution], await session.acomplete(ends))
 
     def _completion(
         self, execution: Execution, value: Any, handled: HandledError | None

@@ -56,14 +56,10 @@ class Completes(Protocol):
         value: Any,
         conn: object,
         handled: HandledError | None = None,
+        *,
+        known: bool,
     ) -> None: ...
-    async def acomplete(
-        self,
-        executions: Sequence["Execution"],
-        value: Any,
-        conn: object,
-        handled: HandledError | None = None,
-    ) -> None: ...
+    async def acomplete(self, execution: "Execution", value: Any, conn: object) -> None: ...
 
 
 class Execution:
@@ -71,7 +67,8 @@ class Execution:
 
     ``key`` is the job's id and its claim. ``threads`` are the attempt's calls in
     threads that have not returned, None where it made none. ``reported`` is true once
-    it has reported progress.
+    it has reported progress. ``completing`` is true once it may have ended in a
+    transaction of its task, ``committed`` once it has.
 
     Most jobs use little of this: what has a default here, and the context, the options
     and the waits, are made where they are first needed.
@@ -79,6 +76,7 @@ class Execution:
 
     begun = False
     cause: Cause | None = None
+    committed = False
     completing = False
     handle: "asyncio.Task[None] | None" = None
     reported = False
@@ -231,17 +229,12 @@ class Execution:
         conn: object,
         handled: HandledError | None = None,
         others: Sequence["Execution"] = (),
+        known: bool = False,
     ) -> None:
-        self.completer.complete([self, *others], value, conn, handled)
+        self.completer.complete([self, *others], value, conn, handled, known=known)
 
-    async def acomplete(
-        self,
-        value: Any,
-        conn: object,
-        handled: HandledError | None = None,
-        others: Sequence["Execution"] = (),
-    ) -> None:
-        await self.completer.acomplete([self, *others], value, conn, handled)
+    async def acomplete(self, value: Any, conn: object) -> None:
+        await self.completer.acomplete(self, value, conn)
 
     @property
     def heeded(self) -> Cause | None:

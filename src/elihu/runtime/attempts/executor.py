@@ -79,6 +79,8 @@ class Executor:
             if not isinstance(leaf, _OUTCOMES):
                 return Failed(leaf) if execution.cause is None else ended(execution, leaf)
             value = leaf
+        if execution.committed:
+            return Complete()
         heeded = execution.heeded
         if isinstance(value, _OUTCOMES) and (
             heeded not in _FORCED or isinstance(value, Cancel | Discard)

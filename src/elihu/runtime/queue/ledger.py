@@ -90,7 +90,8 @@ class Ledger:
         happens when it is no longer among ``running``.
 
         The report of an attempt that called ``ctx.complete`` waits for the database's
-        answer, since only that says whether the transaction was committed.
+        answer, since only that says whether the transaction was committed. Where that
+        is known, the end is written already.
         """
         if execution.timer is not None:
             execution.disarm()
@@ -101,6 +102,9 @@ class Ledger:
         outcome = ack.outcome
         if outcome is _RETURNED and execution.cause is not Cause.STOP:
             self.returned.append(ack.id)
+        if execution.committed:
+            self._written(execution, ack)
+            return
         self._report(execution, ack, error)
         if outcome is _COMPLETED and execution.returned is not None:
             self._late_results.put(execution)
@@ -229,6 +233,15 @@ class Ledger:
             self._publish(AttemptReport(execution, ack, error, duration))
         else:
             self._count(execution, ack.outcome, duration)
+
+    def _written(self, execution: Execution, ack: Ack) -> None:
+        """The attempt has ended in a transaction that is known to be committed."""
+        self.held.discard(execution.key)
+        duration = self._scope.clock.monotonic() - execution.started
+        self._publish(AttemptReport(execution, ack, None, duration).as_completed())
+        self._scope.counts.add(self._queue, self._ended)
+        self._ended = []
+        self._wake()
 
     def _forget_all(self, keys: Sequence[Key], *, completed: bool = False) -> None:
         """The ends of these attempts are settled in the database; ``completed`` when

@@ -19,7 +19,7 @@ def conditions(
     """
     found = []
     if where is not None:
-        value = where() if _is_callable(where) else where
+        value = where() if is_callable(where) else where
         found.append(check_expression(key, value, f"{what}: where"))
     if tenant_column is not None and tenant is not None:
         found.append(tenant_column == tenant)
@@ -32,7 +32,7 @@ def check_declared(
     """Raise ``InvalidTrigger`` for a condition, an order or a tenant's column that is
     no expression, or one of another model. A callable is checked when it is called.
     """
-    if where is not None and not _is_callable(where):
+    if where is not None and not is_callable(where):
         check_expression(key, where, f"{what}: where")
     for each in order_by:
         _check_element(key, each, f"{what}: order_by")
@@ -99,5 +99,6 @@ def _outside_of_subqueries(element: Any) -> list[Any]:
     return found
 
 
-def _is_callable(where: Any) -> bool:
+def is_callable(where: Any) -> bool:
+    """Whether a condition is a function that returns one."""
     return callable(where) and not isinstance(where, ColumnElement | InstrumentedAttribute)

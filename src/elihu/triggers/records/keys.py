@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, inspect, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, inspect, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from elihu.errors import InvalidTrigger
@@ -29,6 +29,7 @@ class RecordKey:
             getattr(model, each.key) for each in properties
         )
         self._names = tuple(each.key for each in properties)
+        self._parameters = tuple(f"elihu_key_{name}" for name in self._names)
         types = [_python_type(column) for column in mapper.primary_key]
         self._plain = all(each in _SAME_IN_JSON for each in types)
         self._adapters = [TypeAdapter[Any](each) for each in types]
@@ -80,6 +81,20 @@ class RecordKey:
     def equals(self, stored: Sequence[Any]) -> ColumnElement[bool]:
         """The condition that a record has this stored key."""
         return self.among([stored])
+
+    @property
+    def equals_parameters(self) -> ColumnElement[bool]:
+        """The condition that a record has the key in ``parameters``."""
+        return and_(
+            *(
+                attribute == bindparam(name)
+                for attribute, name in zip(self.attributes, self._parameters, strict=True)
+            )
+        )
+
+    def parameters(self, stored: Sequence[Any]) -> dict[str, Any]:
+        """A stored key as the values of ``equals_parameters``."""
+        return dict(zip(self._parameters, self.load(stored), strict=True))
 
     def among(self, stored: Sequence[Sequence[Any]]) -> ColumnElement[bool]:
         """The condition that a record has one of these stored keys."""

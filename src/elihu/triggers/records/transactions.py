@@ -5,47 +5,52 @@ keep the action from committing.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Select, delete, event, false, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, event, false, select
 from sqlalchemy.orm import Session
 
 from elihu.errors import ActionCommitted
 from elihu.triggers.records.keys import RecordKey
 
+_GUARDED: Final = "elihu.trigger"
+"""The key in a session's ``info`` that holds the trigger whose action may not commit."""
 
-def begin_writing(session: Session, key: RecordKey) -> Path | None:
+_files: "WeakKeyDictionary[Engine, Path | None]" = WeakKeyDictionary()
+"""The file of each engine of SQLite."""
+
+
+def begin_writing(connection: Connection, key: RecordKey) -> Path | None:
     """On SQLite, take the write lock before anything is read, and return the file that
     it belongs to. A transaction that reads first and writes later fails there when
     another one has written in between.
     """
-    connection = session.connection()
     if connection.dialect.name != "sqlite":
         return None
     raw = connection.connection.driver_connection
     if getattr(raw, "in_transaction", False):
-        session.execute(delete(key.mapper.local_table).where(false()))
+        connection.execute(delete(key.mapper.local_table).where(false()))
     else:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    name = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
-    return Path(name).resolve() if name else None
+    if connection.engine not in _files:
+        name = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
+        _files[connection.engine] = Path(name).resolve() if name else None
+    return _files[connection.engine]
 
 
 def locked(
     key: RecordKey,
     base: Callable[[], Select[Any]] | None,
     conditions: Sequence[ColumnElement[bool]],
-    stored: Sequence[Sequence[Any]],
     *,
     lock: bool,
 ) -> Select[Any]:
-    """The SELECT of the records with these keys that still match, locked for the
-    transaction; in the order of their keys, so that two transactions cannot wait for
-    each other.
+    """The SELECT of the records that still match, locked for the transaction; in the
+    order of their keys, so that two transactions cannot wait for each other.
     """
     statement = base() if base else select(key.model)
-    statement = statement.where(key.among(stored), *conditions).order_by(None)
-    statement = statement.order_by(*key.attributes)
+    statement = statement.where(*conditions).order_by(None).order_by(*key.attributes)
     return statement.with_for_update(of=key.model) if lock else statement
 
 
@@ -68,31 +73,31 @@ def no_commit(session: Session, what: str) -> Iterator[Callable[[], None]]:
     """Raise ``ActionCommitted`` when the action itself commits or rolls back; the
     callable yielded allows the commit. A savepoint is free.
     """
-    allowed = False
-
-    def allow() -> None:
-        nonlocal allowed
-        allowed = True
-
-    def refuse_commit(current: Session) -> None:
-        if not allowed and current.get_nested_transaction() is None:
-            raise ActionCommitted(
-                f"{what}: expected the action to leave the commit to the trigger, got "
-                "session.commit(): remove it, or use session.begin_nested()"
-            )
-
     root = session.get_transaction()
-    event.listen(session, "before_commit", refuse_commit)
+    session.info[_GUARDED] = what
     try:
-        yield allow
+        yield lambda: session.info.pop(_GUARDED)
     except Exception as error:
         if session.get_transaction() is not root and not isinstance(error, ActionCommitted):
             raise _ended(what) from error
         raise
     finally:
-        event.remove(session, "before_commit", refuse_commit)
+        session.info.pop(_GUARDED, None)
     if session.get_transaction() is not root:
         raise _ended(what)
+
+
+def _refuse_commit(session: Session) -> None:
+    what = session.info.get(_GUARDED)
+    if what is not None and session.get_nested_transaction() is None:
+        raise ActionCommitted(
+            f"{what}: expected the action to leave the commit to the trigger, got "
+            "session.commit(): remove it, or use session.begin_nested()"
+        )
+
+
+# One listener for all sessions: to add one to each costs more than the action's statements.
+event.listen(Session, "before_commit", _refuse_commit)
 
 
 def _ended(what: str) -> ActionCommitted:

@@ -71,6 +71,7 @@ class ChildAttempt:
         self.max_attempts = max_attempts
         self.on_error_due: str | None = None
         self.waits = ChildWaits(channel)
+        self.committed = False
         self._job = job
         self._channel = channel
         self._lock = threading.Lock()
@@ -102,6 +103,7 @@ class ChildAttempt:
         conn: object,
         handled: HandledError | None = None,
         others: Sequence[Any] = (),
+        known: bool = False,
     ) -> None:
         """Refuse: only a node can complete a job."""
         raise InvalidOption(
@@ -109,13 +111,7 @@ class ChildAttempt:
             'run_in="process"'
         )
 
-    async def acomplete(
-        self,
-        value: Any,
-        conn: object,
-        handled: HandledError | None = None,
-        others: Sequence[Any] = (),
-    ) -> None:
+    async def acomplete(self, value: Any, conn: object) -> None:
         self.complete(value, conn)
 
     def log(self, fields: Mapping[str, Any]) -> None:
