@@ -207,6 +207,7 @@ class Elihu(DeclaresTriggers):
         scheduled_actions: bool = False,
         actor: Any = None,
         queue: str | None = None,
+        with_limit: int | None = None,
         with_recursion: bool = True,
         with_scheduled: bool = False,
     ) -> TriggerRunCounts:
@@ -215,15 +216,17 @@ class Elihu(DeclaresTriggers):
 
         ``what`` are triggers, their names, models, ``(model, name)``, modules, lists of
         them or the app; nothing means all. ``scheduled_actions`` stores the jobs of
-        ``@app.schedule`` too. ``queue`` leaves out what uses another one. With
-        ``with_recursion`` it runs until the queues are empty, with ``with_scheduled``
-        jobs that are due later too. Raises ``InvalidOption`` and ``UnknownTrigger``.
+        ``@app.schedule`` too. ``queue`` leaves out what uses another one. It
+        starts at most ``with_limit`` attempts, scans included. With ``with_recursion``
+        it runs until the queues are empty, with ``with_scheduled`` jobs that are due
+        later too. Raises ``InvalidOption`` and ``UnknownTrigger``.
         """
         runs = TriggerRuns(
             app=self,
             registry=self._trigger_registry,
             scheduled=lambda: self._trigger_registry.scheduled,
             bus=self._bus,
+            running=self._runner.running,
         )
         return await runs.run(
             what,
@@ -232,6 +235,7 @@ class Elihu(DeclaresTriggers):
             scheduled_actions=scheduled_actions,
             actor=actor,
             queue=queue,
+            with_limit=with_limit,
             with_recursion=with_recursion,
             with_scheduled=with_scheduled,
         )

@@ -64,3 +64,54 @@ async def test_a_paused_scheduled_action_cancels_what_is_queued(app: Elihu, kind
     assert counts.success == 0
     assert app.crons is not None
     assert [entry.name for entry in await app.crons.list()] == []
+
+
+async def test_a_limit_bounds_the_attempts_of_a_drain(app: Elihu, store: Store) -> None:
+    trigger = declared(app, store)
+    store.add(*(Invoice() for _ in range(5)))
+    counts = await app.schedule_and_run_triggers(trigger, drain=True, with_limit=3)
+    assert (counts.success, counts.queues_not_drained) == (3, ["triggers"])  # a scan, two actions
+    assert sum(invoice.processed for invoice in store.all(select(Invoice))) == 2
+    with pytest.raises(InvalidOption, match="with_limit"):
+        await app.schedule_and_run_triggers(trigger, drain=True, with_limit=0)
+
+
+async def test_retries_run_with_scheduled_alone(app: Elihu, store: Store) -> None:
+    def fail_first(invoice: Invoice, session: object, ctx: Context) -> None:
+        act(invoice, session, ctx)
+        if ctx.attempt == 1:
+            raise ValueError("first")
+
+    trigger = declared(app, store, fail_first, max_attempts=2, backoff=600)
+    store.add(Invoice())
+    counts = await app.schedule_and_run_triggers(trigger, drain=True)
+    assert (counts.success, counts.failure, counts.queues_not_drained) == (1, 1, [])
+    counts = await app.schedule_and_run_triggers(
+        trigger, triggers=False, scheduled_actions=False, drain=True, with_scheduled=True
+    )
+    assert counts.success == 0  # nothing is chosen, so that no queue is drained
+    counts = await app.schedule_and_run_triggers(trigger, drain=True, with_scheduled=True)
+    assert (counts.success, counts.failure) == (2, 0)
+
+
+async def test_an_actor_is_given_to_all_jobs_of_a_drain(app: Elihu, store: Store) -> None:
+    seen: list[object] = []
+
+    def note(invoice: Invoice, session: object, ctx: Context) -> None:
+        act(invoice, session, ctx)
+        seen.append(ctx.actor)
+
+    trigger = declared(app, store, note)
+    store.add(Invoice(), Invoice())
+    await app.schedule_and_run_triggers(trigger, drain=True, actor={"name": "ada"})
+    assert seen == [{"name": "ada"}] * 2
+
+
+async def test_without_recursion_one_round_runs(app: Elihu, store: Store) -> None:
+    def again(invoice: Invoice, session: object, ctx: Context) -> None:
+        invoice.acts += 1
+
+    trigger = declared(app, store, again)
+    store.add(Invoice())
+    counts = await app.schedule_and_run_triggers(trigger, drain=True, with_recursion=False)
+    assert counts.success == 2

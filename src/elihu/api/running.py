@@ -12,7 +12,7 @@ from typing import Any, Final
 from elihu.clients.clients import Clients
 from elihu.clock import Clock
 from elihu.config import Config, changed_config
-from elihu.errors import InvalidOption
+from elihu.errors import DatabaseError, InvalidOption
 from elihu.options import check_range
 from elihu.runtime.attempts.middleware import Middleware
 from elihu.runtime.attempts.surroundings import Around
@@ -61,14 +61,18 @@ class NodeRunner:
         self.arounds.append(function)
 
     @asynccontextmanager
-    async def running(self, queues: Mapping[str, int] | None) -> AsyncIterator[Node]:
+    async def running(
+        self, queues: Mapping[str, int] | None, start_budget: StartBudget | None = None
+    ) -> AsyncIterator[Node]:
         """Run a node while the context is open."""
         if queues is None or queues:
             self._report_missing_tasks()
-        node = self.node(queues)
+        node = self.node(queues, start_budget)
         await node.start()
-        if queues is None and self.config().require_queues:
-            self._report_unserved(node)
+        if queues is None:
+            if self.config().require_queues:
+                self._report_unserved(node)
+            await self._report_undeclared(node)
         try:
             yield node
         finally:
@@ -148,6 +152,20 @@ class NodeRunner:
             if task.options.queue not in known:
                 logger.warning(
                     "queue %r of task %r is not served by this node", task.options.queue, task.name
+                )
+
+    async def _report_undeclared(self, node: Node) -> None:
+        """Warn of cron entries that were declared by code and are no longer."""
+        try:
+            table = await node.engine.crons()
+        except DatabaseError:
+            return
+        for row in table.rows:
+            if row.declared is not None and not row.live and not row.paused:
+                logger.warning(
+                    "cron entry %r is declared neither by this app nor by another living node, and "
+                    "does not fire: if it is gone for good, delete it with elihu crons delete",
+                    row.name,
                 )
 
 

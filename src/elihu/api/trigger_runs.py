@@ -1,14 +1,17 @@
 """``app.schedule_and_run_triggers``: scan at once, and run what the scans stored."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
 
 from elihu.errors import InvalidOption
 from elihu.job import JobState, RunOutcome
+from elihu.options import check_range
 from elihu.runtime.node import Node
+from elihu.runtime.queue.start_budget import StartBudget
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobStopped
 from elihu.triggers import Trigger, TriggerRegistry
@@ -55,6 +58,7 @@ class TriggerRuns:
     registry: TriggerRegistry
     scheduled: Callable[[], Iterable[ScheduledAction]]
     bus: Bus
+    running: Callable[[Mapping[str, int], StartBudget | None], AbstractAsyncContextManager[Node]]
 
     async def run(
         self,
@@ -65,12 +69,15 @@ class TriggerRuns:
         scheduled_actions: bool,
         actor: Any,
         queue: str | None,
+        with_limit: int | None,
         with_recursion: bool,
         with_scheduled: bool,
     ) -> TriggerRunCounts:
         """Store the scans of the triggers chosen, and with ``drain`` run them and the
         jobs that they store.
         """
+        if with_limit is not None:
+            check_range("schedule_and_run_triggers(): with_limit", with_limit, 1, 2**31)
         chosen = self._chosen(what) if triggers else []
         counts = TriggerRunCounts()
         queues: set[str] = set()
@@ -96,7 +103,11 @@ class TriggerRuns:
             return counts
         if queues:
             await self._drain(
-                queues, counts, with_recursion=with_recursion, with_scheduled=with_scheduled
+                queues,
+                counts,
+                StartBudget(with_limit),
+                with_recursion=with_recursion,
+                with_scheduled=with_scheduled,
             )
         return counts
 
@@ -134,13 +145,15 @@ class TriggerRuns:
         self,
         queues: set[str],
         counts: TriggerRunCounts,
+        budget: StartBudget,
         *,
         with_recursion: bool,
         with_scheduled: bool,
     ) -> None:
         stop_counting = self.bus.on(JobStopped, counts.count)
         try:
-            async with self.app.running(dict.fromkeys(queues, SLOTS)) as node:
+            given = budget if budget.left is not None else None
+            async with self.running(dict.fromkeys(queues, SLOTS), given) as node:
                 while True:
                     if with_scheduled:
                         await self.app.jobs.retry(
@@ -148,7 +161,7 @@ class TriggerRuns:
                         )
                     await self._idle(node)
                     left = await self._left(queues, with_scheduled=with_scheduled)
-                    if not left or not with_recursion:
+                    if not left or not with_recursion or budget.left == 0:
                         counts.queues_not_drained = left
                         return
         finally:
