@@ -121,6 +121,18 @@ async def test_the_hub_reaches_receivers_in_their_own_loops_until_they_leave():
     assert (len(here), len(there)) == (1, 1)
 
 
+async def test_a_receiver_gets_the_kinds_that_it_asked_for():
+    hub = Hub()
+    every: list[Signal] = []
+    some: list[Signal] = []
+    hub.join(every.append)
+    hub.join(some.append, [SignalKind.CRON, SignalKind.LEADER])
+    signals = [MAIL, Signal(SignalKind.LEADER), PRINT, Signal(SignalKind.CRON)]
+    hub.deliver(signals)
+    assert every == signals
+    assert some == [signals[1], signals[3]]
+
+
 async def test_the_hub_forgives_a_receiver_whose_loop_has_ended():
     hub = Hub()
     loop = asyncio.new_event_loop()

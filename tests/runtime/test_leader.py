@@ -37,6 +37,31 @@ async def test_only_one_of_two_leads(harness: NodeHarness, harnesses: HarnessFac
     assert harness.config.heartbeat <= tick.delay <= harness.config.heartbeat + LATEST_TRY
 
 
+async def test_a_signal_lets_a_follower_try_and_leaves_the_leader_alone(
+    harness: NodeHarness, harnesses: HarnessFactory
+):
+    other = await harnesses()
+    first, second = Leader(harness.scope), Leader(other.scope)
+
+    def calls() -> int:
+        return sum(event.verb == "lead" for event in other.of(EngineCalled))
+
+    await first.start()
+    await harness.until(lambda: leads(first))
+    await second.start()
+    await other.until(lambda: calls() == 1)
+    second.receive(Signal(SignalKind.JOBS, "default"))
+    second.receive(Signal(SignalKind.CHANGED))
+    await other.until(lambda: calls() == 2)
+    await first.stop()
+    second.receive(Signal(SignalKind.LEADER))
+    await other.until(lambda: leads(second) and calls() == 3)
+    second.receive(Signal(SignalKind.CHANGED))
+    second.receive(Signal(SignalKind.LEADER))
+    assert not second._woken.is_set()
+    await second.stop()
+
+
 async def test_no_leader_once_the_lease_ran_out_by_the_monotonic_clock(harness: NodeHarness):
     leader = Leader(harness.scope)
     await leader.tick()

@@ -25,22 +25,25 @@ notification.
 """
 
 
+_Receiver = tuple[asyncio.AbstractEventLoop, frozenset[SignalKind], Callable[[Signal], None]]
+
+
 class Hub:
     """Hands signals to the nodes of this process, each in its own loop's thread."""
 
     def __init__(self) -> None:
-        self._receivers: dict[
-            object, tuple[asyncio.AbstractEventLoop, Callable[[Signal], None]]
-        ] = {}
+        self._receivers: dict[object, _Receiver] = {}
         self._lock = threading.Lock()
 
-    def join(self, receive: Callable[[Signal], None]) -> Callable[[], None]:
-        """Call ``receive`` in the running loop for each signal, until the returned
-        callable is called.
+    def join(
+        self, receive: Callable[[Signal], None], kinds: Iterable[SignalKind] = SignalKind
+    ) -> Callable[[], None]:
+        """Call ``receive`` in the running loop for each signal of these kinds, until the
+        returned callable is called.
         """
         key = object()
         with self._lock:
-            self._receivers[key] = (asyncio.get_running_loop(), receive)
+            self._receivers[key] = (asyncio.get_running_loop(), frozenset(kinds), receive)
 
         def leave() -> None:
             with self._lock:
@@ -59,7 +62,9 @@ class Hub:
         except RuntimeError:
             here = None
         for signal in signals:
-            for loop, receive in receivers:
+            for loop, kinds, receive in receivers:
+                if signal.kind not in kinds:
+                    continue
                 if loop is here:
                     receive(signal)
                 else:

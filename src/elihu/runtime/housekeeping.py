@@ -16,7 +16,7 @@ from typing import Any, Final
 from elihu.clock import Clock
 from elihu.config import Config
 from elihu.engines.protocol import Engine, HeartbeatReply
-from elihu.engines.protocol.signals import Signal
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.engines.select import engine_for
 from elihu.runtime.announcer import Announcer, Hub
 from elihu.runtime.attempt_counts import AttemptCounts
@@ -254,7 +254,8 @@ class Housekeeping:
             self._counts,
         )
         self._services = self._make_services(scope, monitor)
-        leave = self._hub.join(self._receive)
+        kinds = frozenset[SignalKind]().union(*(each.wakes_on for each in self._services))
+        leave = self._hub.join(self._receive, kinds)
         watching = asyncio.create_task(monitor.run(), name="elihu-loop-monitor")
         try:
             if self._serving:
@@ -313,8 +314,7 @@ class Housekeeping:
     def _receive(self, signal: Signal) -> None:
         """A signal, in the thread's loop."""
         for service in self._services:
-            if signal.kind in service.wakes_on:
-                service.wake()
+            service.receive(signal)
 
     def _on_reply(self, reply: HeartbeatReply) -> None:
         if self._leader is not None:

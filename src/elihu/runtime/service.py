@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 from elihu.clock import Clock
 from elihu.config import Config
 from elihu.engines.protocol import Engine
-from elihu.engines.protocol.signals import SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.runtime.announcer import Announcer
 from elihu.runtime.attempt_counts import AttemptCounts
 from elihu.runtime.failure_log import FailureLog
@@ -127,6 +127,11 @@ class Service(ABC):
                 self.scope.bus.emit(
                     ServiceStopped(service=self.name, node=self.scope.identity.node)
                 )
+
+    def receive(self, signal: Signal) -> None:
+        """A signal of a kind in ``wakes_on`` lets the next tick come at once."""
+        if signal.kind in self.wakes_on:
+            self.wake()
 
     def wake(self) -> None:
         """Let the next tick come at once; called in the loop's thread."""

@@ -29,6 +29,13 @@ class Leader(Service):
         self._valid_until: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    def receive(self, signal: Signal) -> None:
+        """A signal tells a follower that it may lead. The leader renews in its own time:
+        on SQLite each job of another connection is a signal, and a renewal is a write.
+        """
+        if not self.is_leader:
+            super().receive(signal)
+
     @property
     def is_leader(self) -> bool:
         """Whether the lease is held and has not run out by this machine's own monotonic
