@@ -73,6 +73,7 @@ class Experiment:
         self.evidence = Evidence()
         self.progress = Progress(folder)
         self.injections = 0
+        self.with_triggers = False
         self.first_run_bound: float | None = None
         self.cron_entries: dict[str, int] = {}
         self.url_of_nodes = url
@@ -120,6 +121,7 @@ class Experiment:
             "ORACLE_INTERCEPTOR": interceptor,
             "ELIHU_TEST_FAILPOINT": failpoint,
             "ORACLE_PLAN": plan.text() if plan else "",
+            "ORACLE_TRIGGERS": "1" if self.with_triggers else "",
         }
         return await self._start("node", environ, settings, wait=wait)
 
@@ -145,7 +147,8 @@ class Experiment:
         self, plan: Plan, *, failpoint: str = "", wait: bool = True, **settings: str
     ) -> Worker:
         """Start an enqueuer; returns when it begins, or at once without ``wait``."""
-        program = {"transactions": "transactions", "awaited": "waiter"}.get(plan.how, "enqueuer")
+        programs = {"transactions": "transactions", "awaited": "waiter", "records": "records"}
+        program = programs.get(plan.how, "enqueuer")
         return await self._start(
             program,
             {"ORACLE_PLAN": plan.text(), "ELIHU_TEST_FAILPOINT": failpoint},

@@ -162,6 +162,12 @@ def orphans_not_adopted() -> None:
     )
 
 
+def trigger_ends_later() -> None:
+    """The end of a trigger's job is not in the transaction of its action."""
+    runner = import_module("elihu.triggers.run").Runner
+    runner._end = lambda *_: False
+
+
 MUTANTS: Final[dict[str, Mutant]] = {
     "guard without the claim": Mutant(guard_without_claim),
     "rescue by age": Mutant(rescue_by_age),
@@ -181,6 +187,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "announcement before commit, no polling": Mutant(
         announced_before_commit, ("postgres",), why_not="the commit itself is the announcement"
     ),
+    "triggers end outside of their transactions": Mutant(trigger_ends_later),
     "orphans of commands not adopted": Mutant(orphans_not_adopted),
 }
 

@@ -24,6 +24,8 @@ CREATE TABLE elihu.oracle_change (
   before text, after text NOT NULL, old_claim integer NOT NULL, claim integer NOT NULL,
   node uuid, at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE elihu.oracle_beside (key text PRIMARY KEY);
+CREATE TABLE elihu.oracle_record (
+  key text PRIMARY KEY, seconds float8 NOT NULL, fails boolean NOT NULL, acts integer NOT NULL);
 CREATE TABLE elihu.oracle_effect (id bigint NOT NULL, claim integer NOT NULL, key text NOT NULL);
 CREATE FUNCTION elihu.oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -47,6 +49,9 @@ CREATE TABLE oracle_change (
   before TEXT, after TEXT NOT NULL, old_claim INTEGER NOT NULL, claim INTEGER NOT NULL,
   node TEXT, at REAL NOT NULL);
 CREATE TABLE oracle_beside (key TEXT PRIMARY KEY) STRICT;
+CREATE TABLE oracle_record (
+  key TEXT PRIMARY KEY, seconds REAL NOT NULL, fails INTEGER NOT NULL, acts INTEGER NOT NULL
+) STRICT;
 CREATE TABLE oracle_effect (id INTEGER NOT NULL, claim INTEGER NOT NULL, key TEXT NOT NULL) STRICT;
 CREATE TRIGGER oracle_insert AFTER INSERT ON job BEGIN
   INSERT INTO oracle_change (id, after, old_claim, claim, node, at)
@@ -162,7 +167,7 @@ class Database:
             for id_, cron, tick in await self.rows(_TICKS.format(at, schema))
         }
         evidence.jobs += [
-            StoredJob(id_, ticks.get(id_) or json.loads(args).get("key", "?"), state, claim, reason)
+            StoredJob(id_, ticks.get(id_) or _key_of(args), state, claim, reason)
             for id_, args, state, claim, reason in await self.rows(_JOBS.format(schema))
         ]
         evidence.runs += [StoredRun(*row) for row in await self.rows(_RUNS.format(schema))]
@@ -171,3 +176,9 @@ class Database:
         ]
         evidence.beside |= {key for (key,) in await self.rows(_BESIDE.format(schema))}
         evidence.changes += [Change(*row) for row in await self.rows(_CHANGES.format(at, schema))]
+
+
+def _key_of(args: str) -> str:
+    """The key in a job's arguments; that of a record is a list."""
+    key = json.loads(args).get("key", "?")
+    return str(key[0] if isinstance(key, list) else key)

@@ -30,12 +30,8 @@ OUTLASTS = 8.0
 
 async def enqueue(app: Elihu, journal: Journal, plan: Plan) -> None:
     """Store every group once. A database error is written and not retried."""
-    rng = random.Random(f"{plan.seed}{plan.prefix}")
-    for first in range(0, plan.jobs, plan.together):
-        keys = [
-            f"{plan.prefix}{number}"
-            for number in range(first, min(first + plan.together, plan.jobs))
-        ]
+    rng = plan.rng()
+    for keys in plan.groups():
         timed = [plan.timed > 0 and rng.random() < plan.timed for _ in keys]
         jobs = [
             build(app, plan, key, rng, timed=late) for key, late in zip(keys, timed, strict=True)

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, Final
 
 from elihu import failpoints
@@ -25,6 +26,8 @@ PROGRAMS: Final[dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
     "enqueuer": lambda: enqueuer.main(enqueuer.enqueue),
     "ticker": ticker.main,
     "waiter": lambda: enqueuer.main(waiter.wait_for_all),
+    # imports SQLAlchemy, which no other program needs
+    "records": lambda: enqueuer.main(import_module("oracle.programs.triggers").enqueue_for_records),
 }
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,8 @@ async def main() -> None:
     journal = Journal(folder, "node")
     app = Elihu()
     declare(app, journal, Effects(folder / f"effects-{os.getpid()}.db"))
+    if os.environ.get("ORACLE_TRIGGERS"):
+        import_module("oracle.programs.triggers").declare_trigger(app, journal)
     app.on(
         NodeRejoined,
         lambda event: journal.write("rejoined", node=event.node, removed=event.removed),

@@ -1,6 +1,8 @@
 """What an enqueuer is to store, as it passes to its process."""
 
 import json
+import random
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 
@@ -11,7 +13,8 @@ class Plan:
 
     ``how``: ``single`` is one call a job, ``bulk`` one call a group, ``unique`` three
     calls a key at once, ``transactions`` one transaction of the enqueuer's a group,
-    ``awaited`` a process that waits for the end of every job. ``seconds`` is the range
+    ``awaited`` a process that waits for the end of every job, ``records`` a record and
+    the job of a trigger a key. ``seconds`` is the range
     of durations. ``delayed`` and ``failing`` are the shares of jobs that wait first, or
     fail their first attempt; ``timed`` is the share whose first attempt outlasts its
     timeout. ``pause`` follows each group, in seconds.
@@ -28,6 +31,16 @@ class Plan:
     timed: float = 0.0
     pause: float = 0.0
     seed: int = 0
+
+    def rng(self) -> random.Random:
+        """What is drawn is the same for the same seed and prefix."""
+        return random.Random(f"{self.seed}{self.prefix}")
+
+    def groups(self) -> Iterator[list[str]]:
+        """The keys of each group."""
+        for first in range(0, self.jobs, self.together):
+            last = min(first + self.together, self.jobs)
+            yield [f"{self.prefix}{number}" for number in range(first, last)]
 
     def text(self) -> str:
         return json.dumps(asdict(self))

@@ -65,23 +65,22 @@ class Effects:
 class Work:
     """One attempt: ``begin``, ``effect``, ``end``."""
 
-    def __init__(self, journal: Journal, effects: Effects, key: str) -> None:
+    def __init__(self, journal: Journal, effects: Effects | None, key: str) -> None:
         self._journal = journal
         self._effects = effects
-        self._key = key
+        self.key = key
         self.job_id, self.claim, self.node = _attempt.get()
 
     def begin(self, *, fail: bool) -> None:
-        self._journal.write(
-            "begin", id=self.job_id, claim=self.claim, key=self._key, node=self.node
-        )
+        self._journal.write("begin", id=self.job_id, claim=self.claim, key=self.key, node=self.node)
         if fail:
             raise Planned
 
     def effect(self) -> None:
         if ACTIVE:
             reach("before effect")
-        self._effects.have(self.job_id, self.claim, self._key)
+        assert self._effects is not None
+        self._effects.have(self.job_id, self.claim, self.key)
         if ACTIVE:
             reach("after effect")
 

@@ -24,19 +24,15 @@ async def enqueue_in_transactions(app: Elihu, journal: Journal, plan: Plan) -> N
     """Store every group in one transaction, committed or rolled back. Each kind of
     connection has its turn in random order.
     """
-    rng = random.Random(f"{plan.seed}{plan.prefix}")
+    rng = plan.rng()
     url = os.environ["ELIHU_DATABASE_URL"]
     engine = "sqlite" if url.startswith("sqlite") else "postgres"
     waiting: list[type[Caller]] = []
-    for first in range(0, plan.jobs, plan.together):
+    for keys in plan.groups():
         if not waiting:
             waiting = [kind for kind in KINDS if kind.engine == engine]
             rng.shuffle(waiting)
         caller = waiting.pop()()
-        keys = [
-            f"{plan.prefix}{number}"
-            for number in range(first, min(first + plan.together, plan.jobs))
-        ]
         journal.write("caller", caller=type(caller).__name__)
         for key in keys:
             journal.write("intent", key=key, beside=True)

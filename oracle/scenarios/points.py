@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Final
@@ -34,34 +35,43 @@ POINTS: Final = {
 time.
 """
 
+IN_TRIGGERS: Final = {
+    "after claim": 6,
+    "trigger locked": 20,
+    "trigger acted": 20,
+    "trigger completed": 20,
+    "trigger committed": 20,
+    "before on_error": 6,
+    "inside on_error": 6,
+    "before acknowledge": 6,
+}
+"""The failpoints that the job of a trigger passes. A third of the records fail."""
 AT_ONCE: Final = 4
 """Nodes that die at the same time, with --full."""
 PATIENT: Final = {**QUICK, "CALL_TIMEOUT": "10", "DEAD_AFTER": "12"}
 """For tasks that hold the write lock of SQLite in transactions of their own."""
+PLAN: Final = Plan(
+    jobs=100_000, together=20, pause=0.8, seconds=(0.05, 0.5), delayed=0.3, failing=0.1
+)
 PATIENCE: Final = 120.0
 """Seconds within which some node must reach its failpoint."""
 
 
 async def dies(
-    point: str, experiment: Experiment, size: Size, server: PostgresServer | None
+    point: str,
+    latest: int,
+    plan: Plan,
+    experiment: Experiment,
+    size: Size,
+    server: PostgresServer | None,
 ) -> None:
     """Nodes die at the failpoint ``point`` and are replaced at once until there were
     enough deaths. Then two nodes finish the work.
     """
     deaths = size.count(1, 2, 100)
-    enqueuer = await experiment.enqueuer(
-        Plan(
-            jobs=100_000,
-            prefix=point.replace(" ", ""),
-            task=_task(point, experiment.engine),
-            together=20,
-            pause=0.8,
-            seconds=(0.05, 0.5),
-            delayed=0.3,
-            failing=0.1,
-            seed=experiment.seed,
-        )
-    )
+    experiment.with_triggers = plan.how == "records"
+    task = _task(point, experiment.engine) if plan.how == "single" else plan.task
+    enqueuer = await experiment.enqueuer(replace(plan, task=task, seed=experiment.seed))
 
     over = asyncio.Event()
 
@@ -70,9 +80,7 @@ async def dies(
 
     async def live_and_die() -> None:
         while not enough():
-            node = await experiment.node(
-                failpoint=f"{point}:{experiment.rng.randint(1, POINTS[point])}"
-            )
+            node = await experiment.node(failpoint=f"{point}:{experiment.rng.randint(1, latest)}")
             if point == "during shutdown":
                 await asyncio.sleep(experiment.rng.uniform(0.1, 1.0))
                 node.process.terminate()
@@ -126,10 +134,28 @@ def _task(point: str, engine: str) -> str:
 
 def scenario(point: str) -> Scenario:
     """The scenario of one failpoint."""
-    run: Callable[[Experiment, Size, PostgresServer | None], Awaitable[None]] = partial(dies, point)
+    plan = replace(PLAN, prefix=point.replace(" ", ""))
     return Scenario(
-        f"dies: {point}", run, settings=PATIENT if point.endswith(" complete") else QUICK
+        f"dies: {point}",
+        partial(dies, point, POINTS[point], plan),
+        settings=PATIENT if point.endswith(" complete") else QUICK,
     )
 
 
-SCENARIOS = tuple(scenario(point) for point in POINTS)
+def trigger_scenario(point: str) -> Scenario:
+    """The scenario of one failpoint in the jobs of a trigger."""
+    plan = replace(
+        PLAN, prefix=point.replace(" ", ""), how="records", task="oracle.trigger", failing=0.3
+    )
+    return Scenario(
+        f"trigger dies: {point}",
+        partial(dies, point, IN_TRIGGERS[point], plan),
+        settings=PATIENT,
+    )
+
+
+SCENARIOS = (
+    *(scenario(point) for point in POINTS),
+    *(trigger_scenario(point) for point in IN_TRIGGERS),
+)
+BY_NAME: Final = {each.name: each for each in SCENARIOS}

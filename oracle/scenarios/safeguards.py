@@ -16,7 +16,7 @@ from elihu.testing.postgres import PostgresServer
 from oracle.experiment import Experiment
 from oracle.programs.plan import Plan
 from oracle.scenario import Scenario, Size
-from oracle.scenarios import commands, rescues
+from oracle.scenarios import commands, points, rescues
 from oracle.waiting import WaitTimeout, until
 
 
@@ -162,5 +162,6 @@ BY_MUTANT = {
     "heartbeat on the event loop": SCENARIOS[4],
     "unique index dropped": SCENARIOS[5],
     "announcement before commit, no polling": SCENARIOS[6],
+    "triggers end outside of their transactions": points.BY_NAME["trigger dies: trigger committed"],
     "orphans of commands not adopted": commands.SCENARIOS[0],
 }

@@ -62,6 +62,7 @@ async def test_a_broken_build_is_found_out(
         ("listening connection cut", "postgres"),
         ("dies: inside acknowledge", "sqlite"),
         ("dies: inside complete", "sqlite"),
+        ("trigger dies: inside on_error", "sqlite"),
         ("ticks missed, leaders killed", "postgres"),
         ("nodes that run commands killed and stopped", "sqlite"),
     ],
