@@ -1,13 +1,16 @@
 """An app that stores jobs and looks at them, and the processes that do the work."""
 
+import importlib.util
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from elihu import Elihu
-from tests.lifecycle.nodes import Processes
+from tests.lifecycle.nodes import PROGRAMS, Processes
 
 
 @pytest.fixture
@@ -28,3 +31,17 @@ async def processes(database_url: str, tmp_path: Path) -> AsyncIterator[Processe
     assert not [
         process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)
     ]
+
+
+@pytest.fixture
+def invoices(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of the nodes, imported for this test's database."""
+    monkeypatch.setenv("ELIHU_DATABASE_URL", database_url)
+    name = "invoices_of_a_test"
+    spec = importlib.util.spec_from_file_location(name, PROGRAMS / "invoices.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module

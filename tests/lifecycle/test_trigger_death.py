@@ -2,9 +2,7 @@
 exactly once.
 """
 
-import importlib.util
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from elihu import Elihu, JobState
-from tests.lifecycle.nodes import PROGRAMS, Processes
+from tests.lifecycle.nodes import Processes
 from tests.triggers.store import driver_url
 
 RECORDS = 12
@@ -28,24 +26,14 @@ POINTS = {
     "before acknowledge": 2,
 }
 """Where a node dies, and at which time it gets there."""
-
-
-@pytest.fixture
-def invoices(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module of the nodes, imported for this test's database."""
-    monkeypatch.setenv("ELIHU_DATABASE_URL", database_url)
-    name = "invoices_of_a_test"
-    spec = importlib.util.spec_from_file_location(name, PROGRAMS / "invoices.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
+ALWAYS = {"trigger completed", "inside on_error"}
+"""The points of every run; the others run with --more, and all of them in the oracle."""
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(p, marks=() if p in ALWAYS else pytest.mark.more) for p in POINTS]
+)
 async def test_a_node_that_dies_leaves_each_effect_once(
     app: Elihu,
     database_url: str,
@@ -63,7 +51,7 @@ async def test_a_node_that_dies_leaves_each_effect_once(
         await invoices.engine.dispose()
         settings = {"APP": "invoices:app", "CALL_TIMEOUT": "8", "DEAD_AFTER": "17"}
         if not database_url.startswith("sqlite"):
-            settings |= {"CALL_TIMEOUT": "2", "DEAD_AFTER": "4.5"}
+            settings |= {"CALL_TIMEOUT": "1", "DEAD_AFTER": "2.5"}  # the wait for the rescue
         dying = await processes.run("start", **settings, TEST_FAILPOINT=f"{point}:{POINTS[point]}")
         assert await dying.end() == -signal.SIGKILL
         await processes.node(**settings)

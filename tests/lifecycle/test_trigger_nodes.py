@@ -1,7 +1,5 @@
 """Two nodes act on the records of one trigger."""
 
-import importlib.util
-import sys
 from typing import Any
 
 import pytest
@@ -9,24 +7,10 @@ from sqlalchemy import create_engine, func, insert, select
 from sqlalchemy.orm import Session
 
 from elihu import Elihu, JobState
-from tests.lifecycle.nodes import PROGRAMS, Processes
+from tests.lifecycle.nodes import Processes
 from tests.triggers.store import driver_url
 
 SETTINGS = {"APP": "invoices:app", "CALL_TIMEOUT": "15", "DEAD_AFTER": "32"}
-
-
-@pytest.fixture
-def invoices(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module of the nodes, imported for this test's database."""
-    monkeypatch.setenv("ELIHU_DATABASE_URL", database_url)
-    name = "invoices_of_a_test"
-    spec = importlib.util.spec_from_file_location(name, PROGRAMS / "invoices.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
 
 
 async def act_with_two_nodes(
