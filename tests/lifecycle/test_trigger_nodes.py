@@ -22,10 +22,10 @@ async def act_with_two_nodes(
     with engine.begin() as connection:
         rows = [{"fails": number % 10 == 0} for number in range(records)]
         connection.execute(insert(invoices.Invoice), rows)
+    both = [await processes.node(**SETTINGS) for _ in range(2)]
     async with invoices.app:
         assert (await invoices.count.scan()).enqueued == records
         await invoices.engine.dispose()
-        both = [await processes.node(**SETTINGS) for _ in range(2)]
 
         async def done() -> bool:
             return await app.jobs.count(state=[JobState.COMPLETED]) == records

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def expected_of(change: str, fails: bool) -> Expected:
             return Expected(JobState.COMPLETED, 1)
 
 
-def apply(session: Any, change: str, key: int, *, fails: bool) -> None:
+def apply(session: Any, *, change: str, key: int, fails: bool) -> None:
     record = session.get_one(Invoice, key)
     match change:
         case "process":
@@ -83,7 +84,7 @@ async def test_each_record_is_as_the_model_says(running: Elihu, store: Store) ->
         keys = [record.id for record in records]
         assert (await trigger.scan()).enqueued == len(keys)
         for key, (change, fails) in zip(keys, changes, strict=True):
-            store.change(lambda session, c=change, k=key, f=fails: apply(session, c, k, fails=f))
+            store.change(partial(apply, change=change, key=key, fails=fails))
         again = await trigger.scan()
         matching = sum(change not in {"process", "delete"} for change, _ in changes)
         assert (again.matched, again.enqueued, again.conflicts) == (matching, 0, matching)
