@@ -104,14 +104,18 @@ def test_unserved_queue_is_a_warning(shop: Shell) -> None:
 
 def test_up_creates_tables_without_an_app(shell: Shell) -> None:
     node = shell.begin("up")
-    node.wait_for("app       none: this node knows no tasks and runs no jobs")
+    node.wait_for("app       none: this node runs commands alone")
     assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
-    assert node.wait_for("queues  ").split()[1] == "none"
+    assert "; made a key for secrets in " in node.wait_for("commands  tables migrated to version ")
+    assert node.wait_for("queues  ").split(maxsplit=1)[1] == (
+        "commands_dispatch=2, commands=10, commands_alerts=4\n"
+    )
     node.wait_for("node  ")
     node.signal(signal.SIGINT)
     assert node.end() == 0
     assert "has no tasks" not in node.errors
     again = shell.begin("up", "--queues", "a=1,b=2")
+    again.wait_for("app       none: this node knows no tasks and runs no jobs")
     assert again.wait_for("tables  ").split(maxsplit=1)[1] == "up to date\n"
     assert again.wait_for("queues  ").split(maxsplit=1)[1] == "a=1, b=2\n"
     again.wait_for("node  ")

@@ -12,6 +12,7 @@ import click
 
 from elihu.cli.event_loop import run_loop
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options_without_json
+from elihu.cli.scheduler import SchedulerPart, scheduler_part, with_its_queues
 from elihu.cli.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ T = TypeVar("T")
 logger = logging.getLogger("elihu")
 
 NO_APP: Final = "none: this node knows no tasks and runs no jobs"
+COMMANDS_ONLY: Final = "none: this node runs commands alone"
 
 MOST_PROCESSES: Final = 1_000
 
@@ -50,8 +52,8 @@ _SUPERVISED = click.option("--supervised", hidden=True)
 def up(options: SharedOptions, /, **flags: Any) -> None:
     """Create or upgrade the tables, then run a node.
 
-    Runs until SIGINT or SIGTERM, then waits for running jobs; a second signal stops
-    now. Without an app it serves no queues.
+    It serves the queues of the app and of the command scheduler. Runs until SIGINT or
+    SIGTERM, then waits for running jobs; a second signal stops now.
     """
     _serve(options, needs_tasks=False, migrate=True, **flags)
 
@@ -95,40 +97,55 @@ def _serve(
         with link.reporting_failed_start():
             app = open_app(options, need=need, queues=queues)
             link.grace = app.config.grace
-            run_loop(_run_node(app, _served(app, options, queues), link=link))
+            part = scheduler_part(app, named=queues, always=migrate)
+            run_loop(_run_node(app, _served(app, options, queues, part), part, link=link))
         return
     app = open_app(options, need=need, queues=queues)
     named = find_app(flags={"app": options.app})
-    served = _served(app, options, queues)
-    print_startup = partial(_print_startup, app, named and named.value, served, migrate=migrate)
+    tasks = len(app.task_names())
+    part = scheduler_part(app, named=queues, always=migrate)
+    served = _served(app, options, queues, part)
+    name = f"{named.value} ({_counted(tasks, 'task')})" if named else None
+    print_startup = partial(_print_startup, app, name, served, part, migrate=migrate)
     if processes is None:
-        run_loop(_run_node(app, served, print_startup=print_startup))
+        run_loop(_run_node(app, served, part, print_startup=print_startup))
     else:
         sys.exit(run_loop(_run_supervisor(app, processes, print_startup)))
 
 
-def _served(app: "Elihu", options: SharedOptions, queues: str | None) -> "Mapping[str, int] | None":
+def _served(
+    app: "Elihu", options: SharedOptions, queues: str | None, part: SchedulerPart
+) -> "Mapping[str, int] | None":
     """The queues to serve; None for all that are configured or stored. Without an app
-    there are no tasks to run, so no queue is served unless it is named.
+    there are only the tasks of commands to run, so other queues are served only where
+    they are named.
     """
     from elihu.config import find_app
 
     if queues is not None:
         return app.config.queues
-    return None if find_app(flags={"app": options.app}) else {}
+    own = with_its_queues(app, part) if part.scheduler else {}
+    return None if find_app(flags={"app": options.app}) else own
 
 
 async def _print_startup(
-    app: "Elihu", name: str | None, served: "Mapping[str, int] | None", *, migrate: bool
+    app: "Elihu",
+    name: str | None,
+    served: "Mapping[str, int] | None",
+    part: SchedulerPart,
+    *,
+    migrate: bool,
 ) -> None:
     """Print what is about to run. With ``migrate`` create or upgrade the tables first."""
-    _print_status("app", f"{name} ({_counted(len(app.task_names()), 'task')})" if name else NO_APP)
+    _print_status("app", name or (NO_APP if part.scheduler is None else COMMANDS_ONLY))
     _print_status("database", f"{app.config.describe_database()} (schema {app.config.schema})")
     if app.config.file:
         _print_status("settings", str(app.config.file))
     if migrate:
         versions = await app.migrate()
         _print_status("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
+    if note := await part.prepare(app, migrate=migrate):
+        _print_status("commands", note)
     queues = app.config.queues if served is None else served
     _print_status(
         "queues", ", ".join(f"{name}={limit}" for name, limit in queues.items()) or "none"
@@ -138,6 +155,7 @@ async def _print_startup(
 async def _run_node(
     app: "Elihu",
     served: "Mapping[str, int] | None",
+    part: SchedulerPart,
     *,
     print_startup: Callable[[], Coroutine[Any, Any, None]] | None = None,
     link: "SupervisorLink | None" = None,
@@ -177,7 +195,7 @@ async def _run_node(
         )
         link.send_ready()
 
-    async with app:
+    async with app, part.running():
         if print_startup:
             await print_startup()
         try:

@@ -1,0 +1,351 @@
+"""Runs that people, nodes and rules end, and what becomes of those that wait."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from elihu import InvalidFields, NotRunnable, RecordNotFound
+from elihu.commands.models import CommandJob, Overlap
+from elihu.commands.rules import environments, runs
+from elihu.commands.scheduler import CommandScheduler
+from elihu.commands.watch import watch
+from tests.commands.workshop import Workshop
+
+FOREVER = "echo begun; exec sleep 300"
+
+
+async def begun(workshop: Workshop, **given: Any) -> CommandJob:
+    """A run that is under way."""
+    command = await workshop.command(FOREVER, **given)
+    where = await workshop.environment()
+    run = await workshop.run(command, environment_id=where.id)
+    await workshop.until_output(run, "begun")
+    return run
+
+
+async def test_a_killed_run_ends_there_whatever_attempts_are_left(serving: Workshop) -> None:
+    run = await begun(serving, max_attempts=5)
+    await serving.kill(run)
+    done = await serving.until(run)
+    assert (done.status, done.reason, done.attempt, done.signal) == ("killed", "killed", 1, 15)
+    events = [event.status for event in await serving.events(run.id)]
+    assert events == ["started", "killed"]
+    assert (await serving.kill(run)).status == "killed"
+    assert done.job_id is not None
+    assert (await serving.app.jobs.get(done.job_id)).state in {"executing", "discarded"}
+
+
+async def test_a_queued_run_that_is_killed_never_starts(workshop: Workshop) -> None:
+    command = await workshop.command()
+    where = await workshop.environment()
+    run = await workshop.run(command, environment_id=where.id)
+    assert run.job_id is not None
+    done = await workshop.kill(run)
+    assert (done.status, done.reason, done.attempt) == ("cancelled", "killed", 0)
+    assert (await workshop.app.jobs.get(run.job_id)).state == "cancelled"
+    with pytest.raises(RecordNotFound):
+        async with workshop.sessions.begin() as session:
+            await runs.kill(session, workshop.host, where.id)
+
+
+async def test_a_run_whose_job_is_cancelled_is_killed(serving: Workshop) -> None:
+    run = await begun(serving, rerun_lost=True)
+    assert run.job_id is not None
+    await serving.app.jobs.cancel(run.job_id)
+
+    async def ended() -> bool:
+        await watch(serving.host)
+        return (await serving.get(run.id)).status == "killed"
+
+    async with asyncio.timeout(20):
+        while not await ended():  # noqa: ASYNC110 (a minute's watch, at once)
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("rerun_lost", [False, True])
+async def test_a_run_whose_node_stops_is_killed_or_runs_again_where_asked(
+    workshop: Workshop, rerun_lost: bool
+) -> None:
+    queues = {"commands": 2}
+    workshop.app.override(grace=0)
+    async with workshop.app.running(queues=queues):
+        run = await begun(workshop, rerun_lost=rerun_lost)
+    stopped = await workshop.get(run.id)
+    events = [event.status for event in await workshop.events(run.id)]
+    assert events == ["started", "killed"]
+    if not rerun_lost:
+        assert (stopped.status, stopped.reason) == ("killed", "the node was stopped")
+    else:
+        assert stopped.status == "retrying"
+    async with workshop.app.running(queues=queues):
+        if rerun_lost:
+            await workshop.until(run, {"running"})
+            await workshop.kill(run)
+        done = await workshop.until(run)
+    assert (done.status, done.attempt) == ("killed", 2 if rerun_lost else 1)
+
+
+@pytest.mark.parametrize("rerun_lost", [False, True])
+async def test_a_run_whose_node_died_is_lost_or_runs_again_where_asked(
+    workshop: Workshop, rerun_lost: bool
+) -> None:
+    command = await workshop.command("echo again", rerun_lost=rerun_lost)
+    run = await workshop.run(command, environment_id=(await workshop.environment()).id)
+    async with workshop.sessions.begin() as session:
+        # As a node leaves it that died: the job comes back to the queue, the row is running.
+        row = await session.get(CommandJob, run.id)
+        assert row is not None
+        row.status, row.attempt, row.token = "running", 1, run.id
+    async with workshop.app.running(queues={"commands": 1}):
+        done = await workshop.until(run)
+    events = [(event.attempt, event.status) for event in await workshop.events(run.id)]
+    if rerun_lost:
+        assert (done.status, done.attempt) == ("succeeded", 2)
+        assert events == [(1, "lost"), (2, "started"), (2, "succeeded")]
+    else:
+        assert (done.status, done.reason) == ("lost", "the node died")
+        assert events == [(1, "lost")]
+
+
+async def test_a_run_whose_job_is_gone_is_lost(workshop: Workshop) -> None:
+    command = await workshop.command()
+    run = await workshop.run(command, environment_id=(await workshop.environment()).id)
+    assert run.job_id is not None
+    assert (await watch(workshop.host))["lost"] == 0
+    await workshop.app.jobs.cancel(run.job_id)
+    await workshop.app.jobs.delete(run.job_id)
+    assert (await watch(workshop.host))["lost"] == 1
+    assert (await workshop.get(run.id)).status == "lost"
+    assert (await watch(workshop.host))["lost"] == 0
+
+
+async def test_an_attempt_that_lost_its_run_writes_nothing(
+    serving: Workshop, workshop: Workshop
+) -> None:
+    command = await serving.command("echo begun; sleep 0.5; echo more")
+    run = await serving.run(command, environment_id=(await serving.environment()).id)
+    await serving.until_output(run, "begun")
+    async with serving.sessions.begin() as session:
+        row = await session.get(CommandJob, run.id, with_for_update=True)
+        assert row is not None
+        row.status, row.token = "lost", None
+    await serving.until_output(run, "more")
+
+    async def job_ended() -> bool:
+        assert run.job_id is not None
+        return (await serving.app.jobs.get(run.job_id)).state == "discarded"
+
+    async with asyncio.timeout(20):
+        while not await job_ended():  # noqa: ASYNC110 (the node writes it)
+            await asyncio.sleep(0.02)
+    assert (await serving.get(run.id)).status == "lost"
+    assert [event.status for event in await serving.events(run.id)] == ["started"]
+
+
+async def overlapping(serving: Workshop, overlap: Overlap, number: int = 3) -> list[CommandJob]:
+    """The first run, which is under way, and further ones."""
+    command = await serving.command(FOREVER, overlap=overlap)
+    where = await serving.environment()
+    first = await serving.run(command, environment_id=where.id)
+    await serving.until_output(first, "begun")
+    return [first] + [
+        await serving.run(command, environment_id=where.id) for _ in range(number - 1)
+    ]
+
+
+async def statuses(serving: Workshop, rows: list[CommandJob]) -> list[str]:
+    return [(await serving.get(row.id)).status for row in rows]
+
+
+async def test_overlap_skip(serving: Workshop) -> None:
+    rows = await overlapping(serving, "skip")
+    assert await statuses(serving, rows) == ["running", "skipped", "skipped"]
+    assert rows[1].reason == "an earlier run has not ended"
+    await serving.kill(rows[0])
+    await serving.until(rows[0])
+
+
+async def test_overlap_queue_one(serving: Workshop) -> None:
+    rows = await overlapping(serving, "queue_one")
+    assert await statuses(serving, rows) == ["running", "queued", "skipped"]
+    assert rows[1].job_id is None
+    await serving.kill(rows[0])
+    await serving.until(rows[1], {"running"})
+    assert (await serving.get(rows[0].id)).status == "killed"
+    await serving.kill(rows[1])
+    await serving.until(rows[1])
+
+
+async def test_overlap_queue_all(serving: Workshop) -> None:
+    rows = await overlapping(serving, "queue_all")
+    assert await statuses(serving, rows) == ["running", "queued", "queued"]
+    assert (await serving.kill(rows[1])).status == "cancelled"
+    await serving.kill(rows[0])
+    await serving.until(rows[2], {"running"})
+    await serving.kill(rows[2])
+    await serving.until(rows[2])
+    assert await statuses(serving, rows) == ["killed", "cancelled", "killed"]
+
+
+async def test_overlap_cancel_running(serving: Workshop) -> None:
+    rows = await overlapping(serving, "cancel_running")
+    await serving.until(rows[2], {"running"})
+    assert await statuses(serving, rows) == ["killed", "cancelled", "running"]
+    assert (await serving.get(rows[0].id)).reason == "a later run took its place"
+    assert (await serving.get(rows[1].id)).reason == "a later run took its place"
+    await serving.kill(rows[2])
+    await serving.until(rows[2])
+
+
+async def test_overlap_allow_and_forced(serving: Workshop) -> None:
+    rows = await overlapping(serving, "allow", 2)
+    await serving.until(rows[1], {"running"})
+    assert await statuses(serving, rows) == ["running", "running"]
+    skipping = await serving.command(FOREVER)
+    where = await serving.environment("other")
+    pair = [
+        await serving.run(skipping, environment_id=where.id),
+        await serving.run(skipping, environment_id=where.id, force=True),
+    ]
+    await serving.until(pair[1], {"running"})
+    for row in [*rows, *pair]:
+        await serving.kill(row)
+        await serving.until(row)
+
+
+async def test_another_environment_is_not_overlapped(workshop: Workshop) -> None:
+    command = await workshop.command()
+    rows = [
+        await workshop.run(command, environment_id=(await workshop.environment(name)).id)
+        for name in ("a", "b")
+    ]
+    assert [row.status for row in rows] == ["queued", "queued"]
+
+
+async def test_a_delayed_run_meets_the_rule_of_overlap_when_it_is_due(serving: Workshop) -> None:
+    command = await serving.command(FOREVER)
+    where = await serving.environment()
+    async with serving.sessions.begin() as session:
+        later = await runs.run_in(
+            session, serving.host, command.id, delay_seconds=1, environment_id=where.id
+        )
+    assert (later.status, later.source, later.admitted) == ("queued", "later", False)
+    assert (later.due_at - later.created_at).total_seconds() == 1
+    first = await serving.run(command, environment_id=where.id)
+    assert first.status == "queued"
+    done = await serving.until(later)
+    assert (done.status, done.reason) == ("skipped", "an earlier run has not ended")
+    await serving.kill(first)
+    await serving.until(first)
+
+
+@pytest.mark.parametrize("wrong", [0, 0.5, -1, 10**9, "5", True, None])
+async def test_a_delay_out_of_range_is_refused(workshop: Workshop, wrong: Any) -> None:
+    command = await workshop.command()
+    with pytest.raises(InvalidFields, match="delay_seconds"):
+        async with workshop.sessions.begin() as session:
+            await runs.run_in(session, workshop.host, command.id, delay_seconds=wrong)
+
+
+async def test_the_environment_of_a_run_for_which_none_is_named(workshop: Workshop) -> None:
+    command = await workshop.command(overlap="allow")
+    off = await workshop.environment("off", enabled=False)
+    on = await workshop.environment("on")
+    unscheduled = await workshop.environment("unscheduled")
+    with pytest.raises(NotRunnable, match="command has no scheduled environments"):
+        await workshop.run(command)
+    first = await workshop.schedule(command, [off])
+    with pytest.raises(NotRunnable, match="no enabled environment is scheduled for command"):
+        await workshop.run(command)
+    assert (await workshop.run(command, force=True)).environment_id == off.id
+    await workshop.schedule(command, [off, on, unscheduled])
+    assert (await workshop.run(command)).environment_id == on.id
+    assert (await workshop.run(command, force=True)).environment_id == off.id
+    assert (await workshop.run(command, environment_id=unscheduled.id)).status == "queued"
+    with pytest.raises(NotRunnable, match="environment is disabled"):
+        await workshop.run(command, environment_id=off.id)
+    forced = await workshop.run(command, environment_id=off.id, force=True)
+    assert (forced.environment_id, forced.forced) == (off.id, True)
+    assert first.environment_ids == [off.id]
+
+
+async def test_a_disabled_command_runs_only_by_force(workshop: Workshop) -> None:
+    command = await workshop.command(enabled=False)
+    where = await workshop.environment()
+    with pytest.raises(NotRunnable, match="command is disabled"):
+        await workshop.run(command, environment_id=where.id)
+    assert (await workshop.run(command, environment_id=where.id, force=True)).status == "queued"
+    with pytest.raises(RecordNotFound, match="command"):
+        async with workshop.sessions.begin() as session:
+            await runs.run(session, workshop.host, where.id)
+
+
+async def test_retry_takes_the_environment_and_cron_and_is_forced(serving: Workshop) -> None:
+    command = await serving.command("exit 2")
+    where = await serving.environment("here")
+    other = await serving.environment("there")
+    failed = await serving.run(command, environment_id=where.id)
+    await serving.until(failed)
+    event = (await serving.events(failed.id))[-1]
+    async with serving.sessions.begin() as session:
+        await environments.update(session, where.id, enabled=False)
+        again = await runs.retry(session, serving.host, event.id)
+    assert (again.environment_id, again.source, again.forced) == (where.id, "retry", True)
+    await serving.until(again)
+    async with serving.sessions.begin() as session:
+        last = await runs.retry_last_failed(session, serving.host, command.id)
+    assert last.environment_id == where.id
+    await serving.until(last)
+    fine = await serving.command("true")
+    await serving.until(await serving.run(fine, environment_id=other.id))
+    with pytest.raises(NotRunnable, match="command has no failed run"):
+        async with serving.sessions.begin() as session:
+            await runs.retry_last_failed(session, serving.host, fine.id)
+
+
+async def test_a_run_sees_its_variables_and_its_secrets_are_masked(serving: Workshop) -> None:
+    from elihu.commands.rules import variables
+
+    where = await serving.environment()
+    async with serving.sessions.begin() as session:
+        await variables.create(session, serving.host, name="SHOWN", value="plain-value")
+        await variables.create(session, serving.host, name="HIDDEN", secret="hidden-value")
+    command = await serving.command('echo "$SHOWN $HIDDEN"; [ "$HIDDEN" = hidden-value ]')
+    run = await serving.run(command, environment_id=where.id)
+    assert (await serving.until(run)).status == "succeeded"
+    text = await serving.text(run.id)
+    assert "plain-value" in text
+    assert "hidden" not in text
+    (ended,) = (event for event in await serving.events(run.id) if event.status == "succeeded")
+    assert "hidden" not in ended.stdout
+
+
+async def test_a_secret_that_cannot_be_decrypted_fails_the_run_and_says_so(
+    serving: Workshop,
+) -> None:
+    from elihu.commands.rules import variables
+    from elihu.commands.secrets import new_key
+
+    where = await serving.environment()
+    async with serving.sessions.begin() as session:
+        await variables.create(session, serving.host, name="HIDDEN", secret="hidden")
+    serving.app.override(secret_key=new_key())
+    run = await serving.run(await serving.command(), environment_id=where.id)
+    done = await serving.until(run)
+    assert done.status == "failed"
+    assert "expected a secret of one of the keys" in (done.reason or "")
+
+
+async def test_two_schedulers_on_one_database_share_the_work(workshop: Workshop) -> None:
+    from elihu import Elihu
+
+    config = workshop.app.config
+    async with Elihu(config=config) as app, CommandScheduler(app) as other:
+        async with app.running(queues={"commands": 2}):
+            run = await workshop.run(
+                await workshop.command("echo there"),
+                environment_id=(await workshop.environment()).id,
+            )
+            done = await workshop.until(run)
+        assert (done.status, other.app is app) == ("succeeded", True)
