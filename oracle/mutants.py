@@ -47,7 +47,8 @@ class Mutant:
 
 def guard_without_claim() -> None:
     """An acknowledgement of any claim ends the job, if the state and the node match."""
-    _in_postgres("exchange", "AND job.claim = d.claim AND node", "AND node")
+    for name in ("exchange", "exchange_plain"):
+        _in_postgres(name, "AND job.claim = d.claim AND node", "AND node")
     _in_sqlite("exchange_written", "AND job.claim = e.claim", "")
     _in_sqlite("exchange_runs", "AND job.claim = e.claim", "")
     _in_sqlite("exchange_ack", "AND j.claim = d.claim", "")
@@ -81,11 +82,12 @@ def rescue_by_table() -> None:
 
 def acknowledgement_waits() -> None:
     """An acknowledgement waits for a row that another transaction locks."""
-    _in_postgres(
-        "exchange",
-        "AND node = $1::uuid FOR NO KEY UPDATE SKIP LOCKED",
-        "AND node = $1::uuid FOR NO KEY UPDATE",
-    )
+    for name in ("exchange", "exchange_plain"):
+        _in_postgres(
+            name,
+            "AND node = $1::uuid FOR NO KEY UPDATE SKIP LOCKED",
+            "AND node = $1::uuid FOR NO KEY UPDATE",
+        )
 
 
 def no_reconcile() -> None:

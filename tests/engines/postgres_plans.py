@@ -150,12 +150,9 @@ def exchange(
     plain, other = claims[::2], claims[1::2]
     n = len(other)
     return [
-        node,
-        "default",
-        free,
-        [id_ for id_, _ in plain],
-        [claim for _, claim in plain],
-        [None] * len(plain),
+        *exchange_plain(node, free, plain, after=after),
+        604_800.0,
+        604_800.0,
         [id_ for id_, _ in other],
         [claim for _, claim in other],
         ["failed"] * n,
@@ -163,12 +160,28 @@ def exchange(
         [15.0] * n,
         [0] * n,
         *([[None] * n] * 6),
+    ]
+
+
+def exchange_plain(
+    node: str,
+    free: int,
+    claims: Sequence[tuple[int, int]] = (),
+    *,
+    after: tuple[int, datetime, int] = FRONT,
+) -> list[Any]:
+    """The values of exchange_plain.sql."""
+    return [
+        node,
+        "default",
+        free,
         *after,
         [],
-        86_400.0,
-        604_800.0,
-        604_800.0,
         None,
+        86_400.0,
+        [id_ for id_, _ in claims],
+        [claim for _, claim in claims],
+        [None] * len(claims),
     ]
 
 

@@ -9,8 +9,10 @@ from uuid import uuid4
 
 import pytest
 
+from elihu.config import RetentionConfig
 from elihu.engines.postgres.engine import PostgresEngine
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob
+from elihu.engines.protocol.exchange import plain_ack
 from elihu.errors import DataRefused
 from elihu.job import JobFilter, JobState, NewJob, RunOutcome
 from tests.engines.postgres_support import engine_on, locked, psql, registered
@@ -282,3 +284,41 @@ async def test_a_vacant_time_keeps_a_given_back_job_able_to_expire(engine: Postg
         "unknown task",
         claim.started_at,
     )
+
+
+@pytest.mark.parametrize(
+    "retention",
+    [
+        RetentionConfig(states={"completed": 3_600.0}),
+        RetentionConfig(states={}, queues={"default": {"completed": 7_200.0}}),
+    ],
+)
+async def test_a_plain_completion_is_the_same_alone_and_among_other_ends(
+    postgres_url: str, retention: RetentionConfig
+) -> None:
+    """exchange_plain.sql and exchange.sql."""
+    written: list[list[object]] = []
+    async with engine_on(postgres_url, retention=retention) as engine, psql(postgres_url) as raw:
+        node = await registered(engine)
+        for others in (0, 1):
+            await raw.execute("TRUNCATE elihu.job, elihu.run RESTART IDENTITY")
+            await engine.insert([NewJob(task="t")] * 6 + [NewJob(task="other")] * others)
+            claims = await claims_of(engine, node, 10)
+            await raw.execute(
+                "UPDATE elihu.job SET awaited = id % 2 = 0, orphans = 1, reason = 'before',"
+                " intent = 'cancel', keep_until = CASE WHEN id % 3 = 0 THEN now() + '9 d' END"
+            )
+            acks = [plain_ack((each.id, each.claim), "7") for each in claims[:6]]
+            answer = await engine.exchange(node, "default", 0, [*acks, *map(failed, claims[6:])])
+            assert sorted(answer.acked)[:6] == [(id_, id_ % 2 == 0) for id_ in range(1, 7)]
+            written.append(
+                await raw.fetch(
+                    "SELECT id, state, attempt, intent, options::text, reason, result::text,"
+                    " orphans, scheduled_at = inserted_at, finished_at > started_at, node,"
+                    " round(extract(epoch FROM prune_at - finished_at))::bigint,"
+                    " (SELECT count(*) FROM elihu.run WHERE job_id = id)"
+                    " FROM elihu.job WHERE task = 't' ORDER BY id"
+                )
+            )
+    assert len(written[0]) == 6
+    assert written[0] == written[1]

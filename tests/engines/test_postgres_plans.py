@@ -17,6 +17,7 @@ from tests.engines.postgres_plans import (
     _fill,
     examined,
     exchange,
+    exchange_plain,
     fetched,
     generic,
     node_in,
@@ -36,32 +37,38 @@ def large(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop_database("large")
 
 
-async def test_acknowledge_and_fetch_500(large: str) -> None:
+VALUES = {"exchange": exchange, "exchange_plain": exchange_plain}
+
+
+@pytest.mark.parametrize("name", VALUES)
+async def test_acknowledge_and_fetch_500(large: str, name: str) -> None:
     async with generic(large) as connection:
         node = await node_in(connection)
         claims = await fetched(connection, node, 1_000)
-        found = await scans(connection, QUERIES["exchange"], exchange(node, 500, claims[:500]))
+        found = await scans(connection, QUERIES[name], VALUES[name](node, 500, claims[:500]))
         assert examined(found) <= 4 * 500
         assert {scan.by for scan in found} <= {"job_pkey", "job_fetch", "job_running"}
 
 
-async def test_acknowledge_only_and_an_empty_poll(large: str) -> None:
+@pytest.mark.parametrize("name", VALUES)
+async def test_acknowledge_only_and_an_empty_poll(large: str, name: str) -> None:
     async with generic(large) as connection:
         node = await node_in(connection)
         claims = await fetched(connection, node, 100)
         assert (
-            examined(await scans(connection, QUERIES["exchange"], exchange(node, 0, claims)))
+            examined(await scans(connection, QUERIES[name], VALUES[name](node, 0, claims)))
             <= 2 * 100
         )
         await connection.execute(
             "UPDATE elihu.job SET queue = 'elsewhere' WHERE state = 'available' AND id % 50 = 0"
         )
-        values = exchange(node, 100)
+        values = VALUES[name](node, 100)
         values[1] = "empty"
-        assert examined(await scans(connection, QUERIES["exchange"], values)) == 0
+        assert examined(await scans(connection, QUERIES[name], values)) == 0
 
 
-async def test_fetching_behind_a_position_begins_there(large: str) -> None:
+@pytest.mark.parametrize("name", VALUES)
+async def test_fetching_behind_a_position_begins_there(large: str, name: str) -> None:
     async with generic(large) as connection:
         node = await node_in(connection)
         position = await connection.fetchrow(
@@ -69,7 +76,7 @@ async def test_fetching_behind_a_position_begins_there(large: str) -> None:
             "1, 2, 3 OFFSET 60000 LIMIT 1"
         )
         found = await scans(
-            connection, QUERIES["exchange"], exchange(node, 100, after=tuple(position))
+            connection, QUERIES[name], VALUES[name](node, 100, after=tuple(position))
         )
         assert examined(found) <= 2 * 100
         # what an index drops inside itself counts as no row: pages show it
@@ -82,16 +89,17 @@ async def test_fetching_behind_a_position_begins_there(large: str) -> None:
         assert first > position["scheduled_at"]
 
 
-async def test_the_plan_for_any_values_is_the_one_that_is_used(large: str) -> None:
+@pytest.mark.parametrize("name", VALUES)
+async def test_the_plan_for_any_values_is_the_one_that_is_used(large: str, name: str) -> None:
     async with psql(large) as connection:
         transaction = connection.transaction()
         await transaction.start()
         node = await node_in(connection)
         for batch in (1, 10, 100):
-            sql = f"{QUERIES['exchange']} -- {batch}"
+            sql = f"{QUERIES[name]} -- {batch}"
             claims: list[tuple[int, int]] = []
             for _ in range(10):
-                rows = await connection.fetch(sql, *exchange(node, batch, claims))
+                rows = await connection.fetch(sql, *VALUES[name](node, batch, claims))
                 claims = [(row["id"], row["claim"]) for row in rows if row["id"] is not None]
                 assert len(claims) == batch
             made = await connection.fetchrow(
@@ -103,11 +111,14 @@ async def test_the_plan_for_any_values_is_the_one_that_is_used(large: str) -> No
         await transaction.rollback()
 
 
-async def test_the_plan_of_an_empty_table_fits_a_full_one(postgres_server: PostgresServer) -> None:
-    url = postgres_server.create_database("empty")
+@pytest.mark.parametrize("name", VALUES)
+async def test_the_plan_of_an_empty_table_fits_a_full_one(
+    postgres_server: PostgresServer, name: str
+) -> None:
+    url = postgres_server.create_database(f"empty_{name}")
     async with engine_on(url), generic(url) as connection:
         node = await node_in(connection)
-        found = await scans(connection, QUERIES["exchange"], exchange(node, 100, [(1, 1), (2, 1)]))
+        found = await scans(connection, QUERIES[name], VALUES[name](node, 100, [(1, 1), (2, 1)]))
         assert examined(found) == 0
 
 

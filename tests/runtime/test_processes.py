@@ -45,8 +45,8 @@ class Station:
     def execution(self, task: Task[..., Any], **args: Any) -> Execution:
         self._number += 1
         claim = ClaimedJob(
-            self._number, 1, task.name, json.dumps(args), attempt=1, max_attempts=1,
-            orphans=0, priority=0, scheduled_at=NOW,
+            id=self._number, claim=1, task=task.name, args=json.dumps(args), attempt=1,
+            max_attempts=1, orphans=0, priority=0, scheduled_at=NOW,
             inserted_at=NOW, started_at=NOW, tags=(), options=None,
             meta=None, unique_key=None, awaited=True,
             template=None, identifier=None, expires_at=None, occurrence=None,

@@ -17,6 +17,9 @@ _UNDER_WAY: Final = 0.0005
 """Seconds after which a statement has usually left this process, and its answer is not
 back.
 """
+_ID, _SCHEDULED_AT, _TAGS, _INSERTED_AT = map(
+    ClaimedJob._fields.index, ("id", "scheduled_at", "tags", "inserted_at")
+)
 _FRONT: Final = Position(-1, datetime.fromtimestamp(0, UTC), 0)
 
 
@@ -36,14 +39,25 @@ async def exchange(
         (plain if is_plain(ack) else other).append(ack)
     if ACTIVE and acks:
         asyncio.get_running_loop().call_later(_UNDER_WAY, reach, "inside acknowledge")
-    rows = await session.fetch(
-        "exchange",
+    completed, *ages = session.retention.ages.values()
+    values = (
         node,
         queue,
         free,
+        *(after or _FRONT),
+        list(exclude),
+        session.retention.special,
+        completed,
         [ack.id for ack in plain],
         [ack.claim for ack in plain],
         [ack.value for ack in plain],
+    )
+    if not other:
+        return _exchanged(await session.fetch("exchange", *values, part="plain"))
+    rows = await session.fetch(
+        "exchange",
+        *values,
+        *ages,
         [ack.id for ack in other],
         [ack.claim for ack in other],
         [ack.outcome.value for ack in other],
@@ -56,10 +70,6 @@ async def exchange(
         [ack.traceback for ack in other],
         [ack.log for ack in other],
         [ack.error_type for ack in other],
-        *(after or _FRONT),
-        list(exclude),
-        *session.retention.ages.values(),
-        session.retention.special,
     )
     if jobs := to_trim(other):
         await session.fetch(
@@ -90,24 +100,21 @@ async def notify(session: Session, signals: Sequence[Signal]) -> None:
 
 
 def _exchanged(rows: Sequence[Row]) -> Exchange:
-    acked: list[tuple[int, bool]] = []
-    claims = []
-    for row in rows:
-        if row[0] is None:
-            acked = [(id_, False) for id_ in row["acked"]] + [
-                (id_, True) for id_ in row["acked_awaited"]
-            ]
-        else:
-            claims.append(_claimed(row))
-    claims.sort(key=lambda claim: (claim.priority, claim.scheduled_at, claim.id))
-    return Exchange(acked, claims)
-
-
-def _claimed(row: Row) -> ClaimedJob:
-    """The claim in a row of exchange.sql, whose first columns are the fields of
-    ``ClaimedJob`` in their order.
-    """
-    return ClaimedJob(
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10],
-        tuple(row[11]), row[12], row[13], row[14], row[15], row[16], row[17], row[18], row[19],
-    )  # fmt: skip
+    (answer,) = (row for row in rows if row[_ID] is None)
+    claimed_at, acked, awaited = answer[-3:]
+    # a call of a named tuple's class is a call of Python, and each job passes here
+    claims: list[ClaimedJob] = [
+        tuple.__new__(
+            ClaimedJob,
+            (
+                *row[:_TAGS],
+                tuple(row[_TAGS] or ()),
+                row[_INSERTED_AT] or row[_SCHEDULED_AT],
+                claimed_at,
+            ),
+        )
+        for row in rows
+        if row is not answer
+    ]
+    claims.sort()
+    return Exchange([(id_, False) for id_ in acked] + [(id_, True) for id_ in awaited], claims)

@@ -13,6 +13,8 @@ from elihu.engines.postgres.rows import ROWS, TEXT_ROWS
 _COMMENT_LINES: Final = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 _SCHEMA: Final = re.compile(r"\belihu\.")
 _FILTER: Final = "/* filter */"
+_CLAIMS: Final = "exchange_claims"
+"""A part of two statements, which takes the place of its mark."""
 
 
 def in_schema(sql: str, schema: str) -> str:
@@ -28,12 +30,15 @@ class Queries:
     """
 
     def __init__(self, schema: str) -> None:
-        self._texts = {
-            file.name.removesuffix(".sql"): in_schema(
-                _with_columns(_COMMENT_LINES.sub("", file.read_text(encoding="utf-8"))), schema
-            ).strip()
+        texts = {
+            file.name.removesuffix(".sql"): _COMMENT_LINES.sub("", file.read_text(encoding="utf-8"))
             for file in files(__package__).joinpath("sql").iterdir()
             if file.name.endswith(".sql")
+        }
+        claims = texts.pop(_CLAIMS)
+        self._texts = {
+            name: in_schema(_with_columns(text.replace(f"/* {_CLAIMS} */", claims)), schema).strip()
+            for name, text in texts.items()
         }
         self._filtered: dict[tuple[str, str], str] = {}
 

@@ -23,9 +23,11 @@ class Position(NamedTuple):
 
 class ClaimedJob(NamedTuple):
     """A fetched job, which this node may execute under the guard (id, node, claim). JSON
-    stays text.
+    stays text. The order of fetch comes first, so that claims are sorted as they are.
     """
 
+    priority: int
+    scheduled_at: datetime
     id: int
     claim: int
     task: str
@@ -33,19 +35,17 @@ class ClaimedJob(NamedTuple):
     attempt: int
     max_attempts: int
     orphans: int
-    priority: int
-    scheduled_at: datetime
-    inserted_at: datetime
-    started_at: datetime
-    tags: tuple[str, ...]
+    awaited: bool
     options: str | None
     meta: str | None
     unique_key: str | None
-    awaited: bool
     template: str | None
     identifier: str | None
     expires_at: datetime | None
     occurrence: datetime | None
+    tags: tuple[str, ...]
+    inserted_at: datetime
+    started_at: datetime
 
 
 class Ack(NamedTuple):

@@ -25,9 +25,8 @@ _ACK: Final = statement("exchange_ack")
 _CLAIMS: Final = statement("exchange_claims")
 _FETCH: Final = statement("exchange_fetch")
 _STATUSES: Final = statement("ack_statuses")
-_SCHEDULED_AT, _INSERTED_AT, _STARTED_AT, _TAGS, _AWAITED, _EXPIRES_AT, _OCCURRENCE = map(
-    ClaimedJob._fields.index,
-    ("scheduled_at", "inserted_at", "started_at", "tags", "awaited", "expires_at", "occurrence"),
+_SCHEDULED_AT, _AWAITED, _EXPIRES_AT, _OCCURRENCE = map(
+    ClaimedJob._fields.index, ("scheduled_at", "awaited", "expires_at", "occurrence")
 )
 
 
@@ -111,13 +110,17 @@ def _claim_from(row: list[Any], started_at: datetime) -> ClaimedJob:
     """The claim in a row of exchange_claims.sql, whose columns are the fields of
     ``ClaimedJob``.
     """
-    row[_SCHEDULED_AT] = moment(row[_SCHEDULED_AT] / MICROSECONDS)
-    row[_INSERTED_AT] = moment(row[_INSERTED_AT] / MICROSECONDS)
-    row[_STARTED_AT] = started_at
-    row[_TAGS] = tuple(json.loads(row[_TAGS])) if row[_TAGS] != "[]" else ()
-    row[_AWAITED] = bool(row[_AWAITED])
-    if row[_EXPIRES_AT] is not None:
-        row[_EXPIRES_AT] = moment(row[_EXPIRES_AT] / MICROSECONDS)
-    if row[_OCCURRENCE] is not None:
-        row[_OCCURRENCE] = moment(row[_OCCURRENCE] / MICROSECONDS)
-    return ClaimedJob._make(row)
+    *values, tags, inserted_at = row
+    scheduled_at = values[_SCHEDULED_AT] = moment(values[_SCHEDULED_AT] / MICROSECONDS)
+    values[_AWAITED] = bool(values[_AWAITED])
+    if values[_EXPIRES_AT] is not None:
+        values[_EXPIRES_AT] = moment(values[_EXPIRES_AT] / MICROSECONDS)
+    if values[_OCCURRENCE] is not None:
+        values[_OCCURRENCE] = moment(values[_OCCURRENCE] / MICROSECONDS)
+    values += (
+        tuple(json.loads(tags)) if tags else (),
+        scheduled_at if inserted_at is None else moment(inserted_at / MICROSECONDS),
+        started_at,
+    )
+    # a call of a named tuple's class is a call of Python, and each job passes here
+    return tuple.__new__(ClaimedJob, values)

@@ -1,7 +1,7 @@
 -- Acknowledge and fetch in one statement, one round trip and one commit. $1 node, $2 queue, $3 free
--- slots, $4-$6 plain completions, $7-$18 other ends, $19-$21 the position to start behind, $22
--- tasks to leave out, $23-$25 the ages at which completed, cancelled and discarded jobs are pruned,
--- $26 those of single queues and tasks as JSON.
+-- slots, $4-$6 the position to start behind, $7 tasks to leave out, $8 the ages at which jobs of
+-- single queues and tasks are pruned, as JSON, $9 that of completed jobs, $10-$12 plain completions,
+-- $13 and $14 the ages of cancelled and discarded jobs, $15-$26 other ends.
 --
 -- No part waits for a row lock. An id that does not come back is locked by another transaction or
 -- no longer belongs to this claim; ack_statuses.sql tells which. The statement does not see its own
@@ -17,11 +17,11 @@ WITH mine AS MATERIALIZED (
   FROM (
     SELECT id, claim, value, 'completed' AS outcome, 'completed' AS to_state, NULL::float8 AS delay, 0 AS refund_attempt,
       NULL AS reason, NULL AS error, NULL AS traceback, NULL AS log, NULL AS error_type
-    FROM unnest($4::bigint[], $5::integer[], $6::text[]) AS c(id, claim, value)
+    FROM unnest($10::bigint[], $11::integer[], $12::text[]) AS c(id, claim, value)
     UNION ALL
     SELECT id, claim, value, outcome, to_state, delay, refund_attempt, reason, error, traceback, log, error_type
-    FROM unnest($7::bigint[], $8::integer[], $9::text[], $10::text[], $11::float8[], $12::integer[], $13::text[], $14::text[],
-        $15::text[], $16::text[], $17::text[], $18::text[])
+    FROM unnest($15::bigint[], $16::integer[], $17::text[], $18::text[], $19::float8[], $20::integer[], $21::text[], $22::text[],
+        $23::text[], $24::text[], $25::text[], $26::text[])
       AS o(id, claim, outcome, to_state, delay, refund_attempt, value, reason, error, traceback, log, error_type)
   ) d
   -- LATERAL: a plain join may start at job_running and compare every end with every running job of the node
@@ -52,10 +52,10 @@ WITH mine AS MATERIALIZED (
     finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END,
     prune_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN greatest(
       now() + make_interval(secs => coalesce(
-        CASE WHEN $26::text IS NOT NULL THEN (
-          SELECT (s.value ->> 3)::float8 FROM json_array_elements($26::text::json) WITH ORDINALITY AS s(value, place)
+        CASE WHEN $8::text IS NOT NULL THEN (
+          SELECT (s.value ->> 3)::float8 FROM json_array_elements($8::text::json) WITH ORDINALITY AS s(value, place)
           WHERE s.value ->> 0 = m.final AND (s.value ->> 1 = j.queue OR s.value ->> 2 = j.task) ORDER BY s.place LIMIT 1) END,
-        CASE m.final WHEN 'completed' THEN $23::float8 WHEN 'cancelled' THEN $24::float8 ELSE $25::float8 END)),
+        CASE m.final WHEN 'completed' THEN $9::float8 WHEN 'cancelled' THEN $13::float8 ELSE $14::float8 END)),
       j.keep_until, CASE WHEN j.awaited THEN now() + interval '1 h' END) END
   FROM mine m
   WHERE j.id = m.id AND m.id = m.id + 0
@@ -69,29 +69,4 @@ WITH mine AS MATERIALIZED (
   ON CONFLICT (job_id, claim) DO UPDATE SET attempt = excluded.attempt, node = excluded.node, started_at = excluded.started_at,
     ended_at = excluded.ended_at, outcome = excluded.outcome, reason = excluded.reason, error = excluded.error,
     traceback = excluded.traceback, log = excluded.log, error_type = excluded.error_type
-), taken AS (
-  UPDATE elihu.job j SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = $1::uuid, started_at = now()
-  FROM unnest(ARRAY(
-      SELECT id FROM elihu.job
-      WHERE state = 'available' AND queue = $2 AND queue BETWEEN $2 AND $2
-        AND (priority, scheduled_at, id) > ($19::smallint, $20::timestamptz, $21::bigint)
-        AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
-        AND CASE WHEN task = ANY($22::text[]) OR claim = 2000000000 OR attempt = 2000000000 THEN false ELSE true END
-      ORDER BY priority, scheduled_at, id
-      LIMIT $3::integer
-      FOR NO KEY UPDATE SKIP LOCKED)) AS f(id)
-  WHERE j.id = f.id AND f.id = f.id + 0
-    AND EXISTS (SELECT 1 FROM elihu.node WHERE node.id = $1::uuid)
-  RETURNING j.id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
-    encode(unique_key, 'hex') AS unique_key, awaited, template, identifier, expires_at, occurrence
-)
-SELECT NULL::bigint AS id, NULL::integer AS claim, NULL::text AS task, NULL::json AS args, NULL::integer AS attempt,
-  NULL::integer AS max_attempts, NULL::smallint AS orphans, NULL::smallint AS priority, NULL::timestamptz AS scheduled_at,
-  NULL::timestamptz AS inserted_at, NULL::timestamptz AS started_at, NULL::text[] AS tags, NULL::json AS options, NULL::json AS meta,
-  NULL::text AS unique_key, NULL::boolean AS awaited, NULL::text AS template, NULL::text AS identifier, NULL::timestamptz AS expires_at,
-  NULL::timestamptz AS occurrence,
-  ARRAY(SELECT id FROM acked WHERE NOT acked.awaited) AS acked, ARRAY(SELECT id FROM acked WHERE acked.awaited) AS acked_awaited
-UNION ALL
-SELECT id, claim, task, args, attempt, max_attempts, orphans, priority, scheduled_at, inserted_at, started_at, tags, options, meta,
-  unique_key, awaited, template, identifier, expires_at, occurrence, NULL, NULL
-FROM taken
+/* exchange_claims */

@@ -1,11 +1,13 @@
 -- The jobs that node :node claims, read under the write lock just before exchange_fetch.sql takes
 -- them. They come as one JSON text, since rows of RETURNING are fetched one by one, each with a
--- turn of the interpreter's lock. The columns are the fields of ClaimedJob; NULL is in the place
--- of started_at, which is :now. A node that is not registered gets nothing. Times are in
+-- turn of the interpreter's lock. The columns are the fields of ClaimedJob without
+-- started_at, which is :now; tags are NULL where there are none, inserted_at where it is scheduled_at.
+-- A node that is not registered gets nothing. Times are in
 -- microseconds, since JSON shows fifteen digits of a double.
-SELECT json_group_array(json_array(id, claim + 1, task, args, attempt + 1, max_attempts, orphans, priority,
-  CAST(scheduled_at * 1000000.0 + 0.5 AS INTEGER), CAST(inserted_at * 1000000.0 + 0.5 AS INTEGER), NULL, tags, options, meta, unique_key, awaited,
-  template, identifier, CAST(expires_at * 1000000.0 + 0.5 AS INTEGER), CAST(occurrence * 1000000.0 + 0.5 AS INTEGER)))
+SELECT json_group_array(json_array(priority, CAST(scheduled_at * 1000000.0 + 0.5 AS INTEGER), id, claim + 1, task, args, attempt + 1, max_attempts,
+  orphans, awaited, options, meta, unique_key, template, identifier, CAST(expires_at * 1000000.0 + 0.5 AS INTEGER),
+  CAST(occurrence * 1000000.0 + 0.5 AS INTEGER), nullif(tags, '[]'), nullif(CAST(inserted_at * 1000000.0 + 0.5 AS INTEGER),
+  CAST(scheduled_at * 1000000.0 + 0.5 AS INTEGER))))
 FROM (
   SELECT * FROM job
   WHERE state = 'available' AND queue = :queue AND (priority, scheduled_at, id) > (:after_priority, :after_at, :after_id)
