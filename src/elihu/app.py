@@ -18,6 +18,7 @@ from elihu.api.running import NodeRunner
 from elihu.api.stats import Stats
 from elihu.api.tables import Tables
 from elihu.api.templates import Templates
+from elihu.api.topics import Topics
 from elihu.api.trigger_ledger import TriggerLedger
 from elihu.api.trigger_runs import TriggerRunCounts, TriggerRuns
 from elihu.clients.clients import Clients
@@ -101,6 +102,7 @@ class Elihu(DeclaresTriggers):
         self.nodes = Nodes(client)
         self.stats = Stats(client)
         self.tables = Tables(client, lambda: self.config)
+        self.topics = Topics(client, lambda: self._clients.hub)
         self.queues = Queues(client, self._queue_names)
         self._relays = Relays(client, registry, self.run)
         self._trigger_registry = TriggerRegistry(registry)

@@ -8,6 +8,7 @@ from elihu.config.model import (
     PrunerConfig,
     RetentionConfig,
     StagerConfig,
+    WebConfig,
 )
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "PrunerConfig",
     "RetentionConfig",
     "StagerConfig",
+    "WebConfig",
     "changed_config",
     "find_app",
     "load_config",

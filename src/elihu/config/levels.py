@@ -14,6 +14,7 @@ from elihu.config.model import (
     PrunerConfig,
     RetentionConfig,
     StagerConfig,
+    WebConfig,
 )
 from elihu.config.settings import SETTINGS, Named, Node, Table, known_keys
 from elihu.config.sources import PREFIX, Assignment, Source
@@ -144,7 +145,7 @@ def _table(node: Table, keys: Keys, value: Any, source: Source) -> Mapping[str, 
     match value:
         case RetentionConfig():
             return {**value.states, "queues": value.queues, "tasks": value.tasks}
-        case StagerConfig() | LifelineConfig() | PrunerConfig() | CommandsConfig():
+        case StagerConfig() | LifelineConfig() | PrunerConfig() | CommandsConfig() | WebConfig():
             return {each.name: getattr(value, each.name) for each in fields(value)}
         case Mapping():
             return value

@@ -19,6 +19,7 @@ from elihu.config.model import (
     PrunerConfig,
     RetentionConfig,
     StagerConfig,
+    WebConfig,
 )
 from elihu.config.settings import SETTINGS, STATES, Named, Table
 from elihu.config.sources import (
@@ -35,7 +36,7 @@ from elihu.config.sources import (
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 DEFAULT: Final = Config()
 
-Part = TypeVar("Part", StagerConfig, LifelineConfig, PrunerConfig, CommandsConfig)
+Part = TypeVar("Part", StagerConfig, LifelineConfig, PrunerConfig, CommandsConfig, WebConfig)
 
 
 def load_config(
@@ -153,6 +154,7 @@ def _build(levels: Levels, folder: Path, file: ConfigFile | None) -> Config:
         pruner=_part(levels, "pruner", DEFAULT.pruner),
         retention=_retention(levels),
         commands=_part(levels, "commands", DEFAULT.commands),
+        web=_part(levels, "web", DEFAULT.web),
         file=file.path if file else None,
     )
     _check_together(config, levels)

@@ -75,6 +75,23 @@ class CommandsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    """The page and the JSON API: where they listen (``unix`` is a socket's path), the path
+    that a proxy puts before theirs, the names of the Host header that they answer to
+    beside those of this machine, the proxies whose headers are believed, and whether they
+    only read.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8_600
+    unix: str | None = None
+    root_path: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that can be set. Times are in seconds, sizes in bytes.
 
@@ -111,6 +128,7 @@ class Config:
     secret_key: str | None = None
     secret_key_file: str | None = None
     commands: CommandsConfig = field(default_factory=CommandsConfig)
+    web: WebConfig = field(default_factory=WebConfig)
     app: str | None = None
     file: Path | None = None
 

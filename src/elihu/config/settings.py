@@ -81,6 +81,25 @@ SETTINGS: Final = Table(
             matching(r"[\x21-\x7e]+([\s,]+[\x21-\x7e]+)*", "keys of elihu commands rotate-key")
         ),
         "secret_key_file": name,
+        "web": Table(
+            {
+                "host": matching(r"[0-9A-Za-z.:_-]{1,200}", "an address or a host name"),
+                "port": whole(1, 65_535),
+                "unix": name,
+                "root_path": matching(
+                    r"(/[0-9A-Za-z._~-]+)*", 'a path such as "/elihu", without "/" at its end'
+                ),
+                "allowed_hosts": texts(
+                    r"[0-9A-Za-z._-]{1,200}|\[[0-9a-fA-F:.]+\]",
+                    'a list of host names without ports, such as ["jobs.example.org"]',
+                ),
+                "trusted_proxies": texts(
+                    r"[0-9a-fA-F.:]+(/[0-9]{1,3})?|unix",
+                    'a list of addresses or networks, such as ["10.0.0.0/8"], or "unix"',
+                ),
+                "read_only": flag,
+            }
+        ),
         "commands": Table(
             {
                 "slots": whole(1, 10_000),

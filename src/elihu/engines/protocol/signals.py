@@ -24,6 +24,8 @@ class SignalKind(StrEnum):
     """Cron entries changed."""
     PROBE = "probe"
     """A notifier's loop-back test."""
+    TOPIC = "topic"
+    """``payload`` names what people watch and what has changed."""
     CHANGED = "changed"
     """SQLite: another connection has written, so anything may have changed."""
     ENDED = "ended"

@@ -1,0 +1,61 @@
+"""What every request needs: the app, sessions on its database, and how it is served."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
+
+from starlette.requests import HTTPConnection
+
+from elihu import Elihu
+from elihu.accounts import users
+from elihu.accounts.roles import Actor
+from elihu.commands.host import Host
+from elihu.commands.sessions import Sessions
+
+if TYPE_CHECKING:
+    from elihu.web.streams import Streams
+
+UserHook = Callable[[HTTPConnection], Awaitable[Actor | None]]
+"""The host application's own user of a request; None where nobody is signed in."""
+
+LOOK_AGAIN: Final = 1.0
+"""Seconds for which it is believed that there are no users."""
+
+
+@dataclass(slots=True)
+class Context:
+    """``open`` is true where a loopback server needs no sign-in while there are no users.
+    ``user`` is the host application's hook. ``stopping`` ends the streams.
+    """
+
+    app: Elihu
+    sessions: Sessions
+    read_only: bool
+    open: bool
+    user: UserHook | None
+    streams: "Streams"
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _have_users: bool = False
+    _looked_at: float = float("-inf")
+
+    @property
+    def host(self) -> Host:
+        """What the rules of commands need."""
+        return Host(self.app, self.sessions)
+
+    async def needs_no_sign_in(self) -> bool:
+        """Whether there are no users, and the server is only for this machine."""
+        if not self.open or self._have_users:
+            return False
+        if time.monotonic() > self._looked_at + LOOK_AGAIN:
+            async with self.sessions.read() as session:
+                self._have_users = await users.any_exist(session)
+            self._looked_at = time.monotonic()
+        return not self._have_users
+
+
+def context_of(connection: HTTPConnection) -> Context:
+    """The context of a request's application."""
+    return cast(Context, connection.app.state.elihu)
