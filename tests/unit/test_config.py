@@ -269,7 +269,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
 def test_every_key_is_a_field_of_the_model_and_the_other_way_round() -> None:
     states = {"completed", "cancelled", "discarded"}
     modelled = {each.name for each in dataclasses.fields(Config)} - {"file"}
-    for part in (StagerConfig, LifelineConfig, PrunerConfig, CommandsConfig):
+    for part in (StagerConfig, LifelineConfig, PrunerConfig, CommandsConfig, WebConfig):
         modelled |= {
             f"{part.__name__.removesuffix('Config').lower()}.{each.name}"
             for each in dataclasses.fields(part)

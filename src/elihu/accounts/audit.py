@@ -95,6 +95,12 @@ async def prune(session: AsyncSession, limit: int = 1_000) -> int:
     return len(ids)
 
 
+def loaded(text: str | None) -> dict[str, Any] | None:
+    """The values in a row's ``before`` or ``after``."""
+    found: dict[str, Any] | None = None if text is None else json.loads(text)
+    return found
+
+
 def _changes(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> tuple[str | None, str | None]:

@@ -1,7 +1,7 @@
 """Keys of programs: shown once, stored as a digest, with a role, areas and an end."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -135,11 +135,6 @@ async def revoke(session: AsyncSession, actor: Actor, key: ApiKey) -> None:
 def areas_of(key: ApiKey) -> frozenset[str] | None:
     """The parts of the API that the key may use; None for all."""
     return None if key.areas is None else frozenset(key.areas.split(","))
-
-
-def expires_in(key: ApiKey, moment: datetime) -> timedelta | None:
-    """How long the key still works; None for ever."""
-    return None if key.expires_at is None else key.expires_at - moment
 
 
 def _checked(areas: Iterable[str] | None) -> str | None:

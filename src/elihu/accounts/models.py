@@ -107,3 +107,14 @@ class AuditEntry(Base):
     object_name: Mapped[str | None]
     before: Mapped[str | None]
     after: Mapped[str | None]
+
+
+class AnsweredRequest(Base):
+    """The answer to a request with an idempotency key."""
+
+    __tablename__ = "account_request"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    asked: Mapped[bytes]
+    answer: Mapped[str]
+    answered_at: Mapped[datetime]

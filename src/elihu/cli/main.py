@@ -32,6 +32,7 @@ COMMANDS: Final = {
         "elihu.cli.templates",
         "List, inspect and change templates; enqueue jobs from them.",
     ),
+    "web": ("elihu.cli.web", "Serve the JSON API and the page."),
     "users": ("elihu.cli.users", "List and change who may use the page and the JSON API."),
     "keys": ("elihu.cli.keys", "List and change keys, with which programs use the JSON API."),
     "audit": ("elihu.cli.audit", "Read who changed what."),

@@ -84,7 +84,7 @@ SETTINGS: Final = Table(
         "web": Table(
             {
                 "host": matching(r"[0-9A-Za-z.:_-]{1,200}", "an address or a host name"),
-                "port": whole(1, 65_535),
+                "port": whole(0, 65_535),
                 "unix": name,
                 "root_path": matching(
                     r"(/[0-9A-Za-z._~-]+)*", 'a path such as "/elihu", without "/" at its end'

@@ -83,6 +83,18 @@ def check_change(request: Request, actor: Actor) -> None:
         raise Problem(403, "this server only reads")
     if actor.via == "session":
         check_form(request)
+    elif actor.via == "loopback" and _is_simple(request):
+        raise Problem(403, "expected the header Origin or Sec-Fetch-Site")
+
+
+def _is_simple(request: Request) -> bool:
+    """Whether an old browser may send this for another site's page, and say nothing."""
+    return (
+        "content-type" in request.headers
+        and not request.headers["content-type"].startswith("application/json")
+        and "origin" not in request.headers
+        and "sec-fetch-site" not in request.headers
+    )
 
 
 def check_form(request: Request) -> None:

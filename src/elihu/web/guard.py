@@ -149,7 +149,7 @@ class Guard:
         request comes from; programs send neither header.
         """
         kind = headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind not in {"", _JSON}:
+        if kind not in {"", _JSON} and _is_api(scope):
             return problem(415, f"Content-Type: expected {_JSON}")
         if "sec-fetch-site" in headers and headers["sec-fetch-site"] != "same-origin":
             return problem(403, "changes from another site are refused")
@@ -240,6 +240,11 @@ def host_name(host: str) -> str:
     """A Host header without its port, in lower case."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdigit() else host).lower()
+
+
+def _is_api(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")).startswith("/api/")
 
 
 def _is_allowed(given: Sequence[str], hosts: Collection[str]) -> bool:

@@ -108,9 +108,8 @@ def problem(
 
 def status_of(error: ElihuError) -> int:
     """The status that says what kind of error it is."""
-    if isinstance(error, LookupError) and not isinstance(error, elihu.UnknownTask):
-        return 404
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    found = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return 404 if found == 500 and isinstance(error, LookupError) else found
 
 
 def of_error(error: ElihuError) -> Response:

@@ -13,16 +13,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 ROLE: Final = "x-elihu-role"
 AREA: Final = "x-elihu-area"
 PUBLIC: Final = "public"
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {
-        "description": text,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+_PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": text, "content": _PROBLEM}
     for status, text in {
         400: "Bad request", 401: "Sign-in needed", 403: "Not allowed", 404: "Not found",
-        405: "Method not allowed", 409: "Conflict", 412: "Changed meanwhile",
-        413: "Too large", 415: "Not JSON", 421: "Wrong host", 422: "Invalid values",
-        429: "Too many requests", 503: "Not available",
+        405: "Method not allowed", 408: "Request too slow", 409: "Conflict",
+        412: "Changed meanwhile", 413: "Too large", 415: "Not JSON", 421: "Wrong host",
+        422: "Invalid values", 429: "Too many requests", 503: "Not available",
     }.items()
 }  # fmt: skip
 
@@ -60,7 +58,7 @@ class Resource:
                 methods=[method],
                 dependencies=[Depends(needs(role, self._area))],
                 openapi_extra={ROLE: role.value, AREA: self._area},
-                responses=_ERRORS,
+                responses=ERRORS,
                 operation_id=f"{self._area}_{function.__name__}",
                 **options,
             )

@@ -69,3 +69,12 @@ CREATE TABLE elihu.account_audit (
 CREATE INDEX account_audit_object ON elihu.account_audit (kind, object_id, id);
 CREATE INDEX account_audit_user ON elihu.account_audit (user_name, id);
 CREATE INDEX account_audit_age ON elihu.account_audit (at);
+
+-- Answers to requests with an idempotency key. digest is that of the actor and the key.
+CREATE TABLE elihu.account_request (
+  digest bytea PRIMARY KEY,
+  asked bytea NOT NULL,
+  answer text NOT NULL,
+  answered_at timestamptz NOT NULL
+);
+CREATE INDEX account_request_age ON elihu.account_request (answered_at);

@@ -69,3 +69,12 @@ CREATE TABLE account_audit (
 CREATE INDEX account_audit_object ON account_audit (kind, object_id, id);
 CREATE INDEX account_audit_user ON account_audit (user_name, id);
 CREATE INDEX account_audit_age ON account_audit (at);
+
+-- Answers to requests with an idempotency key. digest is that of the actor and the key.
+CREATE TABLE account_request (
+  digest BLOB PRIMARY KEY,
+  asked BLOB NOT NULL,
+  answer TEXT NOT NULL,
+  answered_at REAL NOT NULL
+) STRICT;
+CREATE INDEX account_request_age ON account_request (answered_at);
