@@ -17,7 +17,7 @@ from elihu.config import (
     StagerConfig,
     find_app,
 )
-from elihu.config.model import CommandsConfig
+from elihu.config.model import CommandsConfig, WebConfig
 from elihu.config.settings import known_keys
 from elihu.errors import ConfigError, ElihuError
 from tests.unit.configs import DAY, refused
