@@ -1,6 +1,4 @@
-"""``Elihu``, the app: declares tasks, enqueues jobs, runs nodes and closes. Everything
-else is delegated.
-"""
+"""``Elihu``, the app: declares tasks, enqueues jobs, runs nodes. The rest is delegated."""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping

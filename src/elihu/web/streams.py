@@ -112,7 +112,7 @@ class Streams:
         self._woken = asyncio.Event()
 
 
-class Watch:
+class Seen:
     """What one stream, or one poll, has seen of its topics. ``last`` is the id of the last
     event that the caller had.
     """
@@ -147,7 +147,7 @@ def event(name: str, data: str, event_id: str) -> str:
 
 async def events(
     streams: Streams,
-    watch: Watch,
+    seen: Seen,
     *,
     stopping: asyncio.Event,
     allowed: Callable[[], Awaitable[bool]],
@@ -156,9 +156,9 @@ async def events(
     yield "retry: 2000\n\n"
     quiet_since = checked_at = time.monotonic()
     while not stopping.is_set():
-        for topic, text in await watch.changes():
+        for topic, text in await seen.changes():
             yield event(topic.partition(":")[0], f'{{"topic":{json.dumps(topic)},"data":{text}}}',
-                        watch.id)  # fmt: skip
+                        seen.id)  # fmt: skip
             quiet_since = time.monotonic()
         moment = time.monotonic()
         if moment > quiet_since + COMMENT:
