@@ -214,10 +214,15 @@ def test_an_unknown_variable(tmp_path: Path, variable: str, hint: str) -> None:
 
 @pytest.mark.parametrize(
     "variable",
-    ["ELIHU_TEST_DATABASE", "ELIHU_SECRET_KEY", "ELIHU_SECRET_KEY_FILE", "ELIHUX", "elihu_poll"],
+    ["ELIHU_TEST_DATABASE", "ELIHUX", "elihu_poll"],
 )
 def test_variables_that_are_not_ours_to_judge(tmp_path: Path, variable: str) -> None:
     assert load(tmp_path, {variable: "x"}) == load(tmp_path)
+
+
+def test_the_keys_of_secrets(tmp_path: Path) -> None:
+    assert load(tmp_path, {"ELIHU_SECRET_KEY": "a b"}).secret_key == "a b"
+    assert load(tmp_path, {"ELIHU_SECRET_KEY_FILE": "/run/key"}).secret_key_file == "/run/key"
 
 
 def test_the_variables_of_a_kubernetes_service_named_elihu(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from elihu.errors import ConfigError
 PREFIX: Final = "ELIHU_"
 FLAGS: Final = {"database_url": "--database"}
 
-_RESERVED = ("ELIHU_TEST_", "ELIHU_SECRET_KEY")
+_RESERVED = ("ELIHU_TEST_",)
 _SERVICE_LINK = re.compile(
     r"ELIHU_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
