@@ -25,6 +25,7 @@ def only(text: str, **options: object) -> CrontabEntry:
         ("@midnight echo x", "@midnight", "echo x"),
         ("@weekly echo x", "@weekly", "echo x"),
         ("@annually echo x", "@annually", "echo x"),
+        ("@reboot echo x", "@reboot", "echo x"),
         ("@every_minute echo x", "* * * * *", "echo x"),
         ("-0 4 * * * echo quiet", "0 4 * * *", "echo quiet"),
         ("0 0 * * 7 echo a # no comment here", "0 0 * * 7", "echo a # no comment here"),
@@ -49,7 +50,6 @@ def test_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("@reboot start", "@reboot has no times: a schedule needs some"),
         ("* * * * *", "expected a command"),
         ("* * * * * %input", "expected a command"),
         ("* * * *", "expected five fields and a command, got 4 fields"),

@@ -178,8 +178,6 @@ def _schedule(line: str) -> tuple[str, str]:
     if line.startswith("@"):
         word, _, rest = _split_word(line)
         nickname = word.lower()
-        if nickname == "@reboot":
-            raise _Refused("@reboot has no times: a schedule needs some")
         return _NICKNAMES.get(nickname, nickname), rest
     fields = []
     rest = line

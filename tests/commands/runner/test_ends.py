@@ -94,15 +94,20 @@ async def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_TIME", "C")
     monkeypatch.setenv("SECRET_OF_THE_NODE", "x")
     monkeypatch.setenv("PYTHONPATH", "/x")
-    end, sink = await ended("umask; cat; ls -l /proc/self/fd | wc -l; env", variables={"A": "b"})
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/x")
+    end, sink = await ended(
+        "umask; cat; ls -l /proc/self/fd | wc -l; env",
+        variables={"A": "b"},
+        pass_environment=["SSH_AUTH_SOCK", "UNKNOWN"],
+    )
     umask, descriptors, *environment = sink.out.decode().split("\n")
     assert end.status == "succeeded"
     assert umask == "0077"
     # The total, three standard streams and the folder that ls reads.
     assert int(descriptors) == 5
     names = {line.partition("=")[0] for line in environment if line}
-    assert {"A", "PATH", "LC_TIME"} <= names
-    assert not names & {"SECRET_OF_THE_NODE", "PYTHONPATH"}
+    assert {"A", "PATH", "LC_TIME", "SSH_AUTH_SOCK"} <= names
+    assert not names & {"SECRET_OF_THE_NODE", "PYTHONPATH", "UNKNOWN"}
 
 
 async def test_signals_are_as_a_program_expects() -> None:

@@ -113,7 +113,7 @@ class CommandRun(asyncio.Protocol):
             arguments = [spec.shell, "-c", spec.text]
         return Order(
             arguments=arguments,
-            environment=environment_of(os.environ, variables, self._mark),
+            environment=environment_of(os.environ, spec.pass_environment, variables, self._mark),
             secrets=maskable(list(spec.secret_values)),
             working_directory=spec.working_directory,
             timeout=float(spec.timeout),

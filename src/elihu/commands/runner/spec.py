@@ -16,7 +16,8 @@ class RunSpec:
     In the mode ``shell``, ``text`` goes to ``shell -c`` as it is. In the mode ``argv``
     it is split as a shell would split it, and names of ``variables`` are replaced.
 
-    ``variables`` are added to a clean environment. ``secret_values`` of six characters
+    ``variables`` are added to a clean environment, which has of the node's own an
+    allow-list and ``pass_environment``. ``secret_values`` of six characters
     and more are masked in the output. ``working_directory`` defaults to that of the
     node. ``timeout`` and ``kill_grace`` are seconds, ``output_limit`` and
     ``memory_limit`` bytes. ``memory_limit`` (what is resident) and ``cpu_seconds`` are
@@ -27,6 +28,7 @@ class RunSpec:
     mode: Mode = "shell"
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_values: Sequence[str] = field(default=(), repr=False)
+    pass_environment: Sequence[str] = ()
     working_directory: str | None = None
     timeout: float = 60.0
     kill_grace: float = 5.0
