@@ -44,11 +44,11 @@ class Fields:
         """A name of 1 to 200 printable characters; its key is ``name_key``."""
         if value is UNSET:
             return
-        text = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
+        text = _normal(value) if isinstance(value, str) else ""
         if not 1 <= len(text) <= LONGEST_NAME or not text.isprintable():
             self._refuse(field, f"a text of 1 to {LONGEST_NAME} printable characters", value)
             return
-        self.values |= {field: text, f"{field}_key": text.casefold()}
+        self.values |= {field: text, f"{field}_key": name_key(text)}
 
     def text(
         self,
@@ -138,6 +138,17 @@ class Fields:
     def _refuse(self, field: str, expected: str, value: Any) -> None:
         got = value if value == "one twice" else repr(value)
         self.fail(field, f"expected {expected}, got {got:.{_SHOWN}}")
+
+
+def name_key(name: str) -> str:
+    """What is equal for two names that differ in case, or in how a character is
+    written.
+    """
+    return _normal(name).casefold()
+
+
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _size(text: str) -> int:

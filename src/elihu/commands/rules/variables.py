@@ -196,6 +196,11 @@ async def reencrypt(session: AsyncSession, keyring: Keyring) -> int:
     return changed
 
 
+def loads_code(name: str) -> bool:
+    """Whether a variable of this name changes how programs load."""
+    return bool(_LOADING.fullmatch(name))
+
+
 def rank(variable: Variable) -> tuple[bool, bool]:
     """Own before default, then secret before value: the smallest wins."""
     return not variable.environments, not variable.is_secret
@@ -221,7 +226,7 @@ def _checked(
                 "expected a letter, then letters, digits and _, up to "
                 f"{_LONGEST_NAME} in all, got {name!r:.80}",
             )
-        elif _LOADING.fullmatch(name) and name not in host.config.commands.allow_variables:
+        elif loads_code(name) and name not in host.config.commands.allow_variables:
             fields.fail(
                 "name",
                 f"{name} changes how programs load: it is allowed where the setting "
