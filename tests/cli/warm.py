@@ -25,6 +25,9 @@ NEEDED = (
     "elihu.cli.output",
     "elihu.cli.jobs",
     "elihu.app",
+    "elihu.cli.commands",
+    "elihu.commands.scheduler",
+    "elihu.commands.transfer.apply",
     "elihu.engines.postgres.engine",
     "rich.table",
 )

@@ -32,6 +32,10 @@ COMMANDS: Final = {
         "elihu.cli.templates",
         "List, inspect and change templates; enqueue jobs from them.",
     ),
+    "commands": (
+        "elihu.cli.commands",
+        "Keep shell commands, run them, and see what happened.",
+    ),
     "web": ("elihu.cli.web", "Serve the JSON API and the page."),
     "users": ("elihu.cli.users", "List and change who may use the page and the JSON API."),
     "keys": ("elihu.cli.keys", "List and change keys, with which programs use the JSON API."),
@@ -56,7 +60,7 @@ class LazyGroup(Group):
     def suggest(self, ctx: click.Context, name: str) -> str:
         if near := super().suggest(ctx, name):
             return near
-        for group in ("jobs", "queues", "crons", "triggers", "templates", "nodes"):
+        for group in ("jobs", "queues", "crons", "triggers", "templates", "commands", "nodes"):
             command = self.get_command(ctx, group)
             if isinstance(command, click.Group) and name in command.commands:
                 return f"; did you mean '{group} {name}'?"
