@@ -142,6 +142,7 @@ async def _begun(
         mode=command.mode,
         variables=seen.values,
         secret_values=seen.secrets,
+        pass_environment=host.config.commands.pass_environment,
         working_directory=command.working_directory,
         timeout=command.timeout,
         kill_grace=host.config.kill_grace,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu import DatabaseTimeout, DatabaseUnavailable
@@ -62,7 +62,12 @@ class DatabaseSink:
         for chunk in chunks:
             self.excerpts[chunk.stream].add(chunk.data)
 
+        again = False
+
         async def store(session: AsyncSession) -> None:
+            nonlocal again
+            known = await self._sequences(session, chunks) if again else set()
+            again = True
             moment = await now(session)
             session.add_all(
                 Output(
@@ -74,6 +79,7 @@ class DatabaseSink:
                     written_at=moment,
                 )
                 for chunk in chunks
+                if chunk.sequence not in known
             )
 
         await persist(self._host, store)
@@ -91,6 +97,19 @@ class DatabaseSink:
             await session.execute(statement)
 
         await persist(self._host, remove)
+
+    async def _sequences(self, session: AsyncSession, chunks: Sequence[OutputChunk]) -> set[int]:
+        """Those of the chunks that are stored: an earlier try was committed, and its
+        answer was lost.
+        """
+        found = await session.scalars(
+            select(Output.sequence).where(
+                Output.command_job_id == self._run_id,
+                Output.attempt == self._attempt,
+                Output.sequence.in_([chunk.sequence for chunk in chunks]),
+            )
+        )
+        return set(found)
 
 
 async def persist(host: Host, work: Callable[[AsyncSession], Awaitable[None]]) -> None:

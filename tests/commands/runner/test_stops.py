@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,28 @@ async def test_a_stop_with_a_reason() -> None:
     end = await running
     assert (end.status, end.reason, end.exit_code) == ("killed", "killed by anna", 0)
     assert run.sink.out == b"ready\nbye\n"
+
+
+async def test_a_cancelled_command_is_gone_before_its_node_gives_it_up() -> None:
+    run = Run("trap '' TERM; echo ready; while :; do sleep 0.02; done", kill_grace=2.0)
+    running = asyncio.create_task(run.end())
+    await run.sink.until(b"ready")
+    asked = time.monotonic()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert 1.3 < time.monotonic() - asked < 2.0
+
+
+async def test_a_second_stop_can_shorten_the_grace() -> None:
+    run = Run("trap '' TERM; echo ready; while :; do sleep 0.02; done", kill_grace=30.0)
+    running = asyncio.create_task(run.end())
+    await run.sink.until(b"ready")
+    run.command.stop("first")
+    run.command.stop("second", grace=0.1)
+    end = await running
+    assert (end.status, end.reason) == ("killed", "first")
+    assert end.duration < 20
 
 
 async def test_a_stop_after_the_end_changes_nothing() -> None:

@@ -4,7 +4,8 @@ four bytes. Both run the same interpreter, so that ``marshal`` fits: it needs no
 To the supervisor:
 
     start, ORDER          the first: what to run
-    stop, REASON          end the command and all that it started
+    stop, REASON, GRACE   end the command and all that it started; SIGKILL follows after
+                          GRACE seconds
 
 From the supervisor:
 

@@ -29,6 +29,11 @@ KILLED: Final = "killed"
 
 NO_SESSION: Final = -1
 
+CANCEL_SHARE: Final = 0.7
+"""The part of ``kill_grace`` that a cancelled command has: its node gives an attempt up
+that has not ended after the whole.
+"""
+
 MOST_AT_ONCE: Final = 2**20
 """The most bytes of one call of the sink."""
 
@@ -59,7 +64,7 @@ class CommandRun(asyncio.Protocol):
         self._connection_lost = asyncio.Event()
         self._command: int | None = None
         self._began = 0.0
-        self._stop_reason: str | None = None
+        self._stop: tuple[str, float] | None = None
         self._reported: dict[str, Any] | None = None
         self._pending: deque[OutputChunk | tuple[int, int]] = deque()
         self._more = asyncio.Event()
@@ -72,19 +77,20 @@ class CommandRun(asyncio.Protocol):
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            self.stop(KILLED)
+            self.stop(KILLED, grace=CANCEL_SHARE * self._spec.kill_grace)
             if ACTIVE:
                 reach("command stopped")
             await asyncio.wait([running])
             raise
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, *, grace: float | None = None) -> None:
         """Kill the command, with all that it started. Its status is ``killed``, unless
-        it ends meanwhile. Does nothing after its end.
+        it ends meanwhile. ``grace`` can only shorten the ``kill_grace``. Does nothing
+        after its end.
         """
-        self._stop_reason = reason
+        self._stop = (reason, float(self._spec.kill_grace if grace is None else grace))
         if self._transport is not None and self._process is not None:
-            self._transport.write(frame("stop", reason))
+            self._transport.write(frame("stop", *self._stop))
 
     async def _run(self, order: Order) -> RunEnd:
         if ACTIVE:
@@ -147,8 +153,8 @@ class CommandRun(asyncio.Protocol):
         self._transport.write(frame("start", order.fields()))
         if ACTIVE:
             reach("after order")
-        if self._stop_reason is not None:
-            self.stop(self._stop_reason)
+        if self._stop is not None:
+            self._transport.write(frame("stop", *self._stop))
 
     def _ended(self) -> RunEnd:
         if self._reported is not None:

@@ -110,7 +110,9 @@ class Supervisor:
     def _receive(self, message: tuple[object, ...]) -> None:
         """Take a message of the node."""
         if message[0] == "stop":
-            self._end_early("killed", str(message[1]))
+            _, reason, grace = message
+            assert isinstance(grace, float)
+            self._end_early("killed", str(reason), min(grace, self._order.kill_grace))
 
     # the command
 
@@ -216,12 +218,16 @@ class Supervisor:
     def _leaves_background(self) -> bool:
         return self._order.keep_background and self._state == RUNNING
 
-    def _end_early(self, status: str, reason: str) -> None:
-        """End the command before it ends itself; the first cause is kept."""
+    def _end_early(self, status: str, reason: str, grace: float | None = None) -> None:
+        """End the command before it ends itself; the first cause is kept. A shorter
+        ``grace`` than the one that runs takes its place.
+        """
         if self._status is None and self._exit is None:
             self._status, self._reason = status, reason
         if self._state == RUNNING:
             self._ask()
+        if self._state == ASKED and grace is not None:
+            self._deadline = min(self._deadline, time.monotonic() + grace)
 
     def _ask(self) -> None:
         self._state = ASKED
