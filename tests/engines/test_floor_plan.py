@@ -15,7 +15,7 @@ FEATURES = (
 )  # fmt: skip
 
 ONLY_POSTGRES_FILES = {
-    "channel.py",  # NOTIFY; SQLite notices every commit
+    "channel.py",  # NOTIFY; SQLite has datagrams
     "connect.py",  # one connection; connections.py is the set of them, pool.py their pool
     "connections.py",
     "pool.py",
@@ -23,11 +23,12 @@ ONLY_POSTGRES_FILES = {
 }
 ONLY_SQLITE_FILES = {
     "connection.py",
-    "database.py",  # the two threads
+    "database.py",  # the threads
+    "datagrams.py",  # what NOTIFY is for PostgreSQL
     "locks.py",  # nodes and leader hold file locks
     "thread.py",
 }
-ELSEWHERE = {("sqlite", "notify"): "SQLite sends no announcements"}
+ELSEWHERE = {("sqlite", "notify"): "SQLite: datagrams.py"}
 
 # PostgreSQL writes with CTEs what SQLite does in several statements under the write lock. So
 # SQLite has more parts, and the verbs whose only statements are parts. Each of these verbs is
@@ -41,7 +42,7 @@ WITHOUT_STATEMENT = {
         "remove_silent_nodes": "remove_dead_node",
         "lead": "a file lock",
         "resign": "a file lock",
-        "notify": "a commit is noticed",
+        "notify": "a datagram",
     },
     "postgres": {},
 }

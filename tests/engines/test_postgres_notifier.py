@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from elihu.config import Config
-from elihu.engines.postgres.channel import payload_of, signal_of
+from elihu.engines.postgres.channel import payload_of
 from elihu.engines.postgres.engine import PostgresEngine
 from elihu.engines.postgres.notifier import PostgresNotifier
-from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind, signal_of
 from elihu.telemetry.bus import Bus
 from elihu.testing.postgres import PostgresServer, free_port
 from tests.engines.postgres_support import Network, Watcher, engine_on, psql, until

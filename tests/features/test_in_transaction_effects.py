@@ -17,8 +17,7 @@ from elihu import (
     RunOutcome,
     Unique,
 )
-from elihu.engines.postgres.channel import signal_of
-from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind, signal_of
 from tests.features.caller import with_driver
 from tests.features.transactions import empty_task, numbers
 from tests.support import EventRecorder

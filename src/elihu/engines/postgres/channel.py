@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, text_of
 
 _LONGEST_PAYLOAD: Final = 7_900  # bytes; the server refuses 8,000
 
@@ -14,11 +14,5 @@ def channel_of(schema: str) -> str:
 
 def payload_of(signal: Signal) -> str:
     """``kind:payload``. A payload that is too long is left out, which means all."""
-    text = f"{signal.kind.value}:{signal.payload}"
+    text = text_of(signal)
     return text if len(text.encode()) <= _LONGEST_PAYLOAD else f"{signal.kind.value}:"
-
-
-def signal_of(payload: str) -> Signal | None:
-    """The signal in a payload, None for a kind that this code does not know."""
-    kind, _, rest = payload.partition(":")
-    return Signal(SignalKind(kind), rest) if kind in set(SignalKind) else None

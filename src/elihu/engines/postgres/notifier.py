@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from elihu.clock import SystemClock
-from elihu.engines.postgres.channel import channel_of, signal_of
+from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.connect import Connection, connect_alone
 from elihu.engines.postgres.pool import Budget
-from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.engines.protocol.signals import Signal, SignalKind, signal_of
 from elihu.errors import DatabaseError
 
 _PROBE_TIMEOUT: Final = 2.0

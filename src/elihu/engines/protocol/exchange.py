@@ -144,7 +144,5 @@ class Exchanges(Protocol):
         ...
 
     async def notify(self, signals: Sequence[Signal]) -> None:
-        """Send announcements to other processes. SQLite: nothing to do, since every
-        process notices a commit.
-        """
+        """Send announcements to other processes. They are hints, and may be lost."""
         ...

@@ -41,6 +41,17 @@ class Signal(NamedTuple):
     payload: str = ""
 
 
+def text_of(signal: Signal) -> str:
+    """The signal as a text, ``kind:payload``."""
+    return f"{signal.kind.value}:{signal.payload}"
+
+
+def signal_of(text: str) -> Signal | None:
+    """The signal in a text, None for a kind that this code does not know."""
+    kind, _, payload = text.partition(":")
+    return Signal(SignalKind(kind), payload) if kind in set(SignalKind) else None
+
+
 class Notifier(Protocol):
     """Carries signals between processes, on a connection of its own."""
 

@@ -14,6 +14,7 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from elihu.config import Config
 from elihu.engines.sqlite.connection import check_library, connect, database_path
+from elihu.engines.sqlite.datagrams import Datagrams
 from elihu.engines.sqlite.migrations import schema_version
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.session import Session
@@ -45,6 +46,7 @@ class Database:
     def __init__(self, config: Config, bus: Bus) -> None:
         check_library()
         self.path = database_path(config.database_url)
+        self.datagrams: Final = Datagrams(self.path)
         self._config = config
         self._bus = bus
         self._threads: _Threads | None = None
@@ -161,6 +163,7 @@ class Database:
         return self._threads
 
     def _leave(self) -> tuple[DatabaseThread, ...]:
+        self.datagrams.close()
         threads, self._threads, self._connected = self._threads, None, False
         return threads or ()
 

@@ -1,5 +1,5 @@
-"""Writes of other processes as signals. SQLite is asked for them; one check costs about
-two microseconds.
+"""Announcements of other processes, and their writes as signals. SQLite is asked for
+these; one check costs about two microseconds.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from elihu.engines.sqlite.thread import EAGER_INTERVAL, WATCH_INTERVAL, Database
 
 
 class SqliteNotifier:
-    """Delivers ``CHANGED`` when another connection has written.
+    """Delivers what other engines announce, and ``CHANGED`` when another connection has
+    written.
 
     It checks on the engine's own connection while that is idle, so that the engine's own
     writes are not reported.
@@ -20,15 +21,20 @@ class SqliteNotifier:
         self._database = database
         self._interval = EAGER_INTERVAL if eager else WATCH_INTERVAL
         self._thread: DatabaseThread | None = None
+        self._socket: str | None = None
         self._deliver: Callable[[Signal], None] | None = None
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
         self._deliver = deliver
         self._thread = self._database.writer
         await self._thread.watch(self._changed, self._interval)
+        self._socket = self._database.datagrams.listen(self._announced)
 
     async def stop(self) -> None:
         self._deliver = None
+        if self._socket is not None:
+            self._database.datagrams.leave(self._socket)
+            self._socket = None
         if self._thread is not None:
             self._thread.unwatch(self._changed)
 
@@ -36,5 +42,8 @@ class SqliteNotifier:
         return True
 
     def _changed(self) -> None:
+        self._announced(Signal(SignalKind.CHANGED))
+
+    def _announced(self, signal: Signal) -> None:
         if self._deliver is not None:
-            self._deliver(Signal(SignalKind.CHANGED))
+            self._deliver(signal)
