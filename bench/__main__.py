@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from bench import bulk, drain, gather, insert, latency, off_loop, relay, trigger
+from bench import bulk, drain, gather, insert, latency, off_loop, output, relay, trigger
 from bench.loop import run
 from bench.subject import Case, Figures, Options, Subject
 from bench.tables import Tables, engine_of, new_tables
@@ -41,6 +41,7 @@ SUBJECTS = {
         trigger.SCAN,
         trigger.ACT,
         trigger.CHUNKS,
+        output.SUBJECT,
     )
 }
 BOUND = 120.0
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--slots", type=natural, metavar="N", help="drain, thread, process: jobs at a time"
     )
     parser.add_argument("--callers", type=natural, metavar="N", help="insert: callers at a time")
+    parser.add_argument("--mib", type=natural, metavar="N", help="output: what a command prints")
     parser.add_argument(
         "--rounds",
         type=natural,
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     logging.getLogger("elihu").setLevel(logging.ERROR)
-    options = Options(jobs=given.jobs, slots=given.slots, callers=given.callers)
+    options = Options(jobs=given.jobs, slots=given.slots, callers=given.callers, mib=given.mib)
     rows: list[list[str]] = []
     with databases(given.database) as urls:
         for url in urls:
@@ -119,6 +121,7 @@ async def measure(
             medians = {
                 of: statistics.median(figures[unit] for figures in each)
                 for of, each in (("elihu", ours), (subject.beside, limit))
+                if unit in each[0]
             }
             for of, value in medians.items():
                 figure = {
@@ -130,9 +133,9 @@ async def measure(
                     "value": round(value, 3),
                 }
                 print(json.dumps(figure), flush=True)
-            numbers = [
-                f"{value:,.{0 if unit == 'jobs_per_second' else 2}f}" for value in medians.values()
-            ]
+            decimals = 0 if unit == "jobs_per_second" else 2
+            numbers = [f"{value:,.{decimals}f}" for value in medians.values()]
+            other = medians.get(subject.beside)
             words = ", ".join(
                 f"{name} {value:,}" if isinstance(value, int) else f"{name} in {value}"
                 for name, value in setting.items()
@@ -144,8 +147,8 @@ async def measure(
                     engine_of(url),
                     words,
                     unit,
-                    *numbers,
-                    f"{medians['elihu'] / medians[subject.beside]:.2f}",
+                    *(numbers if other else [*numbers, "-"]),
+                    f"{medians['elihu'] / other:.2f}" if other else "-",
                 ]
             )
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from bench.tables import Tables
 
 Figures = Mapping[str, float]
-"""Value by unit: ``jobs_per_second``, ``p50_ms``, ``p99_ms``, ``seconds``."""
+"""Value by unit: ``jobs_per_second``, ``p50_ms``, ``p99_ms``, ``seconds``, and
+``node_mib`` and ``supervisor_mib`` of memory.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,24 +18,26 @@ class Options:
     jobs: int | None = None
     slots: int | None = None
     callers: int | None = None
+    mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One setting of a subject: how many jobs, by how many slots or callers, and where
-    the worker is.
+    """One setting of a subject: how many jobs, by how many slots or callers, where the
+    worker is, and how much each job prints.
     """
 
     jobs: int
     slots: int | None = None
     callers: int | None = None
     worker: str | None = None
+    mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """``ours`` and ``limit`` each measure a case on empty tables; ``beside`` names the
-    latter.
+    latter, which may lack a unit.
     """
 
     name: str
