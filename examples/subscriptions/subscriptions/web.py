@@ -7,6 +7,9 @@ In this folder, after `pip install 'elihu[triggers]' fastapi uvicorn`:
     curl -X POST 'http://127.0.0.1:8000/tea/subscriptions?email=ada@example.org&days=2'
     curl -X POST 'http://127.0.0.1:8000/tea/subscriptions/1/remind?user=bob@tea'
     curl 'http://127.0.0.1:8000/tea/mail'
+
+`script/up --example subscriptions --postgres` prints the URL of its database: set
+ELIHU_DATABASE_URL to it before uvicorn starts.
 """
 
 from collections.abc import AsyncIterator

@@ -148,11 +148,19 @@ class NodeRunner:
 
     def _report_unserved(self, node: Node) -> None:
         known = {*node.queues.served, *node.queues.stopped}
+        unserved: dict[str, list[str]] = {}
         for task in self.registry:
             if task.options.queue not in known:
-                logger.warning(
-                    "queue %r of task %r is not served by this node", task.options.queue, task.name
-                )
+                unserved.setdefault(task.options.queue, []).append(repr(task.name))
+        for queue, tasks in unserved.items():
+            logger.warning(
+                "queue %r of task%s %s is not served by this node: add it to queues, such as "
+                "default=10,%s=10",
+                queue,
+                "s" * (len(tasks) > 1),
+                ", ".join(tasks[:5]) + ", …" * (len(tasks) > 5),
+                queue,
+            )
 
     async def _report_undeclared(self, node: Node) -> None:
         """Warn of cron entries that were declared by code and are no longer."""

@@ -339,7 +339,14 @@ class Runner:
         finally:
             call.close(session)
         if options.log_final_error:
-            logger.error("%s: %s: %s", self.what, type(error).__name__, error)
+            logger.error(
+                "%s: job %d: on_error handled the failure for key %s: %s: %s",
+                self.what,
+                member.ctx.job.id,
+                _place(member),
+                type(error).__name__,
+                error,
+            )
         return Discard(str(error)) if options.on_error_fails_job else None
 
 
