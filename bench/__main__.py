@@ -7,7 +7,7 @@ new tables, so a named database keeps its own.
 
 Elihu and plain SQL take turns, round by round, and a figure is the median of its
 rounds. Compare figures of one run only. `relay` and `gather` are compared with another
-subject of ours, not with plain SQL.
+subject of ours, not with plain SQL. `start` waits for whole minutes.
 """
 
 import argparse
@@ -21,7 +21,18 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from bench import bulk, drain, gather, insert, latency, off_loop, output, relay, trigger
+from bench import (
+    bulk,
+    commands,
+    drain,
+    gather,
+    insert,
+    latency,
+    off_loop,
+    output,
+    relay,
+    trigger,
+)
 from bench.loop import run
 from bench.subject import Case, Figures, Options, Subject
 from bench.tables import Tables, engine_of, new_tables
@@ -42,6 +53,9 @@ SUBJECTS = {
         trigger.ACT,
         trigger.CHUNKS,
         output.SUBJECT,
+        commands.DISPATCH,
+        commands.START,
+        commands.AT_ONCE_SUBJECT,
     )
 }
 BOUND = 120.0

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -32,11 +32,16 @@ class Tables:
         """``sqlite`` or ``postgresql``."""
         return engine_of(self.url)
 
-    def app(self, slots: int = 10) -> Elihu:
+    def app(self, slots: int = 10, **settings: Any) -> Elihu:
         """An app on these tables, with one queue. No environment variable and no file
         changes its settings.
         """
-        keywords = {"database_url": self.url, "schema": self.schema, "queues": {"default": slots}}
+        keywords = {
+            "database_url": self.url,
+            "schema": self.schema,
+            "queues": {"default": slots},
+            **settings,
+        }
         return Elihu(
             config=load_config(keywords=keywords, read_files=False, read_environment=False)
         )
