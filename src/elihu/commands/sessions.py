@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -41,6 +41,9 @@ class Sessions:
         self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
             WeakKeyDictionary()
         )
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            WeakKeyDictionary()
+        )
 
     @asynccontextmanager
     async def begin(self, *, deadline: float | None = None) -> AsyncIterator[AsyncSession]:
@@ -74,6 +77,7 @@ class Sessions:
         try:
             async with (
                 asyncio.timeout(seconds),
+                self._turn(writes),
                 AsyncSession(bind, expire_on_commit=False) as session,
             ):
                 yield session
@@ -83,6 +87,14 @@ class Sessions:
             ) from error
         except DBAPIError as error:
             raise _translated(error) from error
+
+    def _turn(self, writes: bool) -> AbstractAsyncContextManager[Any]:
+        """SQLite has one writer. Those of this process take turns, in their order: who
+        waits for the lock of the file sleeps, and others overtake.
+        """
+        if not writes or not self._app.config.database_url.startswith(_SQLITE):
+            return nullcontext()
+        return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
     def _engine(self) -> AsyncEngine:
         loop = asyncio.get_running_loop()
