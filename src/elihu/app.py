@@ -300,7 +300,8 @@ class Elihu(DeclaresTriggers):
     async def _enqueue_many(
         self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], done: Enqueued
     ) -> Enqueued:
-        await store_all(self._clients.client().insert_many, jobs, done)
+        client = self._clients.client()
+        await store_all(client.insert_bulk if done.ids is None else client.insert_many, jobs, done)
         return done
 
     async def submit(self, new: NewJob) -> Relay[Any]:

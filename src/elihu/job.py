@@ -159,7 +159,7 @@ class Run:
     log: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NewJob:
     """A job to be stored: validated, with its JSON already written.
 
@@ -194,6 +194,26 @@ class NewJob:
     identifier: str | None = None
     notify: bool = True
     replace: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is due at once, and no other job can be in its way."""
+        return (
+            self.unique_key is None
+            and self.identifier is None
+            and self.run_at is None
+            and self.delay is None
+            and self.expires is None
+            and not self.hold
+        )
+
+    def with_args(self, args: str) -> "NewJob":
+        """The same job with other arguments. A frozen class sets each of its fields by a
+        call, and bulk inserts make many jobs of one kind.
+        """
+        new = object.__new__(NewJob)
+        vars(new).update(vars(self), args=args)
+        return new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,60 @@ async def test_ids_ascend_in_the_order_given(engine: Engine) -> None:
     assert len(ids) == 1_337
     found = {one.id: one.task for one in (await engine.find(ANY, None, 2_000)).items}
     assert [found[id_] for id_ in ids] == [f"task{number}" for number in range(1_337)]
+
+
+async def test_a_bulk_stores_what_single_inserts_store(engine: Engine, raw: Raw) -> None:
+    backslashes = json.dumps({"t": 'a\tb\nc\r "q" \\ \\N \\. {x} \u0007 ß'}, ensure_ascii=False)
+    given = [
+        NewJob(task="t", args=backslashes),
+        NewJob(task="t", args='{\n\t"spaced" : [1.50, 12345678901234567890]\r\n}'),
+        NewJob(task="\\N", queue='q "\\.', priority=9, max_attempts=3, awaited=True),
+        NewJob(task="t", options='{"record": true}', meta='{"who": "a\\\\b"}', template="\\N"),
+        NewJob(task="t", tags=("vip", 'quote"d, {brace}', "back\\slash", "NULL", " ", "naïve")),
+        NewJob(task="t"),
+    ] * 3
+    assert all(each.is_plain for each in given)
+    await engine.insert(given)
+    await engine.insert_bulk(given)
+    jobs = [await job(engine, id_) for id_ in range(1, 2 * len(given) + 1)]
+    single, bulk = jobs[: len(given)], jobs[len(given) :]
+    for one, other in zip(single, bulk, strict=True):
+        times: dict[str, Any] = {"inserted_at": one.inserted_at, "scheduled_at": one.scheduled_at}
+        assert replace(other, id=one.id, **times) == one
+    assert all(each.inserted_at == each.scheduled_at for each in bulk)
+    assert [each.state for each in bulk] == [JobState.AVAILABLE] * len(given)
+    claims = await fetch(engine, await node(engine), 100)
+    assert [each.options for each in claims if each.template] == ['{"record": true}'] * 6
+
+
+@pytest.mark.parametrize("args", ["{", '{"a": "\0"}', '{"a": "\x1f"}', ""])
+async def test_a_bulk_with_a_job_that_cannot_be_stored_stores_none(
+    engine: Engine, args: str
+) -> None:
+    with pytest.raises(DataRefused):
+        await engine.insert_bulk([new("a"), NewJob(task="b", args=args), new("c")])
+    assert await engine.count(ANY) == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"delay": 1.0},
+        {"run_at": datetime(2030, 1, 1, tzinfo=UTC)},
+        {"hold": True},
+        {"expires": 5.0},
+        {"unique_key": b"1", "unique_scope": 0},
+        {"identifier": "i"},
+    ],
+)
+def test_a_job_that_is_not_due_at_once_is_not_plain(fields: dict[str, Any]) -> None:
+    assert not NewJob(task="t", **fields).is_plain
+
+
+def test_a_job_with_other_arguments_is_the_same_otherwise() -> None:
+    first = NewJob(task="t", queue="mail", tags=("a",), meta="{}", delay=3.0)
+    assert first.with_args("[]") == replace(first, args="[]")
+    assert first.args == "{}"
 
 
 async def test_what_is_stored_is_what_was_given(engine: Engine) -> None:

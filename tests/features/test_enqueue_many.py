@@ -116,7 +116,7 @@ async def test_a_large_chunk_is_cut_by_its_bytes(app: Elihu, events: EventRecord
 
     text = "x" * 1_000_000
     assert (await app.enqueue_many(t.build(text) for _ in range(20))).inserted == 20
-    assert events.calls("insert") == 2
+    assert events.calls("insert_bulk") == 2
     noted = t.using(meta={"note": "x" * 60_000})
     assert (await app.enqueue_many(noted.build("") for _ in range(300))).inserted == 300
-    assert events.calls("insert") == 4
+    assert events.calls("insert_bulk") == 4

@@ -3,6 +3,7 @@ announcer and the waiters.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from elihu.clock import SystemClock
@@ -79,6 +80,11 @@ class Client:
         """Store jobs in one transaction."""
         await self.ready(make=True)
         return await self._inserter.many(jobs)
+
+    async def insert_bulk(self, jobs: list[NewJob]) -> Sequence[Inserted] | int:
+        """``insert_many`` where nobody asks for ids: plain jobs are only counted."""
+        await self.ready(make=True)
+        return await self._inserter.bulk(jobs)
 
     def abandon(self) -> None:
         """Drop everything: the loop has ended."""

@@ -20,6 +20,8 @@ from elihu.job import NewJob
 
 CHUNK_ROWS: Final = 5_000
 CHUNK_BYTES: Final = 16 * 1_048_576
+TURN: Final = 250
+"""After so many jobs of a plain iterable the event loop has its turn."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,8 +34,13 @@ class Enqueued:
     conflicts: int = 0
     ids: list[int] | None = None
 
-    def add(self, rows: Sequence[Inserted]) -> None:
-        """Count a chunk that has been committed."""
+    def add(self, rows: Sequence[Inserted] | int) -> None:
+        """Count a chunk that has been committed: what was stored, or only how many where
+        nobody asks for ids.
+        """
+        if isinstance(rows, int):
+            self.inserted += rows
+            return
         conflicts = sum(row.conflict for row in rows)
         self.conflicts += conflicts
         self.inserted += len(rows) - conflicts
@@ -58,19 +65,14 @@ def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
 
 
 async def store_all(
-    store: Callable[[list[NewJob]], Awaitable[Sequence[Inserted]]],
+    store: Callable[[list[NewJob]], Awaitable[Sequence[Inserted] | int]],
     jobs: Iterable[NewJob] | AsyncIterable[NewJob],
     done: Enqueued,
 ) -> None:
-    """Store jobs chunk by chunk. Those of an asynchronous iterable are read while the
-    chunk before them is stored. Raises ``InvalidOption``; the chunks before it are
-    stored.
+    """Store jobs chunk by chunk. The next ones are read while a chunk is stored. Raises
+    ``InvalidOption``; the chunks before it are stored.
     """
-    if not isinstance(jobs, AsyncIterable):
-        for chunk in chunks(jobs):
-            done.add(await store(chunk))
-        return
-    storing: asyncio.Future[Sequence[Inserted]] | None = None
+    storing: asyncio.Future[Sequence[Inserted] | int] | None = None
     try:
         async for chunk in chunked(jobs):
             if storing is not None:
@@ -86,31 +88,38 @@ async def chunked(jobs: Iterable[NewJob] | AsyncIterable[NewJob]) -> AsyncIterat
     """Lists of at most ``CHUNK_ROWS`` jobs and about ``CHUNK_BYTES`` of arguments and
     meta. Raises ``InvalidOption``.
     """
-    if not isinstance(jobs, AsyncIterable):
-        for chunk in chunks(jobs):
-            yield chunk
-        return
     builder = _ChunkBuilder()
-    async for job in jobs:
-        if full := builder.put(job):
-            yield full
+    if isinstance(jobs, AsyncIterable):
+        async for job in jobs:
+            if full := builder.put(job):
+                yield full
+    else:
+        for number, job in enumerate(_iterable(jobs)):
+            if full := builder.put(job):
+                yield full
+            if number % TURN == 0:
+                await asyncio.sleep(0)
     if builder.chunk:
         yield builder.chunk
 
 
 def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
-    """``chunked`` for a plain iterable."""
+    """``chunked`` for a plain iterable, in one go."""
+    builder = _ChunkBuilder()
+    for job in _iterable(jobs):
+        if full := builder.put(job):
+            yield full
+    if builder.chunk:
+        yield builder.chunk
+
+
+def _iterable(jobs: Iterable[NewJob]) -> Iterable[NewJob]:
     if not isinstance(jobs, Iterable):
         raise InvalidOption(
             "enqueue_many(): expected an iterable of jobs made by task.build(…), got "
             f"{reprlib.repr(jobs)}"
         )
-    builder = _ChunkBuilder()
-    for job in jobs:
-        if full := builder.put(job):
-            yield full
-    if builder.chunk:
-        yield builder.chunk
+    return jobs
 
 
 class _ChunkBuilder:

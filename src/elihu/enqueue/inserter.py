@@ -62,6 +62,14 @@ class Inserter:
         )
         return inserted
 
+    async def bulk(self, jobs: Sequence[NewJob]) -> Sequence[Inserted] | int:
+        """``many`` where nobody asks for ids. Plain jobs are only counted."""
+        if not all(new.is_plain for new in jobs):
+            return await self.many(jobs)
+        await self._engine.insert_bulk(jobs)
+        self._announce({new.queue for new in jobs if new.notify})
+        return len(jobs)
+
     async def _send(self) -> None:
         try:
             while batch := self._next_batch():

@@ -3,6 +3,7 @@ equal values.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -34,7 +35,7 @@ _EXACT: Final = (
     UUID,
     Decimal,
 )
-_SUSPECT: Final = (b"\\u0000", b"NaN", b"Infinity", "\ufffd".encode())
+_SUSPECT: Final = re.compile(rb"\\u0000|NaN|Infinity|" + "\ufffd".encode())
 _LONGEST_NUMBER: Final = 4300
 _TOO_LARGE: Final = 10 ** (_LONGEST_NUMBER - 1)
 
@@ -79,7 +80,7 @@ class JsonFields:
         except (ValueError, TypeError, RecursionError) as error:
             self._check_surrogates(valid)
             raise self._unwritable(valid, error) from error
-        if any(mark in data for mark in _SUSPECT):
+        if _SUSPECT.search(data):
             self._check_text(valid, data)
         if not self._exact:
             self._check_return(valid, data)

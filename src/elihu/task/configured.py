@@ -46,17 +46,11 @@ class ConfiguredTask(Generic[P, R]):
         check_known(what, given, UsingKeywords.__optional_keys__)
         base = task.options
         self._task = task
-        self._run_at, self._delay = _when(what, given)
+        run_at, delay = _when(what, given)
         expires = check_expires(f"{what}: expires", given.get("expires", base.expires))
-        self._expires = _check_end(what, self._run_at, expires)
-        self._hold = check_bool(f"{what}: hold", given.get("hold", False))
-        self._queue = (
-            check_name(f"{what}: queue", given["queue"]) if "queue" in given else base.queue
-        )
-        self._priority = check_range(
-            f"{what}: priority", given.get("priority", base.priority), 0, 9
-        )
-        self._max_attempts = check_range(
+        queue = check_name(f"{what}: queue", given["queue"]) if "queue" in given else base.queue
+        priority = check_range(f"{what}: priority", given.get("priority", base.priority), 0, 9)
+        max_attempts = check_range(
             f"{what}: max_attempts", given.get("max_attempts", base.max_attempts), 1, MOST_ATTEMPTS
         )
         self._unique = (
@@ -64,19 +58,33 @@ class ConfiguredTask(Generic[P, R]):
             if "unique" in given
             else base.unique
         )
-        self._period = (
+        period = (
             parse_duration(self._unique.period, "Unique(period=)")
             if self._unique and self._unique.period is not None
             else None
         )
-        self._tags = (
+        tags = (
             check_tags(f"{what}: tags", [*base.tags, *check_tags(f"{what}: tags", given["tags"])])
             if "tags" in given
             else base.tags
         )
         given_meta = check_meta(f"{what}: meta", given["meta"])[0] if "meta" in given else {}
-        self._meta, self._meta_json = check_meta(f"{what}: meta", {**base.meta, **given_meta})
-        self._options = _job_options(what, task, given)
+        self._meta, meta_json = check_meta(f"{what}: meta", {**base.meta, **given_meta})
+        self._new = NewJob(
+            task=task.name,
+            queue=queue,
+            priority=priority,
+            max_attempts=max_attempts,
+            options=_job_options(what, task, given),
+            meta=meta_json,
+            tags=tags,
+            run_at=run_at,
+            delay=delay,
+            hold=check_bool(f"{what}: hold", given.get("hold", False)),
+            unique_period=period,
+            replace=self._unique.replaced if self._unique else (),
+            expires=_check_end(what, run_at, expires),
+        )
         self._conn = given.get("conn")
         self._notify = check_bool(f"{what}: notify", given.get("notify", True))
         if self._conn is None and not self._notify:
@@ -107,28 +115,12 @@ class ConfiguredTask(Generic[P, R]):
     ) -> NewJob:
         task, unique = self._task, self._unique
         valid, data = task.codec.encode_values(args, kwargs, task.max_args)
-        return NewJob(
-            task=task.name,
-            args=data.decode() if text is None else text,
-            queue=self._queue,
-            priority=self._priority,
-            max_attempts=self._max_attempts,
-            options=self._options,
-            meta=self._meta_json,
-            tags=self._tags,
-            run_at=self._run_at,
-            delay=self._delay,
-            hold=self._hold,
-            unique_key=digest(
-                unique, task=task.name, valid=valid, data=data, queue=self._queue, meta=self._meta
-            )
-            if unique
-            else None,
-            unique_scope=SCOPES[unique.states] if unique else None,
-            unique_period=self._period,
-            replace=unique.replaced if unique else (),
-            expires=self._expires,
-        )
+        new = self._new.with_args(data.decode() if text is None else text)
+        if unique is None:
+            return new
+        queue, meta = self._new.queue, self._meta
+        key = digest(unique, task=task.name, valid=valid, data=data, queue=queue, meta=meta)
+        return replace(new, unique_key=key, unique_scope=SCOPES[unique.states])
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job for these arguments, from synchronous code. Raises

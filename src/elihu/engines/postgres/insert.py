@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from io import BytesIO
 from typing import Any, Final
 
 from elihu.engines.postgres.connect import Connection
@@ -37,6 +38,60 @@ async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
         if len(set(identifiers)) < len(identifiers):
             raise refusal
     raise DatabaseUnavailable(f"insert: the identifiers changed {_ROUNDS} times in a row")
+
+
+async def insert_bulk(session: Session, jobs: Sequence[NewJob]) -> None:
+    """PostgreSQL: by COPY, which costs both sides half of a statement with arrays."""
+    lines = _copied(jobs)
+
+    async def work(connection: Connection) -> None:
+        await connection.copy_to_table(
+            "job", schema_name=session.config.schema, columns=_COPIED, source=BytesIO(lines)
+        )
+
+    await session.call("insert_bulk", work)
+
+
+def _copied(jobs: Sequence[NewJob]) -> bytes:
+    """The rows in the text format of COPY. All but the arguments is made once for jobs
+    that have it in common. JSON has no control characters but white space.
+    """
+    args = [job.args for job in jobs]
+    if any("\x1f" in text for text in args):
+        raise DataRefused("args: expected JSON, got a control character")
+    others: dict[tuple[object, ...], str] = {}
+    rows = []
+    for job, text in zip(jobs, _escaped("\x1f".join(args)).split("\x1f"), strict=True):
+        key = (
+            job.task, job.queue, job.priority, job.max_attempts, job.awaited, job.options,
+            job.meta, job.template, job.tags,
+        )  # fmt: skip
+        other = others.get(key)
+        if other is None:
+            other = others[key] = "\t".join(map(_copied_value, key)) + "\t"
+        rows.append(f"{other}{text}\n")
+    return "".join(rows).encode()
+
+
+_COPIED: Final = [
+    "task", "queue", "priority", "max_attempts", "awaited", "options", "meta", "template", "tags",
+    "args",
+]  # fmt: skip
+
+
+def _copied_value(value: object) -> str:
+    match value:
+        case None:
+            return "\\N"
+        case tuple():
+            quoted = (str(tag).replace("\\", "\\\\").replace('"', '\\"') for tag in value)
+            return _escaped("{" + ",".join(f'"{tag}"' for tag in quoted) + "}")
+    return _escaped(str(value))
+
+
+def _escaped(text: str) -> str:
+    text = text.replace("\\", "\\\\")
+    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
 
 
 async def _insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:

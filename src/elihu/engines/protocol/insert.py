@@ -31,3 +31,7 @@ class Insert(Protocol):
         order. Raises ``IdentifierTaken`` and then stores none.
         """
         ...
+
+    async def insert_bulk(self, jobs: Sequence[NewJob]) -> None:
+        """Store plain jobs (``NewJob.is_plain``) in one transaction."""
+        ...

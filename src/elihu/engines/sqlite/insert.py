@@ -36,6 +36,13 @@ def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
         return store(session, jobs)
 
 
+def insert_bulk(session: Session, jobs: Sequence[NewJob]) -> None:
+    with session.write():
+        now = session.now()
+        for portion in portions([row_of(job, now) for job in jobs]):
+            session.execute(with_rows(_INSERT, len(portion), _WIDTH), flat(portion))
+
+
 def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
     """``insert`` inside the caller's transaction."""
     now = session.now()
