@@ -273,7 +273,7 @@ class Elihu(DeclaresTriggers):
             return self._in_transaction.one(conn, new, notify=notify)
         check_free(self.config.database_url)
         return self._clients.run(
-            self.aenqueue(new), called="enqueue()", instead="await task.aenqueue(…)"
+            self.aenqueue(new, conn=None), called="enqueue()", instead="await task.aenqueue(…)"
         )
 
     def enqueue_many(

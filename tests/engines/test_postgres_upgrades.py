@@ -40,7 +40,7 @@ async def test_a_step_that_waits_for_a_reader_lets_others_pass_and_names_the_rea
 ) -> None:
     async with engine_on(postgres_url) as engine, psql(postgres_url) as writer:
         versions = later(monkeypatch, ADD)
-        monkeypatch.setattr(migrations, "_SET_LOCK_TIMEOUT", "SET LOCAL lock_timeout = 300")
+        monkeypatch.setattr(migrations, "SET_LOCK_TIMEOUT", "SET LOCAL lock_timeout = 300")
         reader = "LOCK TABLE elihu.job IN ACCESS SHARE MODE"
         async with locked(postgres_url, reader) as reading:
             pid = await reading.fetchval("SELECT pg_backend_pid()")

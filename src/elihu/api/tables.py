@@ -5,8 +5,8 @@ from typing import Any
 
 from elihu.clients.client import Client
 from elihu.config import Config
-from elihu.engines.protocol import CORE, ChainName
-from elihu.engines.select import driver_connection
+from elihu.engines.protocol import CORE, ChainName, MigrationStep
+from elihu.engines.select import driver_connection, migration_steps
 
 
 class Tables:
@@ -29,6 +29,12 @@ class Tables:
         chain's tables.
         """
         await (await self._client().connect()).check_schema(chain)
+
+    def steps(self, after: int = 0) -> list[MigrationStep]:
+        """The migrations of ``"core"`` after a version as statements, oldest first, for a
+        tool that executes them on a connection of its own.
+        """
+        return migration_steps(self._config(), after)
 
     async def connect(self) -> Any:
         """A new asyncpg connection to the app's PostgreSQL database, for the caller to

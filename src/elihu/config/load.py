@@ -35,6 +35,8 @@ from elihu.config.sources import (
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 DEFAULT: Final = Config()
+DJANGO_SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
+DJANGO_APP: Final = "elihu.contrib.django:app"
 
 Part = TypeVar("Part", StagerConfig, LifelineConfig, PrunerConfig, CommandsConfig, WebConfig)
 
@@ -97,16 +99,20 @@ def find_app(
     folder: Path | None = None,
 ) -> Located | None:
     """The setting ``app`` from a flag, the environment or a file. It is needed before
-    the app, with its keywords, can be imported.
+    the app, with its keywords, can be imported. Without one, ``DJANGO_SETTINGS_MODULE``
+    in the environment names the app of the Django project.
 
     Raises ``ConfigError`` for this setting and for unknown ones.
     """
     folder = (folder or Path.cwd()).absolute()
-    levels = _gather(
-        flags, NOTHING, os.environ if environ is None else environ, folder, find_file(folder)
-    )
+    environ = os.environ if environ is None else environ
+    levels = _gather(flags, NOTHING, environ, folder, find_file(folder))
     app = levels.value("app", default=None)
-    return None if app is None else Located(app, levels.label("app"))
+    if app is not None:
+        return Located(app, levels.label("app"))
+    if environ.get(DJANGO_SETTINGS):
+        return Located(DJANGO_APP, f"environment variable {DJANGO_SETTINGS}")
+    return None
 
 
 def _gather(

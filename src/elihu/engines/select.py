@@ -5,7 +5,8 @@ from types import ModuleType
 from typing import Any, Literal, cast
 
 from elihu.config import Config
-from elihu.engines.protocol import Engine
+from elihu.engines.protocol import Engine, MigrationStep
+from elihu.engines.schema_steps import missing
 from elihu.errors import ConfigError
 from elihu.telemetry.bus import Bus
 
@@ -50,3 +51,17 @@ async def driver_connection(config: Config) -> Any:
 def in_transaction(engine: EngineName) -> ModuleType:
     """The module that works on callers' connections to ``engine``. It imports no driver."""
     return import_module(f"elihu.engines.{engine}.in_transaction")
+
+
+def migration_steps(config: Config, after: int = 0) -> list[MigrationStep]:
+    """The migrations after a version, oldest first. It imports no driver."""
+    steps = import_module(f"elihu.engines.{engine_name(config)}.steps")
+    return [
+        MigrationStep(
+            step.version,
+            step.name.removesuffix(".sql"),
+            steps.statements(step, config.schema),
+            step.kind == "transaction",
+        )
+        for step in missing(steps.MIGRATIONS, after)
+    ]

@@ -86,6 +86,8 @@ class ConfiguredTask(Generic[P, R]):
             expires=_check_end(what, run_at, expires),
         )
         self._conn = given.get("conn")
+        # an app may choose a connection of its own where none is given, but not for conn=None
+        self._chosen = {"conn": self._conn} if "conn" in given else {}
         self._notify = check_bool(f"{what}: notify", given.get("notify", True))
         if self._conn is None and not self._notify:
             raise InvalidOption(
@@ -127,14 +129,14 @@ class ConfiguredTask(Generic[P, R]):
         ``InvalidArguments`` before anything is stored.
         """
         new = self._build(args, kwargs)
-        return self._task.enqueuer.enqueue(new, conn=self._conn, notify=self._notify)
+        return self._task.enqueuer.enqueue(new, notify=self._notify, **self._chosen)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job for these arguments. Raises ``InvalidArguments`` before anything
         is stored.
         """
         new = self._build(args, kwargs)
-        return await self._task.enqueuer.aenqueue(new, conn=self._conn, notify=self._notify)
+        return await self._task.enqueuer.aenqueue(new, notify=self._notify, **self._chosen)
 
     @overload
     def submit(
@@ -150,7 +152,7 @@ class ConfiguredTask(Generic[P, R]):
             refuse_in_loop("submit()", "await task.asubmit(…)")
         enqueuer = self._task.enqueuer
         new = replace(self._build(args, kwargs), awaited=True)
-        return enqueuer.submitted(enqueuer.enqueue(new, conn=self._conn, notify=self._notify))
+        return enqueuer.submitted(enqueuer.enqueue(new, notify=self._notify, **self._chosen))
 
     @overload
     async def asubmit(
@@ -164,9 +166,7 @@ class ConfiguredTask(Generic[P, R]):
         """
         enqueuer = self._task.enqueuer
         new = replace(self._build(args, kwargs), awaited=True)
-        return enqueuer.submitted(
-            await enqueuer.aenqueue(new, conn=self._conn, notify=self._notify)
-        )
+        return enqueuer.submitted(await enqueuer.aenqueue(new, notify=self._notify, **self._chosen))
 
     def __repr__(self) -> str:
         return f"<ConfiguredTask {self._task.name}>"

@@ -7,7 +7,10 @@ from elihu.relay import Relay
 
 
 class Enqueuer(Protocol):
-    """Stores jobs. The app is one."""
+    """Stores jobs. The app is one.
+
+    A task passes ``conn`` only where ``using`` was given one, None too.
+    """
 
     @property
     def max_args(self) -> int:

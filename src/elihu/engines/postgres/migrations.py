@@ -15,6 +15,15 @@ from elihu.engines.postgres.connect import Connection, about, connect_alone
 from elihu.engines.postgres.connections import Limits, Work
 from elihu.engines.postgres.queries import in_schema
 from elihu.engines.postgres.session import Session
+from elihu.engines.postgres.steps import (
+    COMMENTS,
+    LOCK_TIMEOUT,
+    MIGRATIONS,
+    SET_LOCK_TIMEOUT,
+    lock,
+    stamp,
+    statements,
+)
 from elihu.engines.protocol import CORE, ChainName
 from elihu.engines.schema_steps import (
     Migration,
@@ -28,14 +37,9 @@ from elihu.errors import DatabaseTimeout, SchemaError
 
 T = TypeVar("T")
 
-MIGRATIONS: Final = load(__package__)
 VERSION: Final = MIGRATIONS[-1].version
 """The version that this code needs."""
 
-LOCK_TIMEOUT: Final = 2.0
-"""Seconds for which a step waits for a lock. Behind a step that waits for a strong lock,
-all other statements on that table wait too.
-"""
 _PAUSE: Final = 1.0
 _TURN: Final = 0.2
 """Seconds after which a process that is not the first asks again whether it is its turn. A
@@ -45,11 +49,9 @@ _SAY_AGAIN_AFTER: Final = 60.0
 _IDLE: Final = 60.0
 _LIMITS: Final = Limits(idle=_IDLE, statement=0, lock=0)
 _STATEMENT_END: Final = re.compile(r";[ \t]*\n")
-_COMMENTS: Final = re.compile(r"^--.*\n", re.MULTILINE)
 _NO_LIMITS: Final = (
     "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
 )
-_SET_LOCK_TIMEOUT: Final = f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT * 1_000)}"
 
 logger = logging.getLogger("elihu")
 
@@ -69,11 +71,7 @@ def _known(chain: ChainName) -> int:
 
 def migration_sql(schema: str, after: int = 0, chain: ChainName = CORE) -> str:
     """The migrations of a chain after a version as one script for ``psql``."""
-    steps = _steps(chain)
-    first = [f'CREATE SCHEMA IF NOT EXISTS "{schema}";'] if after == 0 and chain == CORE else []
-    scripts = [_script(step, schema, first if step is steps[0] else []) for step in steps]
-    wanted = len(missing(steps, after))
-    return "\n".join(scripts[len(scripts) - wanted :])
+    return "\n".join(_script(step, schema) for step in missing(_steps(chain), after))
 
 
 async def schema_version(session: Session, chain: ChainName = CORE) -> int:
@@ -128,11 +126,11 @@ async def _in_transaction(session: Session, step: Migration) -> bool:
     schema = session.config.schema
 
     async def work(connection: Connection) -> bool | None:
-        if not await connection.fetchval(_lock(schema)):
+        if not await connection.fetchval(lock(schema)):
             return None
         if not await _is_missing(session, connection, step):
             return False
-        await connection.execute(_SET_LOCK_TIMEOUT)
+        await connection.execute(SET_LOCK_TIMEOUT)
         try:
             await connection.execute(_sql(step, schema))
         except (asyncpg.DuplicateTableError, asyncpg.DuplicateFunctionError) as error:
@@ -162,18 +160,18 @@ async def _guarded(session: Session, step: Migration) -> bool:
         else:
             await _concurrently(session, step)
 
-        async def stamp(connection: Connection) -> None:
-            await connection.execute(_stamp(step, session.config.schema))
+        async def record(connection: Connection) -> None:
+            await connection.execute(stamp(step, session.config.schema))
 
-        await session.call("migrate", stamp, bounded=False)
+        await session.call("migrate", record, bounded=False)
     return True
 
 
 async def _in_batches(session: Session, step: Migration) -> None:
-    statement = in_schema(_COMMENTS.sub("", step.sql).strip().rstrip(";"), session.config.schema)
+    statement = in_schema(COMMENTS.sub("", step.sql).strip().rstrip(";"), session.config.schema)
 
     async def work(connection: Connection) -> int:
-        await connection.execute(_SET_LOCK_TIMEOUT)
+        await connection.execute(SET_LOCK_TIMEOUT)
         return int(await connection.fetchval(statement))
 
     while await _until_unlocked(session, step, work):
@@ -195,7 +193,7 @@ async def _concurrently(session: Session, step: Migration) -> None:
                 await connection.execute(
                     f'DROP INDEX CONCURRENTLY IF EXISTS "{schema}"."{row["name"]}"'
                 )
-        for statement in _STATEMENT_END.split(_COMMENTS.sub("", step.sql)):
+        for statement in _STATEMENT_END.split(COMMENTS.sub("", step.sql)):
             if statement.strip():
                 await connection.execute(in_schema(statement, schema))
     finally:
@@ -270,7 +268,7 @@ async def _guard(session: Session) -> AsyncIterator[Connection]:
     try:
         while True:
             await connection.execute(_LIMITS.begin())
-            if await connection.fetchval(_lock(session.config.schema)):
+            if await connection.fetchval(lock(session.config.schema)):
                 break
             await connection.execute("ROLLBACK")
             await asyncio.sleep(_TURN)
@@ -323,38 +321,13 @@ def _where(session: Session) -> str:
     return f'schema "{session.config.schema}"'
 
 
-def _lock(schema: str, function: str = "pg_try_advisory_xact_lock") -> str:
-    return f"SELECT {function}(hashtextextended('elihu migrate {schema}', 0))"
-
-
-def _stamp(step: Migration, schema: str) -> str:
-    return in_schema(step.stamp("elihu.meta"), schema)
-
-
 def _sql(step: Migration, schema: str) -> str:
-    return in_schema(step.sql, schema) + _stamp(step, schema)
+    return in_schema(step.sql, schema) + stamp(step, schema)
 
 
-def _script(step: Migration, schema: str, before: list[str]) -> str:
+def _script(step: Migration, schema: str) -> str:
     """The step for ``psql``."""
-    sql = _COMMENTS.sub("", step.sql).strip().rstrip(";")
-    match step.kind:
-        case "transaction":
-            lines = [
-                "BEGIN ISOLATION LEVEL READ COMMITTED;",
-                f"{_SET_LOCK_TIMEOUT};",
-                f"{_lock(schema, 'pg_advisory_xact_lock')};",
-                *before,
-                _sql(step, schema),
-                "COMMIT;",
-            ]
-        case "concurrently":
-            lines = [f"{in_schema(sql, schema)};", _stamp(step, schema)]
-        case _:
-            lines = [
-                "DO $migration$ DECLARE changed bigint; BEGIN LOOP",
-                f"EXECUTE $batch$ {in_schema(sql, schema)} $batch$ INTO changed;",
-                "EXIT WHEN changed = 0; COMMIT; END LOOP; END $migration$;",
-                _stamp(step, schema),
-            ]
+    lines = statements(step, schema)
+    if step.kind == "transaction":
+        lines = ("BEGIN ISOLATION LEVEL READ COMMITTED;", *lines, "COMMIT;")
     return "\n".join([f"-- {step.name}", *lines, ""])

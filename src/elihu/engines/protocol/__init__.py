@@ -8,7 +8,7 @@ from elihu.engines.protocol.jobs import BulkResult
 from elihu.engines.protocol.maintenance import Expired, Pruned, Rescued
 from elihu.engines.protocol.nodes import HeartbeatReply, NodeRow, Peer
 from elihu.engines.protocol.queues import QueueLoad, QueueOverride
-from elihu.engines.protocol.schema import CORE, ChainName
+from elihu.engines.protocol.schema import CORE, ChainName, MigrationStep
 from elihu.engines.protocol.signals import Notifier, Signal, SignalKind
 from elihu.engines.protocol.templates import Front, Place
 from elihu.engines.protocol.waits import AwaitedJob, JobEnd, LateResult, Wait
@@ -32,6 +32,7 @@ __all__ = [
     "Inserted",
     "JobEnd",
     "LateResult",
+    "MigrationStep",
     "NodeRow",
     "Notifier",
     "Peer",

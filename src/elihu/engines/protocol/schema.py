@@ -1,6 +1,6 @@
 """The tables: version and migrations."""
 
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 ChainName = Literal["core", "commands", "accounts"]
 """A chain of migrations: ``core`` has the tables of jobs, any other those of a part that
@@ -8,6 +8,18 @@ not everybody uses.
 """
 
 CORE: Final = "core"
+
+
+class MigrationStep(NamedTuple):
+    """One step forward as statements, to be executed one after the other on a connection
+    of the caller: in one transaction where ``in_transaction`` is true, else outside of
+    any.
+    """
+
+    version: int
+    name: str
+    statements: tuple[str, ...]
+    in_transaction: bool
 
 
 class Schema(Protocol):

@@ -10,6 +10,8 @@ from elihu.errors import ConfigError, DatabaseUnavailable
 
 OLDEST: Final = (3, 40, 0)
 PREFIX: Final = "sqlite:///"
+MEMORY: Final = "sqlite:///:memory:"
+"""No setting can say this: only a connection of the caller reaches the jobs."""
 BUSY_SHARE: Final = 0.8
 """The part of a call's deadline that it waits for another process's lock. The rest is
 for the error.
@@ -24,7 +26,12 @@ def database_path(url: str) -> Path:
     ``ConfigError`` for any other URL.
     """
     name = url.removeprefix(PREFIX)
-    if not url.startswith(PREFIX) or name in {"", ":memory:"} or "?" in name or "\0" in name:
+    if url == MEMORY:
+        raise ConfigError(
+            "database_url: expected sqlite:///PATH of a file, got a database in memory, which only "
+            "the connection that made it can use"
+        )
+    if not url.startswith(PREFIX) or not name or "?" in name or "\0" in name:
         raise ConfigError(f"database_url: expected sqlite:///PATH of a file, got {url!r}")
     path = Path(os.path.realpath(name))
     if path.is_dir() or not path.parent.is_dir():

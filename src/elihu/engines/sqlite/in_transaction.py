@@ -13,7 +13,7 @@ from elihu.engines.in_transaction.rows import holders_of, taken, values
 from elihu.engines.in_transaction.steps import Act, Answer, Completion, Statement, Steps, Stored
 from elihu.engines.protocol import Inserted
 from elihu.engines.replacing import REPLACEABLE, replacements
-from elihu.engines.sqlite.connection import database_path
+from elihu.engines.sqlite.connection import MEMORY, database_path
 from elihu.engines.sqlite.insert import replaced_values, row_of
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import MICROSECONDS, TEXT_ROWS, dump, moment
@@ -149,13 +149,15 @@ def _has_run(completion: Completion) -> bool:
 
 def _begin(link: Link, config: Config) -> Steps[int]:
     """The time in microseconds. The clock is read first, since SQLAlchemy begins its
-    transaction with the first statement.
+    transaction with the first statement. An app whose jobs are in memory, as those of a
+    test are, has no file to compare.
 
     Raises ``WrongDatabase`` for another file than that of the jobs, and
     ``InvalidOption`` outside of a transaction.
     """
     ((now, file),) = map(values, (yield _CLOCK))
-    _check_file(file, database_path(config.database_url))
+    if config.database_url != MEMORY:
+        _check_file(file, database_path(config.database_url))
     if _commits_alone(link.raw_sqlite()):
         raise alone()
     return int(now)

@@ -16,13 +16,13 @@ from elihu.engines.schema_steps import (
 )
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.session import Session
+from elihu.engines.sqlite.steps import MIGRATIONS, statements
 from elihu.errors import SchemaError
 
 _META_COLUMNS: Final = "SELECT name FROM pragma_table_info('meta')"
 _META: Final = "SELECT key, value FROM meta WHERE key IN (?, ?, ?, ?)"
 _EXISTS: Final = re.compile(r"(\w+) already exists|there is already \w+ \w+ named (\w+)")
 _INSTALLATION: Final = statement("installation")
-MIGRATIONS: Final = load(__package__)
 NEWEST: Final = MIGRATIONS[-1].version
 _WHERE: Final = "the database"
 
@@ -99,13 +99,9 @@ def _stored(session: Session, chain: ChainName) -> tuple[int, int | None]:
 
 def _apply(session: Session, migration: Migration) -> None:
     """Execute statement by statement, since executescript() commits first."""
-    text = ""
     try:
-        for line in f"{migration.sql}{migration.stamp()}".splitlines(keepends=True):
-            text += line
-            if sqlite3.complete_statement(text):
-                session.execute(text)
-                text = ""
+        for text in statements(migration, ""):
+            session.execute(text)
     except sqlite3.OperationalError as error:
         found = _EXISTS.search(str(error))
         if found is None:

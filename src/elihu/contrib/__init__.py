@@ -1,0 +1,1 @@
+"""Elihu inside other frameworks. Each package imports public names of ``elihu`` alone."""

@@ -1,0 +1,125 @@
+"""Django's connections: whose transaction a job joins, and what is closed around tasks."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from asgiref.sync import SyncToAsync
+from django.db import close_old_connections, connections, reset_queries
+from django.db.transaction import atomic
+
+from elihu import Context
+
+logger = logging.getLogger("elihu")
+
+
+@contextmanager
+def in_transaction(alias: str) -> Iterator[Any]:
+    """The connection of an alias inside a transaction: the open one, else a short one."""
+    connection = connections[alias]
+    if connection.in_atomic_block or not connection.get_autocommit():
+        yield connection
+    else:
+        with atomic(using=alias):
+            yield connection
+
+
+def open_elsewhere(alias: str | None) -> str | None:
+    """The alias of another database with an open ``atomic``, where that of the jobs has
+    none. None: nothing has to be committed first.
+    """
+    if alias is not None and _in_atomic(connections[alias]):
+        return None
+    for connection in connections.all(initialized_only=True):
+        if connection.alias != alias and _in_atomic(connection):
+            return str(connection.alias)
+    return None
+
+
+def is_in_transaction(alias: str) -> bool:
+    """Whether the connection of this thread is inside a transaction, that of a test too."""
+    connection = connections[alias]
+    return bool(connection.in_atomic_block) or (
+        connection.connection is not None and not connection.get_autocommit()
+    )
+
+
+def _in_atomic(connection: Any) -> bool:
+    """Whether an ``atomic`` is open that is not that of a ``TestCase``."""
+    return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
+
+
+@contextmanager
+def fresh_connections(_ctx: Context) -> Iterator[None]:
+    """Close broken and old connections around a task's function, as around a request: in
+    its own thread, or in the thread in which asynchronous code uses the ORM.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        _begin()
+        try:
+            yield
+        finally:
+            close_old_connections()
+    else:
+        _shared.submit(_shared.begin)
+        try:
+            yield
+        finally:
+            _shared.submit(_shared.end)
+
+
+class _SharedThread:
+    """The one thread of the process in which ``sync_to_async`` and the ORM's asynchronous
+    methods run. What is submitted here runs before what the task submits later.
+
+    Connections that are only old are closed while no task runs: another task may read
+    from one, page by page.
+    """
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    def submit(self, work: Callable[[], None]) -> None:
+        SyncToAsync.single_thread_executor.submit(_logged, work)
+
+    def begin(self) -> None:
+        if self._running:
+            _close_broken()
+        else:
+            _begin()
+        self._running += 1
+
+    def end(self) -> None:
+        self._running -= 1
+        if self._running:
+            _close_broken()
+        else:
+            close_old_connections()
+
+
+_shared = _SharedThread()
+
+
+def _begin() -> None:
+    reset_queries()
+    close_old_connections()
+
+
+def _close_broken() -> None:
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred and not connection.in_atomic_block:
+            if connection.is_usable():
+                connection.errors_occurred = False
+            else:
+                connection.close()
+
+
+def _logged(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:
+        logger.exception("connections of Django could not be closed")
