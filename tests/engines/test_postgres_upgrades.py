@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from elihu.engines.postgres import migrations
-from elihu.engines.postgres.migrations import MIGRATIONS, VERSION, migration_sql
+from elihu.engines.postgres.migrations import VERSION, migration_sql
+from elihu.engines.postgres.steps import MIGRATIONS
 from elihu.engines.schema_steps import Migration, parse
 from elihu.job import NewJob
 from tests.engines.postgres_support import Watcher, engine_on, locked, psql, until

@@ -208,9 +208,9 @@ class JsonFields:
                 return path, "expected no field of this name, got one"
         cause = details.get("ctx", {}).get("error")
         if isinstance(cause, NotPlainJson):
-            return path + cause.path, f"expected {cause.expected}, got {show(cause.value)}"
+            return path + cause.path, f"expected {cause.expected}, got {_shown(cause.value)}"
         expected = details["msg"].removeprefix("Input should be ")
-        return path, f"expected {expected}, got {show(details['input'])}"
+        return path, f"expected {expected}, got {_shown(details['input'])}"
 
 
 class _LinearPatterns(GenerateJsonSchema):
@@ -223,6 +223,18 @@ class _LinearPatterns(GenerateJsonSchema):
         for each in found.get("anyOf", ()):
             each.pop("pattern", None)
         return found
+
+
+def _shown(value: Any) -> str:
+    if not _is_record(value):
+        return show(value)
+    return f"{show(value)}, a record: pass its key, and fetch the record inside the task"
+
+
+def _is_record(value: Any) -> bool:
+    """Whether it is an object of Django's or SQLAlchemy's models."""
+    kind = type(value)
+    return hasattr(kind, "_sa_class_manager") or (hasattr(kind, "_meta") and hasattr(kind, "pk"))
 
 
 def _has_surrogate(value: Any) -> bool:

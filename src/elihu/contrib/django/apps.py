@@ -5,7 +5,7 @@ from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
 from elihu.contrib.django import checks
-from elihu.contrib.django.test_database import empty_after_flush
+from elihu.contrib.django.tables import empty_after_flush
 
 
 class ElihuConfig(AppConfig):

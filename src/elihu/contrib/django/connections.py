@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from asgiref.sync import SyncToAsync
-from django.db import close_old_connections, connections, reset_queries
+from django.db import connections, reset_queries
 from django.db.transaction import atomic
 
 from elihu import Context
@@ -56,20 +56,27 @@ def fresh_connections(_ctx: Context) -> Iterator[None]:
     """Close broken and old connections around a task's function, as around a request: in
     its own thread, or in the thread in which asynchronous code uses the ORM.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        _begin()
-        try:
-            yield
-        finally:
-            close_old_connections()
-    else:
+    if in_loop():
         _shared.submit(_shared.begin)
         try:
             yield
         finally:
             _shared.submit(_shared.end)
+    else:
+        of_test = _begin()
+        try:
+            yield
+        finally:
+            _close_old(of_test)
+
+
+def in_loop() -> bool:
+    """Whether this code runs inside an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class _SharedThread:
@@ -89,6 +96,7 @@ class _SharedThread:
     def begin(self) -> None:
         if self._running:
             _close_broken()
+            _check_health()
         else:
             _begin()
         self._running += 1
@@ -98,15 +106,39 @@ class _SharedThread:
         if self._running:
             _close_broken()
         else:
-            close_old_connections()
+            _close_old()
 
 
 _shared = _SharedThread()
 
 
-def _begin() -> None:
+def _begin() -> frozenset[str]:
+    """Prepare the connections for a task, except those that are inside a transaction
+    already: of a test, which runs the task in its own thread. Returns their aliases.
+    """
     reset_queries()
-    close_old_connections()
+    every = connections.all(initialized_only=True)
+    of_test = frozenset(each.alias for each in every if each.in_atomic_block)
+    _close_old(of_test)
+    _check_health(of_test)
+    return of_test
+
+
+def _check_health(but: frozenset[str] = frozenset()) -> None:
+    """Let Django check each kept connection before its next use, whatever
+    ``CONN_HEALTH_CHECKS`` says: a lost connection would cost the job an attempt.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.alias not in but:
+            connection.health_check_enabled = True
+            connection.health_check_done = False
+
+
+def _close_old(but: frozenset[str] = frozenset()) -> None:
+    """What ``close_old_connections`` does at the end of a request, with exceptions."""
+    for connection in connections.all(initialized_only=True):
+        if connection.alias not in but:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _close_broken() -> None:

@@ -61,8 +61,8 @@ class RunId(Field):
 
 
 class _Joined(Col):
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        job, claim = columns_of(self.alias, compiler, connection)
+    def as_sql(self, compiler: Any, _connection: Any) -> tuple[str, list[Any]]:
+        job, claim = _parts(self, compiler)
         return f"(CAST({job} AS text) || '.' || CAST({claim} AS text))", []
 
 
@@ -70,16 +70,19 @@ class _Joined(Col):
 class _RunIs(Exact):
     """One run, found by the primary key of its table."""
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, _connection: Any) -> tuple[str, list[Any]]:
         job, _, claim = str(self.rhs).partition(".")
         if not (job.isdecimal() and claim.isdecimal()):
             raise EmptyResultSet
-        columns = columns_of(self.lhs.alias, compiler, connection)
+        columns = _parts(self.lhs, compiler)
         return f"({columns[0]} = %s AND {columns[1]} = %s)", [int(job), int(claim)]
 
 
-def columns_of(alias: str, compiler: Any, connection: Any) -> tuple[str, str]:
-    """The columns ``job_id`` and ``claim`` of a table in a query."""
-    owner = compiler.quote_name_unless_alias(alias)
-    job, claim = map(connection.ops.quote_name, ("job_id", "claim"))
-    return f"{owner}.{job}", f"{owner}.{claim}"
+def _parts(column: Any, compiler: Any) -> tuple[str, str]:
+    """The SQL of the two columns of which an id is made."""
+    fields = column.target.model._meta
+    job, claim = (
+        compiler.compile(fields.get_field(name).get_col(column.alias))[0]
+        for name in ("job", "claim")
+    )
+    return job, claim

@@ -1,6 +1,5 @@
 """Jobs that are stored later, when another database commits."""
 
-import asyncio
 import json
 from collections.abc import Coroutine
 from dataclasses import fields
@@ -52,12 +51,3 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> T:
         return value
     coroutine.close()
     raise RuntimeError("expected a coroutine that has nothing to wait for")
-
-
-def in_loop() -> bool:
-    """Whether this code runs inside an event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -14,11 +14,12 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from elihu import Config, ConfigError, Elihu, Enqueued, InvalidOption, Job, NewJob
 from elihu.contrib.django.connections import (
     fresh_connections,
+    in_loop,
     in_transaction,
     is_in_transaction,
     open_elsewhere,
 )
-from elihu.contrib.django.pending import fill, finished, in_loop, pending_job
+from elihu.contrib.django.pending import fill, finished, pending_job
 from elihu.contrib.django.settings import (
     MEMORY,
     ProjectSettings,
@@ -26,6 +27,7 @@ from elihu.contrib.django.settings import (
     database_url,
     read_settings,
 )
+from elihu.contrib.django.test_database import give_to_children, take_back, take_from_parent
 
 T = TypeVar("T")
 
@@ -53,6 +55,7 @@ class ProjectApp(Elihu):
         self._database = ""
         try:
             self.project_settings = read_settings()
+            take_from_parent()
             self._database = database_name(self.database)
             url = database_url(self.database)
             super().__init__(
@@ -81,6 +84,10 @@ class ProjectApp(Elihu):
         if self._follows and (name := database_name(self.database)) != self._database:
             self._database = name
             self._config = replace(self._config, database_url=database_url(self.database))
+            if not self.in_test_database:
+                take_back()
+        if self._follows and self.in_test_database:
+            give_to_children()
         return self._config
 
     @config.setter

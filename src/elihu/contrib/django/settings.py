@@ -16,7 +16,6 @@ MEMORY: Final = "sqlite:///:memory:"
 
 _OWN: Final = {"database", "join_transactions"}
 _OF_LIBPQ: Final = (
-    "application_name",
     "channel_binding",
     "connect_timeout",
     "gssencmode",

@@ -1,21 +1,30 @@
-"""What tests need of the tables of the jobs, without a helper."""
+"""Child processes of a test use the databases of the test."""
 
-from typing import Any
+import json
+import os
+from typing import Final
 
 from django.db import connections
 
-from elihu.contrib.django.project import project_app
-from elihu.contrib.django.tables import stored_version, table
+VARIABLE: Final = "ELIHU_TEST_DATABASES"
 
 
-def empty_after_flush(*, using: str, **_signal: Any) -> None:
-    """Remove the jobs of a test that Django's ``flush`` ends. Their tables belong to no
-    managed model, so it leaves them. Outside of a test database nothing is removed.
+def give_to_children() -> None:
+    """Name the databases of a test in the environment."""
+    names = {alias: str(connections.settings[alias]["NAME"]) for alias in connections}
+    os.environ[VARIABLE] = json.dumps({"pid": os.getpid(), "names": names})
+
+
+def take_back() -> None:
+    """Name no database any more: the test is over."""
+    os.environ.pop(VARIABLE, None)
+
+
+def take_from_parent() -> None:
+    """Use the databases that a test's process named in the environment, if this process
+    is another one: it has read the names of the project's own from the settings.
     """
-    app = project_app()
-    if app.refusal is None and using == app.database and app.in_test_database:
-        connection = connections[using]
-        if stored_version(connection):
-            with connection.cursor() as cursor:
-                cursor.execute(f"DELETE FROM {table('run')}")
-                cursor.execute(f"DELETE FROM {table('job')}")
+    given = json.loads(os.environ.get(VARIABLE, "{}"))
+    if given and given["pid"] != os.getpid():
+        for alias, name in given["names"].items():
+            connections.settings[alias]["NAME"] = name

@@ -1,0 +1,8 @@
+"""The application of the project."""
+
+from django.apps import AppConfig
+
+
+class ShopConfig(AppConfig):
+    name = "tests.django.project.shop"
+    label = "shop"

@@ -1,0 +1,123 @@
+"""Jobs and runs in the admin."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from elihu.contrib.django import app
+from elihu.contrib.django.models import Job, Run
+from elihu.contrib.django.testing import drain
+from tests.django.project.shop.tasks import end, mail, ran, ship
+
+JOBS = "/admin/elihu/job/"
+RUNS = "/admin/elihu/run/"
+
+
+def user_with(*permissions: str) -> Client:
+    user = User.objects.create_user("ada", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def shown(client: Client, **query: str) -> list[str]:
+    """The tasks of the jobs that the page lists."""
+    jobs = client.get(JOBS, query).context["cl"].result_list
+    return [job.task.rpartition(".")[2] for job in jobs]
+
+
+def act(client: Client, action: str, *ids: int) -> Any:
+    data = {"action": action, "_selected_action": ids}
+    return client.post(JOBS, data, follow=True)
+
+
+@pytest.fixture
+def failed(db: None) -> Run:
+    ran.clear()
+    job = end.using(max_attempts=1).enqueue("error")
+    assert drain().discarded == 1
+    return Run.objects.get(job_id=job.id)
+
+
+def test_pages_show_jobs_and_runs(failed: Run) -> None:
+    client = user_with("view_job", "view_run")
+    mail.enqueue("ada")
+    assert "{&quot;to&quot;: &quot;ada&quot;" in client.get(JOBS).content.decode()
+    assert shown(client) == ["mail", "end"]
+    assert shown(client, state__exact="discarded") == ["end"]
+    assert shown(client, queue="mail") == ["mail"]
+    assert shown(client, task=end.name) == ["end"]
+    assert shown(client, q="tasks.mail") == ["mail"]
+    job = client.get(f"{JOBS}{failed.job_id}/change/").content.decode()
+    assert "a wrong value" in job
+    assert "Save" not in job
+    assert "a wrong value" in client.get(RUNS).content.decode()
+    run = client.get(f"{RUNS}{failed.pk}/change/").content.decode()
+    assert "Traceback (most recent call last)" in run
+
+
+def test_a_run_is_found_by_its_id(failed: Run) -> None:
+    assert failed.pk == f"{failed.job_id}.1"
+    assert Run.objects.get(pk=failed.pk).error == "ValueError: a wrong value"
+    assert not Run.objects.filter(pk="x").exists()
+    assert list(failed.job.runs.all()) == [failed]
+
+
+def test_models_are_read_only(failed: Run) -> None:
+    for row in (failed, failed.job):
+        with pytest.raises(Exception, match=r"app\.jobs"):
+            row.save()
+        with pytest.raises(Exception, match=r"app\.jobs"):
+            row.delete()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_may_change_jobs_can_retry_cancel_and_kill() -> None:
+    client = user_with("change_job")
+    job = ship.enqueue(1)
+    assert "1 of 1 jobs cancelled" in act(client, "cancel", job.id).content.decode()
+    assert Job.objects.get(pk=job.id).state == "cancelled"
+    assert "1 of 1 jobs retried" in act(client, "retry", job.id).content.decode()
+    assert Job.objects.get(pk=job.id).state == "available"
+    assert "0 of 1 jobs killed" in act(client, "kill", job.id).content.decode()
+    first, again = mail.enqueue("ada"), None
+    app.run(app.jobs.cancel(first.id))
+    again = mail.enqueue("ada")
+    refused = act(client, "retry", first.id).content.decode()
+    assert f"job {again.id}" in refused
+
+
+def test_who_may_only_view_jobs_cannot(db: None) -> None:
+    client = user_with("view_job")
+    job = ship.enqueue(1)
+    page = client.get(JOBS).content.decode()
+    assert "Cancel selected jobs" not in page
+    act(client, "cancel", job.id)
+    assert Job.objects.get(pk=job.id).state == "available"
+
+
+def test_others_see_nothing(db: None) -> None:
+    client = user_with()
+    assert client.get(JOBS).status_code == 403
+    assert client.get(RUNS).status_code == 403
+
+
+def test_nobody_adds_or_deletes(db: None) -> None:
+    client = user_with("change_job", "view_run")
+    job = ship.enqueue(1)
+    assert client.get(f"{JOBS}add/").status_code == 403
+    assert client.post(f"{JOBS}{job.id}/delete/").status_code == 403
+    assert client.post(f"{JOBS}{job.id}/change/", {"state": "completed"}).status_code == 403
+
+
+def test_times_and_json_come_as_values(db: None) -> None:
+    mail.enqueue("ada", text="hello")
+    job = Job.objects.get()
+    assert job.args == {"to": "ada", "text": "hello"}
+    assert job.tags == []
+    assert abs((datetime.now(UTC) - job.inserted_at).total_seconds()) < 60
+    assert Job.objects.filter(inserted_at__lte=datetime.now(UTC)).count() == 1
