@@ -131,7 +131,7 @@ def test_the_app_uses_the_database_of_the_test() -> None:
 
 @pytest.mark.django_db
 def test_the_tables_are_those_of_elihu_itself() -> None:
-    assert stored_version(connection) == app.migration_steps()[-1].version
+    assert stored_version(connection) == app.tables.steps()[-1].version
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table('job')}")
     call_command("makemigrations", "elihu", "--check", "--dry-run", verbosity=0)
@@ -142,5 +142,5 @@ def test_each_migration_of_elihu_is_one_of_djangos() -> None:
     from django.db.migrations.loader import MigrationLoader
 
     own = [name for label, name in MigrationLoader(connection).disk_migrations if label == "elihu"]
-    assert sorted(own) == [step.name for step in app.migration_steps()]
+    assert sorted(own) == [step.name for step in app.tables.steps()]
     assert app.run(app.migrate()) == []
