@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -260,7 +261,11 @@ async def test_the_deadline_interrupts_a_long_read(
     with pytest.raises(DatabaseTimeout, match=r"0\.05"):
         await hasty.count(ANY.__class__(tags=("none",)))
     assert time.monotonic() - begun < 5
-    await hasty.get(1)
+    async with asyncio.timeout(20):
+        found = None
+        while found is None:
+            with suppress(DatabaseTimeout):  # on a busy machine
+                found = await hasty.get(1)
     assert await engine.count(ANY) == 200_000
 
 

@@ -33,6 +33,8 @@ from elihu.engines.sqlite.session import Session
 from elihu.errors import IdentifierTaken
 from elihu.job import JobFilter, JobState, NewJob, RunOutcome
 
+pytestmark = pytest.mark.timeout(180)
+
 FINISHED = 1_000_000
 BATCH = 500
 RETENTION = Retention(RetentionConfig())

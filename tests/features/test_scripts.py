@@ -116,6 +116,43 @@ def test_loops_that_come_and_go_leave_no_threads(scripts: tuple[Scripts, Elihu])
     assert numbers(app) == list(range(8))
 
 
+def test_files_of_the_package_are_read_once_in_a_process(scripts: tuple[Scripts, Elihu]):
+    """Not again for another loop, another client of the same app, or another app."""
+    started, _ = scripts
+    output = started.run(
+        """
+        import elihu
+        from pathlib import Path
+
+        home = str(Path(elihu.__file__).parent)
+        opened = []
+
+        def hook(event, arguments):
+            if event == "open" and str(arguments[0]).startswith(home):
+                opened.append(arguments[0])
+
+        sys.addaudithook(hook)
+
+        def count(work):
+            opened.clear()
+            work()
+            return len(opened)
+
+        def closed():
+            asyncio.run(app.aclose())
+            asyncio.run(t.aenqueue(3))
+
+        def another():
+            other = Elihu(sys.argv[1])
+            asyncio.run(other.jobs.count())
+
+        asyncio.run(t.aenqueue(1))
+        print(count(lambda: asyncio.run(t.aenqueue(2))), count(closed), count(another))
+        """
+    )
+    assert all(int(number) < 10 for number in output.split()), output
+
+
 def test_an_app_closed_from_another_loop_leaves_nothing_behind(scripts: tuple[Scripts, Elihu]):
     started, app = scripts
     output = started.run(
