@@ -30,6 +30,12 @@ out.
 """
 
 
+async def make_tables(database_url: str, **settings: Any) -> None:
+    """Make the tables, with no haste."""
+    async with Elihu(database_url, **QUICK | settings | BUSY_MACHINE) as app:
+        await app.migrate()
+
+
 class EventRecorder:
     """The events of an app, and a way to wait for some of them."""
 

@@ -13,7 +13,7 @@ from elihu import (
 from elihu.testing.postgres import PostgresServer
 from tests.features.caller import with_driver
 from tests.features.relays import HEARS
-from tests.support import BUSY_MACHINE, QUICK, EventRecorder
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder, make_tables
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def postgres_url(emptied_postgres_url: str) -> str:
 @pytest.fixture
 async def app(database_url: str) -> AsyncIterator[Elihu]:
     """An app with quick services and its tables made."""
+    await make_tables(database_url)
     app = Elihu(database_url, **QUICK)
-    await app.migrate()
     yield app
     await app.aclose()
 
@@ -90,10 +90,9 @@ def t(app: Elihu) -> Task[..., Any]:
 
 
 @pytest.fixture
-async def unhurried(app: Elihu) -> None:
+def unhurried(app: Elihu) -> None:
     """No call of the app's times out on a busy machine."""
     app.override(**BUSY_MACHINE)
-    await app.aclose()  # open connections keep the deadline that they were opened with
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ async def test_what_is_listed(app: Elihu, events: EventRecorder, gate: asyncio.E
     assert (listed[2].available, listed[2].executing, listed[2].nodes) == (2, 0, ())
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_paused_queue_stays_paused_after_a_restart(
     app: Elihu, events: EventRecorder, gate: asyncio.Event
 ):

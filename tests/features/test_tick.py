@@ -139,6 +139,7 @@ async def test_what_did_not_start_in_time_is_expired(app: Elihu):
     assert asdict(await app.tick()) == {**NOTHING, "expire": {"ok": 1, "error": 0}}
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_cron_is_fired_and_runs_and_a_round_is_no_reboot(app: Elihu, events: EventRecorder):
     ran: list[str] = []
 

@@ -23,7 +23,7 @@ from elihu.telemetry.events import (
 from tests.engines.raw import Raw
 from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
-from tests.support import EventRecorder
+from tests.support import BUSY_MACHINE, EventRecorder
 
 
 class Reports:
@@ -143,6 +143,7 @@ async def test_a_task_that_blocks_the_loop_does_not_stop_the_beat(
 async def test_a_node_whose_row_is_gone_drops_its_attempts_and_rejoins(
     app: Elihu, events: EventRecorder, raw: Raw
 ):
+    app.override(**BUSY_MACHINE)
     gone: list[bool] = []
 
     @app.task(name="endless")
