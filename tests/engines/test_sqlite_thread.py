@@ -54,12 +54,12 @@ async def test_calls_are_answered_in_order(thread: DatabaseThread) -> None:
     done: list[int] = []
 
     async def one(x: int) -> None:
-        await thread.call(lambda session: add(session, x))
+        await thread.call(lambda session: add(session, x), deadline=False)
         done.append(x)
 
     await asyncio.gather(*map(one, range(50)))
     assert done == list(range(50))
-    assert await thread.call(values) == done
+    assert await thread.call(values, deadline=False) == done
 
 
 async def test_an_error_reaches_its_caller_and_the_next_call_works(thread: DatabaseThread) -> None:
@@ -69,10 +69,10 @@ async def test_an_error_reaches_its_caller_and_the_next_call_works(thread: Datab
             add(session, 100)
 
     with pytest.raises(DataRefused, match="CHECK"):
-        await thread.call(work)
+        await thread.call(work, deadline=False)
     with pytest.raises(KeyError):
-        await thread.call(fail)
-    assert await thread.call(values) == []
+        await thread.call(fail, deadline=False)
+    assert await thread.call(values, deadline=False) == []
 
 
 async def test_a_transaction_left_open_is_rolled_back(thread: DatabaseThread) -> None:
@@ -82,9 +82,9 @@ async def test_a_transaction_left_open_is_rolled_back(thread: DatabaseThread) ->
         raise KeyError("mine")
 
     with pytest.raises(KeyError):
-        await thread.call(work)
-    await thread.call(lambda session: add(session, 2))
-    assert await thread.call(values) == [2]
+        await thread.call(work, deadline=False)
+    await thread.call(lambda session: add(session, 2), deadline=False)
+    assert await thread.call(values, deadline=False) == [2]
 
 
 async def test_past_the_deadline_nothing_is_committed(thread: DatabaseThread) -> None:
@@ -99,7 +99,7 @@ async def test_past_the_deadline_nothing_is_committed(thread: DatabaseThread) ->
     with pytest.raises(DatabaseTimeout, match=r"within 0\.2 s"):
         await thread.call(work)
     told.set()
-    assert await thread.call(values) == []
+    assert await thread.call(values, deadline=False) == []
 
 
 async def test_a_running_statement_is_interrupted(thread: DatabaseThread) -> None:
@@ -113,7 +113,7 @@ async def test_a_running_statement_is_interrupted(thread: DatabaseThread) -> Non
 
     with pytest.raises(DatabaseTimeout):
         await thread.call(work)
-    assert await thread.call(values) == []
+    assert await thread.call(values, deadline=False) == []
 
 
 async def test_a_call_whose_deadline_passed_in_the_queue_does_not_begin(
@@ -127,7 +127,7 @@ async def test_a_call_whose_deadline_passed_in_the_queue_does_not_begin(
         with pytest.raises(DatabaseTimeout):
             await call
     told.set()
-    assert await thread.call(values) == []
+    assert await thread.call(values, deadline=False) == []
 
 
 async def test_without_a_deadline_a_call_takes_its_time(thread: DatabaseThread) -> None:
@@ -156,7 +156,7 @@ async def test_a_begun_call_ends_though_its_caller_gave_up(thread: DatabaseThrea
     with pytest.raises(asyncio.CancelledError):
         await call
     told.set()
-    assert await thread.call(values) == [1]
+    assert await thread.call(values, deadline=False) == [1]
 
 
 async def test_a_broken_connection_is_replaced(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ async def test_a_file_that_was_removed_is_not_written_to(
         other.execute("INSERT INTO t VALUES (7)")
         other.commit()
         other.close()
-        assert await thread.call(values) == [7]
+        assert await thread.call(values, deadline=False) == [7]
     else:
         with pytest.raises(SchemaOutdated, match="no such table"):
-            await thread.call(lambda session: add(session, 2))
+            await thread.call(lambda session: add(session, 2), deadline=False)
