@@ -39,14 +39,15 @@ way for long enough that another can end before it reaches its rows.
 async def overlapping(experiment: Experiment, size: Size, server: PostgresServer | None) -> None:
     """Nodes with many running jobs are killed. A slow ``elihu tick`` removes them first
     and begins to rescue; quick ones and the leader overtake it, and the living nodes
-    fetch what they rescued.
+    fetch what they rescued. These have fewer slots than jobs run at a time: a node that
+    fetches first takes all that it can, and a victim must have jobs too.
     """
     user = None
     if experiment.engine == "postgres":
         await experiment.database.change(SLOW)
         user = SLOW_USER
     later = "8"
-    await experiment.nodes(2, QUEUES="default=50", DEAD_AFTER=later)
+    await experiment.nodes(2, QUEUES="default=12", DEAD_AFTER=later)
     for _ in range(2):
         await experiment.ticker(user=user)
     await experiment.ticker(DEAD_AFTER=later)
