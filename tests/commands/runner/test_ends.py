@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from elihu import InvalidOption
-from elihu.commands.runner import RunEnd
-from tests.commands.runner.support import GRACE, Run, ended
+from elihu.commands.runner import CommandRun, RunEnd, start
+from tests.commands.runner.support import GRACE, Run, ended, until
 
 SLEEPS = "sleep 60"
 
@@ -230,6 +230,29 @@ async def test_a_killed_supervisor(cgroup: bool) -> None:
     assert end.reason
     assert "supervisor was ended by SIGKILL" in end.reason
     assert end.duration > 0
+
+
+async def test_what_cannot_be_ended_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    begins = "from elihu.commands.runner.supervisor import main"
+    helpless = """
+from elihu.commands.runner import remains, supervisor
+remains.Remains.kill = lambda self: None
+supervisor.UNKILLABLE = 0.1
+"""
+    assert begins in start._BOOT
+    monkeypatch.setattr(start, "_BOOT", start._BOOT.replace(begins, f"{helpless}{begins}"))
+    monkeypatch.setattr(sys.modules[CommandRun.__module__], "EXIT_BOUND", 0.1)
+    run = Run("trap '' TERM; while :; do sleep 0.05; done", timeout=0.3, cgroup=False)
+    try:
+        end = await run.end()
+        assert (end.status, end.exit_code, end.signal) == ("timed_out", None, None)
+        assert end.reason
+        assert "of its processes did not end when they were killed" in end.reason
+        assert end.duration >= 0.3 + GRACE
+    finally:
+        for pid in run.left:
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: run.left == [])
 
 
 async def test_a_terminated_supervisor() -> None:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from elihu.commands.runner import cgroup
@@ -26,6 +27,9 @@ logger = logging.getLogger("elihu")
 
 KILLED: Final = "killed"
 """The reason of a run that was cancelled."""
+
+EXIT_BOUND: Final = 2.0
+"""Seconds that a supervisor takes to end after its report, at most."""
 
 NO_SESSION: Final = -1
 
@@ -61,7 +65,8 @@ class CommandRun(asyncio.Protocol):
         self._process: Process | None = None
         self._transport: asyncio.Transport | None = None
         self._gone = asyncio.Event()
-        self._connection_lost = asyncio.Event()
+        self._over = asyncio.Event()
+        self._complete = False
         self._command: int | None = None
         self._began = 0.0
         self._stop: tuple[str, float] | None = None
@@ -101,10 +106,13 @@ class CommandRun(asyncio.Protocol):
             self.end = RunEnd("failed", f"supervisor: {error.strerror or error}")
             return self.end
         writing = asyncio.create_task(self._write())
-        await self._connection_lost.wait()
-        await self._gone.wait()
+        await self._over.wait()
         if self._reported is None:
+            await self._gone.wait()
             await self._clear()
+        else:
+            await self._let_go()
+        self._complete = True
         self._more.set()
         await writing
         self.end = self._ended()
@@ -167,6 +175,16 @@ class CommandRun(asyncio.Protocol):
             output_error=self._output_error,
         )
 
+    async def _let_go(self) -> None:
+        """Wait for the end of a supervisor that has reported that of the command. One
+        that stays has a process that it cannot end.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EXIT_BOUND):
+                await self._gone.wait()
+        if self._transport is not None:
+            self._transport.close()
+
     async def _clear(self) -> None:
         """End what a supervisor that was killed has left."""
         path = cgroup.path_of(self._mark) if self._spec.cgroup else None
@@ -181,7 +199,7 @@ class CommandRun(asyncio.Protocol):
 
     async def _write(self) -> None:
         """Pass the output to the sink until the run has ended."""
-        while self._pending or not self._gone.is_set():
+        while self._pending or not self._complete:
             if not self._pending:
                 self._more.clear()
                 await self._more.wait()
@@ -225,7 +243,7 @@ class CommandRun(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
-        self._connection_lost.set()
+        self._over.set()
 
     def _received(self, message: Sequence[Any]) -> None:
         match message:
@@ -239,5 +257,6 @@ class CommandRun(asyncio.Protocol):
                 self._take((first, before))
             case ("end", fields):
                 self._reported = fields
+                self._over.set()
                 if ACTIVE:
                     reach("after command")

@@ -201,7 +201,9 @@ class Supervisor:
             self._remains.kill()
             self._next_kill = now + KILL_AGAIN
             if now - self._kill_began > UNKILLABLE and not self._end_sent:
-                self._send_end(f"{len(self._remains.living())} of its processes did not end")
+                self._ended_at = now if self._exit is None else self._ended_at
+                number = len(self._remains.living())
+                self._send_end(f"{number:,} of its processes did not end when they were killed")
 
     def _check(self, now: float) -> None:
         """End the command where it must end, and what it left behind."""
