@@ -108,7 +108,7 @@ def test_up_creates_tables_without_an_app(shell: Shell) -> None:
     assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
     assert "; made a key for secrets in " in node.wait_for("commands  tables migrated to version ")
     assert node.wait_for("queues  ").split(maxsplit=1)[1] == (
-        "commands_dispatch=2, commands=10, commands_alerts=4\n"
+        "commands_dispatch=4, commands=10, commands_alerts=4\n"
     )
     node.wait_for("node  ")
     node.signal(signal.SIGINT)
@@ -300,3 +300,19 @@ def read_until(descriptor: int, text: str) -> str:
         except OSError as error:
             raise AssertionError(f"expected {text!r}, got {seen!r}") from error
     return seen.decode(errors="replace")
+
+
+def test_start_serves_queues_of_the_scheduler_without_an_app(shell: Shell) -> None:
+    refused = shell.refused("start", "--queues", "commands=3,mail=1", status=2)
+    assert "app: expected --app" in refused
+    shell("migrate")
+    absent = shell.run("start", "--queues", "commands=3")
+    assert absent.returncode == 1
+    assert "migrate --commands" in absent.stderr
+    shell("migrate", "--commands")
+    node = shell.begin("start", "--queues", "commands=3,commands_alerts=1")
+    node.wait_for("app       none: this node runs commands alone")
+    assert node.wait_for("queues  ").split(maxsplit=1)[1] == "commands=3, commands_alerts=1\n"
+    node.wait_for("node  ")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0

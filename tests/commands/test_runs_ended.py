@@ -1,14 +1,18 @@
 """Runs that people, nodes and rules end, and what becomes of those that wait."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from elihu import InvalidFields, NotRunnable, RecordNotFound
+from elihu import DatabaseUnavailable, Elihu, InvalidFields, NotRunnable, RecordNotFound
 from elihu.commands.models import CommandJob, Overlap
-from elihu.commands.rules import environments, runs
+from elihu.commands.rules import environments, runs, variables
 from elihu.commands.scheduler import CommandScheduler
+from elihu.commands.secrets import new_key
+from elihu.commands.sessions import Sessions
 from elihu.commands.watch import watch
 from tests.commands.workshop import Workshop
 
@@ -305,8 +309,6 @@ async def test_retry_takes_the_environment_and_cron_and_is_forced(serving: Works
 
 
 async def test_a_run_sees_its_variables_and_its_secrets_are_masked(serving: Workshop) -> None:
-    from elihu.commands.rules import variables
-
     where = await serving.environment()
     async with serving.sessions.begin() as session:
         await variables.create(session, serving.host, name="SHOWN", value="plain-value")
@@ -324,9 +326,6 @@ async def test_a_run_sees_its_variables_and_its_secrets_are_masked(serving: Work
 async def test_a_secret_that_cannot_be_decrypted_fails_the_run_and_says_so(
     serving: Workshop,
 ) -> None:
-    from elihu.commands.rules import variables
-    from elihu.commands.secrets import new_key
-
     where = await serving.environment()
     async with serving.sessions.begin() as session:
         await variables.create(session, serving.host, name="HIDDEN", secret="hidden")
@@ -338,8 +337,6 @@ async def test_a_secret_that_cannot_be_decrypted_fails_the_run_and_says_so(
 
 
 async def test_two_schedulers_on_one_database_share_the_work(workshop: Workshop) -> None:
-    from elihu import Elihu
-
     config = workshop.app.config
     async with Elihu(config=config) as app, CommandScheduler(app) as other:
         async with app.running(queues={"commands": 2}):
@@ -349,3 +346,34 @@ async def test_two_schedulers_on_one_database_share_the_work(workshop: Workshop)
             )
             done = await workshop.until(run)
         assert (done.status, other.app is app) == ("succeeded", True)
+
+
+@pytest.mark.parametrize("where", ["begin", "end"])
+async def test_a_commit_whose_answer_is_lost_starts_and_ends_a_run_once(
+    serving: Workshop, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elihu.commands.attempts.FIRST_RETRY", 0.05)
+    monkeypatch.setattr("elihu.commands.sink.FIRST_PAUSE", 0.01)
+    command = await serving.command("echo once; exit 1", max_attempts=2)
+    run = await serving.run(command, environment_id=(await serving.environment()).id)
+    begin = Sessions.begin
+    lost = False
+
+    @asynccontextmanager
+    async def losing(self: Sessions, **given: Any) -> AsyncIterator[Any]:
+        nonlocal lost
+        async with begin(self, **given) as session:
+            yield session
+        status = (await serving.get(run.id)).status
+        lose = not lost and status == ("running" if where == "begin" else "retrying")
+        if lose:
+            lost = True
+            raise DatabaseUnavailable("the answer was lost")
+
+    monkeypatch.setattr(Sessions, "begin", losing)
+    done = await serving.until(run, {"failed"})
+    assert lost
+    assert (done.status, done.attempt) == ("failed", 2)
+    events = [(event.attempt, event.status) for event in await serving.events(run.id)]
+    assert events == [(1, "started"), (1, "failed"), (2, "started"), (2, "failed")]
+    assert await serving.text(run.id) == "once\nonce\n"

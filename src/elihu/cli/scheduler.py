@@ -61,6 +61,12 @@ def scheduler_part(app: "Elihu", *, named: str | None, always: bool) -> Schedule
     return SchedulerPart(CommandScheduler(app))
 
 
+def serves_only_commands(queues: str | None) -> bool:
+    """Whether ``--queues`` names queues of the scheduler alone: no app is needed then."""
+    named = [pair.partition("=")[0].strip() for pair in (queues or "").split(",")]
+    return set(named) <= set(QUEUES)
+
+
 def with_its_queues(app: "Elihu", part: SchedulerPart) -> Mapping[str, int]:
     """Add the scheduler's queues to those of the app's configuration; its queues."""
     assert part.scheduler is not None

@@ -12,7 +12,12 @@ import click
 
 from elihu.cli.event_loop import run_loop
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options_without_json
-from elihu.cli.scheduler import SchedulerPart, scheduler_part, with_its_queues
+from elihu.cli.scheduler import (
+    SchedulerPart,
+    scheduler_part,
+    serves_only_commands,
+    with_its_queues,
+)
 from elihu.cli.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -89,7 +94,7 @@ def _serve(
         raise click.UsageError(
             "--json: expected a command that prints a table, got one that runs until it is stopped"
         )
-    need = AppNeed.TASKS if needs_tasks else AppNeed.APP
+    need = AppNeed.TASKS if needs_tasks and not serves_only_commands(queues) else AppNeed.APP
     if supervised is not None:
         from elihu.cli.supervisor_link import SupervisorLink
 

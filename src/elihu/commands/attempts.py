@@ -45,36 +45,57 @@ class Begun:
 
 async def begin(host: Host, run_id: UUID, ctx: Context) -> Begun | Result:
     """Write that an attempt begins, or say how the job ends without one."""
-    async with host.sessions.begin() as session:
-        locked = await lock_run(session, run_id)
-        if locked is None:
-            return Discard("the run was deleted")
-        command, run = locked
-        if not is_active(run) or run.job_id != ctx.job.id:
-            return _result(run)
-        moment = await now(session)
-        if command is None or run.environment_id is None:
-            await end_run(
-                session, host, run, "cancelled", "command or environment was deleted", moment
-            )
-            return _result(run)
-        before = None if run.status == "queued" else await _outcome_before(host, ctx)
-        if run.status == "running" and not await end_lost(
-            session, host, run, command, moment, _why_gone(before)
-        ):
-            return _result(run)
-        if before == "killed":
-            await end_run(session, host, run, "killed", run.kill_reason or JOB_ENDED, moment)
-            return _result(run)
-        if not run.admitted and not await _admit(session, host, run, command, moment):
-            return _result(run)
-        try:
-            return await _begun(session, host, run, command, ctx.job.node, moment)
-        except SecretError as error:
-            run.attempt += 1
-            add_event(session, run, "failed", moment, reason=str(error))
-            await end_run(session, host, run, "failed", str(error), moment)
-            return _result(run)
+    token = uuid4()
+    result: Begun | Result = {}
+
+    async def write(session: AsyncSession) -> None:
+        nonlocal result
+        result = await _begin(session, host, run_id, token, ctx)
+
+    await persist(host, write)
+    return result
+
+
+async def _begin(
+    session: AsyncSession, host: Host, run_id: UUID, token: UUID, ctx: Context
+) -> Begun | Result:
+    locked = await lock_run(session, run_id)
+    if locked is None:
+        return Discard("the run was deleted")
+    command, run = locked
+    if not is_active(run) or run.job_id != ctx.job.id:
+        return _result(run)
+    moment = await now(session)
+    if command is None or run.environment_id is None:
+        await end_run(session, host, run, "cancelled", "command or environment was deleted", moment)
+        return _result(run)
+    if run.token == token:  # an earlier try was committed, and its answer was lost
+        spec = await _spec(session, host, run, command)
+        return Begun(run.id, token, run.attempt, run.started_at or moment, spec)
+    before = None if run.status == "queued" else await _outcome_before(host, ctx)
+    if run.status == "running" and not await end_lost(
+        session, host, run, command, moment, _why_gone(before)
+    ):
+        return _result(run)
+    if before == "killed":
+        await end_run(session, host, run, "killed", run.kill_reason or JOB_ENDED, moment)
+        return _result(run)
+    if not run.admitted and not await _admit(session, host, run, command, moment):
+        return _result(run)
+    try:
+        spec = await _spec(session, host, run, command)
+    except SecretError as error:
+        run.attempt += 1
+        add_event(session, run, "failed", moment, reason=str(error))
+        await end_run(session, host, run, "failed", str(error), moment)
+        return _result(run)
+    run.status, run.token, run.node = "running", token, ctx.job.node
+    run.attempt += 1
+    run.started_at = run.started_at or moment
+    run.reason = run.exit_code = run.signal = None
+    add_event(session, run, "started", moment, started_at=moment)
+    await session.flush()
+    return Begun(run.id, token, run.attempt, moment, spec)
 
 
 async def finish(host: Host, begun: Begun, end: RunEnd, sink: DatabaseSink) -> Result:
@@ -118,26 +139,11 @@ async def interrupted(host: Host, begun: Begun, end: RunEnd | None, sink: Databa
     await persist(host, write)
 
 
-async def _begun(
-    session: AsyncSession,
-    host: Host,
-    run: CommandJob,
-    command: Command,
-    node: str | None,
-    moment: datetime,
-) -> Begun:
+async def _spec(session: AsyncSession, host: Host, run: CommandJob, command: Command) -> RunSpec:
+    """What is run. Raises ``SecretError``."""
     assert run.environment_id is not None
     seen = await resolve(session, host, run.environment_id)
-    run.status = "running"
-    run.attempt += 1
-    run.token = uuid4()
-    run.node = node
-    run.started_at = run.started_at or moment
-    run.reason = None
-    run.exit_code = run.signal = None
-    add_event(session, run, "started", moment, started_at=moment)
-    await session.flush()
-    spec = RunSpec(
+    return RunSpec(
         text=run.shell_command,
         mode=command.mode,
         variables=seen.values,
@@ -152,7 +158,6 @@ async def _begun(
         cpu_seconds=command.cpu_seconds,
         open_files=command.open_files,
     )
-    return Begun(run.id, run.token, run.attempt, moment, spec)
 
 
 async def _admit(
@@ -195,8 +200,7 @@ async def _write_end(
         and run.kill_reason is None
     ):
         run.status, run.reason, run.token = "retrying", reason, None
-        delay = min(FIRST_RETRY * 2 ** (run.attempt - 1), LONGEST_RETRY)
-        return Retry(reason, delay=delay)
+        return _result(run)
     await end_run(session, host, run, status, reason, moment)
     return _result(run)
 
@@ -228,7 +232,10 @@ def _why_gone(outcome: str | None) -> str:
 
 
 def _result(run: CommandJob) -> Result:
-    """What the end of a run is for its job."""
+    """What the end of a run, or of an attempt of it, is for its job."""
+    if run.status == "retrying":
+        delay = min(FIRST_RETRY * 2 ** (run.attempt - 1), LONGEST_RETRY)
+        return Retry(run.reason, delay=delay)
     if run.status in {"failed", "timed_out", "killed", "lost"}:
         return Discard(f"{run.status}: {run.reason}" if run.reason else run.status)
     return {"status": run.status, "reason": run.reason}

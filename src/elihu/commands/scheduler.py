@@ -28,7 +28,7 @@ from elihu.commands.watch import watch
 
 MOST_ATTEMPTS: Final = 1_000_000
 """Runs count their own attempts: the job of one has as many as it needs."""
-DISPATCH_SLOTS: Final = 2
+DISPATCH_SLOTS: Final = 4
 ALERT_SLOTS: Final = 4
 
 
