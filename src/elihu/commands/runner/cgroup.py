@@ -3,6 +3,15 @@ processes that fork faster than they can be listed.
 """
 
 import os
+import time
+from contextlib import suppress
+
+PREFIX = "elihu-"
+TRIES = 25
+PAUSE = 0.01
+"""Seconds between two tries to remove a cgroup: a killed process takes a moment."""
+STALE = 60.0
+"""Seconds after which an empty cgroup belongs to no command: its supervisor died."""
 
 
 class Cgroup:
@@ -31,25 +40,38 @@ class Cgroup:
 
 def kill(path: str) -> None:
     """Kill all that is in the cgroup."""
-    try:
+    with suppress(OSError):
         _write(f"{path}/cgroup.kill", b"1")
-    except OSError:
-        return
 
 
 def remove(path: str) -> None:
-    """Remove the cgroup; what still lives in it goes to the cgroup above."""
-    try:
-        with open(f"{path}/cgroup.procs", "rb") as file:
-            pids = file.read().split()
+    """Remove the cgroup; what still lives in it goes to the cgroup above. Removes those
+    too that a killed supervisor has left empty.
+    """
+    parent = os.path.dirname(path)
+    for _ in range(TRIES):
+        try:
+            with open(f"{path}/cgroup.procs", "rb") as file:
+                pids = file.read().split()
+        except OSError:
+            break
         for pid in pids:
-            try:
-                _write(f"{os.path.dirname(path)}/cgroup.procs", pid)
-            except OSError:
-                continue
-        os.rmdir(path)
-    except OSError:
-        return
+            with suppress(OSError):
+                _write(f"{parent}/cgroup.procs", pid)
+        with suppress(OSError):
+            os.rmdir(path)
+            break
+        time.sleep(PAUSE)
+    _sweep(parent)
+
+
+def _sweep(parent: str) -> None:
+    with suppress(OSError):
+        for name in os.listdir(parent):
+            path = f"{parent}/{name}"
+            with suppress(OSError):
+                if name.startswith(PREFIX) and os.stat(path).st_mtime < time.time() - STALE:
+                    os.rmdir(path)  # fails where something lives in it
 
 
 def path_of(name: str) -> str | None:
@@ -58,7 +80,7 @@ def path_of(name: str) -> str | None:
         parent = _own()
     except (OSError, IndexError):
         return None
-    return f"{parent}/elihu-{name}" if parent else None
+    return f"{parent}/{PREFIX}{name}" if parent else None
 
 
 def _make(name: str) -> str | None:
