@@ -27,7 +27,8 @@ def looks(*, ctx: Context = Context()) -> tuple[bool, int]:
     return ctx.state == os.getpid(), follows.enqueue(7).id
 
 
-def waited(seconds: float) -> str:
+@app.task(name="app.waits", run_in="process", record=True)
+def waits(seconds: float) -> str:
     """What the error of a wait says that ended without an answer."""
     try:
         follows.submit(7).result(timeout=seconds)
@@ -36,19 +37,10 @@ def waited(seconds: float) -> str:
     return "answered"
 
 
-@app.task(name="app.waits", run_in="process", record=True)
-def waits(first: float, second: float) -> tuple[str, str]:
-    """One wait after the other."""
-    return waited(first), waited(second)
-
-
 @app.task(name="app.awaits", run_in="process", record=True)
-async def awaits(first: float, second: float) -> tuple[str, str]:
-    async def one(seconds: float) -> str:
-        try:
-            await (await follows.asubmit(7)).aresult(timeout=seconds)
-        except RelayTimeout as error:
-            return str(error)
-        return "answered"
-
-    return await one(first), await one(second)
+async def awaits(seconds: float) -> str:
+    try:
+        await (await follows.asubmit(7)).aresult(timeout=seconds)
+    except RelayTimeout as error:
+        return str(error)
+    return "answered"

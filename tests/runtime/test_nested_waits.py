@@ -10,7 +10,7 @@ from elihu import Elihu, RelayTimeout
 from elihu.runtime.queue import nested_waits
 from elihu.runtime.queue.nested_waits import NestedWaits
 from elihu.telemetry.events import JobStarted, QueueBlockedByWaits, Ticked
-from tests.support import EventRecorder
+from tests.support import BUSY_MACHINE, EventRecorder
 
 HINT = "held by attempts that wait for jobs of the same queue"
 
@@ -102,6 +102,8 @@ async def test_a_wait_that_another_slot_or_queue_can_end_is_not_reported(
 async def test_a_wait_without_a_time_limit_is_reported_and_ends_with_a_further_slot(
     app: Elihu, events: EventRecorder
 ):
+    app.override(**BUSY_MACHINE)
+
     @app.task(name="child")
     async def child() -> None: ...
 
