@@ -211,7 +211,7 @@ async def test_kill_timeout_and_stop_reach_the_child(
     folder = str(tmp_path)
     app.override(kill_grace=0.5)
     killed = await p.sync_until_told.using(max_attempts=1).aenqueue(folder)
-    late = await p.deaf.using(timeout=2, max_attempts=1).aenqueue(folder)
+    late = await p.deaf.using(timeout=6, max_attempts=1).aenqueue(folder)
     stopped = await p.waits_to_be_told.aenqueue(folder, "wait")
     async with app.running():
         await until(lambda: len(names(tmp_path, " began")) == 3)
@@ -230,7 +230,7 @@ async def test_kill_timeout_and_stop_reach_the_child(
     assert "sync_until_told" in (runs[killed.id].traceback or "")
     assert [(await app.jobs.get(job.id)).reason for job in (killed, late)] == [
         "killed",
-        "timeout: ran longer than 2 s",
+        "timeout: ran longer than 6 s",
     ]
     assert not events.of(AttemptAbandoned)
     assert [event.job_id for event in events.of(AcknowledgementRefused)] == [stopped.id]
