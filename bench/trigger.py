@@ -1,8 +1,9 @@
 """Triggers: a scan that stores a job for each record, and actions that update their
 record, one at a time and in chunks.
 
-The scan is compared with reading the keys alone. The actions are compared with a plain
-SQLAlchemy loop at the same concurrency: one locked transaction a record.
+The scan is compared with reading the keys and inserting plain rows. The actions are
+compared with a plain SQLAlchemy loop at the same concurrency: one locked transaction a
+record.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from bench.bulk import ROWS
+from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject, expect, rate
 from bench.tables import Tables
 from elihu import Chunk, Elihu
@@ -94,9 +97,10 @@ async def scan(tables: Tables, case: Case) -> Figures:
     return rate(case.jobs, seconds)
 
 
-async def read_keys(tables: Tables, case: Case) -> Figures:
-    """Read the keys of the records, in pages of the same size."""
-    async with records(tables, case.jobs) as sessions:
+async def read_and_insert(tables: Tables, case: Case) -> Figures:
+    """Read the keys of the records in pages of the same size, and insert a row for each."""
+    async with records(tables, case.jobs) as sessions, open_limit(tables) as sql:
+        await sql.insert(1)
         began = time.perf_counter()
         last = found = 0
         while True:
@@ -106,6 +110,8 @@ async def read_keys(tables: Tables, case: Case) -> Figures:
             if not keys:
                 break
             last, found = keys[-1], found + len(keys)
+            if found % ROWS == 0 or found == case.jobs:
+                await sql.insert(found % ROWS or ROWS)
         seconds = time.perf_counter() - began
         expect("keys", case.jobs, found)
     return rate(case.jobs, seconds)
@@ -169,6 +175,6 @@ def chunk_cases(options: Options) -> list[Case]:
     return [Case(jobs=options.jobs or 10 * ACTED, slots=options.slots or CHUNK)]
 
 
-SCAN = Subject("scan", scan_cases, scan, read_keys, beside="keys alone")
+SCAN = Subject("scan", scan_cases, scan, read_and_insert, beside="keys and plain rows")
 ACT = Subject("act", act_cases, act_on_each, plain_loop, beside="plain loop")
 CHUNKS = Subject("chunks", chunk_cases, act_in_chunks, plain_loop, beside="plain loop")

@@ -25,8 +25,8 @@ class _Gathering:
     """The jobs that wait for the same call. ``full`` is set when no more are awaited."""
 
     full: asyncio.Event = field(default_factory=asyncio.Event)
-    members: dict[int, Member] = field(default_factory=dict)
-    done: "asyncio.Future[dict[int, Any] | None] | None" = None
+    members: dict[Context, Member] = field(default_factory=dict)
+    done: "asyncio.Future[dict[Context, Any] | None] | None" = None
 
 
 class Chunks:
@@ -52,8 +52,7 @@ class Chunks:
             gathering.done = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(self._perform(key, gathering))
             task.add_done_callback(_retrieve)
-        place = ctx.job.id
-        gathering.members[place] = member
+        gathering.members[ctx] = member
         if len(gathering.members) >= self._chunk.size:
             self._gathering.pop(key, None)
             gathering.full.set()
@@ -61,11 +60,13 @@ class Chunks:
         try:
             values = await asyncio.shield(gathering.done)
         except asyncio.CancelledError:
-            gathering.members.pop(place, None)
+            gathering.members.pop(ctx, None)
             raise
-        return None if values is None else Done(values[place])
+        return None if values is None else Done(values[ctx])
 
     async def _member(self, stored: Mapping[str, Any], ctx: Context) -> Member:
+        if not self._runner.looks_actors_up:
+            return self._runner.member(stored, ctx, self._call)
         if self._call.asynchronous:
             return await in_loop(self._runner.member, stored, ctx, self._call)
         return await asyncio.to_thread(self._runner.member, stored, ctx, self._call)

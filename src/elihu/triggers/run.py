@@ -35,7 +35,7 @@ from elihu.triggers.records import (
     no_commit,
     turn,
 )
-from elihu.triggers.tenants import lookup_actor
+from elihu.triggers.tenants import lookup_actor, persister_of
 
 logger: Final = logging.getLogger("elihu.triggers")
 
@@ -93,6 +93,11 @@ class Runner:
         self._plain_input: str | None = None
         self._loader = RecordLoader(key, options, self.what)
         self._jobs_are: Literal["here", "elsewhere"] | None = None
+
+    @property
+    def looks_actors_up(self) -> bool:
+        """Whether ``member`` calls code of the user's, which may take its time."""
+        return persister_of(self.options, self.host.trigger_defaults) is not None
 
     def member(self, stored: Any, ctx: Context, call: Calls) -> Member:
         """One job, its tenant and actor looked up and put into its context."""
