@@ -94,7 +94,7 @@ class CommandScheduler:
             name=DISPATCH_TASK,
             queue=DISPATCH_QUEUE,
             priority=0,
-            max_attempts=20,
+            max_attempts=1_000,
             backoff=2,
             record=True,
         )
@@ -106,7 +106,7 @@ class CommandScheduler:
             name="commands.dispatch_boot",
             queue=DISPATCH_QUEUE,
             priority=0,
-            max_attempts=20,
+            max_attempts=1_000,
             backoff=2,
             record=True,
         )

@@ -24,6 +24,8 @@ _SQLITE: Final = "sqlite:///"
 _AFTER: Final = "after_commit"
 _WRITES: Final = "elihu_writes"
 _BUSY_SHARE: Final = 0.8
+_POOL: Final[dict[str, Any]] = {"pool_size": 5, "max_overflow": 0, "pool_timeout": 3_600}
+"""The deadline of a transaction includes the wait for a connection."""
 _CLOCK: Final = {
     "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400000.0",
     "postgresql": "SELECT extract(epoch FROM clock_timestamp()) * 1000",
@@ -112,14 +114,14 @@ class Sessions:
                     "isolation_level": None,
                 },
                 execution_options={"schema_translate_map": {SCHEMA: None}},
+                **_POOL,
             )
             _prepare_sqlite(engine, full=config.synchronous == "full")
             return engine
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            pool_size=5,
-            max_overflow=5,
             pool_pre_ping=True,
+            **_POOL,
             execution_options={"schema_translate_map": {SCHEMA: config.schema}},
         )
         _prepare_postgres(engine, self._app)

@@ -8,12 +8,14 @@ import ssl
 import time
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from elihu import ElihuError
 
 TIMEOUT: Final = 10.0
 """Seconds for each step of a delivery."""
+_KEPT: Final = "/%:@!$&'()*+,;=~-._?"
+"""What is not quoted in a path or query: it may be quoted already."""
 SIGNATURE: Final = "Elihu-Signature"
 
 
@@ -42,9 +44,9 @@ def post(url: str, body: bytes, secret: str | None, *, allow_private: bool) -> N
     headers = {"Content-Type": "application/json", "User-Agent": "elihu"}
     if secret is not None:
         headers[SIGNATURE] = signature(secret, body, int(time.time()))
-    path = parts.path or "/"
+    path = quote(parts.path or "/", safe=_KEPT)
     if parts.query:
-        path = f"{path}?{parts.query}"
+        path = f"{path}?{quote(parts.query, safe=_KEPT)}"
     connection = _Connection(host, port, tls=tls, address=_address(host, port, allow_private))
     try:
         connection.request("POST", path, body, headers)
