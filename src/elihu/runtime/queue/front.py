@@ -31,6 +31,7 @@ class Front:
         self._read_at = float("-inf")
         self._compare_at = float("-inf")
         self._slow_until = float("-inf")
+        self._not_faster = 0
 
     def begin(self, now: float, *, acks: bool) -> Position | None:
         """The position to begin behind; None for the front."""
@@ -56,9 +57,13 @@ class Front:
             self._durations[acks] = (self._durations.get(acks, (0.0, 0.0))[1], took)
         elif now >= self._slow_until and acks in self._durations:
             front = self._duration(acks)
-            self._compare_at = now + RECHECK
             if front - took > NOTICEABLE and (not acks or front > FACTOR * took):
-                self._slow_until = now + RECHECK
+                self._slow_until = self._compare_at = now + RECHECK
+                self._not_faster = 0
+            else:  # of two, since a busy machine may have held up one
+                self._not_faster = (self._not_faster + 1) % 2
+                if not self._not_faster:
+                    self._compare_at = now + RECHECK
         if last is not None:
             self._reached = last
 
