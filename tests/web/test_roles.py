@@ -15,6 +15,7 @@ from elihu.web.app import PUBLIC as PUBLIC_PATHS
 from tests.web.conftest import Clients, add_key, add_user
 
 NOBODY = UUID(int=1)
+READS_BY_POST = {"crons_preview_cron"}
 PUBLIC_OPERATIONS = {"session_get", "session_begin", "session_end"}
 
 
@@ -62,7 +63,7 @@ def test_every_operation_says_its_role_and_area(web: FastAPI) -> None:
             continue
         assert operation[ROLE] in set(Role), f"{method} {path}"
         assert operation[AREA] in AREAS, f"{method} {path}"
-        if method != "GET":
+        if method != "GET" and operation["operationId"] not in READS_BY_POST:
             assert operation[ROLE] != Role.VIEW, f"{method} {path} changes something"
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from elihu import Elihu, ElihuError
-from elihu.commands.sessions import Sessions
+from elihu.commands.scheduler import CommandScheduler
 from elihu.web import problems
 from elihu.web.api import ROUTERS
 from elihu.web.api.document import PROBLEM, page
@@ -55,7 +55,7 @@ def create_app(
     )
     web.state.elihu = Context(
         app=app,
-        sessions=Sessions(app),
+        scheduler=CommandScheduler(Elihu(config=app.config)),
         read_only=settings.read_only if read_only is None else read_only,
         open=open_on_loopback,
         user=user,
@@ -83,9 +83,7 @@ async def lifespan(web: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        context.stopping.set()
-        context.streams.close()
-        await context.sessions.aclose()
+        await context.aclose()
 
 
 def _own_routes() -> APIRouter:

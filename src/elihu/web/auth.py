@@ -51,6 +51,14 @@ async def find_actor(connection: HTTPConnection) -> Actor | None:
     return None
 
 
+async def may_still_read(connection: HTTPConnection) -> bool:
+    """Whether the one who opened a stream is still signed in."""
+    try:
+        return await find_actor(connection) is not None
+    except Problem:
+        return False
+
+
 def needs(role: Role, area: str) -> Callable[[Request], Awaitable[Actor]]:
     """A dependency: the actor of the request, who must have a role, and a key that may use
     the area. A change by a session's cookie needs the token of its forms.

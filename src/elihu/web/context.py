@@ -12,6 +12,7 @@ from elihu import Elihu
 from elihu.accounts import users
 from elihu.accounts.roles import Actor
 from elihu.commands.host import Host
+from elihu.commands.scheduler import CommandScheduler
 from elihu.commands.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ LOOK_AGAIN: Final = 1.0
 @dataclass(slots=True)
 class Context:
     """``open`` is true where a loopback server needs no sign-in while there are no users.
-    ``user`` is the host application's hook. ``stopping`` ends the streams.
+    ``user`` is the host application's hook. ``scheduler`` belongs to an app of its own on
+    the same database, so that its tasks are not those of a node that runs ``app``.
+    ``stopping`` ends the streams.
     """
 
     app: Elihu
-    sessions: Sessions
+    scheduler: CommandScheduler
     read_only: bool
     open: bool
     user: UserHook | None
@@ -43,7 +46,19 @@ class Context:
     @property
     def host(self) -> Host:
         """What the rules of commands need."""
-        return Host(self.app, self.sessions)
+        return self.scheduler.host
+
+    @property
+    def sessions(self) -> Sessions:
+        """Sessions on the database of the app."""
+        return self.scheduler.sessions
+
+    async def aclose(self) -> None:
+        """End the streams, and close what was opened beside the app."""
+        self.stopping.set()
+        self.streams.close()
+        await self.scheduler.aclose()
+        await self.scheduler.app.aclose()
 
     async def needs_no_sign_in(self) -> bool:
         """Whether there are no users, and the server is only for this machine."""

@@ -11,11 +11,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from elihu import Elihu, ElihuError
+from elihu import DatabaseError, Elihu, ElihuError
 from elihu.web.problems import Problem
 
 INTERVAL: Final = 2.0
@@ -40,7 +40,10 @@ class Streams:
         self._open: Counter[str] = Counter()
         self._woken = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
-        self._known: dict[str, tuple[float, asyncio.Task[str]]] = {}
+        self._ready = asyncio.Event()
+        self._known: dict[str, tuple[float, int, asyncio.Task[str]]] = {}
+        self.generation = 0
+        """It rises with each signal."""
 
     @property
     def open(self) -> int:
@@ -70,21 +73,30 @@ class Streams:
         """
         moment = time.monotonic()
         known = self._known.get(topic)
-        if known is None or moment > known[0]:
+        if known is None or moment > known[0] or self.generation != known[1]:
             self._known = {name: each for name, each in self._known.items() if moment <= each[0]}
             task = asyncio.create_task(_as_text(reader), name="elihu-topic")
-            known = self._known[topic] = (moment + SHORTEST, task)
-        return await asyncio.shield(known[1])
+            known = self._known[topic] = (moment + SHORTEST, self.generation, task)
+        return await asyncio.shield(known[2])
 
-    async def wait(self, timeout: float) -> None:
-        """Return when something may have changed, or after ``timeout`` seconds."""
-        self._listen()
-        woken = self._woken
-        try:
-            async with asyncio.timeout(timeout):
-                await woken.wait()
-        except TimeoutError:
+    async def listen(self) -> None:
+        """Begin to receive signals, if that takes no longer than a second."""
+        if self._listening is None or self._listening.done():
+            self._ready.clear()
+            self._listening = asyncio.create_task(self._receive(), name="elihu-streams")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._ready.wait()
+
+    async def wait(self, timeout: float, generation: int) -> None:
+        """Return when something may have changed since that generation, or after
+        ``timeout`` seconds.
+        """
+        if self.generation != generation:
             return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._woken.wait()
 
     def close(self) -> None:
         """End what listens for signals."""
@@ -92,14 +104,11 @@ class Streams:
             self._listening.cancel()
             self._listening = None
 
-    def _listen(self) -> None:
-        if self._listening is None or self._listening.done():
-            self._listening = asyncio.create_task(self._receive(), name="elihu-streams")
-
     async def _receive(self) -> None:
         """Listen while there are streams. Without signals they poll."""
         try:
             async with self._app.topics.listen(self._changed):
+                self._ready.set()
                 idle = 0.0
                 while idle < LINGER:
                     await asyncio.sleep(1.0)
@@ -108,6 +117,7 @@ class Streams:
             await asyncio.sleep(INTERVAL)
 
     def _changed(self, _topic: str) -> None:
+        self.generation += 1
         self._woken.set()
         self._woken = asyncio.Event()
 
@@ -128,16 +138,35 @@ class Seen:
         """The id of the last event."""
         return urlencode({topic: seen for topic, seen in self._seen.items() if seen})
 
+    async def check(self) -> None:
+        """Raise what a reader raises, so that a stream of what there is not is an error
+        and not an empty stream.
+        """
+        for topic, reader in self._readers.items():
+            await self._streams.read(topic, reader)
+
     async def changes(self) -> list[tuple[str, str]]:
-        """The topics that say something new, and what they say."""
+        """The topics that say something new, and what they say. One that is gone says
+        null.
+        """
         found = []
         for topic, reader in self._readers.items():
-            text = await self._streams.read(topic, reader)
+            try:
+                text = await self._streams.read(topic, reader)
+            except LookupError:
+                text = "null"
             digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
             if digest != self._seen[topic]:
                 self._seen[topic] = digest
                 found.append((topic, text))
         return found
+
+    async def values(self) -> list[dict[str, Any]]:
+        """``changes`` as values."""
+        return [
+            {"event": topic.partition(":")[0], "topic": topic, "data": json.loads(text)}
+            for topic, text in await self.changes()
+        ]
 
 
 def event(name: str, data: str, event_id: str) -> str:
@@ -154,9 +183,15 @@ async def events(
 ) -> AsyncIterator[str]:
     """The events of a stream, until the server stops or the user may no longer read."""
     yield "retry: 2000\n\n"
+    await streams.listen()
     quiet_since = checked_at = time.monotonic()
     while not stopping.is_set():
-        for topic, text in await seen.changes():
+        generation = streams.generation
+        try:
+            found = await seen.changes()
+        except DatabaseError:
+            found = []  # the next round tries again
+        for topic, text in found:
             yield event(topic.partition(":")[0], f'{{"topic":{json.dumps(topic)},"data":{text}}}',
                         seen.id)  # fmt: skip
             quiet_since = time.monotonic()
@@ -169,7 +204,7 @@ async def events(
                 return
             checked_at = moment
         await asyncio.sleep(SHORTEST)
-        await streams.wait(INTERVAL)
+        await streams.wait(INTERVAL, generation)
 
 
 async def _as_text(reader: Reader) -> str:

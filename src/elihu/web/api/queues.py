@@ -99,7 +99,7 @@ class Done(BaseModel):
 async def list_queues(request: Request) -> Page[QueueOut]:
     """Every queue that is served, configured, has settings or holds jobs."""
     found = await context_of(request).app.queues.list(most=MOST + 1)
-    return Page(items=[_shown(queue) for queue in found])
+    return Page(items=[shown_queue(queue) for queue in found])
 
 
 @queues.post("/{name:path}/pause")
@@ -162,7 +162,7 @@ async def get_queue(request: Request, name: QueueName) -> QueueOut:
     """One queue."""
     for queue in await context_of(request).app.queues.list(most=MOST + 1):
         if queue.name == name:
-            return _shown(queue)
+            return shown_queue(queue)
     raise UnknownQueue(f"queue {name!r} not found")
 
 
@@ -173,7 +173,8 @@ async def list_nodes(request: Request) -> Page[NodeOut]:
     return Page(items=[NodeOut.model_validate(node) for node in found])
 
 
-def _shown(queue: Queue) -> QueueOut:
+def shown_queue(queue: Queue) -> QueueOut:
+    """A queue as the API shows it."""
     return QueueOut(
         name=queue.name,
         limit=queue.limit,

@@ -1,0 +1,1 @@
+"""What the pages read: one page's figures a file, each bounded."""
