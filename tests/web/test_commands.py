@@ -283,8 +283,8 @@ async def test_a_run_is_watched_to_its_end_and_resumed(
     assert (event["status"], event["exit_code"]) == ("failed", 3)
     again = await client.post(f"/api/events/{event['id']}/retry")
     assert (again.status_code, again.json()["source"]) == (201, "retry")
-    troubles = (await client.get("/api/overview")).json()["troubles"]
-    assert [(each["command_name"], each["runs"]) for each in troubles] == [("greet", 1)]
+    concerns = (await client.get("/api/overview")).json()["concerns"]
+    assert [(each["command_name"], each["runs"]) for each in concerns] == [("greet", 1)]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from elihu.web.api.edited import (
     variables,
 )
 from elihu.web.api.jobs import jobs
+from elihu.web.api.output import output
 from elihu.web.api.overview import overview
 from elihu.web.api.queues import nodes, queues
 from elihu.web.api.runs import events, runs
@@ -28,8 +29,8 @@ ROUTERS: Final[list[APIRouter]] = [
     *(
         resource.router
         for resource in (
-            overview, environments, commands, crons, schedules, variables, alerts, runs, events,
-            stream, jobs, queues, nodes, entries, templates, stats, people, programs, changes,
+            overview, environments, commands, crons, schedules, variables, alerts, runs, output,
+            events, stream, jobs, queues, nodes, entries, templates, stats, people, programs, changes,
         )
     ),
 ]  # fmt: skip

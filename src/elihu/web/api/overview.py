@@ -23,7 +23,7 @@ class ResultOut(BaseModel):
     status: str
 
 
-class TroubleOut(BaseModel):
+class ConcernOut(BaseModel):
     """Runs of a command in an environment that ended alike within a day."""
 
     command_id: UUID | None
@@ -69,7 +69,7 @@ class OverviewOut(BaseModel):
 
     at: datetime
     counts: CountsOut
-    troubles: list[TroubleOut]
+    concerns: list[ConcernOut]
     running: list[OneRunOut]
     upcoming: list[UpcomingOut]
 
@@ -91,7 +91,7 @@ async def get_overview(request: Request) -> OverviewOut:
         return OverviewOut(
             at=datetime.now(UTC),
             counts=counts,
-            troubles=[_trouble(each) for each in await reads.troubles(session)],
+            concerns=[_concern(each) for each in await reads.concerns(session)],
             running=[
                 OneRunOut.model_validate(run).model_copy(update={"usual_seconds": usual})
                 for run, usual in await reads.running(session)
@@ -119,8 +119,8 @@ async def read_counts(context: Context) -> CountsOut:
         )
 
 
-def _trouble(found: reads.Trouble) -> TroubleOut:
-    return TroubleOut(
+def _concern(found: reads.Concern) -> ConcernOut:
+    return ConcernOut(
         command_id=found.command_id,
         command_name=found.command_name,
         environment_id=found.environment_id,

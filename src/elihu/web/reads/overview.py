@@ -39,7 +39,7 @@ HALF_HOURS: Final = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class Concern:
     """Runs of one command in one environment that ended alike within a day. ``results``
     are the last runs there, newest first.
     """
@@ -109,7 +109,7 @@ async def running(session: AsyncSession) -> list[tuple[CommandJob, float | None]
     return found
 
 
-async def troubles(session: AsyncSession) -> list[Trouble]:
+async def concerns(session: AsyncSession) -> list[Concern]:
     """What did not succeed within a day, among the latest 1,000, the newest first."""
     since = await now(session) - DAY
     statement = (
@@ -130,7 +130,7 @@ async def troubles(session: AsyncSession) -> list[Trouble]:
     for members in list(groups.values())[:GROUPS]:
         last = members[0]
         found.append(
-            Trouble(
+            Concern(
                 command_id=last.command_id,
                 command_name=last.command_name,
                 environment_id=last.environment_id,
