@@ -25,7 +25,10 @@ def bare(tmp_path: Path, warm: Warm) -> Iterator[Shell]:
     folder.mkdir()
     shell = Shell(
         folder,
-        {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")},
+        {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")},
+            "ELIHU_WEB__PORT": "0",
+        },
         warm,
     )
     yield shell

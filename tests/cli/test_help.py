@@ -93,7 +93,7 @@ def test_help_of_every_command(path: tuple[str, ...]) -> None:
         assert result.exit_code == 0
         assert f"Usage: cli {' '.join(path)}" in result.output
         assert "--database URL" in result.output
-        assert ("--json" in result.output) == (path[0] not in {"up", "start"})
+        assert ("--json" in result.output) == (path[0] not in {"up", "start", "web"})
 
 
 def test_commands_of_the_contract() -> None:

@@ -265,7 +265,7 @@ def example(tmp_path: Path) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ELIHU_")}
-    return {**clean, "NO_COLOR": "1", **more}
+    return {**clean, "NO_COLOR": "1", "ELIHU_WEB__PORT": "0", **more}
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from elihu.errors import ElihuError, InvalidCron, InvalidOption
 
 COMMANDS: Final = {
     "init": ("elihu.cli.init", "Create a starter project."),
-    "up": ("elihu.cli.start", "Create or upgrade the tables, then run a node."),
+    "up": ("elihu.cli.start", "Create or upgrade the tables, then run a node and the page."),
     "start": ("elihu.cli.start", "Run a node that executes jobs."),
     "tick": ("elihu.cli.tick", "Do one round of work and exit."),
     "migrate": ("elihu.cli.migrate", "Create or upgrade the tables."),

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,6 +13,7 @@ import click
 
 from elihu.cli.event_loop import run_loop
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options_without_json
+from elihu.cli.page import Page
 from elihu.cli.scheduler import (
     SchedulerPart,
     scheduler_part,
@@ -19,6 +21,7 @@ from elihu.cli.scheduler import (
     with_its_queues,
 )
 from elihu.cli.signals import StopSignals
+from elihu.cli.web import web_options
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
@@ -51,16 +54,29 @@ _SUPERVISED = click.option("--supervised", hidden=True)
 @click.command()
 @_QUEUES
 @_PROCESSES
+@web_options
+@click.option("--no-web", is_flag=True, help="Do not serve the page.")
 @_SUPERVISED
 @shared_options_without_json
 @pass_shared_options
-def up(options: SharedOptions, /, **flags: Any) -> None:
-    """Create or upgrade the tables, then run a node.
+def up(
+    options: SharedOptions,
+    /,
+    host: str | None,
+    port: str | None,
+    unix: str | None,
+    root_path: str | None,
+    no_web: bool,
+    **flags: Any,
+) -> None:
+    """Create or upgrade the tables, then run a node and the page.
 
     It serves the queues of the app and of the command scheduler. Runs until SIGINT or
     SIGTERM, then waits for running jobs; a second signal stops now.
     """
-    _serve(options, needs_tasks=False, migrate=True, **flags)
+    where = {"host": host, "port": port, "unix": unix, "root_path": root_path}
+    page = Page(options, where, wanted=not no_web)
+    _serve(options, needs_tasks=False, migrate=True, page=page, **flags)
 
 
 @click.command()
@@ -86,6 +102,7 @@ def _serve(
     supervised: str | None,
     needs_tasks: bool,
     migrate: bool,
+    page: Page | None = None,
 ) -> None:
     from elihu.cli.load_app import AppNeed, open_app
     from elihu.config import find_app
@@ -113,9 +130,9 @@ def _serve(
     name = f"{named.value} ({_counted(tasks, 'task')})" if named else None
     print_startup = partial(_print_startup, app, name, served, part, migrate=migrate)
     if processes is None:
-        run_loop(_run_node(app, served, part, print_startup=print_startup))
+        run_loop(_run_node(app, served, part, print_startup=print_startup, page=page))
     else:
-        sys.exit(run_loop(_run_supervisor(app, processes, print_startup)))
+        sys.exit(run_loop(_run_supervisor(app, processes, print_startup, page)))
 
 
 def _served(
@@ -164,6 +181,7 @@ async def _run_node(
     *,
     print_startup: Callable[[], Coroutine[Any, Any, None]] | None = None,
     link: "SupervisorLink | None" = None,
+    page: Page | None = None,
 ) -> None:
     """Run a node until it stops. With a ``link`` to a supervisor it prints only its id
     and how it ended.
@@ -200,9 +218,11 @@ async def _run_node(
         )
         link.send_ready()
 
-    async with app, part.running():
+    async with app, part.running(), page or nullcontext():
         if print_startup:
             await print_startup()
+        if page:
+            await page.start()
         try:
             await app.serve(
                 served, stopping=signals.stopping, stop_now=signals.stop_now, started=started
@@ -214,7 +234,10 @@ async def _run_node(
 
 
 async def _run_supervisor(
-    app: "Elihu", processes: int, print_startup: Callable[[], Coroutine[Any, Any, None]]
+    app: "Elihu",
+    processes: int,
+    print_startup: Callable[[], Coroutine[Any, Any, None]],
+    page: Page | None,
 ) -> int:
     """Run several nodes, one process each, started with the same command line. Returns
     the exit status.
@@ -230,8 +253,10 @@ async def _run_supervisor(
         grace=app.config.grace,
         print_status=partial(_print_status, "process"),
     )
-    async with app:
+    async with app, page or nullcontext():
         await print_startup()
+        if page:
+            await page.start()
         _print_status("processes", f"{processes:,}, supervisor pid {os.getpid()}")
         signals.enabled = True
         progress.begin()

@@ -9,6 +9,7 @@ from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
+    from elihu.cli.page import ParentLink
 
 OPEN = (
     "no users: whoever uses this machine may do everything, and needs no sign-in; to ask for "
@@ -38,10 +39,10 @@ def web_flags(**given: Any) -> dict[str, Any]:
 @click.command()
 @web_options
 @click.option("--read-only", is_flag=True, default=None, help="Refuse every change.")
-@click.option("--with-parent", is_flag=True, hidden=True)
+@click.option("--with-parent", hidden=True)
 @shared_options_without_json
 @pass_shared_options
-def web(options: SharedOptions, /, with_parent: bool, **given: Any) -> None:
+def web(options: SharedOptions, /, with_parent: str | None, **given: Any) -> None:
     """Serve the JSON API and the page.
 
     Runs until SIGINT or SIGTERM. It runs no jobs: nodes do. Other addresses than those of
@@ -49,16 +50,18 @@ def web(options: SharedOptions, /, with_parent: bool, **given: Any) -> None:
     """
     from elihu.cli.event_loop import run_loop
     from elihu.cli.load_app import AppNeed, open_app
+    from elihu.cli.page import ParentLink
 
+    link = None if with_parent is None else ParentLink(with_parent)
     app = open_app(options, need=AppNeed.APP, **web_flags(**given))
-    run_loop(_serve(app, quiet=with_parent))
+    run_loop(_serve(app, link))
 
 
-async def _serve(app: "Elihu", *, quiet: bool) -> None:
+async def _serve(app: "Elihu", link: "ParentLink | None") -> None:
     from elihu.cli.signals import StopSignals
     from elihu.web.server import Server, has_users
 
-    say = partial(_print_status, quiet=quiet)
+    say = partial(_print_status, quiet=link is not None)
     signals = StopSignals("", lambda: None, stop_now_notice="")
     server = Server(app)
     async with app:
@@ -68,6 +71,8 @@ async def _serve(app: "Elihu", *, quiet: bool) -> None:
         if server.is_local and not await has_users(app):
             _print_status("sign-in", OPEN)
         signals.enabled = True
+        if link is not None:
+            link.send_ready()
         await server.serve(signals.stopping)
     say("stopped", "the page")
 

@@ -30,7 +30,8 @@ ROUTERS: Final[list[APIRouter]] = [
         resource.router
         for resource in (
             overview, environments, commands, crons, schedules, variables, alerts, runs, output,
-            events, stream, jobs, queues, nodes, entries, templates, stats, people, programs, changes,
+            events, stream, jobs, queues, nodes, entries, templates, stats,
+            people, programs, changes,
         )
     ),
 ]  # fmt: skip
