@@ -316,3 +316,18 @@ def test_start_serves_queues_of_the_scheduler_without_an_app(shell: Shell) -> No
     node.wait_for("node  ")
     node.signal(signal.SIGTERM)
     assert node.end() == 0
+
+
+def test_up_without_the_libraries_of_commands_says_so_and_goes_on(bare: Shell) -> None:
+    absent = bare.folder / "absent" / "sqlalchemy"
+    absent.mkdir(parents=True)
+    (absent / "__init__.py").write_text(
+        "raise ModuleNotFoundError('No module named sqlalchemy', name='sqlalchemy')\n"
+    )
+    bare.environ["PYTHONPATH"] = str(absent.parent)
+    node = bare.begin("up")
+    node.wait_for("commands  not served: sqlalchemy is missing, install elihu[commands]")
+    assert node.wait_for("queues  ").split()[1] == "none"
+    node.wait_for("node  ")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0
