@@ -122,9 +122,9 @@ def test_a_crontab(kept: Shell) -> None:
         ("backup --all", ["0 3 * * * Europe/Oslo"], ["crontab"]),
         ("report $DAY", ["@hourly Europe/Oslo"], ["crontab"]),
     ]
-    told = json.loads(kept.run(*arguments, "--json").stdout)
-    assert [each["line"] for each in told["refused"]] == [1, 5]
-    assert told["stored"] is True
+    printed = json.loads(kept.run(*arguments, "--json").stdout)
+    assert [each["line"] for each in printed["refused"]] == [1, 5]
+    assert printed["stored"] is True
     system = "* * * * * nobodyatall true\n* * * * * root\n"
     done = kept.run("commands", "import", "-", "--format", "system-crontab", text=system)
     assert done.stdout == "nothing to do\n"

@@ -173,5 +173,11 @@ def test_a_crontab_as_a_file() -> None:
     assert parse(render(document)).items == document.items
 
 
+def test_a_command_is_named_after_its_line() -> None:
+    crontab = read_crontab(f"SHELL=/bin/bash\n@daily cat  -n%input\n@daily {'x' * 90}\n")
+    document = document_of(crontab, environment="a")
+    assert [each["name"] for each in document.of("command")] == ["cat -n", "x" * 79 + "…"]
+
+
 def test_an_empty_crontab_makes_nothing() -> None:
     assert render(document_of(read_crontab(""), environment="a")) == "version = 1\n"

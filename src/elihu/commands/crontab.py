@@ -22,7 +22,6 @@ _BLANKS: Final = " \t"
 
 _NOT_TAKEN: Final = {
     "CRON_TZ": "name the time zone of the crons instead",
-    "TZ_CRON": "name the time zone of the crons instead",
     "MAILTO": "add an alert instead",
     "MAILFROM": "add an alert instead",
     "CONTENT_TYPE": "output is kept as it is",
@@ -42,13 +41,14 @@ _NICKNAMES: Final = {"@every_minute": "* * * * *"}
 class CrontabEntry:
     """A line that can become a command with a schedule.
 
-    ``expression`` is a nickname or five fields. ``shell_command`` is text for
-    ``/bin/sh``. ``variables`` are the assignments above the line. ``user`` is of the
-    system format.
+    ``expression`` is a nickname or five fields. ``text`` is the command as the line has
+    it, without its input; ``shell_command`` is text for ``/bin/sh``. ``variables`` are
+    the assignments above the line. ``user`` is of the system format.
     """
 
     line: int
     expression: str
+    text: str
     shell_command: str
     variables: Mapping[str, str] = field(default_factory=dict)
     working_directory: str | None = None
@@ -147,20 +147,21 @@ class _Reader:
         if not rest:
             raise _Refused("expected a command")
         _check(expression)
+        command, stdin = _split_input(rest)
+        if not command.strip():
+            raise _Refused("expected a command")
         return CrontabEntry(
             number,
             expression,
-            self._shell_command(rest),
+            command,
+            self._shell_command(command, stdin),
             dict(self._variables),
             self._home,
             user,
         )
 
-    def _shell_command(self, text: str) -> str:
+    def _shell_command(self, command: str, stdin: str | None) -> str:
         """The command for ``/bin/sh``: with its input, its shell and its ``PATH``."""
-        command, stdin = _split_input(text)
-        if not command.strip():
-            raise _Refused("expected a command")
         if self._shell != SHELL:
             command = f"{shlex.quote(self._shell)} -c {shlex.quote(command)}"
         if stdin is not None:

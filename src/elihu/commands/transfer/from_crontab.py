@@ -40,7 +40,7 @@ def document_of(
             commands[shared] = complete(
                 "command",
                 {
-                    "name": _free_name(entry.shell_command, taken),
+                    "name": _free_name(entry.text, taken),
                     "shell_command": text,
                     "timeout": timeout,
                     "working_directory": entry.working_directory,
@@ -98,9 +98,8 @@ def _exports(variables: Mapping[str, str], common: Mapping[str, Any]) -> str:
 
 
 def _free_name(text: str, taken: set[str]) -> str:
-    """The first line of the text as a name, with a number where that is in use."""
-    lines = [line for line in text.splitlines() if not line.startswith("export ")]
-    line = " ".join("".join(filter(str.isprintable, lines[0])).split())
+    """The text as a name, with a number where that is in use."""
+    line = "".join(filter(str.isprintable, " ".join(text.split())))
     name = short = line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"
     number = 1
     while name_key(name) in taken:
