@@ -1,5 +1,6 @@
 """Variables: which one an environment sees, what is refused, and secrets."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -210,3 +211,36 @@ async def test_without_a_key_a_secret_is_refused_and_nothing_stored(
         async with host.sessions.read() as session:
             assert (await variables.find_all(session)).items == []
         await host.sessions.aclose()
+
+
+async def test_of_two_that_would_tie_and_are_made_at_once_one_is_refused(host: Host) -> None:
+    here = await place(host, "here")
+    for links in ([], [here]):
+        done = await asyncio.gather(
+            *(make(host, name="X", value="1", environment_ids=links) for _ in range(3)),
+            return_exceptions=True,
+        )
+        assert sorted(isinstance(each, UUID) for each in done) == [False, False, True]
+
+
+async def test_of_a_secret_and_an_argv_command_that_names_it_one_is_refused(host: Host) -> None:
+    async def command() -> None:
+        async with host.sessions.begin() as session:
+            await commands.create(session, name="c", shell_command="curl $TOKEN", mode="argv")
+
+    done = await asyncio.gather(
+        command(), make(host, name="TOKEN", secret="hidden"), return_exceptions=True
+    )
+    assert sorted(isinstance(each, InvalidFields) for each in done) == [False, True]
+
+
+async def test_of_the_last_two_environments_of_a_variable_one_stays(host: Host) -> None:
+    here, there = await place(host, "here"), await place(host, "there")
+    await make(host, name="X", value="1", environment_ids=[here, there])
+
+    async def delete(environment_id: UUID) -> None:
+        async with host.sessions.begin() as session:
+            await environments.delete(session, environment_id)
+
+    done = await asyncio.gather(delete(here), delete(there), return_exceptions=True)
+    assert [type(each) for each in done if each] == [InvalidFields]

@@ -9,7 +9,7 @@ import pytest
 
 from elihu import DatabaseUnavailable, Elihu, InvalidFields, NotRunnable, RecordNotFound
 from elihu.commands.models import CommandJob, Overlap
-from elihu.commands.rules import environments, runs, variables
+from elihu.commands.rules import commands, environments, runs, variables
 from elihu.commands.scheduler import CommandScheduler
 from elihu.commands.secrets import new_key
 from elihu.commands.sessions import Sessions
@@ -216,6 +216,22 @@ async def test_overlap_allow_and_forced(serving: Workshop) -> None:
     for row in [*rows, *pair]:
         await serving.kill(row)
         await serving.until(row)
+
+
+async def test_what_a_run_needs_stays_until_it_has_ended(workshop: Workshop) -> None:
+    command = await workshop.command(overlap="queue_all")
+    where = await workshop.environment()
+    rows = [await workshop.run(command, environment_id=where.id) for _ in range(2)]
+    for rule, record in ((commands.delete, command.id), (environments.delete, where.id)):
+        with pytest.raises(InvalidFields, match="has not ended: kill it first"):
+            async with workshop.sessions.begin() as session:
+                await rule(session, record)
+    for row in reversed(rows):
+        await workshop.kill(row)
+    async with workshop.sessions.begin() as session:
+        await environments.delete(session, where.id)
+        await commands.delete(session, command.id)
+    assert [row.command_name for row in await workshop.all()] == 2 * [command.name]
 
 
 async def test_another_environment_is_not_overlapped(workshop: Workshop) -> None:

@@ -23,7 +23,17 @@ from elihu.commands.models import (
     Environment,
 )
 from elihu.commands.rules.fields import UNSET, Fields, Unset
-from elihu.commands.rules.rows import Page, add, change, find, flush, lock, missing, page
+from elihu.commands.rules.rows import (
+    Page,
+    add,
+    change,
+    find,
+    flush,
+    lock,
+    missing,
+    one_at_a_time,
+    page,
+)
 from elihu.commands.secrets import Keyring
 
 KIND: Final = "alert"
@@ -85,6 +95,7 @@ async def update(
     values, commands, environments = await _checked(
         session, name, events, channel, target, secret, enabled, command_ids, environment_ids
     )
+    await one_at_a_time(session)
     alert = await lock(session, Alert, alert_id, KIND, version)
     _check_target(host, values.get("channel", alert.channel), values.get("target", alert.target))
     if isinstance(secret, str):

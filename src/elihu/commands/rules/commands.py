@@ -19,7 +19,7 @@ from elihu.commands.models import (
     Variable,
 )
 from elihu.commands.rules.fields import UNSET, Fields, Unset
-from elihu.commands.rules.rows import Page, add, change, find, lock, page
+from elihu.commands.rules.rows import Page, add, change, find, lock, one_at_a_time, page
 from elihu.commands.runner import names_in
 
 KIND: Final = "command"
@@ -126,6 +126,7 @@ async def delete(session: AsyncSession, command_id: UUID, *, version: int | None
     ``RecordChanged``, and ``InvalidFields`` while a run has not ended, or where an alert
     is for this command alone.
     """
+    await one_at_a_time(session)
     command = await lock(session, Command, command_id, KIND, version)
     fields = Fields()
     active = select(CommandJob.id).where(
@@ -209,6 +210,7 @@ async def _check_argv(session: AsyncSession, mode: str, text: str) -> None:
     """
     if mode != "argv":
         return
+    await one_at_a_time(session)
     try:
         names = names_in(text)
     except InvalidOption as error:

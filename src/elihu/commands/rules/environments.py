@@ -8,14 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu import InvalidFields
 from elihu.commands.models import (
+    ACTIVE,
     Alert,
     AlertEnvironment,
+    CommandJob,
     Environment,
     Variable,
     VariableEnvironment,
 )
 from elihu.commands.rules.fields import UNSET, Fields, Unset
-from elihu.commands.rules.rows import Page, add, change, find, lock, page
+from elihu.commands.rules.rows import Page, add, change, find, lock, one_at_a_time, page
 
 KIND: Final = "environment"
 
@@ -47,10 +49,16 @@ async def delete(
     session: AsyncSession, environment_id: UUID, *, version: int | None = None
 ) -> Environment:
     """Delete an environment. Its runs stay. Raises ``RecordNotFound``,
-    ``RecordChanged``, and ``InvalidFields`` where a variable or an alert is for this
-    environment alone: without it, it would be for all.
+    ``RecordChanged``, and ``InvalidFields`` while a run in it has not ended, or where a
+    variable or an alert is for this environment alone: without it, it would be for all.
     """
+    await one_at_a_time(session)
     environment = await lock(session, Environment, environment_id, KIND, version)
+    active = select(CommandJob.id).where(
+        CommandJob.environment_id == environment_id, CommandJob.status.in_(ACTIVE)
+    )
+    if await session.scalar(active.limit(1)) is not None:
+        raise InvalidFields(("environment_id", "a run in it has not ended: kill it first"))
     await _refuse_last_link(session, environment_id, Variable, VariableEnvironment, "variable")
     await _refuse_last_link(session, environment_id, Alert, AlertEnvironment, "alert")
     await session.delete(environment)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +17,7 @@ from elihu.commands.sessions import now
 R = TypeVar("R", bound=Base)
 T = TypeVar("T")
 LONGEST_PAGE: Final = 1_000
+_ACROSS_ROWS: Final = 0x656C696875  # of advisory locks, "elihu" in ASCII
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,15 @@ async def page(
     statement = statement.order_by(model.id.desc() if newest_first else model.id).limit(limit + 1)
     rows = (await session.scalars(statement)).all()
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+
+
+async def one_at_a_time(session: AsyncSession) -> None:
+    """Wait for other transactions that change what rules compare across rows: names of
+    variables in texts of commands, and links to environments. It holds until the
+    transaction ends; SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock(_ACROSS_ROWS)))
 
 
 async def missing(session: AsyncSession, model: type[Any], ids: Sequence[UUID]) -> list[UUID]:

@@ -14,7 +14,17 @@ from elihu.commands.host import Host
 from elihu.commands.models import Environment, Variable, VariableEnvironment
 from elihu.commands.rules.commands import OF_PROCESSES, argv_commands_naming
 from elihu.commands.rules.fields import UNSET, Fields, Unset
-from elihu.commands.rules.rows import Page, add, change, find, flush, lock, missing, page
+from elihu.commands.rules.rows import (
+    Page,
+    add,
+    change,
+    find,
+    flush,
+    lock,
+    missing,
+    one_at_a_time,
+    page,
+)
 from elihu.commands.secrets import Keyring
 
 KIND: Final = "variable"
@@ -62,6 +72,7 @@ async def create(
     if (value is None) == (secret is None):
         raise InvalidFields(("value", "expected a value or a secret, got both or neither"))
     links = values.pop("environment_ids")
+    await one_at_a_time(session)
     await _check_environments(session, links)
     variable = Variable(name=values["name"], description=values["description"])
     variable.value = value
@@ -95,6 +106,7 @@ async def update(
     values = _checked(host, name, value, secret, description, environment_ids)
     if value is not UNSET and secret is not UNSET:
         raise InvalidFields(("value", "expected a value or a secret, got both"))
+    await one_at_a_time(session)
     variable = await lock(session, Variable, variable_id, KIND, version)
     links = values.pop("environment_ids", None)
     if links is not None:
