@@ -52,7 +52,7 @@ from tests.cli.shell import BOUND, Shell
             ["enqueue", "t"],
             (
                 "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, "
-                "got none"
+                "got none (in a Django project, DJANGO_SETTINGS_MODULE names it)"
             ),
         ),
         (["start"], "app: expected --app module:attribute"),

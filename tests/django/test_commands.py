@@ -59,6 +59,32 @@ def test_tables_that_elihu_made_are_left(database: str, tmp_path: Path) -> None:
     assert len(json.loads(shell.elihu("jobs", "ls", "--json"))["items"]) == 1
 
 
+IN_ANOTHER = """
+from django.db import transaction
+from elihu.contrib.django.models import Job
+from tests.django.project.shop.models import Order
+from tests.django.project.shop.tasks import ship
+with transaction.atomic():
+    job = ship.enqueue(Order.objects.create(item="tea").pk)
+    assert (job.id, Job.objects.count()) == (0, 0)
+print(job.id, Job.objects.get().task)
+"""
+
+
+def test_jobs_in_another_database_than_the_models(sqlite_url: str, tmp_path: Path) -> None:
+    shell = Shell(sqlite_url.removeprefix("sqlite:///"), tmp_path)
+    shell.environ["DJANGO_JOBS_IN"] = "other"
+    shell.manage("migrate", "-v", "0")
+    shell.manage("migrate", "-v", "0", "--database", "other")
+    assert shell.manage("shell", "-v", "0", "-c", IN_ANOTHER).strip() == f"1 {SHIP}"
+    assert "other.db" in shell.elihu("migrate")
+    assert json.loads(shell.elihu("tick").splitlines()[-1])["start"] == {"ok": 1, "error": 0}
+    shipped = (
+        "from tests.django.project.shop.models import Order; print(Order.objects.get().shipped)"
+    )
+    assert shell.manage("shell", "-v", "0", "-c", shipped).strip() == "True"
+
+
 def test_a_project_without_the_application(tmp_path: Path) -> None:
     (tmp_path / "bare.py").write_text("SECRET_KEY = 'x'\nINSTALLED_APPS = []\n")
     shell = Shell("unused.db", tmp_path)

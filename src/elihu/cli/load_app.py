@@ -66,7 +66,7 @@ def open_app(
         if need is AppNeed.TASKS:
             raise click.UsageError(
                 "app: expected --app module:attribute, ELIHU_APP or app in a configuration file, "
-                "got none"
+                "got none (in a Django project, DJANGO_SETTINGS_MODULE names it)"
             )
         return Elihu(config=load_config(flags=flags))
     try:

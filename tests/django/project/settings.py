@@ -66,6 +66,7 @@ TEMPLATES = [
     }
 ]
 ELIHU = {
+    "database": os.environ.get("DJANGO_JOBS_IN", "default"),
     "queues": {"default": 10, "mail": 2},
     "poll": 0.5,
     "poll_fallback": 0.2,

@@ -106,6 +106,14 @@ def test_others_see_nothing(db: None) -> None:
     assert client.get(RUNS).status_code == 403
 
 
+def test_a_link_leads_to_the_page_where_it_is_mounted(db: None, settings: Any) -> None:
+    client = user_with("view_job")
+    link = '<a href="/elihu/">Elihu</a>'
+    assert link not in client.get(JOBS).content.decode()
+    settings.ELIHU = {**settings.ELIHU, "web": {"root_path": "/elihu"}}
+    assert link in client.get(JOBS).content.decode()
+
+
 def test_nobody_adds_or_deletes(db: None) -> None:
     client = user_with("change_job", "view_run")
     job = ship.enqueue(1)

@@ -7,6 +7,7 @@ from django.conf import settings as django_settings
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection, connections
+from django.test import override_settings
 
 from elihu import ConfigError
 from elihu.contrib.django import app
@@ -64,6 +65,20 @@ def test_wrong_settings_are_an_error_of_the_check(
 
     with pytest.raises(ConfigError, match=words):
         still.enqueue()
+
+
+def test_settings_that_a_test_overrides_apply() -> None:
+    before = app.config.database_url
+    with override_settings(ELIHU={"queues": {"mail": 3}, "join_transactions": False}):
+        assert dict(app.config.queues) == {"mail": 3}
+        assert not app.project_settings.join_transactions
+    with (
+        override_settings(ELIHU={"queues": {"mail": 0}}),
+        pytest.raises(ConfigError, match=r"queues\.mail"),
+    ):
+        _ = app.config
+    assert app.config.database_url == before
+    assert app.project_settings.join_transactions
 
 
 def test_a_database_without_jobs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

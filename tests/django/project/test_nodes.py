@@ -34,9 +34,9 @@ async def completed(task: Any, number: int = JOBS) -> int:
     raise AssertionError("expected all jobs to end")
 
 
-@pytest.fixture(params=[0, None], ids=["closed", "kept"])
-def kept(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Connections that Django closes after each task, and those that it keeps."""
+@pytest.fixture
+def max_age(request: pytest.FixtureRequest) -> Iterator[None]:
+    """0: Django closes connections after each task. None: it keeps them."""
     connection.settings_dict["CONN_MAX_AGE"] = request.param
     yield
     connection.settings_dict["CONN_MAX_AGE"] = 0
@@ -50,8 +50,19 @@ def queues_for(task: Any) -> dict[str, int]:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # ended threads
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no server to cut")
-@pytest.mark.parametrize("task", [tasks.ask, tasks.aask, tasks.pask, tasks.apask], ids=repr)
-def test_after_lost_connections_all_jobs_succeed(task: Any, kept: None) -> None:
+@pytest.mark.parametrize(
+    ("task", "max_age"),
+    [
+        (tasks.ask, 0),
+        (tasks.ask, None),
+        (tasks.aask, 0),
+        (tasks.aask, None),
+        (tasks.pask, None),
+        (tasks.apask, None),
+    ],
+    indirect=["max_age"],
+)
+def test_after_lost_connections_all_jobs_succeed(task: Any, max_age: None) -> None:
     async def work() -> list[int]:
         async with app, app.running(queues_for(task)):
             before = await completed(task)

@@ -21,7 +21,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     list_per_page = 50
 
     def get_queryset(self, _request: HttpRequest) -> QuerySet:
-        return self.model._default_manager.using(project_app().database).all()
+        return self.model._default_manager.all()
 
     def has_add_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         return False
@@ -106,6 +106,13 @@ class JobAdmin(ReadOnlyAdmin):
         return bool(super().has_view_permission(request, obj)) or self.has_control_permission(
             request
         )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        path = project_app().config.web.root_path
+        context = {**(extra_context or {}), "elihu_page": f"{path}/" if path else None}
+        return super().changelist_view(request, context)
 
     @admin.display(description="arguments")
     def shown_args(self, job: Job) -> str:

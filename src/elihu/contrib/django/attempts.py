@@ -126,7 +126,7 @@ def _store(
             end = "failed"
             due = now + timedelta(seconds=_delay(task, raised, attempt))
             changes |= {"state": JobState.RETRYABLE, "scheduled_at": due}
-    Job.objects.using(project_app().database).filter(pk=job.pk).update(**changes)
+    Job.objects.filter(pk=job.pk).update(**changes)
     if raised is not None:
         _store_run(job, attempt, started, now, outcome, raised)
         if outcome == "failed":

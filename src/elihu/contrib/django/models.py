@@ -6,11 +6,21 @@ from django.db import NotSupportedError, models
 
 from elihu import JobState, RunOutcome
 from elihu.contrib.django.fields import Json, Moment, RunId, Text
+from elihu.contrib.django.project import project_app
 from elihu.contrib.django.tables import table
+
+
+class FromJobs(models.Manager):
+    """Reads the database of the jobs, whatever a router says."""
+
+    def get_queryset(self) -> models.QuerySet:
+        return super().get_queryset().using(project_app().database)
 
 
 class ReadOnly(models.Model):
     """A model over a table that Elihu writes."""
+
+    objects = FromJobs()
 
     class Meta:
         abstract = True

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import django
 from asgiref.sync import sync_to_async
 from django.apps import apps
+from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from elihu import Config, ConfigError, Elihu, Enqueued, InvalidOption, Job, NewJob
@@ -54,20 +55,16 @@ class ProjectApp(Elihu):
         self.project_settings = ProjectSettings(DEFAULT_DB_ALIAS, True, {})
         self._database = ""
         try:
-            self.project_settings = read_settings()
             take_from_parent()
-            self._database = database_name(self.database)
-            url = database_url(self.database)
-            super().__init__(
-                None if url == MEMORY else url, **{"app": NAME, **self.project_settings.keywords}
-            )
-            if url == MEMORY:
-                self._config = replace(self._config, database_url=url)
+            url, keywords = self._read()
+            super().__init__(url, **keywords)
+            self._use_memory(url)
         except ConfigError as error:
             super().__init__(config=Config())
             self._refusal = str(error)
         self._first_database = self._database
         self.around(fresh_connections)
+        setting_changed.connect(self._reload)
 
     @property
     def database(self) -> str:
@@ -150,6 +147,29 @@ class ProjectApp(Elihu):
         if in_loop():
             return self._enqueue_many_in_loop(jobs, ids, notify)
         return _given(self._enqueue_many_here(jobs, ids, notify))
+
+    def _read(self) -> tuple[str | None, dict[str, Any]]:
+        """The URL, None for a database in memory, and the keywords of ``Elihu``."""
+        self.project_settings = read_settings()
+        self._database = database_name(self.database)
+        url = database_url(self.database)
+        return None if url == MEMORY else url, {"app": NAME, **self.project_settings.keywords}
+
+    def _use_memory(self, url: str | None) -> None:
+        if url is None:
+            self._config = replace(self._config, database_url=MEMORY)
+
+    def _reload(self, *, setting: str, **_signal: Any) -> None:
+        """Read the settings again: a test has changed them."""
+        if setting != "ELIHU":
+            return
+        self._refusal = None
+        try:
+            url, keywords = self._read()
+            self._config = Elihu(url, **keywords).config
+            self._use_memory(url)
+        except ConfigError as error:
+            self._refusal = str(error)
 
     @property
     def _alias(self) -> str | None:

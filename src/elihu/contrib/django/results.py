@@ -60,7 +60,7 @@ def stored_result(result_id: str, backend: str) -> TaskResult | None:
     """
     if not (result_id.isascii() and result_id.isdecimal() and len(result_id) < 19):
         return None
-    jobs = Job.objects.using(project_app().database)
+    jobs = Job.objects
     job = jobs.filter(pk=int(result_id)).first()
     if job is None or (job.meta or {}).get(MARK, {}).get("backend") != backend:
         return None
@@ -68,7 +68,7 @@ def stored_result(result_id: str, backend: str) -> TaskResult | None:
 
 
 def _runs(job_id: int) -> list[Any]:
-    return list(Run.objects.using(project_app().database).filter(job_id=job_id).order_by("claim"))
+    return list(Run.objects.filter(job_id=job_id).order_by("claim"))
 
 
 def _of_job(task: Any, job: Any) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 from elihu import JobState, Task
 from elihu.contrib.django.attempts import perform
 from elihu.contrib.django.models import Job
-from elihu.contrib.django.project import project_app
 
 MOST = 10_000
 
@@ -93,7 +92,7 @@ def _next(queue: str | None, scheduled: bool) -> Job | None:
 
 
 def _unfinished() -> Any:
-    return Job.objects.using(project_app().database).filter(finished_at=None)
+    return Job.objects.filter(finished_at=None)
 
 
 def _all() -> list[Job]:
