@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from elihu.cli.commands.transfer import local_zone
 from elihu.commands.secrets import new_key
 from tests.cli.shell import Shell
 
@@ -160,6 +161,24 @@ def test_export_and_import(kept: Shell, tmp_path: Path) -> None:
     file.write_text('version = 1\n[[environment]]\nname = "default"\n')
     assert "deleted" in kept("commands", "import", str(file), "--prune")
     assert kept("commands", "export").count("[[") == 1
+
+
+def test_the_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    link = tmp_path / "localtime"
+    for named, zone in (
+        ("Asia/Tokyo", "Asia/Tokyo"),
+        (":Asia/Tokyo", "Asia/Tokyo"),
+        (str(link), "Europe/Oslo"),
+        ("/nowhere", "UTC"),
+    ):
+        link.unlink(missing_ok=True)
+        link.symlink_to("/usr/share/zoneinfo/Europe/Oslo")
+        monkeypatch.setenv("TZ", named)
+        assert local_zone() == zone
+    link.unlink()
+    link.symlink_to("/usr/share/zoneinfo/Etc/UTC")
+    monkeypatch.setenv("TZ", str(link))
+    assert local_zone() == "UTC"
 
 
 REFUSED_IMPORTS: tuple[tuple[tuple[str, ...], int, str], ...] = (

@@ -215,7 +215,7 @@ def local_zone() -> str:
     if named and not named.startswith("/"):
         return named
     _, found, zone = os.path.realpath(named or "/etc/localtime").partition(_ZONES)
-    return zone if found else "UTC"
+    return zone if found and zone != "Etc/UTC" else "UTC"
 
 
 def _format_of(file: str) -> Format:
