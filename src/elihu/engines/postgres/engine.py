@@ -62,6 +62,7 @@ class PostgresEngine:
     """``Engine`` on PostgreSQL 14 or later."""
 
     name = NAME
+    overlaps = True
 
     def __init__(self, config: Config, bus: Bus) -> None:
         self._session = Session(config, bus)

@@ -45,6 +45,8 @@ class Engine(
     """
 
     name: str
+    overlaps: bool
+    """Whether two exchanges at the same time are faster than one after the other."""
 
     async def open(self, *, make: bool = True) -> None:
         """Connect. Safe to call twice. Raises ``ConfigError`` where the URL cannot be

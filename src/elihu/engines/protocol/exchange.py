@@ -113,6 +113,14 @@ class Exchange(NamedTuple):
     acked: list[tuple[int, bool]]
     claims: list[ClaimedJob]
 
+    @property
+    def last(self) -> Position | None:
+        """Where the last claim is."""
+        if not self.claims:
+            return None
+        claim = self.claims[-1]
+        return Position(claim.priority, claim.scheduled_at, claim.id)
+
 
 class Exchanges(Protocol):
     """Exchange and announcements."""

@@ -69,6 +69,7 @@ class SqliteEngine:
     """
 
     name = NAME
+    overlaps = False
 
     def __init__(self, config: Config, bus: Bus) -> None:
         self._database = Database(config, bus)

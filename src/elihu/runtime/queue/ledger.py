@@ -59,9 +59,9 @@ class Ledger:
         self._ended: list[EndedAttempt] = []
 
     @property
-    def ready(self) -> bool:
-        """Whether an end waits to be sent."""
-        return bool(self._outbox)
+    def ready(self) -> int:
+        """How many ends wait to be sent."""
+        return len(self._outbox)
 
     def claimed(self, claim: ClaimedJob) -> None:
         """A job was fetched that this node will not run. It holds the claim until it
@@ -109,6 +109,15 @@ class Ledger:
         if outcome is _COMPLETED and execution.returned is not None:
             self._late_results.put(execution)
         self._send(ack)
+
+    async def wait_idle(self, seconds: float, now: asyncio.Event) -> None:
+        """Wait at most so long, or until ``now``, for running attempts."""
+        waits = [asyncio.create_task(event.wait()) for event in (self.idle, now)]
+        if self.running:
+            self.idle.clear()
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     def batch(self) -> list[Ack]:
         """The ends to send with the next exchange."""

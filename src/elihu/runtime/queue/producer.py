@@ -20,6 +20,7 @@ from elihu.runtime.attempts.progress import Progress
 from elihu.runtime.queue.abandoned import Abandoned
 from elihu.runtime.queue.attempt_runner import AttemptRunner
 from elihu.runtime.queue.front import Front
+from elihu.runtime.queue.lanes import Lanes
 from elihu.runtime.queue.ledger import Key, Ledger
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.queue.unknown_tasks import UnknownTasks
@@ -72,6 +73,7 @@ class Producer:
         self._idle_now = asyncio.Event()
         self._idle_waits = 0
         self._task: asyncio.Task[None] | None = None
+        self._lanes = Lanes(self, two=scope.engine.overlaps, woken=self._woken)
         self._fetching = False
         self._cut_off = False
         self._ending = False
@@ -143,11 +145,14 @@ class Producer:
 
     def fetch_soon(self) -> None:
         """Fetch from the front of the queue, since there may be jobs."""
+        self._fetch_anew()
+        self._retry_now.set()
+
+    def _fetch_anew(self) -> None:
         self._more_expected = True
         self._generation += 1
         self._after = None
         self._woken.set()
-        self._retry_now.set()
 
     def resync(self) -> None:
         """Fetch from the front, and poll at the present interval: announcements may
@@ -170,7 +175,7 @@ class Producer:
             self._front_timer = None
         if self._task is None:
             return
-        await self._drain(grace, now)
+        await self._ledger.wait_idle(grace, now)
         await self.attempts.end_all()
         if ACTIVE:
             reach("during shutdown")
@@ -184,6 +189,7 @@ class Producer:
         self._closed = True
         self._task.cancel()
         await asyncio.wait([self._task])
+        await self._lanes.stop()
         self._task = None
         if QueueShutdown in self._scope.bus:
             self._scope.bus.emit(
@@ -218,7 +224,7 @@ class Producer:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Start again where nobody stopped it."""
-        if not self._closed and not (self._ending and not self.held):
+        if not self._closed and not self._has_ended:
             asyncio.get_running_loop().call_later(FIRST_BACKOFF, self._relaunch, task)
 
     def _relaunch(self, task: "asyncio.Task[None]") -> None:
@@ -229,6 +235,7 @@ class Producer:
     async def _write_ends(self, seconds: float) -> None:
         """Wait at most ``seconds`` until every end is written."""
         self._ending = True
+        self._lanes.close()
         self._woken.set()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -240,17 +247,22 @@ class Producer:
             else:
                 break
 
+    @property
+    def _has_ended(self) -> bool:
+        return self._ending and not self.held and not self._lanes.under_way
+
     async def _run(self) -> None:
-        while not (self._ending and not self.held):
-            if not (self._ledger.ready or (self._more_expected and self._free > 0)):
-                if not self.held and self._front_timer is None and not self._wakes.pending:
+        while not self._has_ended:
+            if not self.may_send:
+                waits = self._front_timer is not None or self._wakes.pending
+                if not self.held and not self._lanes.under_way and not waits:
                     self._idle_now.set()
                 self._woken.clear()
                 await self._woken.wait()
                 continue
-            self._idle_now.clear()
+            self._lanes.start_second(f"elihu-queue-{self.queue}-second")
             try:
-                await self._round()
+                await self.round()
             except Exception as error:
                 self._failures += 1
                 self._scope.failure_log.failed(self._name, error)
@@ -262,36 +274,39 @@ class Producer:
                     self._scope.failure_log.worked(self._name)
                 self._failures = 0
 
+    def failed_beside(self, error: BaseException) -> None:
+        """An exchange of the second lane failed: the next one of the first tells whether
+        the database works.
+        """
+        self._failures = max(self._failures, 1)
+        self._scope.failure_log.failed(self._name, error)
+        self._fetch_anew()
+
+    @property
+    def may_send(self) -> bool:
+        """Whether ends or free slots make an exchange now."""
+        free = self._free if self._more_expected else 0
+        return self._lanes.may_send(self._ledger.ready, free, len(self.running), self.limit)
+
     @property
     def _free(self) -> int:
-        return (
-            self._start_budget.most(self.limit - len(self.running))
-            if self._fetching and not self.paused and not self._cut_off and self._has_tasks
-            else 0
-        )
+        if not self._fetching or self.paused or self._cut_off or not len(self._registry):
+            return 0
+        return self._start_budget.most(self.limit - len(self.running) - self._lanes.reserved)
 
-    @property
-    def _has_tasks(self) -> bool:
-        """A node that knows no task fetches no job."""
-        return next(iter(self._registry), None) is not None
-
-    async def _drain(self, grace: float, now: asyncio.Event) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in (self._ledger.idle, now)]
-        if self.running:
-            self._ledger.idle.clear()
-            await asyncio.wait(waits, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-
-    async def _round(self) -> None:
+    async def round(self) -> None:
         """Send what ended and fetch for the free slots, within the budget of starts."""
-        free, begun = self._start_budget.take(max(self._free, 0)), self._begun
+        self._idle_now.clear()
+        wanted = self._lanes.size(max(self._free, 0), self.limit)
+        free, begun = self._start_budget.take(wanted), self._begun
         if free:
             self._no_fetch.clear()
         try:
-            await self._exchange(free)
+            with self._lanes.exchange(free):
+                await self._exchange(free)
         finally:
-            self._no_fetch.set()
+            if not self._lanes.reserved:
+                self._no_fetch.set()
             self._start_budget.add(free - (self._begun - begun))
 
     async def _exchange(self, free: int) -> None:
@@ -332,16 +347,18 @@ class Producer:
             if answer.claims or not acks:
                 self._wakes.fetched(claimed=bool(answer.claims))
             self._front.fetched(
-                after, _position(answer), answered_at, answered_at - begun, acks=bool(acks)
+                after, answer.last, answered_at, answered_at - begun, acks=bool(acks)
             )
             if self._most is not None and answer.claims:
                 self._most = self._most * 2 if self._most < self.limit else None
         await self._ledger.answered(node, acks, answer.acked)
+        if free and self._start_budget.left is None and self._most is None and not self._failures:
+            self._lanes.fetched(free, len(answer.claims), self.limit, len(acks), answered_at)
         if not free or self._generation != generation:
             return
         if len(answer.claims) == free:
             self._more_expected = True
-            self._after = _position(answer)
+            self._after = answer.last
         elif behind_front:
             self._read_front_later()
         elif after is not None:
@@ -380,11 +397,3 @@ class Producer:
                 self._ledger.give_back(claim, given_back(claim, "the node stopped"))
         self._begun += len(executions)
         self.attempts.begin(executions)
-
-
-def _position(answer: Exchange) -> Position | None:
-    """Where the last claim of an answer is."""
-    if not answer.claims:
-        return None
-    last = answer.claims[-1]
-    return Position(last.priority, last.scheduled_at, last.id)

@@ -1,0 +1,167 @@
+"""How many exchanges of one queue are under way, and how large they are.
+
+A node that waits for each exchange leaves the database idle while it runs what it got. So
+while a queue is deep, a second exchange starts before the first has answered, and each
+fetches for a third of the slots: two thirds are under way, and one runs.
+
+Small exchanges cost both sides more for each job. That pays where a core is free
+meanwhile, and loses on a busy machine. So both ways are compared every few seconds by the
+ends that they bring. There is no second exchange while ends come one by one, for few
+slots, or on an engine with one writer.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+FEWEST: Final = 60
+"""The fewest slots with which two exchanges are faster than one."""
+TRIAL: Final = 0.1
+"""Seconds for which each way is tried."""
+KEPT: Final = 2.0
+"""Seconds for which the faster way is kept."""
+_LARGE: Final = 0.75
+"""The part of a lane's slots that makes an exchange worth to be the second."""
+
+
+class Work(Protocol):
+    """What a lane does: the producer."""
+
+    @property
+    def may_send(self) -> bool:
+        """Whether ends or free slots make an exchange now."""
+        ...
+
+    async def round(self) -> None:
+        """One exchange."""
+        ...
+
+    def failed_beside(self, error: BaseException) -> None:
+        """An exchange of the second lane has failed."""
+        ...
+
+
+class Lanes:
+    """``under_way`` exchanges fetch for ``reserved`` slots. The producer's own task sends
+    the first; ``start_second`` starts a task that sends others while the queue is deep.
+    ``woken`` is set when there may be something to send.
+    """
+
+    def __init__(self, work: Work, *, two: bool, woken: asyncio.Event) -> None:
+        self.under_way = 0
+        self.reserved = 0
+        self._work = work
+        self._two = two
+        self._woken = woken
+        self._deep = False
+        self._both = False
+        self._phases = _Phases()
+        self._second: asyncio.Task[None] | None = None
+
+    def start_second(self, name: str) -> None:
+        """Send from a second task too, where that is faster."""
+        if self._both and self._second is None:
+            self._second = asyncio.create_task(self._serve(), name=name)
+
+    def may_send(self, ends: int, free: int, running: int, limit: int) -> bool:
+        """Whether so many ends and free slots make an exchange now. While attempts run, a
+        second exchange waits for their ends, so that it has many.
+        """
+        if self.under_way == 0:
+            return ends > 0 or free > 0
+        if not self._both or self.under_way > 1:
+            return False
+        return (ends if running else max(ends, free)) >= limit // 3 * _LARGE
+
+    def size(self, free: int, limit: int) -> int:
+        """For how many of these slots one exchange fetches."""
+        return min(free, limit // 3) if self._both else free
+
+    @contextmanager
+    def exchange(self, free: int) -> Iterator[None]:
+        """One that fetches for so many slots is under way inside. Where it fails, the
+        next one is alone.
+        """
+        self.under_way += 1
+        self.reserved += free
+        try:
+            yield
+        except BaseException:
+            self._set_deep(False)
+            raise
+        finally:
+            self.under_way -= 1
+            self.reserved -= free
+            if self._second is not None:
+                self._woken.set()
+
+    def fetched(self, asked: int, claimed: int, limit: int, ends: int, now: float) -> None:
+        """Note how many jobs came for how many slots, and how many ends were written. The
+        queue is deep after an answer that filled a third of the slots.
+        """
+        if claimed < asked:
+            self._set_deep(False)
+        elif asked >= limit // 3 or limit < FEWEST:
+            self._set_deep(self._two and limit >= FEWEST)
+        if self._deep:
+            self._both = self._phases.both(ends, now)
+
+    def close(self) -> None:
+        """Send one at a time from now on."""
+        self._two = False
+        self._set_deep(False)
+
+    def _set_deep(self, deep: bool) -> None:
+        if deep != self._deep:
+            self._deep, self._both, self._phases = deep, False, _Phases()
+
+    async def stop(self) -> None:
+        """End the second task, also while it waits for an answer."""
+        if (second := self._second) is not None:
+            second.cancel()
+            await asyncio.wait([second])
+
+    async def _serve(self) -> None:
+        """Where an exchange fails, the first task backs off for both."""
+        try:
+            while self._both:
+                if self._work.may_send:
+                    await self._work.round()
+                else:
+                    self._woken.clear()
+                    await self._woken.wait()
+        except Exception as error:
+            self._work.failed_beside(error)
+        finally:
+            self._second = None
+            self._woken.set()
+
+
+class _Phases:
+    """One exchange at a time, then two, then whichever brought more ends a second."""
+
+    def __init__(self) -> None:
+        self._both = False
+        self._length = TRIAL
+        self._since: float | None = None
+        self._ends = 0
+        self._rate_of_one = 0.0
+
+    def both(self, ends: int, now: float) -> bool:
+        """Whether two exchanges are under way from now on, after so many ends more."""
+        if self._since is None:
+            self._since = now
+            return self._both
+        self._ends += ends
+        seconds = now - self._since
+        if seconds >= self._length:
+            rate = self._ends / seconds
+            self._since, self._ends = now, 0
+            if self._length == KEPT:
+                self._both, self._length = False, TRIAL
+            elif not self._both:
+                self._both, self._rate_of_one = True, rate
+            else:
+                self._both, self._length = rate > self._rate_of_one, KEPT
+        return self._both
