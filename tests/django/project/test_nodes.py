@@ -1,6 +1,7 @@
 """Connections of Django's around tasks, on a node of this process."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +42,7 @@ def max_age(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     connection.settings_dict["CONN_MAX_AGE"] = 0
     connection.close()  # it was cut too
+    gc.collect()  # kept connections of threads that ended with their node
 
 
 def queues_for(task: Any) -> dict[str, int]:

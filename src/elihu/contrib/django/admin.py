@@ -80,8 +80,8 @@ class RunInline(admin.TabularInline):
     def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         return False
 
-    def has_view_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        return True
+    def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
+        return bool(request.user.has_perm("elihu.view_run"))
 
 
 @admin.register(Job)

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from asgiref.sync import SyncToAsync
 from django.db import connections, reset_queries
+from django.db.backends.signals import connection_created
 from django.db.transaction import atomic
 
 from elihu import Context
@@ -57,11 +59,11 @@ def fresh_connections(_ctx: Context) -> Iterator[None]:
     its own thread, or in the thread in which asynchronous code uses the ORM.
     """
     if in_loop():
-        _shared.submit(_shared.begin)
+        _shared.enter()
         try:
             yield
         finally:
-            _shared.submit(_shared.end)
+            _shared.leave()
     else:
         of_test = _begin()
         try:
@@ -83,30 +85,44 @@ class _SharedThread:
     """The one thread of the process in which ``sync_to_async`` and the ORM's asynchronous
     methods run. What is submitted here runs before what the task submits later.
 
-    Connections that are only old are closed while no task runs: another task may read
-    from one, page by page.
+    Nothing is submitted while that thread has made no connection. Connections that are
+    only old are closed while no task runs: another task may read from one, page by page.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._running = 0
+        self._thread: int | None = None
+        self._connected: set[int] = set()
+        connection_created.connect(self._note)
 
-    def submit(self, work: Callable[[], None]) -> None:
-        SyncToAsync.single_thread_executor.submit(_logged, work)
+    def enter(self) -> None:
+        """A task begins."""
+        with self._lock:
+            self._running += 1
+            alone = self._running == 1
+        self._submit(_begin if alone else _renew)
 
-    def begin(self) -> None:
-        if self._running:
-            _close_broken()
-            _check_health()
-        else:
-            _begin()
-        self._running += 1
+    def leave(self) -> None:
+        """A task has ended."""
+        with self._lock:
+            self._running -= 1
+            alone = self._running == 0
+        self._submit(_close_old if alone else _close_broken)
 
-    def end(self) -> None:
-        self._running -= 1
-        if self._running:
-            _close_broken()
-        else:
-            _close_old()
+    def _submit(self, work: Callable[[], object]) -> None:
+        if self._thread is None or self._thread in self._connected:
+            SyncToAsync.single_thread_executor.submit(self._run, work)
+
+    def _run(self, work: Callable[[], object]) -> None:
+        self._thread = threading.get_ident()
+        try:
+            work()
+        except Exception:
+            logger.exception("connections of Django could not be closed")
+
+    def _note(self, **_signal: Any) -> None:
+        self._connected.add(threading.get_ident())
 
 
 _shared = _SharedThread()
@@ -141,6 +157,11 @@ def _close_old(but: frozenset[str] = frozenset()) -> None:
             connection.close_if_unusable_or_obsolete()
 
 
+def _renew() -> None:
+    _close_broken()
+    _check_health()
+
+
 def _close_broken() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.errors_occurred and not connection.in_atomic_block:
@@ -148,10 +169,3 @@ def _close_broken() -> None:
                 connection.errors_occurred = False
             else:
                 connection.close()
-
-
-def _logged(work: Callable[[], None]) -> None:
-    try:
-        work()
-    except Exception:
-        logger.exception("connections of Django could not be closed")
