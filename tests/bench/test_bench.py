@@ -15,8 +15,10 @@ SMALL = (
 )
 UNITS = {each: {"jobs_per_second"} for each in ("insert", "bulk", "drain", "thread", "process")}
 UNITS |= {each: {"p50_ms", "p99_ms"} for each in ("latency", "relay")} | {"gather": {"seconds"}}
+UNITS |= {each: {"seconds"} for each in ("dispatch", "at_once")}
 UNITS |= {"output": {"seconds", "node_mib", "supervisor_mib"}}
 BESIDE = {"relay": "latency", "gather": "drain", "output": "pipe"}
+BESIDE |= {"dispatch": "plain rows", "at_once": "processes"}
 ALONE = {("pipe", "supervisor_mib")}
 """What the other side does not have."""
 

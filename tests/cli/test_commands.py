@@ -206,3 +206,17 @@ def test_changes_leave_audit_rows(kept: Shell) -> None:
     text = kept("audit", "ls", "--json")
     actions = [each["action"] for each in json.loads(text)]
     assert actions[:3] == ["command.run", "command.change", "command.add"]
+
+
+def test_a_test_of_an_alert_is_a_job(kept: Shell) -> None:
+    (kept.folder / "alerts.toml").write_text(
+        'version = 1\n[[alert]]\nname = "Ops"\nevents = ["failed"]\n'
+        'channel = "email"\ntarget = "ops@example.org"\n'
+    )
+    kept("commands", "import", "alerts.toml")
+    assert kept("commands", "test-alert", "ops") == (
+        "test of alert Ops is enqueued, to ops@example.org\n"
+    )
+    (job,) = kept.json("jobs", "ls", "--queue", "commands_alerts")["items"]
+    assert job["args"]["event"] == "test"
+    assert "alert 'opss' not found" in kept.refused("commands", "test-alert", "opss", status=1)

@@ -331,3 +331,11 @@ def test_up_without_the_libraries_of_commands_says_so_and_goes_on(bare: Shell) -
     node.wait_for("node  ")
     node.signal(signal.SIGTERM)
     assert node.end() == 0
+
+
+def test_up_with_a_key_of_the_wrong_form_is_refused(bare: Shell) -> None:
+    bare.environ["ELIHU_SECRET_KEY"] = "c2hvcnQ="
+    done = bare.run("up")
+    assert done.returncode == 1
+    assert "ELIHU_SECRET_KEY: expected keys of 32 bytes in base64" in done.stderr
+    assert "c2hvcnQ=" not in done.stderr + done.stdout

@@ -27,17 +27,18 @@ class SchedulerPart:
         return self.scheduler or nullcontext()
 
     async def prepare(self, app: "Elihu", *, migrate: bool) -> str | None:
-        """Make the tables and the key for secrets, or check that the tables are there;
-        what to print of it. Raises ``SchemaOutdated``, ``SchemaTooNew`` and
+        """Check the keys for secrets; make the tables and a first key, or check that the
+        tables are there; what to print of it. Raises ``SchemaOutdated``, ``SchemaTooNew`` and
         ``SecretError``.
         """
         if self.scheduler is None:
             return self.note
+        from elihu.commands.secrets import key_file, load_keyring, make_key_file
+
+        load_keyring(app.config)
         if not migrate:
             await app.tables.check("commands")
             return None
-        from elihu.commands.secrets import key_file, make_key_file
-
         versions = await app.migrate("commands")
         tables = f"migrated to version {versions[-1]}" if versions else "up to date"
         if made := make_key_file(app.config):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from elihu.app import Elihu
     from elihu.commands import Host
-    from elihu.commands.models import Command, Environment
+    from elihu.commands.models import Alert, Command, Environment
     from elihu.commands.sessions import Sessions
 
 T = TypeVar("T")
@@ -126,6 +126,13 @@ async def environment_named(session: "AsyncSession", name: str) -> "Environment"
     from elihu.commands.models import Environment
 
     return await _named(session, Environment, name, "environment")
+
+
+async def alert_named(session: "AsyncSession", name: str) -> "Alert":
+    """The alert with this name or id. Raises ``Failure``."""
+    from elihu.commands.models import Alert
+
+    return await _named(session, Alert, name, "alert")
 
 
 async def _named(session: "AsyncSession", model: type[T], name: str, kind: str) -> T:
