@@ -210,7 +210,7 @@ def test_changes_leave_audit_rows(kept: Shell) -> None:
 
 def test_a_test_of_an_alert_is_a_job(kept: Shell) -> None:
     (kept.folder / "alerts.toml").write_text(
-        'version = 1\n[[alert]]\nname = "Ops"\nevents = ["failed"]\n'
+        'version = 1\n[[alert]]\nname = "Ops"\non = ["failed"]\n'
         'channel = "email"\ntarget = "ops@example.org"\n'
     )
     kept("commands", "import", "alerts.toml")

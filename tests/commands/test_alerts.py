@@ -36,7 +36,7 @@ async def alert(
 ) -> UUID:
     values = {"name": f"on {events}", "channel": "webhook", **given}
     async with workshop.sessions.begin() as session:
-        made = await alerts.create(session, workshop.host, events=events, target=target, **values)
+        made = await alerts.create(session, workshop.host, on=events, target=target, **values)
         return made.id
 
 
@@ -267,7 +267,7 @@ async def test_what_is_wrong_with_an_alert_is_named(workshop: Workshop) -> None:
     with pytest.raises(InvalidFields) as caught:
         await alert(workshop, "", ["failed", "sunday"], channel="pigeon", secret="short")
     fields = [field for field, _ in caught.value.errors]
-    assert fields == ["events", "channel", "target", "secret"]
+    assert fields == ["on", "channel", "target", "secret"]
     assert "short" not in str(caught.value)
     where = await workshop.environment()
     with pytest.raises(RecordNotFound):

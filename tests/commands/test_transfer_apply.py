@@ -60,7 +60,7 @@ environments = ["Test"]
 
 [[alert]]
 name = "oops"
-events = ["failed", "recovered"]
+on = ["failed", "recovered"]
 channel = "email"
 target = "ops@example.org"
 commands = ["Backup"]
@@ -109,7 +109,7 @@ async def test_what_differs_is_changed(host: Host) -> None:
         },
         "schedule of 'Backup'": {"environments": (("prod", "Test"), ("Test", "prod"))},
         "variable 'DAY' of Test": {"value": ("friday", "sunday")},
-        "alert 'oops'": {"events": (("failed", "recovered"), ("failed", "lost"))},
+        "alert 'oops'": {"on": (("failed", "recovered"), ("failed", "lost"))},
     }
     assert {each.action for each in await stored(host, changed)} == {"unchanged"}
 
@@ -143,7 +143,7 @@ name = "KEY"
 secret = true
 [[alert]]
 name = "hook"
-events = ["failed"]
+on = ["failed"]
 channel = "webhook"
 target = "https://example.org/hook"
 secret = true

@@ -52,7 +52,7 @@ EDITED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("variables", {"name": "REGION", "value": "eu"}, {"description": "where"}),
     (
         "alerts",
-        {"name": "mail", "events": ["failed"], "channel": "email", "target": "a@example.org"},
+        {"name": "mail", "on": ["failed"], "channel": "email", "target": "a@example.org"},
         {"enabled": False},
     ),
 ]
@@ -140,7 +140,7 @@ async def test_a_secret_is_in_no_answer_and_no_audit_row(
     alert = await client.post(
         "/api/alerts",
         json={
-            "name": "hook", "events": ["failed"], "channel": "webhook",
+            "name": "hook", "on": ["failed"], "channel": "webhook",
             "target": "https://example.org/", "secret": SECRET,
         },
     )  # fmt: skip

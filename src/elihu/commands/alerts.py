@@ -99,7 +99,7 @@ def matches(alert: Alert, happened: Happened) -> bool:
     """Whether the alert is for this event of this run."""
     commands, environments = alert.command_ids, alert.environment_ids
     return (
-        happened.event in alert.events
+        happened.event in alert.on
         and (not commands or happened.run.command_id in commands)
         and (not environments or happened.run.environment_id in environments)
     )

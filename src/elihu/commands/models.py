@@ -311,7 +311,7 @@ class Alert(Named, Base):
 
     __tablename__ = "command_alert"
 
-    events: Mapped[tuple[str, ...]] = mapped_column(Words)
+    on: Mapped[tuple[str, ...]] = mapped_column("events", Words)
     channel: Mapped[Channel] = mapped_column(Text)
     target: Mapped[str]
     secret: Mapped[str | None]

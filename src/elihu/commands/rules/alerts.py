@@ -45,7 +45,7 @@ async def create(
     host: Host,
     *,
     name: str,
-    events: Sequence[AlertEvent],
+    on: Sequence[AlertEvent],
     channel: Channel,
     target: str,
     secret: str | None = None,
@@ -58,7 +58,7 @@ async def create(
     ``NameTaken`` and ``SecretError``.
     """
     values, commands, environments = await _checked(
-        session, name, events, channel, target, secret, enabled, command_ids, environment_ids
+        session, name, on, channel, target, secret, enabled, command_ids, environment_ids
     )
     _check_target(host, channel, target)
     values.pop("secret", None)
@@ -81,7 +81,7 @@ async def update(
     *,
     version: int | None = None,
     name: str | Unset = UNSET,
-    events: Sequence[AlertEvent] | Unset = UNSET,
+    on: Sequence[AlertEvent] | Unset = UNSET,
     channel: Channel | Unset = UNSET,
     target: str | Unset = UNSET,
     secret: str | Unset | None = UNSET,
@@ -93,7 +93,7 @@ async def update(
     ``RecordChanged``, ``InvalidFields``, ``NameTaken`` and ``SecretError``.
     """
     values, commands, environments = await _checked(
-        session, name, events, channel, target, secret, enabled, command_ids, environment_ids
+        session, name, on, channel, target, secret, enabled, command_ids, environment_ids
     )
     await one_at_a_time(session)
     alert = await lock(session, Alert, alert_id, KIND, version)
@@ -169,7 +169,7 @@ def secret_of(alert: Alert, keyring: Keyring) -> str | None:
 async def _checked(
     session: AsyncSession,
     name: Any,
-    events: Any,
+    on: Any,
     channel: Any,
     target: Any,
     secret: Any,
@@ -179,7 +179,7 @@ async def _checked(
 ) -> tuple[dict[str, Any], list[UUID] | None, list[UUID] | None]:
     fields = Fields()
     fields.name("name", name)
-    fields.words("events", events, get_args(AlertEvent))
+    fields.words("on", on, get_args(AlertEvent))
     fields.one_of("channel", channel, get_args(Channel))
     fields.text("target", target, low=1, high=2_000, lines=False)
     if secret is None:

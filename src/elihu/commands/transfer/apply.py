@@ -206,7 +206,7 @@ def _equal(kind: str, field: str, one: Any, other: Any) -> bool:
         return str(one).split() == str(other).split()
     if not isinstance(one, tuple) or not isinstance(other, tuple):
         return bool(one == other and isinstance(one, bool) == isinstance(other, bool))
-    if field == "events":
+    if field == "on":
         return set(one) == set(other)
     keys = [name_key(each) for each in one], [name_key(each) for each in other]
     return keys[0] == keys[1] if (kind, field) in _ORDERED else sorted(keys[0]) == sorted(keys[1])

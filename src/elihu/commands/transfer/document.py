@@ -51,7 +51,7 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "alert": {
         "name": REQUIRED,
-        "events": REQUIRED,
+        "on": REQUIRED,
         "channel": REQUIRED,
         "target": REQUIRED,
         "secret": False,

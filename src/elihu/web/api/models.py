@@ -177,7 +177,7 @@ class AlertOut(Shown):
     """Who learns of which events. No commands, or no environments, means all."""
 
     name: str
-    events: list[str]
+    on: list[str]
     channel: Channel
     target: str
     has_secret: bool
@@ -190,7 +190,7 @@ class AlertChange(Given):
     """What to change in an alert. ``secret`` null removes it."""
 
     name: Name | None = None
-    events: Annotated[list[AlertEvent], Field(min_length=1, max_length=10)] | None = None
+    on: Annotated[list[AlertEvent], Field(min_length=1, max_length=10)] | None = None
     channel: Channel | None = None
     target: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
     secret: Text | None = None
@@ -203,7 +203,7 @@ class AlertIn(AlertChange):
     """A new alert."""
 
     name: Name
-    events: Annotated[list[AlertEvent], Field(min_length=1, max_length=10)]
+    on: Annotated[list[AlertEvent], Field(min_length=1, max_length=10)]
     channel: Channel
     target: Annotated[str, Field(min_length=1, max_length=2_000)]
 
@@ -250,4 +250,4 @@ class PreviewOut(BaseModel):
 def alert_out(alert: Any) -> AlertOut:
     """An alert without its secret."""
     values = {name: getattr(alert, name) for name in AlertOut.model_fields if name != "has_secret"}
-    return AlertOut(**values | {"events": list(alert.events)}, has_secret=alert.secret is not None)
+    return AlertOut(**values | {"on": list(alert.on)}, has_secret=alert.secret is not None)
