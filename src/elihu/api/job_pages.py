@@ -22,6 +22,7 @@ _VIEWS: Final = {
     JobState.CANCELLED: ("cancelled",),
 }
 """The views of a state, one after the other."""
+_FIRST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _TIMES: Final = frozenset({"scheduled_at", "finished_at", "prune_at"})
 _LONGEST: Final = 1_000
@@ -43,10 +44,15 @@ async def page(engine: Engine, where: JobFilter, after: str | None, limit: int) 
     """
     views = _views(where)
     view, place = (views[0], None) if after is None else _decoded(after, views)
+    queues = where.queue or ()
+    only = queues[0] if view == "available" and len(queues) == 1 else None
+    if only is not None and place is None:
+        place = (only, -1, _FIRST, -1)  # the view begins with the queue
     found = await engine.summaries(view, where, place, limit)
     following = None
     if found.next is not None:
-        following = _encoded(view, found.next)
+        if only is None or found.next[0] == only:  # what follows may be of other queues
+            following = _encoded(view, found.next)
     elif view != views[-1]:
         following = _encoded(views[views.index(view) + 1], None)
     return JobSummaryPage(found.items, following)

@@ -12,8 +12,8 @@ from typing import Final
 
 import uvicorn
 
-from elihu import ConfigError, Elihu
-from elihu.accounts import users
+from elihu import ConfigError, DatabaseError, Elihu
+from elihu.accounts import audit, users
 from elihu.commands.sessions import Sessions
 from elihu.config import WebConfig
 from elihu.web.app import create_app
@@ -26,7 +26,12 @@ CONNECTIONS: Final = 1_000
 """Connections at once; further ones are answered with 503."""
 KEEP_ALIVE: Final = 15
 LARGEST_HEAD: Final = 65_536
+TIDY_EVERY: Final = 3_600.0
+BATCH: Final = 1_000
 _BACKLOG: Final = 512
+
+logger = logging.getLogger("elihu")
+
 _NAMES: Final = frozenset({"localhost"})
 
 
@@ -83,12 +88,14 @@ class Server:
         )
         serving = asyncio.create_task(server.serve([self._socket]), name="elihu-web")
         waiting = asyncio.create_task(stopping.wait())
+        tidying = asyncio.create_task(_tidy(context), name="elihu-web-tidy")
         try:
             await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
         finally:
             context.stopping.set()
             server.should_exit = True
             waiting.cancel()
+            tidying.cancel()
             await asyncio.wait([serving], timeout=GRACE + 2)
             self._remove_socket()
         if serving.done() and not serving.cancelled() and (error := serving.exception()):
@@ -107,6 +114,19 @@ class Server:
         host, port = bound.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{port}{self._settings.root_path}/"
+
+
+async def _tidy(context: Context) -> None:
+    """Remove old audit rows, now and every hour."""
+    while True:
+        try:
+            removed = BATCH
+            while removed == BATCH:
+                async with context.sessions.begin() as session:
+                    removed = await audit.prune(session, BATCH)
+        except DatabaseError as error:
+            logger.warning("old audit rows could not be removed: %s", error)
+        await asyncio.sleep(TIDY_EVERY)
 
 
 class _Uvicorn(uvicorn.Server):

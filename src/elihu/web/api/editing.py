@@ -127,7 +127,7 @@ def add_routes(resource: Resource, kind: Kind) -> None:
     ):
         article = "an" if kind.name[0] in "aeiou" else "a"
         function.__doc__ = f"{about} {article} {kind.name}."
-        function.__name__ = f"{about.lower()}_{kind.name}"
+        function.__name__ = f"{function.__name__}_{kind.name}"
         if model is not None:
             function.__annotations__["given"] = model
     resource.post(role=Role.EDIT, status_code=201, response_model=kind.shown_type)(create)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu import Cron as Expression
@@ -113,7 +113,11 @@ async def concerns(session: AsyncSession) -> list[Concern]:
     """What did not succeed within a day, among the latest 1,000, the newest first."""
     since = await now(session) - DAY
     statement = (
-        select(CommandJob)
+        select(
+            CommandJob.id, CommandJob.command_id, CommandJob.command_name,
+            CommandJob.environment_id, CommandJob.environment_name, CommandJob.status,
+            CommandJob.reason, CommandJob.finished_at, CommandJob.created_at,
+        )
         .where(
             CommandJob.status.in_(UNSUCCESSFUL),
             CommandJob.id > _first_id(since),
@@ -121,29 +125,29 @@ async def concerns(session: AsyncSession) -> list[Concern]:
         )
         .order_by(CommandJob.id.desc())
         .limit(1_000)
-    )
-    groups: dict[tuple[Any, ...], list[CommandJob]] = {}
-    for run in (await session.scalars(statement)).all():
+    )  # fmt: skip
+    rows: Any = await session.execute(statement)
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for run in rows:
         key = (run.command_id, run.command_name, run.environment_id, run.status, run.reason)
         groups.setdefault(key, []).append(run)
-    found = []
-    for members in list(groups.values())[:GROUPS]:
-        last = members[0]
-        found.append(
-            Concern(
-                command_id=last.command_id,
-                command_name=last.command_name,
-                environment_id=last.environment_id,
-                environment_name=last.environment_name,
-                status=last.status,
-                reason=last.reason,
-                runs=len(members),
-                last_run_id=last.id,
-                last_at=last.finished_at or last.created_at,
-                results=await _results(session, last),
-            )
+    shown = list(groups.values())[:GROUPS]
+    results = await _results(session, {_pair(members[0]) for members in shown})
+    return [
+        Concern(
+            command_id=members[0].command_id,
+            command_name=members[0].command_name,
+            environment_id=members[0].environment_id,
+            environment_name=members[0].environment_name,
+            status=members[0].status,
+            reason=members[0].reason,
+            runs=len(members),
+            last_run_id=members[0].id,
+            last_at=members[0].finished_at or members[0].created_at,
+            results=results.get(_pair(members[0]), ()),
         )
-    return found
+        for members in shown
+    ]
 
 
 async def upcoming(session: AsyncSession, limit: int = 20) -> list[Upcoming]:
@@ -181,20 +185,34 @@ async def ahead(session: AsyncSession) -> tuple[datetime, list[int]]:
     return datetime.fromtimestamp(begin, UTC), total
 
 
-async def _results(session: AsyncSession, run: CommandJob) -> list[tuple[UUID, str]]:
-    if run.command_id is None:
-        return []
-    statement = (
-        select(CommandJob.id, CommandJob.status)
-        .where(
-            CommandJob.command_id == run.command_id,
-            CommandJob.environment_id == run.environment_id,
+def _pair(run: Any) -> tuple[UUID | None, UUID | None]:
+    return run.command_id, run.environment_id
+
+
+async def _results(
+    session: AsyncSession, pairs: set[tuple[UUID | None, UUID | None]]
+) -> dict[tuple[UUID | None, UUID | None], list[tuple[UUID, str]]]:
+    """The last runs of each command in its environment, newest first, in one statement."""
+    parts = []
+    for command_id, environment_id in pairs:
+        if command_id is None:
+            continue
+        last = (
+            select(
+                CommandJob.id, CommandJob.status, CommandJob.command_id, CommandJob.environment_id
+            )
+            .where(CommandJob.command_id == command_id, CommandJob.environment_id == environment_id)
+            .order_by(CommandJob.id.desc())
+            .limit(RESULTS)
+            .subquery()
         )
-        .order_by(CommandJob.id.desc())
-        .limit(RESULTS)
-    )
-    rows: Any = await session.execute(statement)
-    return [(run_id, status) for run_id, status in rows]
+        parts.append(select(last))
+    found: dict[tuple[UUID | None, UUID | None], list[tuple[UUID, str]]] = {}
+    if parts:
+        rows: Any = await session.execute(union_all(*parts))
+        for run_id, status, command_id, environment_id in rows:
+            found.setdefault((command_id, environment_id), []).append((run_id, status))
+    return {pair: sorted(results, reverse=True) for pair, results in found.items()}
 
 
 async def _places(
