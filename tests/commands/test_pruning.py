@@ -27,6 +27,7 @@ async def add_runs(workshop: Workshop, number: int, days: float, status: str = "
                 environment_id=where.id,
                 environment_name=where.name,
                 shell_command="true",
+                mode="shell",
                 source="now",
                 status=status,
                 max_attempts=1,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from elihu.commands.rules import history
+from elihu.commands.rules import commands, history, variables
 from tests.commands.workshop import Workshop
 
 
@@ -57,3 +57,28 @@ async def test_a_run_is_tried_again_where_that_is_asked_for(
     assert (done.status, done.attempt) == (status, 2)
     events = [(event.attempt, event.status) for event in await serving.events(run.id)]
     assert events == [(1, "started"), (1, status), (2, "started"), (2, status)]
+
+
+async def test_a_run_keeps_the_text_and_the_mode_that_it_was_made_with(workshop: Workshop) -> None:
+    command = await workshop.command("echo $WORD", mode="argv")
+    where = await workshop.environment()
+    run = await workshop.run(command, environment_id=where.id)
+    async with workshop.sessions.begin() as session:
+        await variables.create(session, workshop.host, name="WORD", value="'a'; echo b")
+        await commands.update(session, command.id, mode="shell", shell_command="echo shell")
+    async with workshop.app.running(queues=workshop.scheduler.queues):
+        await workshop.until(run)
+    assert await workshop.text(run.id) == "'a'; echo b\n"
+
+
+async def test_a_run_whose_arguments_would_show_a_secret_by_now_fails(workshop: Workshop) -> None:
+    command = await workshop.command("echo $TOKEN", mode="argv")
+    where = await workshop.environment()
+    run = await workshop.run(command, environment_id=where.id)
+    async with workshop.sessions.begin() as session:
+        await commands.update(session, command.id, shell_command="echo plain")
+        await variables.create(session, workshop.host, name="TOKEN", secret="s3cret-value")
+    async with workshop.app.running(queues=workshop.scheduler.queues):
+        done = await workshop.until(run)
+    assert (done.status, await workshop.text(run.id)) == ("failed", "")
+    assert "expected no secret, got $TOKEN" in (done.reason or "")

@@ -158,6 +158,7 @@ class Admission:
             cron_id=cron and cron.id,
             cron_expression=cron and cron.expression,
             shell_command=wanted.command.shell_command,
+            mode=wanted.command.mode,
             source=wanted.source,
             forced=wanted.forced,
             admitted=True,

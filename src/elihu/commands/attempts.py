@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from elihu import Context, Discard, Retry, SecretError
+from elihu import Context, Discard, NotRunnable, Retry, SecretError
 from elihu.commands.admission import Admission, Pair
 from elihu.commands.ending import (
     JOB_ENDED,
@@ -21,8 +21,9 @@ from elihu.commands.ending import (
 )
 from elihu.commands.host import Host
 from elihu.commands.models import Command, CommandJob
+from elihu.commands.rules.commands import OF_PROCESSES
 from elihu.commands.rules.variables import resolve
-from elihu.commands.runner import RunEnd, RunSpec
+from elihu.commands.runner import RunEnd, RunSpec, names_in
 from elihu.commands.sessions import now
 from elihu.commands.sink import DatabaseSink, persist
 
@@ -84,7 +85,7 @@ async def _begin(
         return _result(run)
     try:
         spec = await _spec(session, host, run, command)
-    except SecretError as error:
+    except (NotRunnable, SecretError) as error:
         run.attempt += 1
         add_event(session, run, "failed", moment, reason=str(error))
         await end_run(session, host, run, "failed", str(error), moment)
@@ -140,14 +141,17 @@ async def interrupted(host: Host, begun: Begun, end: RunEnd | None, sink: Databa
 
 
 async def _spec(session: AsyncSession, host: Host, run: CommandJob, command: Command) -> RunSpec:
-    """What is run. Raises ``SecretError``."""
+    """What is run. Raises ``SecretError`` and ``NotRunnable``."""
     assert run.environment_id is not None
     seen = await resolve(session, host, run.environment_id)
+    # A variable can have become a secret since the text was taken from the command.
+    if run.mode == "argv" and (shown := names_in(run.shell_command) & set(seen.secrets)):
+        raise NotRunnable(f"{OF_PROCESSES}: expected no secret, got ${min(shown)}")
     return RunSpec(
         text=run.shell_command,
-        mode=command.mode,
+        mode=run.mode,
         variables=seen.values,
-        secret_values=seen.secrets,
+        secret_values=list(seen.secrets.values()),
         pass_environment=host.config.commands.pass_environment,
         working_directory=command.working_directory,
         timeout=command.timeout,

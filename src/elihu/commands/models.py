@@ -224,6 +224,7 @@ class CommandJob(Base):
     cron_id: Mapped[UUID | None] = mapped_column(ForeignKey("elihu.command_cron.id"))
     cron_expression: Mapped[str | None]
     shell_command: Mapped[str]
+    mode: Mapped[Mode] = mapped_column(Text)
     job_id: Mapped[int | None] = mapped_column(BigInteger, unique=True)
     source: Mapped[Source] = mapped_column(Text)
     forced: Mapped[bool] = mapped_column(default=False)

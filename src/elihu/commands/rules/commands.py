@@ -223,11 +223,9 @@ async def _check_argv(session: AsyncSession, mode: str, text: str) -> None:
 
 async def argv_commands_naming(session: AsyncSession, name: str) -> list[str]:
     """The names of ``argv`` commands that use the variable ``name``."""
-    candidates = select(Command).where(
-        Command.mode == "argv", Command.shell_command.contains(name, autoescape=True)
+    # Quotes can split a name in the text, so the text is not searched for it.
+    candidates = select(Command.name, Command.shell_command).where(
+        Command.mode == "argv", Command.shell_command.contains("$")
     )
-    return [
-        command.name
-        for command in await session.scalars(candidates)
-        if name in names_in(command.shell_command)
-    ]
+    found = await session.execute(candidates)
+    return [command for command, text in found if name in names_in(text)]

@@ -49,10 +49,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The variables of an environment by name, and which of the values are secret."""
+    """The variables of an environment by name, and those of them that are secret."""
 
     values: Mapping[str, str]
-    secrets: Sequence[str]
+    secrets: Mapping[str, str]
 
 
 async def create(
@@ -183,11 +183,11 @@ async def resolve(session: AsyncSession, host: Host, environment_id: UUID) -> Re
     winners = await _winners(session, environment_id)
     keyring = host.keyring() if any(each.is_secret for each in winners) else None
     values: dict[str, str] = {}
-    secrets: list[str] = []
+    secrets: dict[str, str] = {}
     for variable in winners:
         if variable.secret is not None and keyring is not None:
-            values[variable.name] = keyring.decrypt(variable.secret, _owner(variable))
-            secrets.append(values[variable.name])
+            text = keyring.decrypt(variable.secret, _owner(variable))
+            values[variable.name] = secrets[variable.name] = text
         else:
             values[variable.name] = variable.value or ""
     return Resolved(values, secrets)

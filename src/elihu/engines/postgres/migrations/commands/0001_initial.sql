@@ -114,6 +114,7 @@ CREATE TABLE elihu.command_job (
   cron_id uuid REFERENCES elihu.command_cron ON DELETE SET NULL,
   cron_expression text,
   shell_command text NOT NULL,
+  mode text NOT NULL CHECK (mode IN ('shell', 'argv')),
   job_id bigint UNIQUE,
   source text NOT NULL CHECK (source IN ('schedule', 'now', 'later', 'retry')),
   forced boolean NOT NULL,

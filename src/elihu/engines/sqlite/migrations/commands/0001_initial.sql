@@ -115,6 +115,7 @@ CREATE TABLE command_job (
   cron_id TEXT REFERENCES command_cron ON DELETE SET NULL,
   cron_expression TEXT,
   shell_command TEXT NOT NULL,
+  mode TEXT NOT NULL CHECK (mode IN ('shell', 'argv')),
   job_id INTEGER UNIQUE,
   source TEXT NOT NULL CHECK (source IN ('schedule', 'now', 'later', 'retry')),
   forced INTEGER NOT NULL CHECK (forced IN (0, 1)),
