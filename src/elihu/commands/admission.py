@@ -211,7 +211,9 @@ class Admission:
             )
             .with_for_update(key_share=True)
         )
-        stored = list(await self._session.scalars(statement))
+        # A run whose delay is over is stored, and does not end itself.
+        mine = {row.id for row in self._rows}
+        stored = [row for row in await self._session.scalars(statement) if row.id not in mine]
         for row in stored:
             request_end(self._session, self._host, row, REPLACED, self._moment)
         active = {
