@@ -60,9 +60,7 @@ async def made_things(client: httpx.AsyncClient) -> dict[str, Any]:
     found["schedules"] = schedule["id"]
     found["variables"] = (await post("variables", name="REGION", value="eu"))["id"]
     found["alerts"] = (
-        await post(
-            "alerts", name="mail", events=["failed"], channel="email", target="a@example.org"
-        )
+        await post("alerts", name="mail", on=["failed"], channel="email", target="a@example.org")
     )["id"]
     found["runs"] = (await post(f"commands/{command['id']}/run"))["id"]
     await post("system/templates", code="kind", name="Kind", task="t", schema={"type": "object"})
