@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from elihu import Elihu, ElihuError
 from elihu.commands.scheduler import CommandScheduler
+from elihu.web import pages as pages_of
 from elihu.web import problems
 from elihu.web.api import ROUTERS
 from elihu.web.api.document import PROBLEM, page
@@ -30,7 +31,7 @@ def create_app(
     allowed_hosts: Collection[str] | None = None,
     open_on_loopback: bool = False,
 ) -> FastAPI:
-    """An ASGI application with the JSON API of ``app``, to serve or to mount.
+    """An ASGI application with the pages and the JSON API of ``app``, to serve or to mount.
 
     ``user`` is an async function that gets the connection and returns the ``Actor`` that
     the host application has signed in, or None; without it Elihu's own users sign in.
@@ -70,6 +71,8 @@ def create_app(
     for router in ROUTERS:
         web.include_router(router, prefix="/api")
     web.include_router(_own_routes())
+    for pages in pages_of.ROUTERS:
+        web.include_router(pages)
     web.openapi = lambda: _document(web)  # type: ignore[method-assign]
     return web
 

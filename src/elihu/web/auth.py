@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from starlette.requests import HTTPConnection
 
 from elihu.accounts import keys, signed_in
@@ -25,6 +25,29 @@ def session_token(connection: HTTPConnection) -> str | None:
     """
     secure = connection.url.scheme == "https"
     return connection.cookies.get(SECURE_COOKIE if secure else PLAIN_COOKIE)
+
+
+def keep_session(request: Request, response: Response, token: str) -> None:
+    """Give the browser the cookie of a new session."""
+    secure = request.url.scheme == "https"
+    response.set_cookie(
+        SECURE_COOKIE if secure else PLAIN_COOKIE,
+        token,
+        max_age=int(signed_in.LIFETIME.total_seconds()),
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def drop_session(request: Request, response: Response) -> None:
+    """Take the cookie of the session from the browser."""
+    secure = request.url.scheme == "https"
+    response.delete_cookie(
+        SECURE_COOKIE if secure else PLAIN_COOKIE,
+        path="/", secure=secure, httponly=True, samesite="lax",
+    )  # fmt: skip
 
 
 def address_of(connection: HTTPConnection) -> str | None:
@@ -83,14 +106,14 @@ def needs(role: Role, area: str) -> Callable[[Request], Awaitable[Actor]]:
     return check
 
 
-def check_change(request: Request, actor: Actor) -> None:
+def check_change(request: Request, actor: Actor, token: str | None = None) -> None:
     """Raise ``Problem`` for a change that another site may have sent, and in read-only
-    mode.
+    mode. ``token`` is that of a form; without it the header has it.
     """
     if context_of(request).read_only:
         raise Problem(403, "this server only reads")
     if actor.via == "session":
-        check_form(request)
+        check_form(request, token)
     elif actor.via == "loopback" and _is_simple(request):
         raise Problem(403, "expected the header Origin or Sec-Fetch-Site")
 
@@ -105,12 +128,12 @@ def _is_simple(request: Request) -> bool:
     )
 
 
-def check_form(request: Request) -> None:
+def check_form(request: Request, given: str | None = None) -> None:
     """A change by a cookie must say that it comes from our page, and carry its token."""
     if "origin" not in request.headers and "sec-fetch-site" not in request.headers:
         raise Problem(403, "expected the header Origin or Sec-Fetch-Site")
     token = session_token(request)
-    if token is None or not is_form_token(request.headers.get(FORM_TOKEN), token):
+    if token is None or not is_form_token(given or request.headers.get(FORM_TOKEN), token):
         raise Problem(403, f"expected the header {FORM_TOKEN} with the token of the session")
 
 

@@ -10,11 +10,11 @@ from elihu.accounts.roles import Actor, Role
 from elihu.accounts.tokens import form_token
 from elihu.web.api.routes import AREA, ERRORS, PUBLIC, ROLE
 from elihu.web.auth import (
-    PLAIN_COOKIE,
-    SECURE_COOKIE,
     address_of,
     check_form,
+    drop_session,
     find_actor,
+    keep_session,
     session_token,
 )
 from elihu.web.context import context_of
@@ -69,16 +69,7 @@ async def begin(request: Request, response: Response, given: SignIn) -> SessionO
     if (before := session_token(request)) is not None:
         async with context.sessions.begin() as session:
             await signed_in.end(session, before)
-    secure = request.url.scheme == "https"
-    response.set_cookie(
-        SECURE_COOKIE if secure else PLAIN_COOKIE,
-        token,
-        max_age=int(signed_in.LIFETIME.total_seconds()),
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
+    keep_session(request, response, token)
     actor = Actor(user.name, user.role, "session", user.id, address_of(request))
     return _shown(request, actor, token)
 
@@ -97,11 +88,7 @@ async def end(request: Request, response: Response) -> None:
     async with context.sessions.begin() as session:
         await signed_in.end(session, token)
         await audit.record(session, actor, "sign_out", "session")
-    secure = request.url.scheme == "https"
-    response.delete_cookie(
-        SECURE_COOKIE if secure else PLAIN_COOKIE,
-        path="/", secure=secure, httponly=True, samesite="lax",
-    )  # fmt: skip
+    drop_session(request, response)
 
 
 def _shown(request: Request, actor: Actor | None, token: str | None = None) -> SessionOut:

@@ -1,0 +1,28 @@
+"""The pages: HTML by the server, from the same reads and rules as the API."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from elihu.web.pages import (
+    commands,
+    engine,
+    job,
+    jobs,
+    kept,
+    overview,
+    people,
+    run,
+    runs,
+    schedules,
+    session,
+    static_files,
+)
+
+ROUTERS: Final[list[APIRouter]] = [
+    module.router
+    for module in (
+        static_files, session, overview, runs, run, commands, kept, schedules, jobs, job, engine,
+        people,
+    )
+]  # fmt: skip

@@ -1,0 +1,204 @@
+"""Queues, nodes, triggers and templates."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from elihu import ElihuError
+from elihu.web.pages.editing import whole
+from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
+from elihu.web.problems import Problem
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+MOST: Final = 10_000
+HOURS: Final = 24
+
+
+@router.get("/queues")
+async def list_queues(visit: ViewVisit) -> Response:
+    """Every queue, how it is served, and how much it did in each hour of a day."""
+    app = visit.context.app
+    queues = await app.queues.list(most=MOST + 1)
+    nodes = await app.nodes.list()
+    last = int(datetime.now(UTC).timestamp()) // 3_600 * 3_600
+    first = last - (HOURS - 1) * 3_600
+    done: dict[str, list[int]] = {}
+    waits: dict[str, list[int]] = {}
+    for point in await app.stats.throughput(
+        since=datetime.fromtimestamp(first, UTC),
+        until=datetime.fromtimestamp(last + 3_600, UTC), step=3_600, by="queue",
+    ):  # fmt: skip
+        number = int(point.at.timestamp() - first) // 3_600
+        if 0 <= number < HOURS and point.key is not None:
+            done.setdefault(point.key, [0] * HOURS)[number] += point.jobs
+            waits.setdefault(point.key, [0] * HOURS)[number] += point.wait_ms
+    return visit.page(
+        "queues.html",
+        queues=queues,
+        nodes=nodes,
+        names={node.id: node.name for node in nodes},
+        done=done,
+        waits=waits,
+        labels=[datetime.fromtimestamp(first, UTC) + timedelta(hours=n) for n in range(HOURS)],
+        configured={
+            queue.name: queue.limit or max((each.limit for each in queue.nodes), default=None)
+            for queue in queues
+        },
+    )
+
+
+@router.post("/queues/pause_all")
+async def pause_all(visit: RunVisit) -> Response:
+    """Pause every queue."""
+    names = [queue.name for queue in await visit.context.app.queues.list(most=1)]
+    for name in names:
+        await visit.context.app.queues.pause(name)
+        await _record(visit, "pause", name, {"node": None, "note": visit.text("note")[:500]})
+    return visit.back("/queues", f"{len(names)} queues are paused.")
+
+
+@router.post("/queues/change")
+async def change_queue(visit: RunVisit) -> Response:
+    """Pause with a note, or resume; for all nodes or one."""
+    name, action = visit.text("queue"), visit.text("action")
+    node = visit.text("node") or None
+    queues = visit.context.app.queues
+    if action == "pause":
+        unanswered = await queues.pause(name, node=node)
+        text = f"{name} is paused."
+        if unanswered:
+            text += f" {len(unanswered)} nodes did not answer yet."
+    elif action == "resume":
+        await queues.resume(name, node=node)
+        text = f"{name} is resumed."
+    else:
+        raise Problem(422, "action: expected pause or resume")
+    await _record(visit, action, name, {"node": node, "note": visit.text("note")[:500]})
+    return visit.back("/queues", text)
+
+
+@router.post("/queues/serve")
+async def serve_queue(visit: EditVisit) -> Response:
+    """Scale, start or stop."""
+    name, action = visit.text("queue").strip(), visit.text("action")
+    node, limit = visit.text("node") or None, whole(visit.text("limit"))
+    queues: Any = visit.context.app.queues
+    if action == "scale":
+        await queues.scale(name, limit, node=node)
+        text = f"{name} runs at most {limit} jobs at a time on each node."
+    elif action == "start":
+        await queues.start(name, limit, node=node)
+        text = f"{name} is served."
+    elif action == "stop":
+        await queues.stop(name, node=node)
+        text = f"{name} is served no more. Running jobs are finished."
+    else:
+        raise Problem(422, "action: expected scale, start or stop")
+    await _record(visit, action, name, {"node": node, "limit": limit})
+    return visit.back("/queues", text)
+
+
+@router.get("/nodes")
+async def list_nodes(visit: ViewVisit) -> Response:
+    """The nodes, and what each says of itself."""
+    app = visit.context.app
+    queues = await app.queues.list(most=1)
+    used: dict[str, list[tuple[str, int, int, bool]]] = {}
+    for queue in queues:
+        for each in queue.nodes:
+            used.setdefault(each.node, []).append(
+                (queue.name, each.executing, each.limit, each.paused)
+            )
+    return visit.page("nodes.html", nodes=await app.nodes.list(), used=used)
+
+
+@router.get("/triggers")
+async def list_triggers(visit: ViewVisit) -> Response:
+    """The triggers that this server has loaded, and the cron entries of tasks."""
+    app = visit.context.app
+    entries = await app.crons.list()
+    by_task = {entry.task: entry for entry in entries}
+    return visit.page(
+        "triggers.html",
+        triggers=list(app.triggers),
+        entries=entries,
+        scans=by_task,
+    )
+
+
+@router.post("/triggers/change")
+async def change_trigger(visit: RunVisit) -> Response:
+    """Scan, pause or resume a trigger."""
+    name, action = visit.text("trigger"), visit.text("action")
+    app = visit.context.app
+    trigger = app.triggers.get(name)
+    if action == "scan":
+        counts = await trigger.scan()
+        text = f"{counts.matched} records match; {counts.enqueued} jobs are stored."
+    elif action in {"pause", "resume"}:
+        await getattr(app.crons, action)(trigger.scan_task.name)
+        text = f"The scans of {name} are {action}d."
+    else:
+        raise Problem(422, "action: expected scan, pause or resume")
+    await visit.record(f"trigger.{action}", "trigger", object_id=name, object_name=name)
+    return visit.back("/triggers", text)
+
+
+@router.post("/entries/change")
+async def change_entry(visit: RunVisit) -> Response:
+    """Run, pause or resume a cron entry of a task."""
+    name, action = visit.text("entry"), visit.text("action")
+    crons = visit.context.app.crons
+    opened = None
+    if action == "run":
+        job = await crons.run_now(name)
+        text, opened = f"Job {job.id} of {name} is stored.", f"/jobs/{job.id}"
+    elif action in {"pause", "resume"}:
+        await getattr(crons, action)(name)
+        text = f"{name} is {action}d."
+    else:
+        raise Problem(422, "action: expected run, pause or resume")
+    await visit.record(f"cron_entry.{action}", "cron_entry", object_id=name, object_name=name)
+    return visit.back("/triggers", text, open_=opened)
+
+
+@router.get("/templates")
+async def list_templates(visit: ViewVisit, after: str = "") -> Response:
+    """Job kinds in their order."""
+    page = await visit.context.app.templates.list(after=after[:200] or None, limit=50)
+    return visit.page("templates.html", templates=page.items, next=page.next)
+
+
+@router.get("/templates/{code:path}")
+async def show_template(visit: ViewVisit, code: str) -> Response:
+    """One, with the form of a job."""
+    template = await visit.context.app.templates.get(code)
+    return visit.page(
+        "template.html", template=template, values={"context": "{}", "identifier": ""}
+    )
+
+
+@router.post("/templates/{code:path}/enqueue")
+async def enqueue_template(visit: RunVisit, code: str) -> Response:
+    """Store a job of a template."""
+    app = visit.context.app
+    values = {"context": visit.text("context"), "identifier": visit.text("identifier")}
+    template = await app.templates.get(code)
+    errors: dict[str, str] = {}
+    try:
+        context = json.loads(values["context"] or "{}")
+        job = await app.templates.enqueue(
+            code, context, identifier=values["identifier"].strip() or None
+        )
+    except (ValueError, ElihuError) as error:
+        errors["context"] = str(error)
+        return visit.page("template.html", 422, template=template, values=values, errors=errors)
+    await visit.record("template.enqueue", "template", object_id=code, after={"job": job.id})
+    return visit.go(f"/jobs/{job.id}", f"Job {job.id} of {template.name} is stored.")
+
+
+async def _record(visit: Visit, action: str, name: str, after: dict[str, Any]) -> None:
+    await visit.record(f"queue.{action}", "queue", object_id=name, object_name=name, after=after)

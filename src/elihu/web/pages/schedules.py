@@ -1,0 +1,199 @@
+"""Schedules: commands by environment, the week ahead, and the form of one."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, get_args
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from elihu.commands.models import CatchUp
+from elihu.commands.rules import schedules as rules
+from elihu.web.pages import editing
+from elihu.web.pages.texts import zone_of
+from elihu.web.pages.visits import ZONE, EditVisit, PageRoute, ViewVisit, Visit
+from elihu.web.reads import plan as plans
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+KIND: Final = editing.Kind(
+    name="schedule", rules=rules, path="/schedules",
+    fields=("command_id", "environment_ids", "cron_ids", "enabled", "catch_up"),
+)  # fmt: skip
+DAYS: Final = 7
+MOST_COMMANDS: Final = 200
+
+
+@router.get("/schedules")
+async def list_schedules(visit: ViewVisit, text: str = "", off: str = "1") -> Response:
+    """The matrix, the week ahead and the load of each hour."""
+    zone = zone_of(visit.request.cookies.get(ZONE))
+    moment = datetime.now(UTC)
+    begin = moment.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [begin + timedelta(days=number) for number in range(DAYS)]
+    async with visit.context.sessions.read() as session:
+        plan = await plans.load(session)
+    places = [
+        place for place in plan.places() if _matches(place, text) and (off == "1" or place.on)
+    ]
+    chosen = {place.command.id for place in places}
+    if text:
+        lower = text.casefold()
+        chosen |= {each.id for each in plan.commands.values() if lower in each.name.casefold()}
+    else:
+        chosen |= set(plan.commands)
+    commands = sorted(
+        (plan.commands[each] for each in chosen), key=lambda command: command.name.casefold()
+    )[:MOST_COMMANDS]
+    cells: dict[Any, list[plans.Place]] = {}
+    for place in places:
+        cells.setdefault((place.command.id, place.environment.id), []).append(place)
+    return visit.page(
+        "schedules.html",
+        plan=plan,
+        commands=commands,
+        cells=cells,
+        loose=[each for each in plan.schedules if not each.environments or not each.crons],
+        days=days,
+        week=_week(places, days, moment),
+        load=_load(places, days, moment),
+        changes=plans.clock_changes(plan, moment, DAYS),
+        text=text,
+        off=off,
+        count=len(plan.commands),
+    )
+
+
+@router.get("/schedules/new")
+async def new_schedule(visit: EditVisit) -> Response:
+    """The form of a new one; an address can name what is chosen."""
+    query = visit.request.query_params
+    return await _form(visit, None, {
+        "command_id": query.get("command_id", ""),
+        "environment_ids": query.getlist("environment_id"),
+        "cron_ids": query.getlist("cron_id"), "enabled": True, "catch_up": "last",
+    })  # fmt: skip
+
+
+@router.post("/schedules/new")
+async def create_schedule(visit: EditVisit) -> Response:
+    """Store a new one."""
+    return await _saved(visit, None)
+
+
+@router.get("/schedules/{schedule_id}")
+async def show_schedule(visit: ViewVisit, schedule_id: UUID) -> Response:
+    """One, with its form."""
+    async with visit.context.sessions.read() as session:
+        record = await rules.get(session, schedule_id)
+    return await _form(visit, schedule_id, {
+        "command_id": str(record.command_id),
+        "environment_ids": [str(each) for each in record.environment_ids],
+        "cron_ids": [str(each) for each in record.cron_ids],
+        "enabled": record.enabled, "catch_up": record.catch_up,
+    })  # fmt: skip
+
+
+@router.post("/schedules/{schedule_id}")
+async def change_schedule(visit: EditVisit, schedule_id: UUID) -> Response:
+    """Save the form."""
+    return await _saved(visit, schedule_id)
+
+
+@router.post("/schedules/{schedule_id}/enabled")
+async def enable_schedule(visit: EditVisit, schedule_id: UUID) -> Response:
+    """Switch one on or off."""
+    return await editing.set_enabled(visit, KIND, schedule_id)
+
+
+@router.post("/schedules/{schedule_id}/delete")
+async def delete_schedule(visit: EditVisit, schedule_id: UUID) -> Response:
+    """Delete one."""
+    return await editing.delete(visit, KIND, schedule_id)
+
+
+async def _saved(visit: Visit, schedule_id: UUID | None) -> Response:
+    values: dict[str, Any] = {
+        "environment_ids": editing.ids(visit, "environment_ids"),
+        "cron_ids": editing.ids(visit, "cron_ids"),
+        "enabled": bool(visit.text("enabled")),
+        "catch_up": visit.text("catch_up"),
+    }
+    if schedule_id is None:
+        chosen = editing.ids(visit, "command_id")
+        values["command_id"] = chosen[0] if chosen else None
+    saved = await editing.save(visit, KIND, schedule_id, values)
+    if not isinstance(saved, editing.Refused):
+        return visit.go("/schedules", "The schedule is saved.", open_=f"/schedules/{saved.id}")
+    return await _form(visit, schedule_id, {
+        "command_id": visit.text("command_id"),
+        "environment_ids": visit.texts("environment_ids"), "cron_ids": visit.texts("cron_ids"),
+        "enabled": bool(visit.text("enabled")), "catch_up": visit.text("catch_up"),
+    }, saved)  # fmt: skip
+
+
+async def _form(
+    visit: Visit, schedule_id: UUID | None, values: dict[str, Any],
+    refused: editing.Refused | None = None,
+) -> Response:  # fmt: skip
+    async with visit.context.sessions.read() as session:
+        plan = await plans.load(session)
+        record = None if schedule_id is None else await rules.get(session, schedule_id)
+    version = record.version if record is not None else ""
+    if refused is not None and refused.current is None:
+        version = visit.text("version")
+    both = []
+    if refused is not None and refused.current is not None:
+        both = editing.conflicts(refused, KIND, {
+            name: values[name] for name in ("environment_ids", "cron_ids", "enabled", "catch_up")
+        })  # fmt: skip
+    return visit.page(
+        "schedule.html",
+        refused.status if refused else 200,
+        record=record, plan=plan, values=values, version=version, both=both,
+        errors=dict(refused.errors) if refused else {},
+        catch_ups=get_args(CatchUp),
+    )  # fmt: skip
+
+
+def _matches(place: plans.Place, text: str) -> bool:
+    lower = text.casefold()
+    return any(
+        lower in each.casefold()
+        for each in (place.command.name, place.environment.name, place.cron.name,
+                     place.cron.expression)
+    )  # fmt: skip
+
+
+def _week(
+    places: Sequence[plans.Place], days: Sequence[datetime], moment: datetime
+) -> list[tuple[Any, list[tuple[int, list[float]]]]]:
+    """For each command the number of starts a day, and the hours of the first ones."""
+    found: dict[UUID, tuple[Any, list[tuple[int, list[float]]]]] = {}
+    for place in places:
+        if not place.on:
+            continue
+        _, row = found.setdefault(place.command.id, (place.command, [(0, []) for _ in days]))
+        for number, day in enumerate(days):
+            end = day + timedelta(days=1)
+            times = plans.ticks(place.cron, max(day, moment), end) if end > moment else ()
+            count, hours = row[number]
+            hours = sorted(
+                {*hours, *(round((at - day).total_seconds() / 360) / 10 for at in times)}
+            )
+            row[number] = count + len(times), hours[:300]
+    return sorted(found.values(), key=lambda each: each[0].name.casefold())[:MOST_COMMANDS]
+
+
+def _load(
+    places: Sequence[plans.Place], days: Sequence[datetime], moment: datetime
+) -> list[list[int]]:
+    """Starts of each hour of each day."""
+    total = [[0] * 24 for _ in days]
+    for place in places:
+        if place.on:
+            for number, day in enumerate(days):
+                if (end := day + timedelta(days=1)) > moment:
+                    for at in plans.ticks(place.cron, max(day, moment), end):
+                        total[number][at.astimezone(day.tzinfo).hour] += 1
+    return total

@@ -1,0 +1,79 @@
+"""Figures of runs: how many began in each hour, and the end of what one wrote."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from elihu.commands.models import UNSUCCESSFUL, CommandJob, Output
+
+MOST: Final = 10_000
+TAIL: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Runs that were made in steps of equal length. ``more`` where older ones are left
+    out.
+    """
+
+    runs: list[int]
+    failed: list[int]
+    more: bool
+
+
+async def in_steps(
+    session: AsyncSession, since: datetime, seconds: int, count: int, **equal: UUID | None
+) -> Steps:
+    """The latest 10,000 runs since then, in ``count`` steps. ``equal`` are a
+    ``command_id`` or an ``environment_id`` that they must have.
+    """
+    first = UUID(int=int(since.timestamp() * 1_000) << 80)
+    statement = select(CommandJob.created_at, CommandJob.status).where(CommandJob.id > first)
+    for name, value in equal.items():
+        if value is not None:
+            statement = statement.where(getattr(CommandJob, name) == value)
+    rows: Any = await session.execute(statement.order_by(CommandJob.id.desc()).limit(MOST))
+    found = Steps([0] * count, [0] * count, more=False)
+    number = 0
+    for created_at, status in rows:
+        number += 1
+        step = int((created_at - since).total_seconds() // seconds)
+        if 0 <= step < count:
+            found.runs[step] += 1
+            found.failed[step] += status in UNSUCCESSFUL
+    return Steps(found.runs, found.failed, number == MOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of what an attempt wrote: pieces with their stream, oldest first."""
+
+    pieces: list[tuple[str, bytes]]
+    complete: bool
+    size: int
+
+
+async def tail(session: AsyncSession, run_id: UUID, attempt: int) -> Tail:
+    """At most about 64 KiB of the end."""
+    of_attempt = (Output.command_job_id == run_id, Output.attempt == attempt)
+    size = await session.scalar(select(func.sum(func.length(Output.data))).where(*of_attempt))
+    statement = (
+        select(Output.stream, Output.data)
+        .where(*of_attempt)
+        .order_by(Output.sequence.desc())
+        .limit(100)
+    )
+    pieces: list[tuple[str, bytes]] = []
+    length = 0
+    rows: Any = await session.execute(statement)
+    for stream, data in rows:
+        pieces.append((stream, data))
+        length += len(data)
+        if length >= TAIL:
+            break
+    pieces.reverse()
+    return Tail(pieces, length >= (size or 0), int(size or 0))
