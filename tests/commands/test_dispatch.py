@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, text
 
 from elihu.commands.admission import Admission
 from elihu.commands.dispatch import dispatch, dispatch_boot
-from elihu.commands.models import CatchUp, CommandJob
+from elihu.commands.models import CatchUp, CommandJob, Cron
 from elihu.commands.types import Moment
 from tests.commands.workshop import Workshop
 
@@ -177,6 +177,26 @@ async def test_overlap_is_decided_in_order_and_skips_are_stored(workshop: Worksh
     assert second.job_id is None
     await dispatch(workshop.host, NOON + MINUTE)
     assert [row.status for row in await workshop.all()] == ["queued"] + 3 * ["skipped"]
+
+
+async def test_a_cron_that_cannot_be_read_any_more_stops_no_other(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, fine = await workshop.environment(), await workshop.cron()
+    name = f"odd in {workshop.app.config.database_url}"  # said once a process
+    odd = await workshop.cron(name=name[:200])
+    for cron in (odd, fine):
+        await workshop.schedule(await workshop.command(), [place], [cron], since=LONG_AGO)
+    async with workshop.sessions.begin() as session:
+        row = await session.get(Cron, odd.id)
+        assert row is not None
+        row.timezone = "Mars/Olympus"
+    for minute in (0, 1):
+        await dispatch(workshop.host, NOON + minute * MINUTE)
+    assert {row.cron_id for row in await workshop.all()} == {fine.id}
+    said = [text for text in caplog.messages if "Mars/Olympus" in text]
+    assert len(said) == 1
+    assert "of commands does not run" in said[0]
 
 
 async def test_at_reboot_runs_once_for_a_boot_and_at_no_tick(workshop: Workshop) -> None:

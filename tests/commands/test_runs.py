@@ -2,7 +2,7 @@
 
 import pytest
 
-from elihu.commands.rules import commands, history, runs, variables
+from elihu.commands.rules import commands, history, variables
 from tests.commands.workshop import Workshop
 
 
@@ -82,18 +82,3 @@ async def test_a_run_whose_arguments_would_show_a_secret_by_now_fails(workshop: 
         done = await workshop.until(run)
     assert (done.status, await workshop.text(run.id)) == ("failed", "")
     assert "expected no secret, got $TOKEN" in (done.reason or "")
-
-
-async def test_a_delayed_run_takes_the_place_of_others_when_it_is_due(serving: Workshop) -> None:
-    command = await serving.command("echo begun; exec sleep 300", overlap="cancel_running")
-    where = await serving.environment()
-    async with serving.sessions.begin() as session:
-        later = await runs.run_in(
-            session, serving.host, command.id, delay_seconds=1, environment_id=where.id
-        )
-    first = await serving.run(command, environment_id=where.id)
-    await serving.until(later, {"running"})
-    replaced = await serving.get(first.id)
-    assert (replaced.status, replaced.reason) == ("killed", "a later run took its place")
-    await serving.kill(later)
-    await serving.until(later)

@@ -70,7 +70,6 @@ class Admission:
         self._waiting: Counter[Pair] = Counter()
         self._starting: list[CommandJob] = []
         self._rows: list[CommandJob] = []
-        self._stored_before: list[UUID] = []
         self._replaced: set[Pair] = set()
         self._added: defaultdict[Pair, list[CommandJob]] = defaultdict(list)
 
@@ -118,7 +117,6 @@ class Admission:
         if decide(command.overlap, load, forced=row.forced).step is Step.START:
             return True
         row.job_id = None
-        self._stored_before.append(row.id)
         self._rows.append(row)
         self._decide(row, command.overlap, pair)
         return False
@@ -210,7 +208,6 @@ class Admission:
                 tuple_(CommandJob.command_id, CommandJob.environment_id).in_(pairs),
                 CommandJob.status.in_(ACTIVE),
                 CommandJob.admitted.is_(True),
-                CommandJob.id.not_in(self._stored_before),
             )
             .with_for_update(key_share=True)
         )

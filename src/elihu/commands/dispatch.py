@@ -1,5 +1,6 @@
 """From a tick to runs: each due occurrence once, and what is left out stored as skipped."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import lazyload
 
 from elihu import Cron as Expression
-from elihu import JobState
+from elihu import InvalidCron, JobState
 from elihu.commands.admission import PIECE, Admission, Wanted
 from elihu.commands.due import Due, due, window_start
 from elihu.commands.host import DISPATCH_TASK, Host
@@ -29,6 +30,8 @@ from elihu.commands.models import (
     ScheduleEnvironment,
 )
 from elihu.commands.sessions import now
+
+logger: Final = logging.getLogger("elihu")
 
 DEADLINE: Final = 60.0
 """Seconds for the one transaction of a dispatch."""
@@ -78,7 +81,7 @@ async def dispatch_boot(host: Host, boot: datetime) -> dict[str, int]:
         wanted = [
             _want(entry, boot)
             for entry in await _entries(session)
-            if _expression(entry.cron.expression, entry.cron.timezone).at_reboot
+            if (expression := _expression_of(entry.cron)) is not None and expression.at_reboot
         ]
         rows = await _admit(session, host, wanted)
     return {"stored": len(rows), "skipped": sum(row.status == "skipped" for row in rows)}
@@ -146,9 +149,11 @@ def _wanted(
             continue
         key = (entry.cron.expression, entry.cron.timezone, entry.schedule.catch_up, after)
         if key not in known:
-            expression, zone, catch_up, _ = key
+            expression = _expression_of(entry.cron)
+            if expression is None:
+                continue
             known[key] = due(
-                _expression(expression, zone), catch_up, after=after, tick=tick, others=others
+                expression, entry.schedule.catch_up, after=after, tick=tick, others=others
             )
         found = known[key]
         wanted += [_want(entry, at, reason) for at, reason in found.skipped]
@@ -222,6 +227,17 @@ async def _lock(session: AsyncSession, ids: set[UUID]) -> None:
         )
 
 
+def _expression_of(cron: Cron) -> Expression | None:
+    """None for one that cannot be read any more, such as one in a zone that is gone:
+    others run all the same.
+    """
+    return _expression(cron.name, cron.expression, cron.timezone)
+
+
 @lru_cache(maxsize=10_000)
-def _expression(text: str, timezone: str) -> Expression:
-    return Expression(text, timezone)
+def _expression(name: str, text: str, timezone: str) -> Expression | None:
+    try:
+        return Expression(text, timezone)
+    except InvalidCron as error:
+        logger.error("the cron %r of commands does not run: %s", name, error)
+        return None
