@@ -3,15 +3,15 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import ForeignKey, Numeric, String, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import DateTime, ForeignKey, Numeric, String, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from elihu import Elihu, InvalidTrigger
+from elihu import Chunk, Elihu, InvalidTrigger
 from tests.triggers.models import Invoice
 from tests.triggers.store import Store, driver_url
 from tests.triggers.test_run import declared
@@ -62,6 +62,52 @@ class Dog(Animal):
     id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
     barks: Mapped[bool] = mapped_column(default=True)
     __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
+
+
+class Price(Base):
+    """Has a number as its key, which the database writes with three places."""
+
+    __tablename__ = "price"
+
+    id: Mapped[Decimal] = mapped_column(Numeric(9, 3), primary_key=True)
+    done: Mapped[bool] = mapped_column(default=False)
+
+
+class Moment(Base):
+    """Has a time as its key, which the database writes in its own zone, or in none."""
+
+    __tablename__ = "moment"
+
+    id: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    done: Mapped[bool] = mapped_column(default=False)
+
+
+class Blob(Base):
+    """Has bytes as its key."""
+
+    __tablename__ = "blob"
+
+    id: Mapped[bytes] = mapped_column(primary_key=True)
+    done: Mapped[bool] = mapped_column(default=False)
+
+
+class Order(Base):
+    """Is always read with its items, by a join."""
+
+    __tablename__ = "order_with_items"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    done: Mapped[bool] = mapped_column(default=False)
+    items: Mapped[list["Item"]] = relationship(lazy="joined")
+
+
+class Item(Base):
+    """A part of an order."""
+
+    __tablename__ = "item"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order_with_items.id"))
 
 
 @pytest.fixture
@@ -132,6 +178,60 @@ async def test_a_key_of_three_kinds_in_an_order_with_nulls(
     counts = await app.schedule_and_run_triggers(trigger, drain=True)
     assert counts.success == 1 + 13
     assert all(reading.done for reading in more.all(select(Reading)))
+
+
+EAST = timezone(timedelta(hours=3))
+
+
+@pytest.mark.parametrize("chunk", [None, Chunk(size=2, timeout=5)], ids=["alone", "chunk"])
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (Price, [Decimal("1.5"), Decimal("2.25")]),
+        (Moment, [datetime(2026, 1, day, tzinfo=EAST) for day in (1, 2)]),
+        (Blob, [b"", b"\xff\x00\n"]),
+    ],
+    ids=["numeric", "time", "bytes"],
+)
+@pytest.mark.parametrize("scanned", [False, True], ids=["run", "scan"])
+async def test_a_key_that_the_database_writes_otherwise(
+    app: Elihu, more: Store, model: Any, values: list[Any], scanned: bool, chunk: Chunk | None
+) -> None:
+    def finish_all(records: Any) -> None:
+        for record in records if isinstance(records, list) else [records]:
+            record.done = True
+
+    trigger = app.trigger(
+        model, name="finish", where=~model.done, cron=None, queue="triggers", chunk=chunk
+    )(finish_all)
+    made = more.add(*(model(id=value) for value in values))
+    if scanned:
+        await trigger.scan()
+    else:
+        await trigger.arun(made)
+    async with app.running() as node:
+        for producer in node.producers:
+            await producer.wait_idle()
+    assert [record.done for record in more.all(select(model))] == [True, True]
+    assert await app.jobs.count(state="completed") == 2
+
+
+async def test_a_scan_of_records_that_are_read_with_others(app: Elihu, more: Store) -> None:
+    trigger = app.trigger(
+        Order,
+        name="finish",
+        where=~Order.done,
+        cron=None,
+        queue="triggers",
+        batch_size=2,
+        extra_args=lambda order: {"items": len(order.items)},
+    )(finish)
+    more.add(*(Order(items=[Item() for _ in range(number)]) for number in range(5)))
+    counts = await app.schedule_and_run_triggers(trigger, drain=True)
+    assert counts.success == 1 + 5
+    jobs = (await app.jobs.list(task="finish")).items
+    assert sorted(job.args["items"] for job in jobs) == [0, 1, 2, 3, 4]
+    assert all(more.all(select(Order.done)))
 
 
 async def test_a_model_with_a_table_of_its_parent(app: Elihu, more: Store) -> None:

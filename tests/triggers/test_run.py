@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu import Cancel, Discard, Elihu, Job, JobState, RunOutcome, Snooze, Trigger
 from elihu.telemetry.events import JobStopped
@@ -124,6 +125,27 @@ async def test_an_action_that_ends_the_transaction_fails(
     store.add(Invoice())
     (job,) = await ended(app, events, trigger, 1)
     assert (job.state, store.all(select(Invoice))[0].acts) == (JobState.DISCARDED, 0)
+    assert "ActionCommitted" in (job.reason or "")
+
+
+@pytest.mark.filterwarnings("ignore:transaction already deassociated")
+async def test_an_action_that_commits_its_connection_fails(
+    app: Elihu, store: Store, events: EventRecorder
+) -> None:
+    """The work is committed then. The job is not, and its error says why."""
+
+    def commit(invoice: Invoice, session: Any, ctx: Any) -> Any:
+        if isinstance(session, AsyncSession):
+            return commit_later(session)
+        return session.connection().commit()
+
+    async def commit_later(session: AsyncSession) -> None:
+        await (await session.connection()).commit()
+
+    trigger = declared(app, store, commit)
+    store.add(Invoice())
+    (job,) = await ended(app, events, trigger, 1)
+    assert job.state is JobState.DISCARDED
     assert "ActionCommitted" in (job.reason or "")
 
 

@@ -21,6 +21,11 @@ def holding(path: Path | None) -> Iterator[None]:
         _held.reset(token)
 
 
+def hold(path: Path | None) -> None:
+    """From here to the end of the innermost ``holding`` the code holds the lock."""
+    _held.set(path)
+
+
 def check_free(database_url: str) -> None:
     """Raise ``InvalidOption`` where this code itself holds the write lock that storing
     a job needs, so that it would wait for itself.

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from elihu.enqueue import hold
+from elihu.errors import InvalidTrigger
 from elihu.outcome import Cancel
 from elihu.triggers.options import TriggerOptions
 from elihu.triggers.records import (
     RecordKey,
-    before_first_flush,
+    before_first_write,
     begin_writing,
+    connect,
     locked,
     still_matches,
 )
@@ -25,8 +28,8 @@ class RecordLoader:
         self._one: Any = None
 
     def matching(self, session: Any, keys: Sequence[Sequence[Any]], tenant: Any) -> dict[str, Any]:
-        """The records with these keys that match now, by the text of their keys. They
-        are locked unless the trigger says otherwise.
+        """The records with these keys that match now, by the text of their stored keys.
+        They are locked unless the trigger says otherwise.
         """
         if len(keys) == 1 and self._is_fixed(tenant):
             if self._one is None:
@@ -34,7 +37,17 @@ class RecordLoader:
             rows = session.execute(self._one, self._key.parameters(keys[0]))
         else:
             rows = session.execute(self._statement(tenant).where(self._key.among(keys)))
-        return {str(self._key.of(record)): record for record in rows.unique().scalars()}
+        records = rows.unique().scalars().all()
+        # A database may write a key otherwise than the job does: 1.500 for 1.5.
+        if len(keys) == 1:
+            return {str(list(keys[0])): record for record in records}
+        places = {self._key.load(key): str(list(key)) for key in keys}
+        try:
+            return {places[self._key.values(record)]: record for record in records}
+        except KeyError as error:
+            raise InvalidTrigger(
+                f"{self._what}: expected the keys {', '.join(places.values())}, got {error}"
+            ) from error
 
     def whatever(self, session: Any, key: Sequence[Any]) -> Any:
         """The record with this key, locked, whether or not it matches; None if it is
@@ -43,7 +56,7 @@ class RecordLoader:
         statement = locked(self._key, None, (), lock=True).where(self._key.equals(key))
         return session.execute(statement).unique().scalars().first()
 
-    def check_at_first_flush(
+    def check_at_first_write(
         self, session: Any, keys: Sequence[Sequence[Any]], tenant: Any
     ) -> None:
         """Without a lock: before the session first writes, lock the records, and raise
@@ -51,12 +64,12 @@ class RecordLoader:
         """
 
         def check() -> None:
-            begin_writing(session.connection(), self._key)
+            hold(begin_writing(connect(session, self._key), self._key))
             rules = self._conditions(tenant)
             if not all(still_matches(session, self._key, rules, key) for key in keys):
                 raise Cancel(f"TriggerNoLongerApplies: {self._what}: the record changed meanwhile")
 
-        before_first_flush(session, check)
+        before_first_write(session, check)
 
     def _is_fixed(self, tenant: Any) -> bool:
         """Whether the statement is the same for every job but for the key."""

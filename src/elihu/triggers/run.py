@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from elihu.context import Context, HandledError
 from elihu.enqueue import holding
@@ -33,6 +34,7 @@ from elihu.triggers.records import (
     begin_writing,
     inner,
     no_commit,
+    transaction_ended,
     turn,
 )
 from elihu.triggers.tenants import lookup_actor, persister_of
@@ -92,7 +94,8 @@ class Runner:
         self._action = action
         self._plain_input: str | None = None
         self._loader = RecordLoader(key, options, self.what)
-        self._jobs_are: Literal["here", "elsewhere"] | None = None
+        self._with_jobs: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        """Whether the jobs are in the database of an engine: each tenant may have its own."""
 
     @property
     def looks_actors_up(self) -> bool:
@@ -157,14 +160,14 @@ class Runner:
             call.close(session)
 
     def _turn(self, session: Any, call: Calls) -> AbstractContextManager[None]:
-        return turn(session, call) if self.options.lock else nullcontext()
+        return turn(session, self.key, call) if self.options.lock else nullcontext()
 
     def _act(
         self, session: Any, members: Sequence[Member], call: Calls
     ) -> tuple[list[Any], Sequence[Member]]:
         """One value for each member, and the members whose jobs ended."""
         own, options, tenant = inner(session), self.options, members[0].arguments.tenant
-        connection = self.sessions.connect(own, tenant)
+        connection = self.sessions.connect(own, self.key, tenant)
         path = begin_writing(connection, self.key) if options.lock else None
         with holding(path):
             records = self._loader.matching(
@@ -176,12 +179,15 @@ class Runner:
             for member in found:
                 self._authorize(member, records[_place(member)], call)
             if not options.lock:
-                self._loader.check_at_first_flush(
+                self._loader.check_at_first_write(
                     own, [member.arguments.key for member in found], tenant
                 )
             if found and options.once:
                 found = self._first_time(connection, found)
+            began = connection.get_transaction()
             value = self._call_action(session, found, records, call) if found else None
+            if connection.get_transaction() is not began:
+                raise transaction_ended(self.what)
             if any(member.ctx.noticed for member in found):
                 raise ActionEnded(f"{self.what}: the action was asked to end, and returned")
             own.flush()
@@ -282,14 +288,14 @@ class Runner:
         connection: Any,
     ) -> bool:
         """End the jobs in the transaction of the records, and return whether they are
-        in the same database. The first end finds that out.
+        in the same database. The first end through an engine finds that out.
         """
-        if self._jobs_are == "elsewhere":
+        known = self._with_jobs.get(connection.engine)
+        if known is False:
             return False
         first, *rest = (member.ctx for member in members)
-        known = self._jobs_are is not None
         try:
-            first.end(value, conn=connection, handled=handled, others=rest, known=known)
+            first.end(value, conn=connection, handled=handled, others=rest, known=bool(known))
         except WrongDatabase as error:
             if known:
                 raise
@@ -298,14 +304,14 @@ class Runner:
                     f"{self.what}: once: expected the records in the database of the jobs, got "
                     "them in another"
                 ) from error
-            self._jobs_are = "elsewhere"
+            self._with_jobs[connection.engine] = False
             logger.info(
                 "%s: the records are in another database than the jobs: an action whose node dies "
                 "right after its commit runs again",
                 self.what,
             )
             return False
-        self._jobs_are = "here"
+        self._with_jobs[connection.engine] = True
         return True
 
     def _handle(self, member: Member, error: BaseException, call: Calls) -> Any:
@@ -315,8 +321,8 @@ class Runner:
         session = self.sessions.open(member.arguments.tenant)
         own = inner(session)
         try:
-            with turn(own, call), own.begin(), no_commit(own, self.what) as allow:
-                connection = self.sessions.connect(own, member.arguments.tenant)
+            with turn(own, self.key, call), own.begin(), no_commit(own, self.what) as allow:
+                connection = self.sessions.connect(own, self.key, member.arguments.tenant)
                 path = begin_writing(connection, self.key)
                 with holding(path), self._active(member):
                     record = self._loader.whatever(own, member.arguments.key)

@@ -152,8 +152,9 @@ class Scanner:
         session = self._sessions.open(tenant)
         try:
             own = inner(session)
-            self._sessions.connect(own, tenant)
-            rows = pages.take(own.execute(pages.statement(limit)).all())
+            self._sessions.connect(own, self._key, tenant)
+            found = own.execute(pages.statement(limit))
+            rows = pages.take((found.unique() if pages.whole else found).all())
             own.expunge_all()
             return rows
         finally:

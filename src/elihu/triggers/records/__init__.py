@@ -3,13 +3,14 @@
 from elihu.triggers.records.calls import Calls, in_loop, inner
 from elihu.triggers.records.keys import RecordKey
 from elihu.triggers.records.pages import Pages
-from elihu.triggers.records.sessions import Sessions
+from elihu.triggers.records.sessions import Sessions, connect
 from elihu.triggers.records.transactions import (
-    before_first_flush,
+    before_first_write,
     begin_writing,
     locked,
     no_commit,
     still_matches,
+    transaction_ended,
 )
 from elihu.triggers.records.turns import turn
 
@@ -18,12 +19,14 @@ __all__ = [
     "Pages",
     "RecordKey",
     "Sessions",
-    "before_first_flush",
+    "before_first_write",
     "begin_writing",
+    "connect",
     "in_loop",
     "inner",
     "locked",
     "no_commit",
     "still_matches",
+    "transaction_ended",
     "turn",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import Base64UrlBytes, TypeAdapter
 from sqlalchemy import ColumnElement, and_, bindparam, inspect, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -49,6 +49,10 @@ class RecordKey:
                 "flush its session first"
             )
         return self.dump(values)
+
+    def values(self, record: object) -> tuple[Any, ...]:
+        """The key of a record as ``load`` returns it."""
+        return tuple(getattr(record, name) for name in self._names)
 
     def dump(self, values: Sequence[Any]) -> list[Any]:
         """The JSON values of a key as it comes from the database."""
@@ -106,6 +110,7 @@ class RecordKey:
 
 def _python_type(column: ColumnElement[Any]) -> Any:
     try:
-        return column.type.python_type
+        found = column.type.python_type
     except NotImplementedError:
         return Any
+    return Base64UrlBytes if found is bytes else found

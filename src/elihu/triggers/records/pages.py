@@ -88,7 +88,7 @@ class Pages:
     ) -> None:
         self._key = key
         self._order = orders(order_by, key)
-        self._whole = whole
+        self.whole = whole
         statement = base() if base else select(key.model)
         columns = [each.expression for each in self._order]
         statement = (
@@ -109,7 +109,7 @@ class Pages:
         """The records or keys in the rows of a page; the next page starts behind them."""
         if rows:
             self._last = tuple(rows[-1][-len(self._order) :])
-        if self._whole:
+        if self.whole:
             return [row[0] for row in rows]
         width = len(self._key.attributes)
         return [row[-width:] for row in rows]

@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from elihu.errors import InvalidTrigger
+from elihu.triggers.records.keys import RecordKey
 
 EXPECTED: Final = (
     "expected an async_sessionmaker, a sessionmaker or a callable that returns a session"
@@ -45,15 +47,18 @@ class Sessions:
             )
         return session
 
-    def connect(self, session: Session, tenant: Any) -> Any:
+    def connect(self, session: Session, key: RecordKey, tenant: Any) -> Connection:
         """The connection of a synchronous session, or of the one below an
-        ``AsyncSession``, in a transaction of the tenant.
+        ``AsyncSession``, to the table of the records, in a transaction of the tenant.
         """
         if self._tenant_schema and tenant is not None:
-            return session.connection(
-                execution_options={"schema_translate_map": {None: str(tenant)}}
-            )
-        return session.connection()
+            return connect(session, key, schema_translate_map={None: str(tenant)})
+        return connect(session, key)
+
+
+def connect(session: Session, key: RecordKey, **options: Any) -> Connection:
+    """The session's connection to the table of the records, in its transaction."""
+    return session.connection(bind_arguments={"mapper": key.mapper}, execution_options=options)
 
 
 def kind_of(factory: Any) -> bool | None:

@@ -79,12 +79,12 @@ def no_commit(session: Session, what: str) -> Iterator[Callable[[], None]]:
         yield lambda: session.info.pop(_GUARDED)
     except Exception as error:
         if session.get_transaction() is not root and not isinstance(error, ActionCommitted):
-            raise _ended(what) from error
+            raise transaction_ended(what) from error
         raise
     finally:
         session.info.pop(_GUARDED, None)
     if session.get_transaction() is not root:
-        raise _ended(what)
+        raise transaction_ended(what)
 
 
 def _refuse_commit(session: Session) -> None:
@@ -100,21 +100,25 @@ def _refuse_commit(session: Session) -> None:
 event.listen(Session, "before_commit", _refuse_commit)
 
 
-def _ended(what: str) -> ActionCommitted:
+def transaction_ended(what: str) -> ActionCommitted:
+    """The error for an action after which another transaction runs, or none."""
     return ActionCommitted(
         f"{what}: expected the action to leave the transaction to the trigger, got one that it "
         "ended: use session.begin_nested() for a part that may fail"
     )
 
 
-def before_first_flush(session: Session, check: Callable[[], None]) -> None:
-    """Call ``check`` once, before the session first writes."""
+def before_first_write(session: Session, check: Callable[[], None]) -> None:
+    """Call ``check`` once, before the session first flushes or executes a statement that
+    may write.
+    """
     checked = False
 
-    def once(_session: Session, _context: Any, _instances: Any) -> None:
+    def once() -> None:
         nonlocal checked
         if not checked:
             checked = True
             check()
 
-    event.listen(session, "before_flush", once)
+    event.listen(session, "before_flush", lambda *_flush: once())
+    event.listen(session, "do_orm_execute", lambda state: None if state.is_select else once())

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy.orm import Session
 
 from elihu.triggers.records.calls import Calls
+from elihu.triggers.records.keys import RecordKey
 
 _in_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]]" = (
     WeakKeyDictionary()
@@ -20,11 +21,11 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def turn(session: Session, call: Calls) -> Iterator[None]:
-    """Hold the turn of this process at the session's SQLite file. Does nothing for
+def turn(session: Session, key: RecordKey, call: Calls) -> Iterator[None]:
+    """Hold the turn of this process at the SQLite file of the records. Does nothing for
     other databases.
     """
-    engine = session.get_bind().engine
+    engine = session.get_bind(key.mapper).engine
     if engine.dialect.name != "sqlite":
         yield
         return
