@@ -136,20 +136,9 @@ def tenant_for(trigger: Trigger, host: TriggerHost, record: object, tenant: Any)
 
 
 def stored_actor(trigger: Trigger, host: TriggerHost, actor: Any) -> Any:
-    """The stored JSON of an actor. Raises ``InvalidTrigger`` for a persister that
-    is asynchronous: a scan can wait for it, ``run`` and ``build`` cannot.
-    """
+    """The stored JSON of an actor, or an awaitable of it."""
     persister = persister_of(trigger.options, host.trigger_defaults)
-    if persister is None:
-        return actor
-    stored = persister.store(actor)
-    if asyncio.iscoroutine(stored):
-        stored.close()
-        raise InvalidTrigger(
-            f"{trigger.what}: actor_persister: expected a plain store() for run() and build(), got "
-            "one written with async def"
-        )
-    return stored
+    return actor if persister is None else persister.store(actor)
 
 
 def changed(trigger: Trigger, new: NewJob, options: Mapping[str, Any]) -> NewJob:

@@ -152,10 +152,18 @@ class Trigger:
         code. ``actor``, ``tenant``, ``action_input`` and ``args`` are those of the job;
         every option of ``using`` is taken too, ``conn`` among them.
         """
-        host, built, options = self._prepared(record, options)
+        if (actor := self._stored_actor(options)) is not None:
+            if inspect.isawaitable(actor):
+                _close(actor)
+                raise InvalidTrigger(
+                    f"{self.what}: actor_persister: expected a plain store() for run(), got one "
+                    "written with async def: use arun()"
+                )
+            options["actor"] = actor
+        host, built = self._prepared(record, options)
         conn = options.get("conn")
         stored = [host.enqueue(new, conn=conn, notify=options.get("notify", True)) for new in built]
-        return stored if _is_many(record) else stored[0]
+        return stored if self._is_many(record) else stored[0]
 
     @overload
     async def arun(self, record: Iterable[Any], **options: Any) -> list[Job]: ...
@@ -163,12 +171,14 @@ class Trigger:
     async def arun(self, record: object, **options: Any) -> Job: ...
     async def arun(self, record: Any, **options: Any) -> Any:
         """``run`` for asynchronous code."""
-        host, built, options = self._prepared(record, options)
+        if (actor := self._stored_actor(options)) is not None:
+            options["actor"] = await actor if inspect.isawaitable(actor) else actor
+        host, built = self._prepared(record, options)
         conn = options.get("conn")
         stored = [
             await host.aenqueue(new, conn=conn, notify=options.get("notify", True)) for new in built
         ]
-        return stored if _is_many(record) else stored[0]
+        return stored if self._is_many(record) else stored[0]
 
     async def scan(self, *, actor: Any = None) -> Any:
         """Store a job for each record that matches now and has none: what the scan task
@@ -184,22 +194,25 @@ class Trigger:
         _parts().run_on(self, operations, when)
         return self
 
-    def _prepared(
-        self, record: Any, options: dict[str, Any]
-    ) -> tuple[TriggerHost, list[NewJob], dict[str, Any]]:
+    def _stored_actor(self, options: Mapping[str, Any]) -> Any:
+        actor = options.get("actor")
+        return None if actor is None else _parts().stored_actor(self, self.compiled.host, actor)
+
+    def _is_many(self, record: Any) -> bool:
+        return isinstance(record, Iterable) and not isinstance(record, self.model)
+
+    def _prepared(self, record: Any, options: dict[str, Any]) -> tuple[TriggerHost, list[NewJob]]:
         own = {
             name: options.pop(name)
             for name in ("actor", "tenant", "action_input", "args")
             if name in options
         }
-        if own.get("actor") is not None:
-            own["actor"] = _parts().stored_actor(self, self.compiled.host, own["actor"])
         conn_free = {name: value for name, value in options.items() if name not in _OF_CALL}
-        records = list(record) if _is_many(record) else [record]
+        records = list(record) if self._is_many(record) else [record]
         built = [self.build(each, **own) for each in records]
         if conn_free:
             built = [_parts().changed(self, each, conn_free) for each in built]
-        return self.compiled.host, built, options
+        return self.compiled.host, built
 
     def __repr__(self) -> str:
         return f"<Trigger {self.name} on {self.model.__name__}>"
@@ -282,5 +295,6 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _is_many(record: Any) -> bool:
-    return isinstance(record, list | tuple | set | frozenset)
+def _close(awaitable: Any) -> None:
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
