@@ -1,15 +1,15 @@
-"""Chunks, run_on, actors and authorization."""
+"""Chunks, actors and authorization."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session
 
-from elihu import Chunk, Elihu, Job, JobState, Trigger
+from elihu import Chunk, Elihu, InvalidTrigger, Job, JobState, Trigger
 from tests.triggers.models import Invoice
 from tests.triggers.store import Store
 from tests.triggers.test_run import act, declared
@@ -105,48 +105,6 @@ async def test_a_record_that_no_longer_matches_leaves_its_chunk(app: Elihu, stor
     ]
 
 
-async def test_run_on_stores_the_job_with_the_record(app: Elihu, store: Store) -> None:
-    class Counted(Exception): ...
-
-    declared(app, store, where=(Invoice.note == "run") & ~Invoice.processed).run_on(
-        "insert", "update", when=lambda record: record.note == "run"
-    )
-
-    def add(session: Session) -> None:
-        session.add_all([Invoice(note="run"), Invoice(note="not"), Invoice(note="run")])
-
-    def add_and_fail(session: Session) -> None:
-        add(session)
-        session.flush()
-        raise Counted
-
-    await write(store, add)
-    assert [job.args["key"] for job in await jobs_of(app)] == [[3], [1]]
-    with pytest.raises(Counted):
-        await write(store, add_and_fail)
-    assert len(await jobs_of(app)) == 2
-    await run_stored(app)
-    assert [invoice.acts for invoice in store.all(select(Invoice).order_by(Invoice.id))] == [
-        1, 0, 1,
-    ]  # fmt: skip
-
-    def change(session: Session) -> None:
-        session.get_one(Invoice, 2).note = "run"
-
-    await write(store, change)
-    assert (await jobs_of(app))[0].args["key"] == [2]
-
-
-async def test_run_on_says_what_it_does_not_see(
-    app: Elihu, store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    declared(app, store).run_on("insert")
-    await write(store, lambda session: session.execute(insert(Invoice).values(note="x")))
-    await write(store, lambda session: session.execute(insert(Invoice).values(note="y")))
-    assert caplog.text.count("run_on stores no job for rows written by insert()") == 1
-    assert await jobs_of(app) == []
-
-
 class Users:
     """Stores a user as their name."""
 
@@ -175,6 +133,19 @@ async def test_an_actor_is_stored_and_found_again(app: Elihu, store: Store) -> N
     await app.schedule_and_run_triggers(trigger, drain=True)
     assert sorted(actor["name"] for actor in seen) == ["ada", "system"]
     assert second.id == 2
+
+
+async def test_arun_waits_for_an_asynchronous_persister(app: Elihu, store: Store) -> None:
+    class Later(Users):
+        async def store(self, actor: dict[str, str]) -> str:  # type: ignore[override]
+            return super().store(actor)
+
+    trigger = declared(app, store, actor_persister=Later())
+    first, second = store.add(Invoice(), Invoice())
+    jobs = await trigger.arun((each for each in (first, second)), actor={"name": "ada"})
+    assert [job.args["actor"] for job in jobs] == ["ada", "ada"]
+    with pytest.raises(InvalidTrigger, match=r"use arun\(\)"):
+        trigger.run(first, actor={"name": "ada"})
 
 
 async def test_an_actor_that_is_not_found_fails_the_job(app: Elihu, store: Store) -> None:
@@ -208,21 +179,3 @@ async def test_run_takes_options_of_using_and_a_connection(app: Elihu, store: St
     assert [(job.state, job.tags) for job in jobs] == [(JobState.SCHEDULED, ("late",))] * 2
     again = await trigger.arun(first)
     assert (again.id, again.conflict) == (jobs[0].id, True)
-
-
-async def test_without_a_lock_a_record_that_changed_meanwhile_is_left(
-    app: Elihu, store: Store
-) -> None:
-    def change_first(invoice: Invoice, session: Any, ctx: Any) -> None:
-        if invoice.id == 1:
-            store.change(lambda other: setattr(other.get_one(Invoice, 1), "processed", True))
-        act(invoice, session, ctx)
-
-    trigger = declared(app, store, change_first, lock=False)
-    store.add(Invoice(), Invoice())
-    await app.schedule_and_run_triggers(trigger, drain=True)
-    assert {job.args["key"][0]: job.state for job in await jobs_of(app)} == {
-        1: JobState.CANCELLED,
-        2: JobState.COMPLETED,
-    }
-    assert [invoice.acts for invoice in store.all(select(Invoice).order_by(Invoice.id))] == [0, 1]
