@@ -339,3 +339,16 @@ def test_up_with_a_key_of_the_wrong_form_is_refused(bare: Shell) -> None:
     assert done.returncode == 1
     assert "ELIHU_SECRET_KEY: expected keys of 32 bytes in base64" in done.stderr
     assert "c2hvcnQ=" not in done.stderr + done.stdout
+
+
+def test_up_serves_the_scheduler_that_an_app_has_made(bare: Shell) -> None:
+    (bare.folder / "own.py").write_text(
+        "from elihu import Elihu\nfrom elihu.commands import CommandScheduler\n"
+        "app = Elihu()\nscheduler = CommandScheduler(app)\n"
+    )
+    node = bare.begin("--app", "own:app", "up")
+    queues = node.wait_for("queues  ").split(maxsplit=1)[1]
+    assert queues == "commands_dispatch=4, commands=10, commands_alerts=4, default=10\n"
+    node.wait_for("node  ")
+    node.signal(signal.SIGTERM)
+    assert node.end() == 0

@@ -54,12 +54,12 @@ def scheduler_part(app: "Elihu", *, named: str | None, always: bool) -> Schedule
     if not (always and named is None) and not set(QUEUES) & set(app.config.queues):
         return SchedulerPart()
     try:
-        from elihu.commands import CommandScheduler
+        from elihu.commands.scheduler import scheduler_of
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _LIBRARIES:
             raise
         return SchedulerPart(note=f"not served: {error.name} is missing, install elihu[commands]")
-    return SchedulerPart(CommandScheduler(app))
+    return SchedulerPart(scheduler_of(app))
 
 
 def serves_only_commands(queues: str | None) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from elihu import Context, Elihu, Tasks
 from elihu.commands.attempts import Begun, begin, finish, interrupted
@@ -43,6 +44,7 @@ class CommandScheduler:
         self.host = Host(app, self.sessions)
         self._kills = Kills(self.host)
         app.include(self._tasks())
+        _schedulers[app] = self
 
     @property
     def queues(self) -> dict[str, int]:
@@ -145,6 +147,14 @@ class CommandScheduler:
             return await deliver(host, alert_id, event, run_id, held)
 
         return tasks
+
+
+_schedulers: Final[WeakKeyDictionary[Elihu, CommandScheduler]] = WeakKeyDictionary()
+
+
+def scheduler_of(app: Elihu) -> CommandScheduler:
+    """The scheduler that a program has made for its app, else a new one."""
+    return _schedulers.get(app) or CommandScheduler(app)
 
 
 def _occurrence(ctx: Context) -> datetime:
