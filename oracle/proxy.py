@@ -33,7 +33,8 @@ class Proxy:
     next answer of the server is lost, and all that follows on that connection.
     ``drop()``: every connection is cut. ``hold_after``: a connection on
     which so many answers came inside an open transaction is cut off for good, and
-    neither side is notified; ``held`` counts them.
+    neither side is notified; ``held`` counts them. ``passed`` counts the bytes of both
+    ways.
     """
 
     def __init__(self, url: str) -> None:
@@ -53,6 +54,7 @@ class Proxy:
         self.delay = 0.0
         self.hold_after: int | None = None
         self.held = 0
+        self.passed = 0
 
     @property
     def url(self) -> str:
@@ -147,6 +149,7 @@ class Proxy:
                 break
             await self._flowing.wait()
             writer.write(data)
+            self.passed += len(data)
             await writer.drain()
         if line.held:
             await self._closing.wait()  # both sockets stay open

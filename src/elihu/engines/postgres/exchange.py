@@ -50,7 +50,7 @@ async def exchange(
         completed,
         [ack.id for ack in plain],
         [ack.claim for ack in plain],
-        [ack.value for ack in plain],
+        _unless_empty([ack.value for ack in plain]),
     )
     if not other:
         return _exchanged(await session.fetch("exchange", *values, part="plain"))
@@ -97,6 +97,13 @@ async def notify(session: Session, signals: Sequence[Signal]) -> None:
     if signals:
         payloads = list(dict.fromkeys(map(payload_of, signals)))
         await session.fetch("notify", channel_of(session.config.schema), payloads)
+
+
+def _unless_empty(values: list[str | None]) -> list[str | None] | None:
+    """None for nothing but None: unnest makes NULL of it, and the driver looks at each
+    element of an array.
+    """
+    return None if values.count(None) == len(values) else values
 
 
 def _exchanged(rows: Sequence[Row]) -> Exchange:

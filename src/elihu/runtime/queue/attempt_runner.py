@@ -116,6 +116,8 @@ class AttemptRunner:
             logger.error("job %d ended unexpectedly", execution.claim.id, exc_info=error)
             if not isinstance(error, Exception):
                 raise
+        finally:
+            execution.handle = None  # its context refers to the attempt: no cycle to collect
 
     async def _run(self, execution: Execution) -> None:
         bus = self._scope.bus
