@@ -33,7 +33,7 @@ def run(
     folder: Path,
     environ: Mapping[str, str],
     status: int = 0,
-    within: float = 60,
+    within: float = 120,
 ) -> str:
     """The output of a command of Python, which has to end with this status."""
     done = subprocess.run(

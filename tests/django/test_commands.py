@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.django.support import environ, run
 
 MANAGE = ("-m", "tests.django.project.manage")
 SHIP = "tests.django.project.shop.tasks.ship"
 WHERE = "tests.django.project.shop.tasks.where"
+
+pytestmark = pytest.mark.timeout(240)  # each test starts several processes
 
 
 class Shell:
@@ -33,7 +37,6 @@ def test_commands_need_no_name_of_the_app(database: str, tmp_path: Path) -> None
     migrated = shell.manage("migrate", "--no-color")
     assert "Applying elihu.0001_initial... OK" in migrated
     assert "elihu.W002" not in migrated
-    assert "up to date" in shell.elihu("migrate")
     assert shell.elihu("enqueue", SHIP, "--args", "[7]").strip() == "1"
     call = json.dumps({"args": [], "kwargs": {}})
     assert shell.manage("elihu", "enqueue", WHERE, "--args", call).strip() == "2"
@@ -92,3 +95,8 @@ def test_a_project_without_the_application(tmp_path: Path) -> None:
     output = shell.elihu("start", status=1)
     assert 'INSTALLED_APPS: expected "elihu.contrib.django"' in output
     assert "Traceback" not in output
+    with (tmp_path / "bare.py").open("a") as settings:
+        settings.write("TASKS = {'default': {'BACKEND': 'elihu.contrib.django.Backend'}}\n")
+    use = "import django; django.setup(); from elihu.contrib.django import Backend"
+    refused = run("-c", use, folder=tmp_path, environ=shell.environ, status=1)
+    assert 'ConfigError: INSTALLED_APPS: expected "elihu.contrib.django"' in refused

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
-from django.db import transaction
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import connections, transaction
 
 from elihu import InvalidOption
 from elihu.contrib.django import Backend, app, task
@@ -56,6 +56,14 @@ def test_a_result_follows_the_job(add: Any) -> None:
     assert add.get_result(result.id).task.func is add.func
 
 
+def test_a_result_that_is_read_equals_the_one_of_the_enqueue() -> None:
+    after = datetime.now(UTC) + timedelta(hours=1)
+    for each in (tasks.add, tasks.urgent, tasks.add.using(priority=-7, run_after=after)):
+        result = each.enqueue()
+        assert result.task == each
+        assert backend.get_result(result.id) == result
+
+
 def test_asynchronous_verbs() -> None:
     async def work() -> None:
         result = await tasks.add.aenqueue(1)
@@ -99,6 +107,13 @@ def test_a_task_has_one_attempt_unless_an_option_says_more(failing: Any) -> None
     assert error.exception_class is ValueError
     assert "a wrong value" in error.traceback
     assert result.attempts == 1
+
+
+def test_a_task_that_exits_has_failed() -> None:
+    result = tasks.leave.enqueue()
+    assert drain().discarded == 1
+    result.refresh()
+    assert (result.status, result.errors[0].exception_class) == ("FAILED", SystemExit)
 
 
 def test_the_options_of_a_backend_are_options_of_its_tasks() -> None:
@@ -261,6 +276,7 @@ def test_a_node_runs_tasks_in_its_loop_in_threads_and_in_processes() -> None:
                 await asyncio.sleep(0.05)
                 for result in results:
                     await result.arefresh()
+            await sync_to_async(connections.close_all)()
 
     asyncio.run(work())
     values = [result.return_value for result in results]

@@ -36,8 +36,9 @@ async def completed(task: Any, number: int = JOBS) -> int:
 
 
 @pytest.fixture
-def max_age(request: pytest.FixtureRequest) -> Iterator[None]:
+def max_age(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """0: Django closes connections after each task. None: it keeps them."""
+    monkeypatch.setattr("elihu.contrib.django.connections.in_test", lambda: False)
     connection.settings_dict["CONN_MAX_AGE"] = request.param
     yield
     connection.settings_dict["CONN_MAX_AGE"] = 0

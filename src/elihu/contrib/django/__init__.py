@@ -26,6 +26,9 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    project = import_module(f"{__name__}.project")
+    if name != "app":
+        project.check_installed()
     module = import_module(f"{__name__}.{_MODULES[name]}")
     value = module.project_app() if name == "app" else getattr(module, name)
     globals()[name] = value

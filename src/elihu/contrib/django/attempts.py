@@ -57,7 +57,7 @@ def perform(job: Job) -> str:
     try:
         value = _call(task, job, ctx)
         raised: BaseException | None = value if _is_outcome(value) else None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         value, raised = None, error
     return _store(task, job, started, value, raised)
 

@@ -13,6 +13,7 @@ from django.db.backends.signals import connection_created
 from django.db.transaction import atomic
 
 from elihu import Context
+from elihu.contrib.django.test_database import in_test
 
 logger = logging.getLogger("elihu")
 
@@ -151,9 +152,16 @@ def _check_health(but: frozenset[str] = frozenset()) -> None:
 
 
 def _close_old(but: frozenset[str] = frozenset()) -> None:
-    """What ``close_old_connections`` does at the end of a request, with exceptions."""
+    """What ``close_old_connections`` does at the end of a request, with exceptions. In
+    tests every connection is closed: one that is left would keep the database of the
+    test from being removed.
+    """
     for connection in connections.all(initialized_only=True):
-        if connection.alias not in but:
+        if connection.alias in but:
+            continue
+        if in_test():
+            connection.close()
+        else:
             connection.close_if_unusable_or_obsolete()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import django
 from asgiref.sync import sync_to_async
 from django.apps import apps
+from django.core import mail
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, transaction
 
@@ -99,9 +100,9 @@ class ProjectApp(Elihu):
     @property
     def in_test_database(self) -> bool:
         """Whether Django's test runner has put its own database in the place of the
-        project's.
+        project's. It also gives the module ``mail`` an ``outbox``.
         """
-        return database_name(self.database) != self._first_database
+        return hasattr(mail, "outbox") and database_name(self.database) != self._first_database
 
     def override(self, **flags: Any) -> None:
         super().override(**flags)
@@ -265,10 +266,15 @@ def project_app() -> ProjectApp:
     return _only_app()
 
 
-@cache
-def _only_app() -> ProjectApp:
+def check_installed() -> None:
+    """Raise ``ConfigError`` for a project without this application."""
     if apps.apps_ready and not apps.is_installed("elihu.contrib.django"):
         raise ConfigError(
             'INSTALLED_APPS: expected "elihu.contrib.django" among them, got a project without it'
         )
+
+
+@cache
+def _only_app() -> ProjectApp:
+    check_installed()
     return ProjectApp()

@@ -15,6 +15,11 @@ def give_to_children() -> None:
     os.environ[VARIABLE] = json.dumps({"pid": os.getpid(), "names": names})
 
 
+def in_test() -> bool:
+    """Whether this process uses the databases of a test, or is a child of one that does."""
+    return VARIABLE in os.environ
+
+
 def take_back() -> None:
     """Name no database any more: the test is over."""
     os.environ.pop(VARIABLE, None)

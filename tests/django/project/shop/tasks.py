@@ -120,6 +120,11 @@ async def afail() -> None:
 
 
 @task
+def leave() -> None:
+    raise SystemExit(1)
+
+
+@task
 def unwritable() -> Any:
     return object()
 
