@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -295,3 +296,53 @@ async def test_a_bad_place_is_refused(client: httpx.AsyncClient, place: str) -> 
     assert (await client.get(path, params={"after": place})).status_code == 422
     stream = await client.get(f"{path}/stream", headers={"Last-Event-ID": place})
     assert stream.status_code == 422
+
+
+async def test_what_is_set_up_is_exported_and_imported(client: httpx.AsyncClient) -> None:
+    await scheduled(client)
+    exported = await client.get("/api/transfer")
+    assert exported.headers["content-type"].startswith("application/toml")
+    changed = exported.text.replace("echo hello", "echo bye")
+    given = {"format": "toml", "text": changed}
+    dry = (await client.post("/api/transfer", json=given)).json()
+    assert not dry["stored"]
+    assert [
+        (each["action"], each["kind"], each["after"])
+        for each in dry["changes"]
+        if each["action"] != "unchanged"
+    ] == [("updated", "command", {"shell_command": "echo bye"})]
+    commands = (await client.get("/api/commands")).json()["items"]
+    assert commands[0]["shell_command"] == "echo hello"
+    stored = (await client.post("/api/transfer", json=given | {"dry_run": False})).json()
+    assert stored["stored"]
+    commands = (await client.get("/api/commands")).json()["items"]
+    assert commands[0]["shell_command"] == "echo bye"
+    wrong = await client.post("/api/transfer", json=given | {"text": "no = toml = at all"})
+    assert wrong.status_code == 422
+
+
+async def test_a_crontab_is_imported(client: httpx.AsyncClient) -> None:
+    text = "0 5 * * * backup --all\n61 * * * * wrong\n"
+    given = {"format": "crontab", "text": text, "dry_run": False, "timezone": "Europe/Oslo"}
+    shown = (await client.post("/api/transfer", json=given)).json()
+    assert [each["line"] for each in shown["refusals"]] == [2]
+    assert {each["kind"] for each in shown["changes"]} >= {"command", "cron", "schedule"}
+    assert (await client.get("/api/crons")).json()["items"][0]["timezone"] == "Europe/Oslo"
+
+
+async def test_runs_are_counted_over_time(client: httpx.AsyncClient) -> None:
+    command = await scheduled(client)
+    for _ in range(3):
+        await client.post(f"/api/commands/{command['id']}/run")
+    now = datetime.now(UTC)
+    asked = {
+        "since": (now - timedelta(hours=2)).isoformat(),
+        "until": (now + timedelta(hours=2)).isoformat(),
+    }
+    found = (await client.get("/api/runs/histogram", params=asked)).json()["items"]
+    counts: dict[str, int] = {}
+    for step in found:
+        counts[step["status"]] = counts.get(step["status"], 0) + step["runs"]
+    assert counts == {"queued": 1, "skipped": 2}
+    wrong = await client.get("/api/runs/histogram", params=asked | {"until": asked["since"]})
+    assert wrong.status_code == 422

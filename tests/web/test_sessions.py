@@ -128,3 +128,34 @@ async def test_the_session_says_who_is_signed_in(clients: Clients, sessions: Ses
         "read_only": False,
         "sign_in": True,
     }
+
+
+async def test_a_user_keeps_choices_and_changes_the_password(
+    clients: Clients, sessions: Sessions
+) -> None:
+    await add_user(sessions)
+    await add_user(sessions, "eve", "view")
+    client = await clients()
+    headers = {"Origin": BASE, "X-CSRF-Token": await sign_in(client, "eve")}
+    kept = await client.patch(
+        "/api/account", json={"preferences": {"keys": False}}, headers=headers
+    )
+    assert kept.status_code == 200, kept.text
+    assert (await client.get("/api/account")).json()["preferences"] == {"keys": False}
+    large = {"preferences": {"x": "y" * 5_000}}
+    assert (await client.patch("/api/account", json=large, headers=headers)).status_code == 422
+    wrong = {"password": "wrong password", "new_password": "another password"}
+    refused = await client.post("/api/account/password", json=wrong, headers=headers)
+    assert refused.status_code == 422
+    right = wrong | {"password": PASSWORD}
+    changed = await client.post("/api/account/password", json=right, headers=headers)
+    assert changed.status_code == 200
+    assert (await client.get("/api/account")).status_code == 401
+    await sign_in(client, "eve", "another password")
+
+
+async def test_a_key_changes_no_password(clients: Clients, sessions: Sessions) -> None:
+    key = await add_key(sessions, await add_user(sessions), "admin")
+    client = await clients(authorization=f"Bearer {key}")
+    given = {"password": PASSWORD, "new_password": "another password"}
+    assert (await client.post("/api/account/password", json=given)).status_code == 403

@@ -29,7 +29,7 @@ _RANK: Final = {role: rank for rank, role in enumerate(Role)}
 
 AREAS: Final = (
     "commands", "environments", "crons", "schedules", "variables", "alerts", "runs", "events",
-    "overview", "system", "stream", "users", "keys", "audit",
+    "overview", "system", "stream", "users", "keys", "audit", "account",
 )  # fmt: skip
 """The parts of the API that a key can be limited to."""
 

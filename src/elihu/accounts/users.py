@@ -140,7 +140,7 @@ async def delete(session: AsyncSession, actor: Actor, user: User) -> None:
     await session.delete(user)
 
 
-async def set_preferences(user: User, preferences: Mapping[str, Any]) -> None:
+def set_preferences(user: User, preferences: Mapping[str, Any]) -> None:
     """Keep a user's choices for the pages. Raises ``InvalidOption``."""
     text = json.dumps(dict(preferences))
     if len(text) > LONGEST_PREFERENCES:

@@ -4,6 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from elihu.web.api.account import account
 from elihu.web.api.crons import entries
 from elihu.web.api.edited import (
     alerts,
@@ -22,6 +23,7 @@ from elihu.web.api.session import router as session
 from elihu.web.api.stats import stats
 from elihu.web.api.stream import stream
 from elihu.web.api.templates import templates
+from elihu.web.api.transfer import transfer
 from elihu.web.api.users import changes, people, programs
 
 ROUTERS: Final[list[APIRouter]] = [
@@ -31,7 +33,7 @@ ROUTERS: Final[list[APIRouter]] = [
         for resource in (
             overview, environments, commands, crons, schedules, variables, alerts, runs, output,
             events, stream, jobs, queues, nodes, entries, templates, stats,
-            people, programs, changes,
+            people, programs, changes, account, transfer,
         )
     ),
 ]  # fmt: skip

@@ -94,7 +94,7 @@ async def create_entry(
     name, cron, task = values.pop("name"), values.pop("cron"), values.pop("task")
     shown = EntryOut.model_validate(await context.app.crons.create(name, cron, task, **values))
     await record(
-        context, actor, "cron_entry.create", KIND, object_id=name, object_name=name,
+        context, actor, "cron_entry.add", KIND, object_id=name, object_name=name,
         after=given.model_dump(exclude_none=True),
     )  # fmt: skip
     response.headers["ETag"] = digest_tag(_compared(shown))

@@ -61,7 +61,7 @@ def add_routes(resource: Resource, kind: Kind) -> None:
             record = await kind.rules.create(session, *kind.arguments(context), **values)
             shown = kind.shown(record)
             await audit.record(
-                session, actor, f"{kind.name}.create", kind.name, object_id=record.id,
+                session, actor, f"{kind.name}.add", kind.name, object_id=record.id,
                 object_name=_name(record), after=_plain(shown, values),
             )  # fmt: skip
         response.headers["ETag"] = version_tag(record.version)

@@ -23,11 +23,13 @@ from elihu.web.api.routes import Resource
 from elihu.web.auth import CurrentActor
 from elihu.web.context import Context, context_of
 from elihu.web.problems import Problem
+from elihu.web.reads.runs import histogram
 
 runs = Resource("/runs", "runs")
 events = Resource("/events", "events")
 KIND = "run"
 TOPIC = "run"
+MOST_STEPS = 1_000
 
 
 class RunOut(BaseModel):
@@ -94,6 +96,14 @@ class EventOut(BaseModel):
     stderr: str
 
 
+class StepOut(BaseModel):
+    """Runs of one status that were made within a step from ``at`` on."""
+
+    at: datetime
+    status: str
+    runs: int
+
+
 class RunIn(Given):
     """Where to run. Without an environment it is the first enabled one of the command's
     schedules.
@@ -134,6 +144,31 @@ async def list_runs(
             items=[RunOut.model_validate(run) for run in page.items],
             next=None if page.next is None else str(page.next),
         )
+
+
+@runs.get("/histogram")
+async def count_runs(
+    request: Request,
+    since: datetime,
+    until: datetime,
+    step: Annotated[int, Query(ge=60, le=604_800)] = 3_600,
+    command_id: UUID | None = None,
+    environment_id: UUID | None = None,
+) -> Page[StepOut]:
+    """How many runs were made in each step of so many seconds, by their status now; at
+    most 1,000 steps.
+    """
+    _check_zones(since, until)
+    if not 0 < (until - since).total_seconds() <= MOST_STEPS * step:
+        raise Problem(
+            422, f"expected until after since, and at most {MOST_STEPS:,} steps between them",
+            errors=[("until", "expected another time, or a longer step")],
+        )  # fmt: skip
+    async with context_of(request).sessions.read() as session:
+        found = await histogram(
+            session, since, until, step, command_id=command_id, environment_id=environment_id
+        )
+    return Page(items=[StepOut(at=at, status=status, runs=n) for at, status, n in found])
 
 
 @runs.get("/{id}")

@@ -99,7 +99,7 @@ async def create_template(
     values = given.model_dump(exclude_none=True, by_alias=True)
     shown = TemplateOut.model_validate(await context.app.templates.create(**values))
     await record(
-        context, actor, "template.create", KIND, object_id=shown.code, object_name=shown.name,
+        context, actor, "template.add", KIND, object_id=shown.code, object_name=shown.name,
         after=values,
     )  # fmt: skip
     response.headers["ETag"] = digest_tag(shown)

@@ -120,7 +120,7 @@ async def concerns(session: AsyncSession) -> list[Concern]:
         )
         .where(
             CommandJob.status.in_(UNSUCCESSFUL),
-            CommandJob.id > _first_id(since),
+            CommandJob.id > first_id(since),
             CommandJob.finished_at >= since,
         )
         .order_by(CommandJob.id.desc())
@@ -242,14 +242,14 @@ async def failed_since(session: AsyncSession, since: datetime) -> int:
     """How many runs did not succeed since then, counted up to 10,000."""
     inner = (
         select(CommandJob.id)
-        .where(CommandJob.status.in_(UNSUCCESSFUL), CommandJob.id > _first_id(since))
+        .where(CommandJob.status.in_(UNSUCCESSFUL), CommandJob.id > first_id(since))
         .limit(MOST)
         .subquery()
     )
     return int(await session.scalar(select(func.count()).select_from(inner)) or 0)
 
 
-def _first_id(since: datetime) -> UUID:
+def first_id(since: datetime) -> UUID:
     """An id below those of that time on: ids begin with their time in milliseconds."""
     return UUID(int=int(since.timestamp() * 1_000) << 80)
 
