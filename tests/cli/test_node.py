@@ -318,13 +318,41 @@ def test_start_serves_queues_of_the_scheduler_without_an_app(shell: Shell) -> No
     assert node.end() == 0
 
 
-def test_up_without_the_libraries_of_commands_says_so_and_goes_on(bare: Shell) -> None:
-    absent = bare.folder / "absent" / "sqlalchemy"
+def without(shell: Shell, package: str) -> None:
+    """Make the imports of a package fail as if it were not installed."""
+    absent = shell.folder / "absent" / package
     absent.mkdir(parents=True)
     (absent / "__init__.py").write_text(
-        "raise ModuleNotFoundError('No module named sqlalchemy', name='sqlalchemy')\n"
+        f"raise ModuleNotFoundError('No module named {package}', name={package!r})\n"
     )
-    bare.environ["PYTHONPATH"] = str(absent.parent)
+    shell.environ["PYTHONPATH"] = str(absent.parent)
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("commands ls", "sqlalchemy", "commands"),
+        ("start --queues commands=2", "sqlalchemy", "commands"),
+        ("users ls", "sqlalchemy", "web"),
+        ("keys ls", "sqlalchemy", "web"),
+        ("audit ls", "sqlalchemy", "web"),
+        ("web", "fastapi", "web"),
+    ],
+)
+def test_a_command_without_its_libraries_says_what_to_install(
+    bare: Shell, command: str, package: str, extra: str
+) -> None:
+    without(bare, package)
+    process = bare.begin(*command.split())
+    assert process.end() == 1
+    assert process.errors == (
+        f"elihu: expected the packages of elihu[{extra}], got no {package}: "
+        f"pip install 'elihu[{extra}]'\n"
+    )
+
+
+def test_up_without_the_libraries_of_commands_says_so_and_goes_on(bare: Shell) -> None:
+    without(bare, "sqlalchemy")
     node = bare.begin("up")
     node.wait_for("commands  not served: sqlalchemy is missing, install elihu[commands]")
     assert node.wait_for("queues  ").split()[1] == "none"

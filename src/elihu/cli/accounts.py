@@ -38,12 +38,8 @@ def in_transaction(
 
 async def open_sessions(app: "Elihu", *, make: bool) -> "Sessions":
     """Sessions on the tables of accounts. Raises ``SchemaOutdated`` without ``make``."""
-    try:
-        from elihu.commands.sessions import Sessions
-    except ModuleNotFoundError as error:
-        raise click.UsageError(
-            f"expected the packages of elihu[web], got none of the name {error.name!r}"
-        ) from error
+    from elihu.commands.sessions import Sessions
+
     if make:
         await app.migrate("accounts")
     else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elihu.cli.accounts import as_values, in_transaction
-from elihu.cli.group import Group
+from elihu.cli.group import ExtraGroup
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("at", "user_name", "via", "action", "object_name", "before", "after")
 
 
-@click.group(cls=Group)
+@click.group(cls=ExtraGroup, extra="elihu[web]")
 @shared_options
 def audit() -> None:
     """Read who changed what."""

@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from elihu.cli.accounts import as_values, in_transaction
-from elihu.cli.group import Group
+from elihu.cli.group import ExtraGroup
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("id", "name", "user", "start", "role", "areas", "expires_at", "used_at")
 
 
-@click.group(cls=Group)
+@click.group(cls=ExtraGroup, extra="elihu[web]")
 @shared_options
 def keys() -> None:
     """List and change keys, with which programs use the JSON API."""

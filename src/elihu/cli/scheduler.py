@@ -5,12 +5,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from elihu.cli.group import is_of_extra, packages_of
+
 if TYPE_CHECKING:
     from elihu.app import Elihu
     from elihu.commands import CommandScheduler
 
+EXTRA: Final = "elihu[commands]"
 QUEUES: Final = ("commands_dispatch", "commands", "commands_alerts")
-_LIBRARIES: Final = ("sqlalchemy", "aiosqlite", "greenlet", "cryptography")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,18 @@ class SchedulerPart:
 
 def scheduler_part(app: "Elihu", *, named: str | None, always: bool) -> SchedulerPart:
     """The scheduler on an app: with ``always`` unless ``--queues`` (``named``) leaves all
-    its queues out, else only where one of them is configured.
+    its queues out, else only where one of them is configured. Raises ``Failure`` where
+    ``--queues`` names one of them and its packages are missing.
     """
     if not (always and named is None) and not set(QUEUES) & set(app.config.queues):
         return SchedulerPart()
     try:
-        from elihu.commands.scheduler import scheduler_of
+        with nullcontext() if named is None else packages_of(EXTRA):
+            from elihu.commands.scheduler import scheduler_of
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _LIBRARIES:
+        if not is_of_extra(error):
             raise
-        return SchedulerPart(note=f"not served: {error.name} is missing, install elihu[commands]")
+        return SchedulerPart(note=f"not served: {error.name} is missing, install {EXTRA}")
     return SchedulerPart(scheduler_of(app))
 
 

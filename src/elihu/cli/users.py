@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elihu.cli.accounts import as_values, asked_password, in_transaction
-from elihu.cli.group import Group
+from elihu.cli.group import ExtraGroup
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _STDIN = click.option(
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=ExtraGroup, extra="elihu[web]")
 @shared_options
 def users() -> None:
     """List and change who may use the page and the JSON API.

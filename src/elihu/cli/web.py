@@ -49,12 +49,14 @@ def web(options: SharedOptions, /, with_parent: str | None, **given: Any) -> Non
     this machine need users first.
     """
     from elihu.cli.event_loop import run_loop
+    from elihu.cli.group import packages_of
     from elihu.cli.load_app import AppNeed, open_app
     from elihu.cli.page import ParentLink
 
     link = None if with_parent is None else ParentLink(with_parent)
     app = open_app(options, need=AppNeed.APP, **web_flags(**given))
-    run_loop(_serve(app, link))
+    with packages_of("elihu[web]"):
+        run_loop(_serve(app, link))
 
 
 async def _serve(app: "Elihu", link: "ParentLink | None") -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from elihu.cli.group import Failure, Group, nearest
+from elihu.cli.group import ExtraGroup, Failure, nearest
 from elihu.cli.options import SharedOptions, shared_options
+from elihu.cli.scheduler import EXTRA
 from elihu.errors import InvalidFields, NameTaken, SchemaError, UnknownTask
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXTRA: Final = "elihu[commands]"
-
-
-@click.group(cls=Group)
+@click.group(cls=ExtraGroup, extra=EXTRA)
 @shared_options
 def commands() -> None:
     """Keep shell commands, run them, and see what happened.
@@ -81,14 +79,9 @@ def with_workspace(options: SharedOptions, work: "Callable[[Workspace], Awaitabl
     """
     from elihu.cli.load_app import open_app, run
 
-    try:
-        from elihu.commands import CommandScheduler, Host
-        from elihu.commands.host import RUN_TASK
-        from elihu.commands.sessions import Sessions
-    except ModuleNotFoundError as error:
-        raise Failure(
-            f"expected the packages of {EXTRA}, got no {error.name}: pip install '{EXTRA}'"
-        ) from error
+    from elihu.commands import CommandScheduler, Host
+    from elihu.commands.host import RUN_TASK
+    from elihu.commands.sessions import Sessions
 
     async def whole(app: "Elihu") -> T:
         await app.tables.check("commands")
