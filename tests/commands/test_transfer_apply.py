@@ -6,6 +6,7 @@ import pytest
 
 from elihu import InvalidFields
 from elihu.commands.host import Host
+from elihu.commands.rules import alerts
 from elihu.commands.transfer.apply import Change, apply
 from elihu.commands.transfer.document import parse, render
 from elihu.commands.transfer.stored import export
@@ -168,6 +169,30 @@ async def test_secrets_are_there_by_name_only(host: Host) -> None:
         each for each in await stored(host, SECRET, secrets={"KEY": "other"}) if each.fields
     )
     assert (change.action, dict(change.fields)) == ("updated", {"secret": (True, True)})
+
+
+async def signs(host: Host) -> str | None:
+    """The secret of the only alert."""
+    async with host.sessions.read() as session:
+        (alert,) = (await alerts.find_all(session)).items
+        return alerts.secret_of(alert, host.keyring())
+
+
+async def test_the_secret_of_an_alert_can_be_given(host: Host) -> None:
+    given = {"KEY": "hunter22", "alert hook": "signing key"}
+    assert actions(await stored(host, SECRET, secrets=given)) == [
+        ("created", "variable 'KEY'"),
+        ("created", "alert 'hook'"),
+    ]
+    assert await signs(host) == "signing key"
+    assert actions(await stored(host, SECRET)) == []
+    assert actions(await stored(host, SECRET, secrets={"alert hook": "another key"})) == [
+        ("updated", "alert 'hook'")
+    ]
+    assert await signs(host) == "another key"
+    none = SECRET.removesuffix("secret = true\n")
+    assert actions(await stored(host, none)) == [("updated", "alert 'hook'")]
+    assert await signs(host) is None
 
 
 async def test_all_that_is_wrong_is_said_and_nothing_is_stored(host: Host) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
 @click.group(cls=ExtraGroup, extra=EXTRA)
 @shared_options
 def commands() -> None:
@@ -78,7 +79,6 @@ def with_workspace(options: SharedOptions, work: "Callable[[Workspace], Awaitabl
     ``SchemaOutdated`` where its tables are absent.
     """
     from elihu.cli.load_app import open_app, run
-
     from elihu.commands import CommandScheduler, Host
     from elihu.commands.host import RUN_TASK
     from elihu.commands.sessions import Sessions

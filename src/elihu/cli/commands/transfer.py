@@ -73,7 +73,7 @@ def export(options: SharedOptions, /, file: str | None) -> None:
     "--secrets",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help='TOML: values of secret variables, as NAME = "value".',
+    help='TOML: values of secrets, as NAME = "value" or "alert NAME" = "value".',
 )
 @click.option("--environment", metavar="NAME", help='Crontab: default "crontab".')
 @click.option("--timezone", metavar="ZONE", help="Crontab: default that of this machine.")
@@ -290,7 +290,7 @@ def _print(
 
 def _difference(change: "Change") -> list[str]:
     if change.action == "no secret":
-        return ["no value: add --secrets FILE, or write it on the page of variables"]
+        return [f"no value: add --secrets FILE, or write it on the page of {change.kind}s"]
     return [
         f"{name}: changed" if name == "secret" else f"{name}: {before!r} → {after!r}"
         for name, (before, after) in change.fields.items()

@@ -51,7 +51,8 @@ async def apply(
 ) -> list[Change]:
     """Store what the file has. Items are matched by name, schedules by their command,
     variables by name and environments. ``prune`` deletes what the file does not have.
-    ``secrets`` are values for secret variables, by name.
+    ``secrets`` are values of secrets: of a variable by its name, of an alert by
+    ``alert NAME``.
 
     Raises ``InvalidFields`` with all that is wrong, and ``SecretError``; roll the
     session back then.
@@ -124,7 +125,7 @@ class _Importer:
 
     async def _store_one(self, kind: str, values: Values, item: StoredItem | None) -> None:
         name = label(kind, values)
-        given = self._secrets.get(values["name"]) if kind == "variable" else None
+        given = self._given(kind, values)
         if values.get("secret") and given is None and (item is None or not item.values["secret"]):
             self.changes.append(Change("no secret", kind, name))
             if kind == "variable":
@@ -152,6 +153,13 @@ class _Importer:
             await _RULES[kind].update(*arguments, item.id, **written)
             self.changes.append(Change("updated", kind, name, fields))
 
+    def _given(self, kind: str, values: Values) -> str | None:
+        """The value that was given for the secret of an item."""
+        if kind == "variable":
+            return self._secrets.get(values["name"])
+        # No variable has a name with a blank.
+        return self._secrets.get(f"alert {values['name']}") if kind == "alert" else None
+
     def _written(
         self, kind: str, fields: Mapping[str, tuple[Any, Any]], secret: str | None
     ) -> Values:
@@ -163,11 +171,10 @@ class _Importer:
                 names = (value,) if isinstance(value, str) else value
                 ids = [self._id(linked, name, each) for each in names]
                 written[argument] = ids[0] if isinstance(value, str) else ids
-            elif name == "secret" and kind == "variable":
+            elif name == "secret":
                 if value and secret is not None:
                     written["secret"] = secret
-            elif name == "secret":
-                if not value and fields[name][0]:
+                elif not value and fields[name][0] and kind == "alert":
                     written["secret"] = None
             elif name == "value" and value is None:
                 continue
