@@ -17,9 +17,11 @@ class FakeEnqueuer:
         self.max_args = max_args
         self.closed = False
         self.stored: list[NewJob] = []
+        self.conns: list[Any] = []
 
-    def enqueue(self, new: NewJob, /, *, conn: Any = None, notify: bool = True) -> Job:
+    def enqueue(self, new: NewJob, /, *, conn: Any = "not given", notify: bool = True) -> Job:
         self.stored.append(new)
+        self.conns.append(conn)
         now = datetime.now(UTC)
         return Job(
             id=len(self.stored),

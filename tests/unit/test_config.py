@@ -310,6 +310,15 @@ def test_an_error_is_in_the_tree() -> None:
 
 def test_the_app_alone_can_be_found(tmp_path: Path) -> None:
     assert find_app(environ={}, folder=tmp_path) is None
+    django = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    assert find_app(environ=django, folder=tmp_path) == (
+        "elihu.contrib.django:app",
+        "environment variable DJANGO_SETTINGS_MODULE",
+    )
+    assert find_app(environ=django | {"ELIHU_APP": "c:d"}, folder=tmp_path) == (
+        "c:d",
+        "environment variable ELIHU_APP",
+    )
     (tmp_path / "elihu.toml").write_text('app = "a:b"\npoll = "nonsense"\n')
     assert find_app(environ={}, folder=tmp_path) == ("a:b", f"file {tmp_path / 'elihu.toml'}")
     assert find_app(environ={"ELIHU_APP": "c:d"}, folder=tmp_path) == (

@@ -243,3 +243,23 @@ class TestBinding:
         fn.enqueue(1)
         assert enqueuer.stored[0].task == "x"
         assert fn.enqueuer is enqueuer
+
+
+def test_a_conn_of_none_is_given_and_an_absent_one_is_not() -> None:
+    enqueuer = FakeEnqueuer()
+    task = made(enqueuer)
+    task.enqueue(1)
+    task.using(delay=1).enqueue(1)
+    task.using(conn=None).enqueue(1)
+    task.using(conn="mine").enqueue(1)
+    assert enqueuer.conns == ["not given", "not given", None, "mine"]
+
+
+def test_a_record_is_refused_with_the_word_to_pass_its_key() -> None:
+    class Record:
+        pk = 7
+        _meta = None
+
+    task = made(FakeEnqueuer())
+    with pytest.raises(InvalidArguments, match="a record: pass its key"):
+        task.enqueue(Record())
