@@ -6,6 +6,7 @@ minute is that of the database's clock: of the start that it wrote, and the time
 
 import threading
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import uuid4
 
@@ -22,6 +23,9 @@ _LAST: Final = BUCKETS - 1
 _RUN: Final = 3
 _WAIT: Final = _RUN + BUCKETS
 _NONE: Final = [0] * len(NUMBERS)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_BUCKET: Final = [min((bits + 1) >> 1, _LAST) for bits in range(128)]
+"""The bucket of a number of milliseconds, by its length in bits."""
 
 
 class EndedAttempt(NamedTuple):
@@ -53,24 +57,23 @@ class AttemptCounts:
             if rows is None:
                 rows = self._begin(minute)
             self._changed.add(minute)
+            before: tuple[object, object] | None = None
+            numbers: list[int] = []
             for claim, task, outcome, duration in ended:
-                key = (queue, task, outcome)
-                numbers = rows.get(key)
-                if numbers is None:
-                    numbers = rows[key] = _NONE.copy()
+                if before is None or task is not before[0] or outcome is not before[1]:
+                    before = task, outcome
+                    key = (queue, task, outcome)
+                    if (found := rows.get(key)) is None:
+                        found = rows[key] = _NONE.copy()
+                    numbers = found
                 run = int(duration * 1_000)
-                waited = claim.started_at - claim.scheduled_at
-                wait = max(
-                    0,
-                    waited.days * 86_400_000
-                    + waited.seconds * 1_000
-                    + waited.microseconds // 1_000,
-                )
+                wait = (claim.started_at - claim.scheduled_at) // _MILLISECOND
+                wait = max(wait, 0)
                 numbers[0] += 1
                 numbers[1] += run
                 numbers[2] += wait
-                numbers[_RUN + min((run.bit_length() + 1) >> 1, _LAST)] += 1
-                numbers[_WAIT + min((wait.bit_length() + 1) >> 1, _LAST)] += 1
+                numbers[_RUN + _BUCKET[run.bit_length()]] += 1
+                numbers[_WAIT + _BUCKET[wait.bit_length()]] += 1
 
     def take(self) -> list[RollUp]:
         """The rows of all minutes that have changed since the last call."""
