@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from elihu import InvalidFields, RecordNotFound
 from elihu.commands.models import AlertQuiet, CommandJob, CommandJobEvent
 from elihu.commands.rules import alerts, commands, environments, variables
 from elihu.commands.watch import find_late, find_long, watch
-from elihu.commands.webhook import DeliveryFailed, post, signature
+from elihu.commands.webhook import DeliveryFailed, is_public, post, signature
 from tests.commands.receivers import Receiver, mails, webhooks
 from tests.commands.workshop import Workshop, until
 
@@ -251,6 +252,29 @@ async def test_a_target_that_is_none_or_is_private_is_refused(
         await alert(workshop, target, channel=channel)
     assert [field for field, _ in caught.value.errors] == ["target"]
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("64:ff9b::808:808", True),
+        ("0.0.0.0", False),
+        ("100.64.0.1", False),
+        ("224.0.0.1", False),
+        ("ff02::1", False),
+        ("fe80::1", False),
+        ("fec0::1", False),
+        ("::127.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::10.0.0.1", False),
+        ("64:ff9b:1::8.8.8.8", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_an_address_that_hides_a_private_one_is_private(address: str, expected: bool) -> None:
+    assert is_public(ip_address(address)) is expected
 
 
 async def test_a_name_that_leads_to_a_private_network_is_refused_when_sent(

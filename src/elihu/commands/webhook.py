@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 import time
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +16,9 @@ TIMEOUT: Final = 10.0
 """Seconds for each step of a delivery."""
 _KEPT: Final = "/%:@!$&'()*+,;=~-._?"
 """What is not quoted in a path or query: it may be quoted already."""
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_NOWHERE: Final = (IPv6Network("::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
+"""Addresses of retired and of local forms, which ``ipaddress`` takes for global."""
 SIGNATURE: Final = "Elihu-Signature"
 
 
@@ -33,6 +36,21 @@ def signature(secret: str, body: bytes, at: int) -> str:
     """
     digest = hmac.new(secret.encode(), b"%d.%b" % (at, body), hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is of the internet, and so is the IPv4 address that a
+    translation would make of it.
+    """
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if any(address in network for network in _NOWHERE):
+            return False
+    return address.is_global and not address.is_multicast
 
 
 def post(url: str, body: bytes, secret: str | None, *, allow_private: bool) -> None:
@@ -97,7 +115,7 @@ def _address(host: str, port: int, allow_private: bool) -> tuple[Any, ...]:
         raise DeliveryFailed(f"{host}: {error}") from error
     for *_, where in found:
         address = ip_address(str(where[0]).partition("%")[0])
-        if not allow_private and not address.is_global:
+        if not allow_private and not is_public(address):
             raise DeliveryFailed(
                 f"{host}: {address} is in a private network: set commands.private_targets to "
                 "allow that",

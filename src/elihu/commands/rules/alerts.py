@@ -35,6 +35,7 @@ from elihu.commands.rules.rows import (
     page,
 )
 from elihu.commands.secrets import Keyring
+from elihu.commands.webhook import is_public
 
 KIND: Final = "alert"
 _ADDRESS: Final = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
@@ -222,7 +223,7 @@ def _check_target(host: Host, channel: str, target: str) -> None:
         address = ip_address(parts.hostname or "")
     except ValueError:
         return  # a name is checked when it is looked up
-    if not address.is_global and not host.config.commands.private_targets:
+    if not is_public(address) and not host.config.commands.private_targets:
         raise InvalidFields(
             (
                 "target",
