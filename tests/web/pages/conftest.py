@@ -95,14 +95,14 @@ class Browser:
         answer = await self.client.get(path, headers=headers, follow_redirects=True)
         return Page(answer)
 
-    async def post(self, path: str, *, on: str = "/", **fields: Any) -> Page:
-        """The page after a form was sent from the page ``on``."""
-        before = await self.get(on)
+    async def post(self, path: str, *, sent_from: str = "/", **fields: Any) -> Page:
+        """The page after a form was sent from the page ``sent_from``."""
+        before = await self.get(sent_from)
         token = next((each["content"] for each in before.all("meta", name="csrf-token")), "")
         answer = await self.client.post(
             path,
             data={"csrf": token or ""} | fields,
-            headers={"Referer": f"{BASE}{on}"},
+            headers={"Referer": f"{BASE}{sent_from}"},
             follow_redirects=True,
         )
         return Page(answer)

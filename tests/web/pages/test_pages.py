@@ -117,9 +117,9 @@ async def test_a_role_sees_what_it_may_do(
         assert (await browser.get(path)).answer.status_code == 403
     page = await browser.get(f"/runs/{things.run.id}")
     assert ("Needs the role run" in page.answer.text) is not may_run
-    killed = await browser.post(f"/runs/{things.run.id}/kill", on=f"/runs/{things.run.id}")
+    killed = await browser.post(f"/runs/{things.run.id}/kill", sent_from=f"/runs/{things.run.id}")
     assert ("this needs the role run" in killed.text()) is not may_run
-    edited = await browser.post("/environments/new", on="/environments", name="new")
+    edited = await browser.post("/environments/new", sent_from="/environments", name="new")
     assert ("this needs the role edit" in edited.text()) is (role != "edit")
 
 
@@ -131,7 +131,7 @@ async def test_a_read_only_server_shows_and_changes_nothing(
         browser = Browser(await clients(web))
         page = await browser.get(f"/commands/{things.command.id}")
         assert "This server only reads" in page.answer.text
-        refused = await browser.post(f"/commands/{things.command.id}/run", on="/commands")
+        refused = await browser.post(f"/commands/{things.command.id}/run", sent_from="/commands")
         assert "this server only reads" in refused.text()
         assert (await browser.get("/setup")).answer.url.path == "/"
 
@@ -149,7 +149,9 @@ async def test_pages_below_a_path_link_below_it(app: Elihu, clients: Clients) ->
         assert all(link.startswith("/ops/") for link in links)
         sheet = page.all("link", rel="stylesheet")[0]["href"]
         assert (await browser.client.get(sheet)).status_code == 200
-        saved = await browser.post("/ops/environments/new", on="/ops/environments/new", name="a")
+        saved = await browser.post(
+            "/ops/environments/new", sent_from="/ops/environments/new", name="a"
+        )
         assert saved.answer.url.path.startswith("/ops/environments/")
 
 

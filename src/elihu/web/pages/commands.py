@@ -28,7 +28,8 @@ KIND: Final = editing.Kind(
 )
 MIB: Final = 2**20
 SHOWN: Final = 100
-_NAMED: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*))")
+_NAMED: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+_SET: Final = re.compile(r"(?:\b(?:for|read)\s+)([A-Za-z_]\w*)|\b([A-Za-z_]\w*)=", re.ASCII)
 _OF_NODE: Final = frozenset({"HOME", "LANG", "PATH", "USER", "PWD", "SHELL", "TZ", "LOGNAME"})
 _NEW: Final[dict[str, Any]] = {
     "name": "", "shell_command": "", "timeout": "60", "max_attempts": "1", "overlap": "skip",
@@ -203,11 +204,12 @@ async def _form(
 
 def parts_of(text: str, known: set[str]) -> list[tuple[str, str]]:
     """A command as pieces: plain text, and names of variables that have a value or not."""
+    own = {match[1] or match[2] for match in _SET.finditer(text[:20_000])}
     found, at = [], 0
     for match in _NAMED.finditer(text[:20_000]):
         name = match[1] or match[2]
         found.append(("", text[at : match.start()]))
-        look = "v" if name in known else "" if name in _OF_NODE else "miss"
+        look = "v" if name in known else "" if name in _OF_NODE | own else "miss"
         found.append((look, match[0]))
         at = match.end()
     found.append(("", text[at:20_000]))

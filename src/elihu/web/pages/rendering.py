@@ -128,7 +128,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.globals.update(
         states=STATES, navigation=NAVIGATION, static=address_of_file, plural=texts.plural,
-        bounded=texts.bounded, shapes=shapes, version=metadata.version("elihu"),
+        bounded=texts.bounded, shapes=shapes, release=metadata.version("elihu"),
         timedelta=timedelta, without=_without, with_value=_with_value,
         zip_same=lambda names: [(name, name) for name in names],
     )  # fmt: skip

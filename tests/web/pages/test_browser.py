@@ -1,0 +1,213 @@
+"""The pages in a real browser: live values, output, keys, themes, readers of the screen."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from elihu import Elihu
+from elihu.commands.rules import commands, runs
+from elihu.commands.sessions import Sessions
+from tests.web.pages.conftest import Things
+from tests.web.pages.scene import fill, play
+from tests.web.pages.served import browsing, chromium, serving
+
+WIDTHS = (360, 768, 1280, 1600)
+PAGES = (
+    "/", "/runs", "/commands", "/commands/new", "/schedules", "/schedules/new", "/environments",
+    "/variables", "/variables/new", "/crons", "/crons/new", "/alerts", "/alerts/new", "/jobs",
+    "/jobs/new", "/queues", "/nodes", "/triggers", "/templates", "/audit", "/users", "/login",
+    "/setup",
+)  # fmt: skip
+PICTURES = os.environ.get("ELIHU_TEST_PICTURES", "")
+"""A folder: the pictures of the documentation are written there."""
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def axe() -> str:
+    """The source of axe-core, which checks what a screen reader needs."""
+    package = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+    return (Path(package.__file__).parent / "axe.min.js").read_text()
+
+
+async def findings(page: Any, *, only: str = "") -> list[str]:
+    """The serious findings of axe-core, of all rules or of one."""
+    rules = f"runOnly: ['{only}']," if only else ""
+    found = await page.evaluate(
+        f"axe.run(document, {{{rules} resultTypes: ['violations']}}).then(all => all.violations)"
+    )
+    return [
+        f"{each['id']}: {node['html'][:150]}"
+        for each in found
+        if each["impact"] in {"serious", "critical"}
+        for node in each["nodes"][:3]
+    ]
+
+
+@pytest.fixture
+async def long_run(web: FastAPI, sessions: Sessions, things: Things) -> Any:
+    """A run that prints many lines, and waits for a file before the last one."""
+    text = (
+        "printf '\\033[31mred\\033[0m <b>bold</b>\\n'; seq 1 50000; echo oops >&2; "
+        "seq 1 2000; sleep 4; echo last"
+    )
+    async with sessions.begin() as session:
+        command = await commands.create(session, name="Long output", shell_command=text)
+        return await runs.run(
+            session, web.state.elihu.host, command.id, environment_id=things.environment.id
+        )
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_each_page_fits_and_can_be_read_by_a_screen_reader(
+    app: Elihu, things: Things
+) -> None:
+    chromium()
+    source, found = axe(), []
+    paths = (
+        *PAGES, f"/commands/{things.command.id}", f"/runs/{things.run.id}", f"/jobs/{things.job}",
+        f"/schedules/{things.schedule.id}", f"/environments/{things.environment.id}",
+    )  # fmt: skip
+    async with serving(app) as address, browsing() as (page, troubles):
+        for path in paths:
+            await page.set_viewport_size({"width": 1280, "height": 900})
+            await page.goto(address + path, wait_until="domcontentloaded")
+            await page.evaluate(source)
+            await page.evaluate("document.documentElement.dataset.theme = 'light'")
+            found += [f"{path}: {each}" for each in await findings(page)]
+            await page.evaluate("document.documentElement.dataset.theme = 'dark'")
+            await page.set_viewport_size({"width": 360, "height": 900})
+            dark = await findings(page, only="color-contrast")
+            found += [f"{path} dark: {each}" for each in dark]
+            for width in WIDTHS:
+                await page.set_viewport_size({"width": width, "height": 900})
+                if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                    found.append(f"{path} scrolls sideways at {width}")
+        assert found == []
+        assert troubles == []
+
+
+async def test_output_is_live_found_and_linked(app: Elihu, long_run: Any) -> None:
+    async with (
+        serving(app) as address,
+        browsing(viewport={"width": 1280, "height": 900}) as (page, troubles),
+    ):
+        await page.goto(f"{address}/runs/{long_run.id}")
+        await page.wait_for_function("document.querySelector('run-output').lines?.length > 52000")
+        await page.locator("[data-follow]:has-text('Following')").wait_for()
+        assert await page.locator(".log li").count() < 100
+        await page.locator(".log .tx", has_text="last").first.wait_for()
+        await page.locator(".state.pill", has_text="succeeded").wait_for()
+        await page.locator("[data-last-error]").click()
+        await page.locator(".log li.err .tx", has_text="oops").wait_for()
+        await page.keyboard.press("/")
+        await page.fill("[data-find] input", "49999")
+        await page.locator("[data-matches]", has_text="1 of 1").wait_for()
+        await page.locator(".log mark.on", has_text="49999").wait_for()
+        await page.locator(".log li:has(mark) .ln").click()
+        assert page.url.endswith("#L50000")
+        await page.reload()
+        await page.locator(".log li.is-linked .tx", has_text="49999").wait_for()
+        await page.evaluate("document.querySelector('.log').scrollTop = 0")
+        await page.locator(".log .a-r", has_text="red").wait_for()
+        assert await page.locator(".log b").count() == 0
+        assert troubles == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_command_from_its_form_to_its_end_with_keys_alone(
+    app: Elihu, things: Things
+) -> None:
+    async with (
+        serving(app) as address,
+        browsing(viewport={"width": 1280, "height": 900}) as (page, troubles),
+    ):
+        await page.goto(address)
+        await page.keyboard.press("g")
+        await page.keyboard.press("c")
+        await page.wait_for_url("**/commands")
+        await page.goto(f"{address}/commands/new")
+        await page.fill("#f-name", "From the keyboard")
+        await page.fill("#f-shell_command", "echo hello $NOTHING")
+        await page.locator("#preview .miss", has_text="$NOTHING").wait_for()
+        await page.locator("[data-changes]", has_text="2 changed").wait_for()
+        await page.focus("#f-name")
+        await page.keyboard.press("Enter")
+        await page.locator("[data-toast]", has_text="is saved").wait_for()
+        await page.locator("[aria-label='More ways to run']").focus()
+        await page.keyboard.press("Enter")
+        await page.locator(".menu[open] .pop button").first.focus()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/runs/*")
+        await page.locator(".state.pill", has_text="succeeded").wait_for()
+        await page.locator(".log .tx", has_text="hello").first.wait_for()
+        await page.goto(f"{address}/crons/new")
+        await page.fill("#f-expression", "0 2 * * *")
+        await page.locator("#cron-preview time").nth(9).wait_for()
+        await page.keyboard.press("Escape")
+        await page.goto(f"{address}/runs")
+        await page.keyboard.press("j")
+        await page.keyboard.press("x")
+        await page.locator("[data-tray]", has_text="1 picked").wait_for()
+        await page.keyboard.press("Escape")
+        assert await page.locator("[data-tray]").is_hidden()
+        await page.keyboard.press("/")
+        await page.keyboard.type("status:failed")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/runs?status=failed")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("?")
+        await page.locator("#keys").wait_for()
+        assert await page.locator("#keys").is_visible()
+        await page.keyboard.press("Escape")
+        await page.locator("label:has(#theme-dark)").click()
+        await page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+        assert troubles == []
+
+
+async def test_lists_change_in_place_and_survive_a_lost_server(
+    app: Elihu, web: FastAPI, sessions: Sessions, things: Things
+) -> None:
+    async with (
+        serving(app) as address,
+        browsing(viewport={"width": 1280, "height": 700}) as (page, troubles),
+    ):
+        await page.goto(f"{address}/runs/{things.run.id}")
+        await page.locator(".state.pill", has_text="failed").wait_for()
+        await page.goto(f"{address}/runs")
+        await page.locator("[data-live]", has_text="Live").wait_for()
+        await page.locator("tbody .pick").first.check()
+        async with sessions.begin() as session:
+            await runs.run(session, web.state.elihu.host, things.command.id)
+        await page.locator(".new-rows", has_text="Show 1 new").wait_for()
+        assert await page.locator("tbody .pick:checked").count() == 1
+        await page.locator(".new-rows").click()
+        await page.wait_for_function("document.querySelectorAll('tr[data-row]').length === 2")
+        await page.route("**/runs", lambda route: route.abort())
+        await page.evaluate("document.querySelector('[data-live]').click()")
+        await page.evaluate("document.querySelector('[data-live]').click()")
+        await page.locator("[data-away]", has_text="does not answer").wait_for()
+        await page.unroute("**/runs")
+        await page.evaluate("document.querySelector('[data-live]').click()")
+        await page.evaluate("document.querySelector('[data-live]').click()")
+        await page.locator("[data-away]").wait_for(state="hidden")
+        assert troubles == []
+
+
+@pytest.mark.skipif(not PICTURES, reason="ELIHU_TEST_PICTURES names no folder for the pictures")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_pictures_for_the_documentation(app: Elihu, web: FastAPI, sessions: Sessions) -> None:
+    scene = await fill(app, web.state.elihu.host, sessions)
+    options = {"viewport": {"width": 1280, "height": 860}}
+    async with serving(app) as address, browsing(**options) as (page, troubles):
+        await play(scene, web.state.elihu.host, sessions)
+        for name, path in scene.pictures.items():
+            await page.goto(address + path)
+            await page.locator("[data-zone-switch]", has_text="Europe/Oslo").wait_for()
+            await page.wait_for_load_state("networkidle" if name == "commands" else "load")
+            await page.wait_for_timeout(1_500)
+            await page.screenshot(path=Path(PICTURES) / f"{name}.png")
+        assert troubles == []
