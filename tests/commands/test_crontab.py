@@ -54,6 +54,7 @@ def test_nothing(text: str) -> None:
         ("* * * * * %input", "expected a command"),
         ("* * * *", "expected five fields and a command, got 4 fields"),
         ("@daily", "expected a command"),
+        ("17 * * * *\troot\tcd / && true", "got the user root: take the format system-crontab"),
         ("61 * * * * echo x", "minute"),
         ("0 0 30 2 * echo x", "never"),
         ("@sometimes echo x", "@sometimes"),

@@ -144,6 +144,8 @@ class _Reader:
                 raise _Refused("expected a user and a command")
             if self._user is not None and user != self._user:
                 raise _Refused(f"runs as {user}, and commands here run as {self._user}")
+        elif _split_word(rest)[0] == "root":
+            raise _Refused("expected a command, got the user root: take the format system-crontab")
         if not rest:
             raise _Refused("expected a command")
         _check(expression)
