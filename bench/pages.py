@@ -58,10 +58,10 @@ FROM (SELECT n, now() - make_interval(secs => ($1 - n) / 100.0) AS at,
 """
 POSTGRES_RUNS = """
 INSERT INTO elihu.command_job (id, command_name, environment_name, shell_command, source, forced,
-  admitted, status, attempt, max_attempts, created_at, due_at, started_at, finished_at)
+  admitted, mode, status, attempt, max_attempts, created_at, due_at, started_at, finished_at)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' ||
     substr(md5(n::text), 1, 19))::uuid,
-  'command ' || n % 50, 'production', 'true', 'schedule', false, true,
+  'command ' || n % 50, 'production', 'true', 'schedule', false, true, 'shell',
   CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'succeeded' END, 1, 1, at, at, at, at
 FROM (SELECT n, now() - make_interval(secs => ($1 - n)::float8) AS at
   FROM generate_series(1, $1::bigint) AS n) AS made

@@ -213,6 +213,13 @@ async def test_loads_of_queues_look_at_unfinished_jobs_only(large: str) -> None:
         )  # a bitmap counts twice, and its index still has what was fetched
 
 
+async def test_counts_of_states_end_at_their_bound(large: str) -> None:
+    async with generic(large) as connection:
+        found = await scans(connection, QUERIES["state_counts"], [101])
+        assert examined(found) <= 8 * 2 * 101
+        assert {scan.kind for scan in found} <= {"Index Scan", "Index Only Scan"}
+
+
 async def test_waits_look_at_their_jobs_only(large: str) -> None:
     async with generic(large) as connection:
         node = await node_in(connection)
