@@ -330,6 +330,16 @@ async def test_a_crontab_is_imported(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/crons")).json()["items"][0]["timezone"] == "Europe/Oslo"
 
 
+async def test_a_crontab_of_others_is_imported_only_by_wish(client: httpx.AsyncClient) -> None:
+    given = {"format": "system-crontab", "text": "0 5 * * * nobodyatall backup\n"}
+    shown = (await client.post("/api/transfer", json=given)).json()
+    assert shown["changes"] == []
+    assert "runs as nobodyatall" in shown["refusals"][0]["reason"]
+    shown = (await client.post("/api/transfer", json=given | {"any_user": True})).json()
+    assert shown["refusals"] == []
+    assert {each["kind"] for each in shown["changes"]} >= {"command", "schedule"}
+
+
 async def test_runs_are_counted_over_time(client: httpx.AsyncClient) -> None:
     command = await scheduled(client)
     for _ in range(3):

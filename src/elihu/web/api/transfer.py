@@ -1,6 +1,7 @@
 """``/api/transfer``: everything that people set up, as TOML, and crontabs."""
 
 from collections.abc import Mapping, Sequence
+from getpass import getuser
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Request
@@ -29,8 +30,10 @@ _AUDITED: Final[Mapping[str, str]] = {"created": "add", "updated": "change", "de
 class ImportIn(Given):
     """The text of an export, or of a crontab. With ``dry_run`` nothing is stored.
 
-    ``prune`` deletes what a TOML file does not have; ``secrets`` are values of secret
-    variables. The lines of a crontab run in ``environment`` and in ``timezone``.
+    ``prune`` deletes what a TOML file does not have; ``secrets`` are values of secrets,
+    by ``NAME`` of a variable or ``alert NAME``. The lines of a crontab run in
+    ``environment`` and in ``timezone``; those of other users than the server's are
+    refused without ``any_user``.
     """
 
     format: Literal["toml", "crontab", "system-crontab"]
@@ -40,6 +43,7 @@ class ImportIn(Given):
     secrets: Annotated[dict[str, Text], Field(default_factory=dict, max_length=1_000)]
     environment: Name = "crontab"
     timezone: Name = "UTC"
+    any_user: bool = False
 
 
 class ChangeOut(BaseModel):
@@ -113,7 +117,9 @@ async def import_all(request: Request, actor: CurrentActor, given: ImportIn) -> 
 def _read(given: ImportIn) -> tuple[Document, Sequence[CrontabRefusal]]:
     if given.format == "toml":
         return parse(given.text), ()
-    crontab = read_crontab(given.text, system=given.format == "system-crontab")
+    system = given.format == "system-crontab"
+    user = getuser() if system and not given.any_user else None
+    crontab = read_crontab(given.text, system=system, user=user)
     document = document_of(crontab, environment=given.environment, timezone=given.timezone)
     return document, crontab.refusals
 
