@@ -96,7 +96,7 @@ async def test_output_is_live_found_and_linked(app: Elihu, long_run: Any) -> Non
         browsing(viewport={"width": 1280, "height": 900}) as (page, troubles),
     ):
         await page.goto(f"{address}/runs/{long_run.id}")
-        await page.wait_for_function("document.querySelector('run-output').lines?.length > 52000")
+        await page.wait_for_function("() => document.querySelector('run-output').lines?.length > 52000")
         await page.locator("[data-follow]:has-text('Following')").wait_for()
         assert await page.locator(".log li").count() < 100
         await page.locator(".log .tx", has_text="last").first.wait_for()
@@ -164,7 +164,7 @@ async def test_a_command_from_its_form_to_its_end_with_keys_alone(
         assert await page.locator("#keys").is_visible()
         await page.keyboard.press("Escape")
         await page.locator("label:has(#theme-dark)").click()
-        await page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+        await page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
         assert troubles == []
 
 
@@ -185,7 +185,7 @@ async def test_lists_change_in_place_and_survive_a_lost_server(
         await page.locator(".new-rows", has_text="Show 1 new").wait_for()
         assert await page.locator("tbody .pick:checked").count() == 1
         await page.locator(".new-rows").click()
-        await page.wait_for_function("document.querySelectorAll('tr[data-row]').length === 2")
+        await page.wait_for_function("() => document.querySelectorAll('tr[data-row]').length === 2")
         await page.route("**/runs", lambda route: route.abort())
         await page.evaluate("document.querySelector('[data-live]').click()")
         await page.evaluate("document.querySelector('[data-live]').click()")
