@@ -96,7 +96,9 @@ async def test_output_is_live_found_and_linked(app: Elihu, long_run: Any) -> Non
         browsing(viewport={"width": 1280, "height": 900}) as (page, troubles),
     ):
         await page.goto(f"{address}/runs/{long_run.id}")
-        await page.wait_for_function("() => document.querySelector('run-output').lines?.length > 52000")
+        await page.wait_for_function(
+            "() => document.querySelector('run-output').lines?.length > 52000"
+        )
         await page.locator("[data-follow]:has-text('Following')").wait_for()
         assert await page.locator(".log li").count() < 100
         await page.locator(".log .tx", has_text="last").first.wait_for()
