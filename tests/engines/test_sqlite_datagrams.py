@@ -78,6 +78,21 @@ async def test_every_engine_but_its_own_is_announced_to(engine: Engine, other: E
 
 
 @pytest.mark.usefixtures("never_looks")
+async def test_engines_of_one_app_send_nothing_to_each_other(path: Path):
+    config, bus = Config(database_url=f"sqlite:///{path}"), Bus()
+    engines = [SqliteEngine(config, each) for each in (bus, bus, Bus())]
+    recorders = [SignalRecorder() for _ in engines]
+    for engine, recorder in zip(engines, recorders, strict=True):
+        await engine.open()
+        await engine.notifier().start(recorder)
+    await engines[0].notify([JOBS])
+    await recorders[2].until(lambda: recorders[2].signals == [JOBS])
+    assert recorders[0].signals == recorders[1].signals == []
+    for engine in engines:
+        await engine.close()
+
+
+@pytest.mark.usefixtures("never_looks")
 async def test_many_signals_arrive_though_a_datagram_is_bounded(engine: Engine, other: Engine):
     notifier, recorder = engine.notifier(), SignalRecorder()
     await notifier.start(recorder)
@@ -123,7 +138,7 @@ async def test_a_stop_and_a_close_remove_their_sockets(engine: Engine, other: En
 
 
 async def test_the_socket_of_a_process_that_died_is_removed_by_a_sender(engine: Engine, path: Path):
-    datagrams = Datagrams(path)
+    datagrams = Datagrams(path, Bus())
     datagrams.listen(lambda signal: None)
     (left,) = sockets(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
@@ -148,7 +163,7 @@ async def test_texts_that_are_no_signals_are_ignored(
     engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     recorder = SignalRecorder()
-    datagrams = Datagrams(path)
+    datagrams = Datagrams(path, Bus())
     datagrams.listen(recorder)
     (name,) = sockets(path)
     monkeypatch.chdir(path.with_name(f"{path.name}-wake"))  # a socket's path must be short
@@ -161,7 +176,7 @@ async def test_texts_that_are_no_signals_are_ignored(
 
 async def test_who_may_use_the_database_may_announce(engine: Engine, path: Path):
     await asyncio.to_thread(path.chmod, 0o660)
-    datagrams = Datagrams(path)
+    datagrams = Datagrams(path, Bus())
     datagrams.listen(lambda signal: None)
     folder = path.with_name(f"{path.name}-wake")
     (name,) = sockets(path)

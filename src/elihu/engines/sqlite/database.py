@@ -46,7 +46,7 @@ class Database:
     def __init__(self, config: Config, bus: Bus) -> None:
         check_library()
         self.path = database_path(config.database_url)
-        self.datagrams: Final = Datagrams(self.path)
+        self.datagrams: Final = Datagrams(self.path, bus)
         self._config = config
         self._bus = bus
         self._threads: _Threads | None = None

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from elihu.engines.protocol.signals import Signal, signal_of, text_of
 
@@ -23,13 +24,19 @@ LONGEST_PATH: Final = 100
 """The most bytes of a socket's path; the limit of the system is a little above."""
 
 
+_names: Final[WeakKeyDictionary[object, set[str]]] = WeakKeyDictionary()
+"""The sockets of each app of this process."""
+
+
 class Datagrams:
     """The sockets of one engine beside the database at ``path``. Works without them where
-    they cannot be made.
+    they cannot be made. Engines of one ``app`` send nothing to each other: it hands a
+    signal to its own parts before it is sent.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, app: object) -> None:
         self._path = path
+        self._known = _names.setdefault(app, set())
         self._folder = path.with_name(f"{path.name}-wake")
         self._own: dict[str, tuple[asyncio.AbstractEventLoop, socket.socket]] = {}
 
@@ -51,6 +58,7 @@ class Datagrams:
             _remove(receiver, self._folder / name)
             return None
         self._own[name] = loop, receiver
+        self._known.add(name)
         return name
 
     def leave(self, name: str) -> None:
@@ -58,6 +66,7 @@ class Datagrams:
         if name not in self._own:
             return
         loop, receiver = self._own.pop(name)
+        self._known.discard(name)
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.remove_reader(receiver)
         _remove(receiver, self._folder / name)
@@ -73,7 +82,7 @@ class Datagrams:
         """
         with contextlib.suppress(OSError), self._within_reach() as folder:
             with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries if entry.name not in self._own]
+                names = [entry.name for entry in entries if entry.name not in self._known]
             if not names:
                 return
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
