@@ -280,6 +280,26 @@ async def test_queues_are_paused_scaled_and_resumed(
     assert "queue: pause" in await audited(browser)
 
 
+async def test_a_node_is_drained_and_resumed(browser: Browser, app: Elihu) -> None:
+    async with app.running(queues={"default": 1, "mail": 1}):
+        node = (await app.nodes.list())[0].id
+        change = {"sent_from": "/nodes", "node": node}
+        drained = await browser.post("/nodes/change", action="drain", **change)
+        assert "fetches no more from 2 queues" in drained.text()
+        assert all(each.nodes[0].paused for each in await app.queues.list() if each.nodes)
+        again = await browser.post("/nodes/change", action="resume", **change)
+        assert "fetches again from 2 queues" in again.text()
+
+
+async def test_a_preview_after_a_sign_out_leaves_the_form_alone(
+    clients: Clients, sessions: Sessions
+) -> None:
+    await add_user(sessions)
+    client = await clients(origin="http://localhost", hx_request="true")
+    answer = await client.post("/commands/preview", data={"shell_command": "true"})
+    assert answer.status_code == 204
+
+
 async def test_the_first_user_is_added_and_signed_in(browser: Browser, things: Things) -> None:
     wrong = await browser.post("/setup", sent_from="/setup", name="ann", password="x", again="y")
     assert wrong.answer.status_code == 422

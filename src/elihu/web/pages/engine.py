@@ -115,6 +115,28 @@ async def list_nodes(visit: ViewVisit) -> Response:
     return visit.page("nodes.html", nodes=await app.nodes.list(), used=used)
 
 
+@router.post("/nodes/change")
+async def change_node(visit: RunVisit) -> Response:
+    """Drain a node: it fetches nothing more, and what runs goes on. Or let it fetch again."""
+    node, action = visit.text("node"), visit.text("action")
+    if action not in {"drain", "resume"}:
+        raise Problem(422, "action: expected drain or resume")
+    queues = visit.context.app.queues
+    served = [
+        queue.name
+        for queue in await queues.list(most=1)
+        if any(each.node == node for each in queue.nodes)
+    ]
+    for name in served:
+        if action == "drain":
+            await queues.pause(name, node=node)
+        else:
+            await queues.resume(name, node=node)
+    await visit.record(f"node.{action}", "node", object_id=node, after={"queues": served})
+    word = "fetches no more" if action == "drain" else "fetches again"
+    return visit.back("/nodes", f"The node {word} from {len(served)} queues.")
+
+
 @router.get("/triggers")
 async def list_triggers(visit: ViewVisit) -> Response:
     """The triggers that this server has loaded, and the cron entries of tasks."""

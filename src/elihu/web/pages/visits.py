@@ -249,6 +249,9 @@ def _sign_in(request: Request) -> Response:
     found: Visit = request.state.visit
     if found.context.user is not None:
         return found.page("error.html", 401, status=401, text="Sign in to the application first.")
+    asks_part = "hx-request" in request.headers and "hx-boosted" not in request.headers
+    if request.method in UNSAFE and asks_part:
+        return Response(status_code=204)  # a preview: the form and what is typed stay
     if request.method in UNSAFE:
         kept = [
             (name, value)
