@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from subprocess import CompletedProcess
 from typing import Any
@@ -106,3 +107,14 @@ async def test_run_later_and_kill_it_before(served: Served) -> None:
     assert await served("kill", row["id"]) == f"run {row['id']} cancelled\n"
     (killed,) = (await served.json("runs", "--status", "cancelled"))["items"]
     assert killed["id"] == row["id"]
+
+
+def test_follow_says_why_nothing_comes_where_no_node_runs_commands(shell: Shell) -> None:
+    shell("migrate", "--commands")
+    shell("commands", "add", "x", "echo out", "--environment", "prod")
+    following = shell.begin("commands", "run", "x", "--follow")
+    deadline = time.monotonic() + 30
+    while "elihu: the run is queued" not in following.errors:
+        assert time.monotonic() < deadline, following.errors
+        time.sleep(0.05)
+    assert "on a node that serves the queue commands" in following.errors

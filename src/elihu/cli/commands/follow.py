@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 INTERVAL: Final = 0.25
 """Seconds between two looks for new output."""
 MOST_CHUNKS: Final = 200
+QUEUED_AFTER: Final = 5.0
+"""Seconds after which a run that has not started is explained."""
 
 
 class OutputPrinter:
@@ -31,6 +34,7 @@ class OutputPrinter:
         """
         from elihu.commands.rules import history
 
+        explain_at = monotonic() + QUEUED_AFTER
         while True:
             async with space.sessions.read() as session:
                 page = await history.output(
@@ -43,9 +47,24 @@ class OutputPrinter:
                 continue
             if page.ended or not follow:
                 break
+            if monotonic() >= explain_at:
+                explain_at = float("inf")
+                await self._explain_queued(space, run_id)
             await asyncio.sleep(INTERVAL)
         async with space.sessions.read() as session:
             return await history.get(session, run_id)
+
+    async def _explain_queued(self, space: "Workspace", run_id: UUID) -> None:
+        from elihu.commands.rules import history
+
+        async with space.sessions.read() as session:
+            run = await history.get(session, run_id)
+        if run.status == "queued":
+            click.echo(
+                "elihu: the run is queued: it starts at its time, after other runs, on a node that "
+                "serves the queue commands, such as that of elihu up",
+                err=True,
+            )
 
     def _print_chunk(self, chunk: "Output") -> None:
         attempt, sequence = self._after
