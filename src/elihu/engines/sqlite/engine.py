@@ -59,7 +59,6 @@ from elihu.engines.sqlite.notifier import SqliteNotifier
 from elihu.job import Intent, Job, JobChanges, JobFilter, JobPage, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.template import NewTemplate, Template
-from elihu.write_turns import turn_at
 
 
 class SqliteEngine:
@@ -119,18 +118,9 @@ class SqliteEngine:
         after: Position | None = None,
         exclude: Sequence[str] = (),
     ) -> Exchange:
-        async with turn_at(self._database.path):
-            return await self._database.write(
-                "exchange",
-                exchange.exchange,
-                node,
-                queue,
-                free,
-                acks,
-                after,
-                exclude,
-                self._retention,
-            )
+        return await self._database.write(
+            "exchange", exchange.exchange, node, queue, free, acks, after, exclude, self._retention
+        )
 
     async def ack_statuses(
         self, node: str, acks: Sequence[Ack]

@@ -1,21 +1,23 @@
-"""The turn of an action at SQLite's one write lock."""
+"""Turns at SQLite's one write lock. SQLite lets those who wait for it try again and
+again, in no order, until their time is over; actions of one process wait in a line.
+"""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from elihu.triggers.records.calls import Calls
 from elihu.triggers.records.keys import RecordKey
-from elihu.write_turns import line_at
 
-_files: Final[WeakKeyDictionary[Engine, Path]] = WeakKeyDictionary()
-"""The file of each engine of SQLite."""
+_in_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]]" = (
+    WeakKeyDictionary()
+)
+_in_threads: dict[str, threading.Lock] = {}
+_guard = threading.Lock()
 
 
 @contextmanager
@@ -27,16 +29,17 @@ def turn(session: Session, key: RecordKey, call: Calls) -> Iterator[None]:
     if engine.dialect.name != "sqlite":
         yield
         return
-    if engine not in _files:
-        _files[engine] = Path(str(engine.url.database)).resolve()
-    line = line_at(_files[engine])
-    own = line.enter()
+    path = str(engine.url.database)
+    if not call.asynchronous:
+        with _guard:
+            lock = _in_threads.setdefault(path, threading.Lock())
+        with lock:
+            yield
+        return
+    locks = _in_loops.setdefault(asyncio.get_running_loop(), {})
+    waiting = locks.setdefault(path, asyncio.Lock())
+    call(waiting.acquire)
     try:
-        if not own.done():
-            if call.asynchronous:
-                call(asyncio.wait, [asyncio.wrap_future(own)])
-            else:
-                own.result()
         yield
     finally:
-        line.leave(own)
+        waiting.release()
