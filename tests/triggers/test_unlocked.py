@@ -46,8 +46,9 @@ async def test_without_a_lock_a_record_that_changed_meanwhile_is_left(
     assert [invoice.acts for invoice in store.all(select(Invoice).order_by(Invoice.id))] == [0, 1]
 
 
+@pytest.mark.parametrize("lock", [True, False])
 async def test_an_enqueue_behind_the_first_write_says_what_it_needs_on_sqlite(
-    app: Elihu, store: Store
+    app: Elihu, store: Store, lock: bool
 ) -> None:
     other = app.task(name="other")(lambda: None)
 
@@ -63,7 +64,7 @@ async def test_an_enqueue_behind_the_first_write_says_what_it_needs_on_sqlite(
         await session.flush()
         await other.aenqueue()
 
-    trigger = declared(app, store, enqueue, lock=False)
+    trigger = declared(app, store, enqueue, lock=lock)
     store.add(Invoice())
     await trigger.scan()
     await run_stored(app)
