@@ -18,7 +18,7 @@ def test_starter_project_works_unchanged(bare: Shell) -> None:
     node.signal(signal.SIGTERM)
     assert node.end() == 0
     assert bare.json("jobs", "show", "1")["result"] == "greeted Ada"
-    assert [entry["task"] for entry in bare.json("crons", "ls")] == ["tasks.each_morning"]
+    assert "tasks.each_morning" in [entry["task"] for entry in bare.json("crons", "ls")]
 
 
 @pytest.mark.parametrize("name", ["elihu.toml", "tasks.py"])

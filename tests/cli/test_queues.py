@@ -45,6 +45,7 @@ def test_change_is_stored_and_reaches_a_running_node(shop: Shell) -> None:
         "stopped": True,
         "available": 0,
         "executing": 0,
+        "longest_wait": None,
         "nodes": [],
     }
 

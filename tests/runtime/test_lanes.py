@@ -29,11 +29,13 @@ class NoWork:
 
 class Link:
     """The engine's exchange, and what passes it: ``under_way`` and the most at a time,
-    the slots and ends of each, what has failed.
+    how many wait until it is ``open``, the slots and ends of each, what has failed. The
+    exchange of the number ``close_at`` closes it.
     """
 
     def __init__(self, harness: NodeHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.under_way = self.most = self.failed = 0
+        self.under_way = self.most = self.waiting = self.failed = 0
+        self.close_at: int | None = None
         self.sent: list[tuple[int, int]] = []
         self.times: list[float] = []
         self.broken = False
@@ -47,11 +49,15 @@ class Link:
         self, node: str, queue: str, free: int, acks: Sequence[Ack], **more: Any
     ) -> Exchange:
         self.sent.append((len(acks), free))
+        if len(self.sent) == self.close_at:
+            self.open.clear()
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
             await asyncio.sleep(0)
+            self.waiting += 1
             await self.open.wait()
+            self.waiting -= 1
             if self.broken:
                 self.failed += 1
                 self.times.append(asyncio.get_running_loop().time())
@@ -176,11 +182,10 @@ async def test_a_broken_link_has_one_back_off(harness: NodeHarness, link: Link):
 async def test_a_stop_writes_what_both_exchanges_brought(harness: NodeHarness, link: Link):
     gate, _ = await gated(harness)
     gate.set()
+    link.close_at = 6
     producer = await filled(harness, 900)
     await producer.start()
-    await link.until(lambda: link.under_way == 2)
-    link.open.clear()
-    await link.until(lambda: link.under_way == 2)
+    await link.until(lambda: link.waiting == 2)
     stopping = asyncio.create_task(stop(producer))
     await asyncio.sleep(0)
     link.open.set()
@@ -193,11 +198,10 @@ async def test_a_stop_writes_what_both_exchanges_brought(harness: NodeHarness, l
 async def test_a_pause_waits_for_both_exchanges(harness: NodeHarness, link: Link):
     gate, _ = await gated(harness)
     gate.set()
+    link.close_at = 6
     producer = await filled(harness, 900)
     await producer.start()
-    await link.until(lambda: link.under_way == 2)
-    link.open.clear()
-    await link.until(lambda: link.under_way == 2)
+    await link.until(lambda: link.waiting == 2)
     producer.adjust(limit=LIMIT, paused=True)
     ended = asyncio.create_task(producer.fetch_ended())
     await asyncio.sleep(0.01)

@@ -58,13 +58,11 @@ class LazyGroup(Group):
         return command
 
     def suggest(self, ctx: click.Context, name: str) -> str:
-        if near := super().suggest(ctx, name):
-            return near
         for group in ("jobs", "queues", "crons", "triggers", "templates", "commands", "nodes"):
             command = self.get_command(ctx, group)
             if isinstance(command, click.Group) and name in command.commands:
                 return f"; did you mean '{group} {name}'?"
-        return ""
+        return super().suggest(ctx, name)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
