@@ -81,6 +81,7 @@ async def stored(tables: Tables, case: Case) -> Figures:
                     "command_name": "c",
                     "environment_name": "bench",
                     "shell_command": "true",
+                    "mode": "shell",
                     "source": "schedule",
                     "status": "queued",
                     "attempt": 0,

@@ -82,11 +82,11 @@ class Engines(EnginesInStep):
                 self.write_ends(fresh[0][0], ends, keep=False)
 
     @precondition(lambda self: self.nodes)
-    @rule(pick=picks, limit=st.sampled_from([1, 100]))
-    def die(self, pick: int, limit: int) -> None:
+    @rule(pick=picks)
+    def die(self, pick: int) -> None:
         node = self.nodes.pop(pick % len(self.nodes))
         self.both(lambda side: side.engine.deregister_node(node))
-        self.rescue(limit)
+        self.rescue()
         stale = [known for known in self.claims if known[0] == node]
         self.claims = [known for known in self.claims if known not in stale[2:]]
         self.register_node()
@@ -98,15 +98,16 @@ class Engines(EnginesInStep):
             self.both_are_alike_and_every_change_is_legal()
             self.fetch(queue, pick, ())
             self.both_are_alike_and_every_change_is_legal()
-            self.die(pick, 100)
+            self.die(pick)
             self.both_are_alike_and_every_change_is_legal()
 
-    @rule(limit=st.sampled_from([1, 100]))
-    def rescue(self, limit: int) -> None:
+    @rule()
+    def rescue(self) -> None:
+        """All there are: of several dead nodes, ids that are random decide who is first."""
+
         async def act(side: Side) -> set[tuple[int, str, JobState]]:
             return {
-                (side.number(one.id), one.queue, one.state)
-                for one in await side.engine.rescue(limit)
+                (side.number(one.id), one.queue, one.state) for one in await side.engine.rescue(100)
             }
 
         self.both(act)

@@ -80,7 +80,8 @@ async def timeouts(app: Elihu, queue: str) -> list[float | None]:
     await engine.register_node(node, "test", {})
     claims = (await engine.exchange(node, queue, 100, [])).claims
     await engine.close()
-    return [json.loads(claim.options or "{}").get("timeout") for claim in sorted(claims)]
+    in_order = sorted(claims, key=lambda claim: claim.id)
+    return [json.loads(claim.options or "{}").get("timeout") for claim in in_order]
 
 
 @pytest.mark.parametrize(

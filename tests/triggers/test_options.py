@@ -67,7 +67,7 @@ async def test_a_record_that_no_longer_matches_is_no_error(
     await trigger.arun(invoice)
     with caplog.at_level(logging.WARNING):
         counts = await app.schedule_and_run_triggers(trigger, drain=True)
-    assert (counts.cancelled, lines(caplog, "process")) == (1, [])
+    assert (counts.cancelled, lines(caplog, "no longer")) == (1, [])
 
 
 async def test_debug_logs_each_step(

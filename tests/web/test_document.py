@@ -112,9 +112,10 @@ def served(database_url: str, schema: str) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.more
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("role", Role)
 def test_the_server_keeps_to_the_document_with_each_role(
-    served: dict[str, Any], tmp_path: Path
+    served: dict[str, Any], tmp_path: Path, role: Role
 ) -> None:
     places = [
         f'[[operations]]\ninclude-path-regex = "^/api/{path}/"\nparameters = '
@@ -123,16 +124,15 @@ def test_the_server_keeps_to_the_document_with_each_role(
     ]
     (tmp_path / "schemathesis.toml").write_text("\n".join(places))
     url = f"http://127.0.0.1:{served['port']}/api/openapi.json"
-    for role in Role:
-        done = subprocess.run(
-            [
-                Path(sys.executable).with_name("schemathesis"), "run", url,
-                "--header", f"Authorization: Bearer {served['keys'][role]}",
-                "--phases", "coverage,fuzzing" if role is Role.ADMIN else "fuzzing",
-                "--max-examples", "5", "--checks", CHECKS,
-                "--exclude-path-regex", "stream$|/keys|/users", "--exclude-method",
-                "DELETE", "--continue-on-failure", "--seed", "1",
-            ],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{role}: {done.stdout[-6_000:]}"
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"), "run", url,
+            "--header", f"Authorization: Bearer {served['keys'][role]}",
+            "--phases", "coverage,fuzzing" if role is Role.ADMIN else "fuzzing",
+            "--max-examples", "3", "--checks", CHECKS,
+            "--exclude-path-regex", "stream$|/keys|/users", "--exclude-method",
+            "DELETE", "--continue-on-failure", "--seed", "1",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{role}: {done.stdout[-6_000:]}"
