@@ -1,8 +1,10 @@
 """The pages in a real browser: live values, output, keys, themes, readers of the screen."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
@@ -113,6 +115,12 @@ async def test_output_is_live_found_and_linked(app: Elihu, long_run: Any) -> Non
         assert page.url.endswith("#L50000")
         await page.reload()
         await page.locator(".log li.is-linked .tx", has_text="49999").wait_for()
+        shown = await page.locator(".log li.is-linked .at").inner_text()
+        sent = await page.evaluate(
+            "new Date(document.querySelector('run-output').times[49999]).toISOString()"
+        )
+        local = datetime.fromisoformat(sent).astimezone(ZoneInfo("Europe/Oslo"))
+        assert shown == local.isoformat(timespec="milliseconds")[11:23]
         await page.evaluate("document.querySelector('.log').scrollTop = 0")
         await page.locator(".log .a-r", has_text="red").wait_for()
         assert await page.locator(".log b").count() == 0

@@ -15,6 +15,10 @@
       this.lines = [];
       this.errors = [];
       this.times = [];
+      this.clock = new Intl.DateTimeFormat("en-GB", {
+        hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
+        hourCycle: "h23", timeZone: document.body.dataset.zone || "UTC",
+      });
       this.open = { stdout: "", stderr: "" };
       this.view = null;
       this.found = [];
@@ -172,7 +176,7 @@
       number.textContent = (line + 1).toLocaleString("en");
       const at = document.createElement("span");
       at.className = "at";
-      if (this.times[line]) at.textContent = new Date(this.times[line]).toISOString().slice(11, 23);
+      if (this.times[line]) at.textContent = this.clock.format(new Date(this.times[line]));
       const source = document.createElement("span");
       source.className = "src";
       source.textContent = isError ? "err" : "";
