@@ -40,7 +40,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A run that somebody or a schedule wants. ``skip`` is why it is not to run."""
+    """A run that a person or a schedule asks for. ``skip`` is why it is not to run."""
 
     command: Command
     environment: Environment

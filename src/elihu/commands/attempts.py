@@ -119,7 +119,7 @@ async def finish(host: Host, begun: Begun, end: RunEnd, sink: DatabaseSink) -> R
 
 async def interrupted(host: Host, begun: Begun, end: RunEnd | None, sink: DatabaseSink) -> None:
     """Write how an attempt ended that the node cancelled: it stops, or the job was
-    ended. The run goes on only with ``rerun_lost``.
+    ended. The run is tried again only with ``rerun_lost``.
     """
 
     async def write(session: AsyncSession) -> None:

@@ -20,7 +20,7 @@ from elihu.commands.models import CatchUp
 MOST_RUN: Final = 100
 """The most occurrences that run at once with ``catch_up="all"``."""
 MOST_SKIPPED: Final = 100
-"""The most skipped occurrences that are returned; the oldest one stands for those before."""
+"""The most skipped occurrences that are returned; the oldest one represents those before."""
 MINUTE: Final = timedelta(minutes=1)
 _MOMENT: Final = timedelta(microseconds=1)
 

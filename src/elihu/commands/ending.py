@@ -97,7 +97,7 @@ async def end_lost(
     moment: datetime,
     reason: str = LOST,
 ) -> bool:
-    """Write that the node of a running attempt is gone; whether the run goes on with
+    """Write that the node of a running attempt is gone; whether the run is tried again with
     another attempt.
     """
     again = command is not None and command.rerun_lost and run.kill_reason is None

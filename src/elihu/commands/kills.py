@@ -1,4 +1,4 @@
-"""Ends the runs of this node that somebody wants ended."""
+"""Ends the runs of this node that were asked to end."""
 
 import asyncio
 from typing import Final

@@ -158,7 +158,7 @@ def scheduler_of(app: Elihu) -> CommandScheduler:
 
 
 def _occurrence(ctx: Context) -> datetime:
-    """The tick that the job is for. One that somebody enqueued by hand is for the minute
+    """The tick that the job is for. One that was enqueued by hand is for the minute
     in which it was.
     """
     at = ctx.occurrence or ctx.job.inserted_at

@@ -152,8 +152,8 @@ async def _check_known(
 ) -> None:
     if len(ids) > MOST_LINKS:
         fields.fail(field, f"expected at most {MOST_LINKS:,}, got {len(ids):,}")
-    elif not all(isinstance(each, UUID) for each in ids):
-        fields.fail(field, f"expected the id of a {kind}, got {ids[0]!r:.80}")
+    elif wrong := [each for each in ids if not isinstance(each, UUID)]:
+        fields.fail(field, f"expected the id of a {kind}, got {wrong[0]!r:.80}")
     elif ids and (unknown := await missing(session, model, ids)):
         fields.fail(field, f"{kind} {unknown[0]} not found")
 

@@ -108,7 +108,7 @@ class _Importer:
                 self.changes.append(Change("deleted", kind, label(kind, item.values)))
 
     def _pairs(self, kind: str, items: Sequence[Values]) -> list[tuple[Values, StoredItem | None]]:
-        """Each item of the file with the stored one that it stands for: first those with
+        """Each item of the file with the stored one that it matches: first those with
         the same links, then by order.
         """
         pairs: list[tuple[Values, StoredItem | None]] = [(values, None) for values in items]

@@ -144,7 +144,7 @@ def _read(kind: str, number: int, given: Values, errors: list[tuple[str, str]]) 
         elif name in {"name", "command"} and not isinstance(value, str):
             errors.append((f"{place}.{name}", f"expected a text, got {value!r:.80}"))
         elif name == "secret" and not isinstance(value, bool):
-            # A secret that somebody wrote into the file must not be shown.
+            # A secret that was written into the file must not be shown.
             errors.append((f"{place}.secret", "expected true or false: a file holds no secrets"))
     errors.extend(
         (f"{place}.{name}", "expected a value, got none")
