@@ -354,7 +354,11 @@ class Producer:
         await self._ledger.answered(node, acks, answer.acked)
         if free and self._start_budget.left is None and self._most is None and not self._failures:
             self._lanes.fetched(free, len(answer.claims), self.limit, len(acks), answered_at)
-        if not free or self._generation != generation:
+        if not free:
+            return
+        if self._generation != generation:
+            if answer.claims:
+                await asyncio.sleep(0)  # they start before the next exchange is prepared
             return
         if len(answer.claims) == free:
             self._more_expected = True
