@@ -148,6 +148,34 @@ async def test_a_look_during_an_exchange_is_not_lost(
     await stop(producer)
 
 
+async def test_claimed_jobs_start_before_an_exchange_that_was_asked_for_meanwhile(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    exchange = harness.engine.exchange
+    began: list[bool] = []
+    began_at_exchange: list[bool] = []
+
+    async def announced_meanwhile(*args: Any, **more: Any) -> Exchange:
+        began_at_exchange.append(bool(began))
+        answer = await exchange(*args, **more)
+        if len(began_at_exchange) == 1:
+            producer.fetch_soon()
+        return answer
+
+    async def t() -> None:
+        began.append(True)
+
+    harness.task(t, name="t")
+    await harness.put()
+    monkeypatch.setattr(harness.engine, "exchange", announced_meanwhile)
+    producer = harness.producer()
+    await producer.start()
+    await harness.until(lambda: len(harness.of(JobStopped)) == 1)
+    await harness.until(lambda: len(began_at_exchange) >= 2)
+    await stop(producer)
+    assert began_at_exchange[:2] == [False, True]
+
+
 async def test_the_poll_finds_a_job_that_was_not_announced(harness: NodeHarness):
     async def t() -> None:
         pass
