@@ -354,11 +354,9 @@ class Producer:
         await self._ledger.answered(node, acks, answer.acked)
         if free and self._start_budget.left is None and self._most is None and not self._failures:
             self._lanes.fetched(free, len(answer.claims), self.limit, len(acks), answered_at)
-        if not free:
-            return
-        if self._generation != generation:
-            if answer.claims:
-                await asyncio.sleep(0)  # they start before the next exchange is prepared
+        if answer.claims and self._generation != generation:
+            await asyncio.sleep(0)  # they start before the next exchange is prepared
+        if not free or self._generation != generation:
             return
         if len(answer.claims) == free:
             self._more_expected = True
@@ -371,8 +369,7 @@ class Producer:
     def _read_front_later(self) -> None:
         if self._front_timer is None:
             delay = self._front.due_in(self._scope.clock.monotonic())
-            loop = asyncio.get_running_loop()
-            self._front_timer = loop.call_later(delay, self._read_front)
+            self._front_timer = asyncio.get_running_loop().call_later(delay, self._read_front)
 
     def _read_front(self) -> None:
         self._front_timer = None
