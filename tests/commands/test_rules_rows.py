@@ -199,6 +199,16 @@ async def test_a_schedule_of_what_is_not_there_is_refused(host: Host) -> None:
     assert fields_of(caught.value) == ["catch_up", "command_id", "environment_ids", "cron_ids"]
 
 
+@pytest.mark.parametrize("field", ["environment_ids", "cron_ids"])
+async def test_of_a_list_of_ids_the_wrong_one_is_named(host: Host, field: str) -> None:
+    async with host.sessions.begin() as session:
+        command = await commands.create(session, name="c", shell_command="true")
+    wrong: Any = {field: [uuid4(), "wrong"]}
+    with pytest.raises(InvalidFields, match=f"{field}: expected ids, got 'wrong'"):
+        async with host.sessions.begin() as session:
+            await schedules.create(session, command_id=command.id, **wrong)
+
+
 async def test_a_schedule_goes_with_its_command_and_loses_what_is_deleted(host: Host) -> None:
     async with host.sessions.begin() as session:
         command = await commands.create(session, name="c", shell_command="true")

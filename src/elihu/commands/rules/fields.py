@@ -124,8 +124,10 @@ class Fields:
         """Ids, each once, in order."""
         if value is UNSET:
             return
-        if not isinstance(value, list | tuple) or not all(isinstance(each, UUID) for each in value):
+        if not isinstance(value, list | tuple):
             self._refuse(field, "a list of ids", value)
+        elif wrong := [each for each in value if not isinstance(each, UUID)]:
+            self._refuse(field, "ids", wrong[0])
         elif len(set(value)) != len(value):
             self._refuse(field, "each id once", "one twice")
         else:

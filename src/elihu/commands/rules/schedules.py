@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 from uuid import UUID
 
 from sqlalchemy import select
@@ -23,6 +23,8 @@ from elihu.commands.sessions import now
 
 KIND: Final = "schedule"
 MOST_LINKS: Final = 1_000
+
+_Link = TypeVar("_Link", ScheduleEnvironment, ScheduleCron)
 
 
 async def create(
@@ -46,8 +48,8 @@ async def create(
     schedule = Schedule(
         command_id=command_id,
         **values,
-        environments=_environments(environments or [], [], moment),
-        crons=_crons(crons or [], [], moment),
+        environments=_linked(ScheduleEnvironment, "environment_id", environments or [], [], moment),
+        crons=_linked(ScheduleCron, "cron_id", crons or [], [], moment),
     )
     await add(session, schedule, KIND)
     return schedule
@@ -72,9 +74,11 @@ async def update(
     schedule = await lock(session, Schedule, schedule_id, KIND, version)
     moment = await now(session)
     if environments is not None:
-        schedule.environments = _environments(environments, schedule.environments, moment)
+        schedule.environments = _linked(
+            ScheduleEnvironment, "environment_id", environments, schedule.environments, moment
+        )
     if crons is not None:
-        schedule.crons = _crons(crons, schedule.crons, moment)
+        schedule.crons = _linked(ScheduleCron, "cron_id", crons, schedule.crons, moment)
     await change(session, schedule, values, KIND)
     return schedule
 
@@ -158,29 +162,16 @@ async def _check_known(
         fields.fail(field, f"{kind} {unknown[0]} not found")
 
 
-def _environments(
-    ids: Sequence[UUID], known: Sequence[ScheduleEnvironment], moment: datetime
-) -> list[ScheduleEnvironment]:
-    links = {link.environment_id: link for link in known}
+def _linked(
+    model: type[_Link], target: str, ids: Sequence[UUID], known: Sequence[_Link], moment: datetime
+) -> list[_Link]:
+    """Links to these ids, in order; what was linked before keeps its ``since``."""
+    links = {getattr(link, target): link for link in known}
     kept = []
-    for position, environment_id in enumerate(ids):
-        link = links.get(environment_id)
+    for position, id_ in enumerate(ids):
+        link = links.get(id_)
         if link is None:
-            link = ScheduleEnvironment(environment_id=environment_id, since=moment)
-        link.position = position
-        kept.append(link)
-    return kept
-
-
-def _crons(
-    ids: Sequence[UUID], known: Sequence[ScheduleCron], moment: datetime
-) -> list[ScheduleCron]:
-    links = {link.cron_id: link for link in known}
-    kept = []
-    for position, cron_id in enumerate(ids):
-        link = links.get(cron_id)
-        if link is None:
-            link = ScheduleCron(cron_id=cron_id, since=moment)
+            link = model(since=moment, **{target: id_})
         link.position = position
         kept.append(link)
     return kept
