@@ -25,6 +25,7 @@ from elihu.commands.models import (
 )
 from elihu.commands.overlap import Load, Step, decide
 from elihu.commands.sessions import after_commit
+from elihu.commands.signals import announce_runs
 from elihu.commands.types import new_id
 
 REPLACED: Final = "a later run took its place"
@@ -113,6 +114,7 @@ class Admission:
         job ends, and ``store`` writes what becomes of it.
         """
         row.admitted = True
+        announce_runs(self._session, self._host, [row.id])
         load = Load(self._active[pair], self._waiting[pair])
         if decide(command.overlap, load, forced=row.forced).step is Step.START:
             return True
@@ -143,6 +145,7 @@ class Admission:
             if row.status == "skipped"
         )
         await self._session.flush()
+        announce_runs(self._session, self._host)
         skipped = [Happened("skipped", row) for row in self._rows if row.status == "skipped"]
         await raise_alerts(self._session, self._host, skipped, self._moment)
 
@@ -240,6 +243,7 @@ def request_end(
     """End a run: at once where it does not run; else its node, which looks for
     ``kill_reason``, kills it. The command and the row must be locked.
     """
+    announce_runs(session, host, [row.id])
     if row.status == "running":
         row.kill_reason = row.kill_reason or reason
         return
@@ -289,6 +293,7 @@ async def start_next(
         row.due_at = moment
         await enqueue(session, host, [row], moment)
         await session.flush()
+        announce_runs(session, host, [row.id])
     return row
 
 

@@ -25,6 +25,7 @@ from elihu.commands.rules.commands import OF_PROCESSES
 from elihu.commands.rules.variables import resolve
 from elihu.commands.runner import RunEnd, RunSpec, names_in
 from elihu.commands.sessions import now
+from elihu.commands.signals import announce_runs
 from elihu.commands.sink import DatabaseSink, persist
 
 FIRST_RETRY: Final = 15.0
@@ -96,6 +97,7 @@ async def _begin(
     run.reason = run.exit_code = run.signal = None
     add_event(session, run, "started", moment, started_at=moment)
     await session.flush()
+    announce_runs(session, host, [run.id])
     return Begun(run.id, token, run.attempt, moment, spec)
 
 
@@ -134,6 +136,7 @@ async def interrupted(host: Host, begun: Begun, end: RunEnd | None, sink: Databa
         add_event(session, run, "killed", moment, reason=reason, **_facts(begun, end, sink))
         if again:
             run.status, run.token = "retrying", None
+            announce_runs(session, host, [run.id])
         else:
             await end_run(session, host, run, "killed", reason, moment)
 
@@ -204,6 +207,7 @@ async def _write_end(
         and run.kill_reason is None
     ):
         run.status, run.reason, run.token = "retrying", reason, None
+        announce_runs(session, host, [run.id])
         return _result(run)
     await end_run(session, host, run, status, reason, moment)
     return _result(run)

@@ -11,6 +11,7 @@ from elihu.commands.admission import Pair, lock_command, start_next
 from elihu.commands.alerts import Happened, raise_alerts
 from elihu.commands.host import Host
 from elihu.commands.models import ACTIVE, Command, CommandJob, CommandJobEvent, EventStatus, Status
+from elihu.commands.signals import announce_runs
 
 FAILED: Final = ("failed", "timed_out")
 LOST: Final = "the node died"
@@ -46,6 +47,7 @@ async def end_run(
     run.finished_at = moment
     run.token = None
     await session.flush()
+    announce_runs(session, host, [run.id])
     happened = []
     if status in FAILED:
         happened.append(Happened("failed", run))
@@ -107,6 +109,7 @@ async def end_lost(
         run.status = "retrying"
         run.token = None
         await session.flush()
+        announce_runs(session, host, [run.id])
         return True
     reason = run.kill_reason or reason
     await end_run(session, host, run, "killed" if stopped else "lost", reason, moment)

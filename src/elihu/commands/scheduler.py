@@ -85,6 +85,7 @@ class CommandScheduler:
             raise
         finally:
             self._kills.remove(begun.token)
+            sink.close()
         return await finish(self.host, begun, end, sink)
 
     def _tasks(self) -> Tasks:

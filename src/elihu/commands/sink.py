@@ -13,6 +13,7 @@ from elihu.commands.host import Host
 from elihu.commands.models import Output
 from elihu.commands.runner import OutputChunk, Stream
 from elihu.commands.sessions import now
+from elihu.commands.signals import OutputSignals
 
 EXCERPT: Final = 64 * 1_024
 """Bytes of each stream that an event keeps: half from the start, half from the end."""
@@ -56,6 +57,7 @@ class DatabaseSink:
         self._host = host
         self._run_id = run_id
         self._attempt = attempt
+        self._signals = OutputSignals(host, run_id)
 
     async def write(self, chunks: Sequence[OutputChunk]) -> None:
         """Store these chunks."""
@@ -83,6 +85,7 @@ class DatabaseSink:
             )
 
         await persist(self._host, store)
+        self._signals.written()
 
     async def discard(self, first: int, before: int) -> None:
         """Remove chunks that are in neither half of the output any more."""
@@ -97,6 +100,10 @@ class DatabaseSink:
             await session.execute(statement)
 
         await persist(self._host, remove)
+
+    def close(self) -> None:
+        """Nothing follows."""
+        self._signals.close()
 
     async def _sequences(self, session: AsyncSession, chunks: Sequence[OutputChunk]) -> set[int]:
         """Those of the chunks that are stored: an earlier try was committed, and its

@@ -16,6 +16,7 @@ from elihu.commands.ending import JOB_ENDED, LOST, add_event, end_run, is_active
 from elihu.commands.host import Host
 from elihu.commands.models import ACTIVE, CommandJob, CommandJobEvent, Status
 from elihu.commands.sessions import now
+from elihu.commands.signals import announce_runs
 
 LONG_FACTOR: Final = 3
 """A run is long past so many times its usual duration."""
@@ -104,6 +105,8 @@ async def find_late(host: Host) -> int:
         late = list(await session.scalars(statement))
         for run in late:
             run.late_at = moment
+        if late:
+            announce_runs(session, host, [run.id for run in late])
         await raise_alerts(session, host, [Happened("late", run) for run in late], moment)
     return len(late)
 
@@ -133,6 +136,8 @@ async def find_long(host: Host) -> int:
             if seconds is not None and (moment - begun).total_seconds() > LONG_FACTOR * seconds:
                 run.long_at = moment
                 long.append(run)
+        if long:
+            announce_runs(session, host, [run.id for run in long])
         await raise_alerts(session, host, [Happened("long", run) for run in long], moment)
     return len(long)
 

@@ -56,7 +56,7 @@ class Context:
     async def aclose(self) -> None:
         """End the streams, and close what was opened beside the app."""
         self.stopping.set()
-        self.streams.close()
+        await self.streams.aclose()
         await self.scheduler.aclose()
         await self.scheduler.app.aclose()
 

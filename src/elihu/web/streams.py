@@ -10,8 +10,17 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,7 +29,7 @@ from elihu.web.problems import Problem
 
 INTERVAL: Final = 2.0
 SHORTEST: Final = 0.2
-"""Seconds between two events of a topic at least."""
+"""Seconds between two reads of a topic at least."""
 COMMENT: Final = 15.0
 """Seconds without an event after which a comment keeps the connection open."""
 PER_USER: Final = 20
@@ -30,6 +39,45 @@ LONGEST_ID: Final = 4_000
 LINGER: Final = 10.0
 
 Reader = Callable[[], Awaitable[Any]]
+RUN: Final = "run:"
+
+
+class Watch:
+    """Waits for signals that concern the topics of one stream. A signal of one run
+    concerns that run alone; any other one concerns all topics but runs, and an unnamed
+    one all.
+    """
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self._runs = frozenset(topic for topic in topics if topic.startswith(RUN))
+        self._others = any(not topic.startswith(RUN) for topic in topics)
+        self._changed = asyncio.Event()
+
+    def clear(self) -> None:
+        """Forget the signals so far, before what they concern is read."""
+        self._changed.clear()
+
+    async def wait(self, timeout: float) -> None:
+        """Return after the first signal since ``clear``, or after ``timeout`` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+
+    def tell(self, topic: str) -> None:
+        """A topic has changed; empty where anything may have."""
+        if not topic or (topic in self._runs if topic.startswith(RUN) else self._others):
+            self._changed.set()
+
+
+@dataclass(slots=True)
+class _Read:
+    """A read of a topic that begins at ``at``. ``signals`` is how many signals there were
+    when it began, None before.
+    """
+
+    at: float
+    text: asyncio.Task[str] = field(init=False)
+    signals: int | None = None
 
 
 class Streams:
@@ -38,12 +86,11 @@ class Streams:
     def __init__(self, app: Elihu) -> None:
         self._app = app
         self._open: Counter[str] = Counter()
-        self._woken = asyncio.Event()
-        self._listening: asyncio.Task[None] | None = None
+        self._watches: set[Watch] = set()
+        self._listening: asyncio.Task[Any] | None = None
         self._ready = asyncio.Event()
-        self._known: dict[str, tuple[float, int, asyncio.Task[str]]] = {}
-        self.generation = 0
-        """It rises with each signal."""
+        self._reads: dict[str, _Read] = {}
+        self._signals = 0
 
     @property
     def open(self) -> int:
@@ -68,16 +115,29 @@ class Streams:
                 del self._open[who]
 
     async def read(self, topic: str, reader: Reader) -> str:
-        """What a topic says as JSON text. Streams that ask at about the same time share
-        one read.
+        """What a topic says now, or a moment later, as JSON text. All streams share the
+        reads of a topic: one in ``SHORTEST`` seconds, however many signals come.
         """
         moment = time.monotonic()
-        known = self._known.get(topic)
-        if known is None or moment > known[0] or self.generation != known[1]:
-            self._known = {name: each for name, each in self._known.items() if moment <= each[0]}
-            task = asyncio.create_task(_as_text(reader), name="elihu-topic")
-            known = self._known[topic] = (moment + SHORTEST, self.generation, task)
-        return await asyncio.shield(known[2])
+        read = self._reads.get(topic)
+        if read is None or not self._is_fresh(read, moment):
+            self._reads = {
+                name: each for name, each in self._reads.items() if moment <= each.at + SHORTEST
+            }
+            begins = moment if read is None else max(moment, read.at + SHORTEST)
+            read = self._reads[topic] = _Read(begins)
+            read.text = asyncio.create_task(self._read(read, reader), name="elihu-topic")
+        return await asyncio.shield(read.text)
+
+    @contextmanager
+    def watch(self, topics: Iterable[str]) -> Iterator[Watch]:
+        """What waits for signals of these topics."""
+        watch = Watch(topics)
+        self._watches.add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.remove(watch)
 
     async def listen(self) -> None:
         """Begin to receive signals, if that takes no longer than a second."""
@@ -88,21 +148,18 @@ class Streams:
             async with asyncio.timeout(1.0):
                 await self._ready.wait()
 
-    async def wait(self, timeout: float, generation: int) -> None:
-        """Return when something may have changed since that generation, or after
-        ``timeout`` seconds.
-        """
-        if self.generation != generation:
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._woken.wait()
-
-    def close(self) -> None:
-        """End what listens for signals."""
+    async def aclose(self) -> None:
+        """End what listens for signals, and wait for reads that have begun."""
+        reads: list[asyncio.Task[Any]] = [read.text for read in self._reads.values()]
+        for read in self._reads.values():
+            if read.signals is None:
+                read.text.cancel()
         if self._listening is not None:
             self._listening.cancel()
+            reads.append(self._listening)
             self._listening = None
+        if reads:
+            await asyncio.wait(reads)
 
     async def _receive(self) -> None:
         """Listen while there are streams. Without signals they poll."""
@@ -116,10 +173,21 @@ class Streams:
         except ElihuError:
             await asyncio.sleep(INTERVAL)
 
-    def _changed(self, _topic: str) -> None:
-        self.generation += 1
-        self._woken.set()
-        self._woken = asyncio.Event()
+    def _changed(self, topic: str) -> None:
+        self._signals += 1
+        for watch in self._watches:
+            watch.tell(topic)
+
+    def _is_fresh(self, read: _Read, moment: float) -> bool:
+        """Whether what it reads is as new as what a read would find that began now."""
+        return read.signals is None or (
+            read.signals == self._signals and moment <= read.at + SHORTEST
+        )
+
+    async def _read(self, read: _Read, reader: Reader) -> str:
+        await asyncio.sleep(max(0.0, read.at - time.monotonic()))
+        read.signals = self._signals
+        return json.dumps(await reader(), separators=(",", ":"), default=str)
 
 
 class Seen:
@@ -137,6 +205,11 @@ class Seen:
     def id(self) -> str:
         """The id of the last event."""
         return urlencode({topic: seen for topic, seen in self._seen.items() if seen})
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics of the stream."""
+        return self._readers
 
     async def check(self) -> None:
         """Raise what a reader raises, so that a stream of what there is not is an error
@@ -185,27 +258,23 @@ async def events(
     yield "retry: 2000\n\n"
     await streams.listen()
     quiet_since = checked_at = time.monotonic()
-    while not stopping.is_set():
-        generation = streams.generation
-        try:
-            found = await seen.changes()
-        except DatabaseError:
-            found = []  # the next round tries again
-        for topic, text in found:
-            yield event(topic.partition(":")[0], f'{{"topic":{json.dumps(topic)},"data":{text}}}',
-                        seen.id)  # fmt: skip
-            quiet_since = time.monotonic()
-        moment = time.monotonic()
-        if moment > quiet_since + COMMENT:
-            yield ": open\n\n"
-            quiet_since = moment
-        if moment > checked_at + COMMENT:
-            if not await allowed():
-                return
-            checked_at = moment
-        await asyncio.sleep(SHORTEST)
-        await streams.wait(INTERVAL, generation)
-
-
-async def _as_text(reader: Reader) -> str:
-    return json.dumps(await reader(), separators=(",", ":"), default=str)
+    with streams.watch(seen.topics) as watch:
+        while not stopping.is_set():
+            watch.clear()
+            try:
+                found = await seen.changes()
+            except DatabaseError:
+                found = []  # the next round tries again
+            for topic, text in found:
+                data = f'{{"topic":{json.dumps(topic)},"data":{text}}}'
+                yield event(topic.partition(":")[0], data, seen.id)
+                quiet_since = time.monotonic()
+            moment = time.monotonic()
+            if moment > quiet_since + COMMENT:
+                yield ": open\n\n"
+                quiet_since = moment
+            if moment > checked_at + COMMENT:
+                if not await allowed():
+                    return
+                checked_at = moment
+            await watch.wait(INTERVAL)

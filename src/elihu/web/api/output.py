@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
@@ -14,6 +15,8 @@ from starlette.responses import Response, StreamingResponse
 
 from elihu.commands.models import Output
 from elihu.commands.rules import history
+from elihu.commands.signals import topic_of
+from elihu.web import streams
 from elihu.web.api.editing import RecordId
 from elihu.web.api.paging import Limit
 from elihu.web.api.routes import Resource
@@ -21,11 +24,11 @@ from elihu.web.api.runs import RunOut
 from elihu.web.auth import may_still_read
 from elihu.web.context import Context, context_of
 from elihu.web.problems import Problem
-from elihu.web.streams import COMMENT, SHORTEST, event
+from elihu.web.streams import SHORTEST, event
 
 output = Resource("/runs/{id}/output", "runs")
 PIECE = 200
-POLL = 0.5
+POLL = 2.0
 """Seconds between two reads of the output of a run, where no signal comes."""
 
 
@@ -161,36 +164,39 @@ class Decoders:
 async def _output_events(
     context: Context, request: Request, run_id: UUID, place: tuple[int, int]
 ) -> AsyncIterator[str]:
-    decoders, quiet, known = Decoders(), 0.0, ""
+    decoders, known = Decoders(), ""
+    quiet_since = checked_at = time.monotonic()
     yield "retry: 2000\n\n"
     await context.streams.listen()
-    while not context.stopping.is_set():
-        generation = context.streams.generation
-        async with context.sessions.read() as session:
-            run = RunOut.model_validate(await history.get(session, run_id))
-            page = await history.output(session, run_id, after=place, limit=PIECE)
-        if (shown := run.model_dump_json()) != known:
-            known = shown
-            yield event("run", shown, f"{place[0]}.{place[1]}")
-        for chunk in page.chunks:
-            place = (chunk.attempt, chunk.sequence)
-            text = decoders.shown(chunk).model_dump_json()
-            yield event("chunk", text, f"{place[0]}.{place[1]}")
-            quiet = 0.0
-        if page.chunks:
-            continue
-        if page.ended:
-            data = json.dumps({"status": run.status, "exit_code": run.exit_code})
-            yield event("end", data, f"{place[0]}.{place[1]}")
-            return
-        quiet += POLL
-        if quiet >= COMMENT:
-            yield ": open\n\n"
-            quiet = 0.0
-            if not await may_still_read(request):
+    with context.streams.watch([topic_of(run_id)]) as watch:
+        while not context.stopping.is_set():
+            watch.clear()
+            if time.monotonic() > checked_at + streams.COMMENT:
+                if not await may_still_read(request):
+                    return
+                checked_at = time.monotonic()
+            async with context.sessions.read() as session:
+                run = RunOut.model_validate(await history.get(session, run_id))
+                page = await history.output(session, run_id, after=place, limit=PIECE)
+            if (shown := run.model_dump_json()) != known:
+                known = shown
+                yield event("run", shown, f"{place[0]}.{place[1]}")
+            for chunk in page.chunks:
+                place = (chunk.attempt, chunk.sequence)
+                text = decoders.shown(chunk).model_dump_json()
+                yield event("chunk", text, f"{place[0]}.{place[1]}")
+                quiet_since = time.monotonic()
+            if page.chunks:
+                continue
+            if page.ended:
+                data = json.dumps({"status": run.status, "exit_code": run.exit_code})
+                yield event("end", data, f"{place[0]}.{place[1]}")
                 return
-        await asyncio.sleep(SHORTEST)
-        await context.streams.wait(POLL, generation)
+            if time.monotonic() > quiet_since + streams.COMMENT:
+                yield ": open\n\n"
+                quiet_since = time.monotonic()
+            await asyncio.sleep(SHORTEST)
+            await watch.wait(POLL)
 
 
 def _place(text: str) -> tuple[int, int]:

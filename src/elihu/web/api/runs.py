@@ -28,7 +28,6 @@ from elihu.web.reads.runs import histogram
 runs = Resource("/runs", "runs")
 events = Resource("/events", "events")
 KIND = "run"
-TOPIC = "run"
 MOST_STEPS = 1_000
 
 
@@ -187,7 +186,6 @@ async def kill_run(request: Request, actor: CurrentActor, record_id: RecordId) -
         await audit.record(
             session, actor, "run.kill", KIND, object_id=run.id, object_name=run.command_name
         )
-    await announce(context, shown.id)
     return shown
 
 
@@ -298,11 +296,6 @@ async def shown_run(context: Context, run_id: UUID) -> OneRunOut:
         return OneRunOut.model_validate(run).model_copy(update={"usual_seconds": usual})
 
 
-async def announce(context: Context, run_id: UUID) -> None:
-    """A run has changed."""
-    await context.app.topics.announce(f"{TOPIC}:{run_id}")
-
-
 async def _started(session: Any, actor: Any, action: str, run: CommandJob) -> dict[str, Any]:
     await audit.record(
         session, actor, f"command.{action}", "command", object_id=run.command_id,
@@ -315,10 +308,7 @@ async def _started(session: Any, actor: Any, action: str, run: CommandJob) -> di
 async def _once(
     request: Request, actor: Any, key: str | None, given: BaseModel | None, work: Any
 ) -> RunOut:
-    context = context_of(request)
-    shown = RunOut.model_validate(await once(request, context, actor, key, given, work))
-    await announce(context, shown.id)
-    return shown
+    return RunOut.model_validate(await once(request, context_of(request), actor, key, given, work))
 
 
 def _check_zones(*times: datetime | None) -> None:
