@@ -21,7 +21,7 @@ from elihu.commands import CommandScheduler
 from elihu.commands.dispatch import dispatch
 from elihu.commands.models import Command, CommandJob
 from elihu.commands.rules import commands, crons, environments, schedules
-from elihu.commands.types import new_id
+from elihu.orm.columns import new_id
 
 SCHEDULES = 1_000
 STARTED = 50

@@ -8,7 +8,7 @@ from elihu import Elihu
 from elihu.accounts import users
 from elihu.accounts.models import User
 from elihu.accounts.roles import COMMAND_LINE
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 
 PASSWORD = "correct horse battery"
 

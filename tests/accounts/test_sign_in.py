@@ -12,7 +12,7 @@ from elihu import InvalidOption, SignInRefused, TooManySignIns
 from elihu.accounts import audit, keys, sign_in, signed_in, tokens, users
 from elihu.accounts.models import ApiKey, AuditEntry, SignedIn, SignInLimit
 from elihu.accounts.roles import COMMAND_LINE
-from elihu.commands.sessions import Sessions, now
+from elihu.orm.sessions import Sessions, now
 from tests.accounts.conftest import PASSWORD, add
 
 HERE = "192.0.2.7"

@@ -11,7 +11,7 @@ from elihu import Elihu, InvalidOption, LastAdmin, UserExists, UserNotFound
 from elihu.accounts import audit, keys, passwords, signed_in, users
 from elihu.accounts.models import Base
 from elihu.accounts.roles import COMMAND_LINE, Role
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from tests.accounts.conftest import PASSWORD, add
 
 

@@ -9,7 +9,7 @@ from elihu.commands import CommandScheduler
 from elihu.commands.host import DISPATCH_QUEUE as DISPATCH
 from elihu.commands.host import Host
 from elihu.commands.secrets import new_key
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from tests.commands.workshop import Workshop
 from tests.support import BUSY_MACHINE, QUICK
 

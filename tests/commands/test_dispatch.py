@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, text
 from elihu.commands.admission import Admission
 from elihu.commands.dispatch import dispatch, dispatch_boot
 from elihu.commands.models import CatchUp, CommandJob, Cron
-from elihu.commands.types import Moment
+from elihu.orm.columns import Moment
 from tests.commands.workshop import Workshop
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

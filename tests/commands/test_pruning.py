@@ -9,7 +9,7 @@ from elihu.commands import pruning
 from elihu.commands.models import CommandJob, CommandJobEvent, Output
 from elihu.commands.pruning import prune
 from elihu.commands.rules import commands
-from elihu.commands.types import new_id
+from elihu.orm.columns import new_id
 from tests.commands.workshop import Workshop
 
 

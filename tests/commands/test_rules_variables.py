@@ -11,7 +11,7 @@ from elihu import Elihu, InvalidFields, RecordNotFound, SecretError
 from elihu.commands.host import Host
 from elihu.commands.rules import commands, environments, variables
 from elihu.commands.secrets import load_keyring, new_key
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 
 
 async def make(host: Host, **given: Any) -> UUID:

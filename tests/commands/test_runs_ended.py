@@ -12,8 +12,8 @@ from elihu.commands.models import CommandJob
 from elihu.commands.rules import environments, runs, variables
 from elihu.commands.scheduler import CommandScheduler
 from elihu.commands.secrets import new_key
-from elihu.commands.sessions import Sessions
 from elihu.commands.watch import watch
+from elihu.orm.sessions import Sessions
 from tests.commands.workshop import Workshop
 
 FOREVER = "echo begun; exec sleep 300"

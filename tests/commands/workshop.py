@@ -19,7 +19,7 @@ from elihu.commands.models import (
     Schedule,
 )
 from elihu.commands.rules import commands, crons, environments, runs, schedules
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 ENDED = ("succeeded", "failed", "timed_out", "killed", "skipped", "lost", "cancelled")
 

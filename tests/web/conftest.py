@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from elihu import Elihu
 from elihu.accounts import keys, users
 from elihu.accounts.roles import COMMAND_LINE
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from elihu.web import create_app
 from elihu.web.app import lifespan
 

@@ -17,7 +17,7 @@ from elihu import Elihu
 from elihu.accounts import keys, users
 from elihu.accounts.roles import COMMAND_LINE, Role
 from elihu.commands.secrets import new_key
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from elihu.web import create_app, guard
 
 

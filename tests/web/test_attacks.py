@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from elihu import Elihu
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from elihu.web import create_app
 from elihu.web import guard as guards
 from elihu.web.app import lifespan

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from elihu.accounts.roles import AREAS, Role
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from elihu.web.api.routes import AREA, PUBLIC, ROLE
 from elihu.web.app import PUBLIC as PUBLIC_PATHS
 from elihu.web.pages.visits import PageRoute

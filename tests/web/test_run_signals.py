@@ -89,10 +89,10 @@ async def test_the_overview_sees_a_run_begin(web: FastAPI, node: Workshop, tmp_p
 async def test_a_fast_writer_announces_four_times_a_second(
     node: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[float] = []
+    announced: list[float] = []
 
     async def announce(*_topics: str) -> None:
-        told.append(time.monotonic())
+        announced.append(time.monotonic())
 
     monkeypatch.setattr(node.app.topics, "announce", announce)
     signals = OutputSignals(node.host, (await node.command()).id)
@@ -101,8 +101,8 @@ async def test_a_fast_writer_announces_four_times_a_second(
         signals.written()
         await asyncio.sleep(0)
     signals.close()
-    assert 2 <= len(told) <= 3
-    assert all(later - earlier >= 0.25 for earlier, later in pairwise(told))
+    assert 2 <= len(announced) <= 3
+    assert all(later - earlier >= 0.25 for earlier, later in pairwise(announced))
 
 
 async def test_a_signal_of_one_run_wakes_its_streams_alone() -> None:
@@ -115,9 +115,9 @@ async def test_a_signal_of_one_run_wakes_its_streams_alone() -> None:
         await watch.wait(0.05)
         return time.monotonic() < begun + 0.05
 
-    told = {topic: [await woken(each, topic) for each in (mine, other)]
+    seen = {topic: [await woken(each, topic) for each in (mine, other)]
             for topic in ("run:1", "run:2", "runs", "jobs", "")}  # fmt: skip
-    assert told == {
+    assert seen == {
         "run:1": [True, False],
         "run:2": [False, False],
         "runs": [False, True],

@@ -2,7 +2,7 @@
 
 import httpx
 
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from tests.web.conftest import BASE, PASSWORD, Clients, add_key, add_user, sign_in
 from tests.web.test_attacks import paused
 

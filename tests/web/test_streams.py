@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from elihu import Elihu, NewJob
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from elihu.web import streams
 from tests.web.conftest import Clients, add_key, add_user
 

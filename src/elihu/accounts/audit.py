@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.accounts.models import AuditEntry
 from elihu.accounts.roles import Actor
-from elihu.commands.sessions import now
 from elihu.options import check_range
+from elihu.orm.sessions import now
 
 KEPT: Final = timedelta(days=365)
 HIDDEN: Final = "hidden"

@@ -13,7 +13,7 @@ from elihu.accounts import audit
 from elihu.accounts.models import ApiKey, User
 from elihu.accounts.roles import AREAS, Actor, role_of
 from elihu.accounts.tokens import KEY_PREFIX, KEY_START, LONGEST, digest, new_token
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 LONGEST_NAME: Final = 100
 LONGEST_LIFE: Final = timedelta(days=3_660)

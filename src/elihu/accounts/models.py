@@ -8,8 +8,7 @@ from sqlalchemy import ForeignKey, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from elihu.accounts.roles import Role
-from elihu.commands.models import SCHEMA
-from elihu.commands.types import Moment, new_id
+from elihu.orm.columns import SCHEMA, Moment, new_id
 
 
 class Base(DeclarativeBase):

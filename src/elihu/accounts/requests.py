@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.accounts.models import AnsweredRequest
 from elihu.accounts.roles import Actor
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 KEPT: Final = timedelta(days=1)
 

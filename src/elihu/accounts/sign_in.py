@@ -11,7 +11,7 @@ from elihu.accounts import audit, signed_in, users
 from elihu.accounts.models import SignInLimit, User
 from elihu.accounts.passwords import LONGEST, matches
 from elihu.accounts.roles import Actor, Role
-from elihu.commands.sessions import Sessions, now
+from elihu.orm.sessions import Sessions, now
 
 WINDOW: Final = timedelta(minutes=15)
 PER_PAIR: Final = 5

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.accounts.models import SignedIn, User
 from elihu.accounts.tokens import LONGEST, digest, new_token
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 LIFETIME: Final = timedelta(days=30)
 IDLE: Final = timedelta(days=7)

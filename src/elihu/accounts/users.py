@@ -15,7 +15,7 @@ from elihu.accounts import audit
 from elihu.accounts.models import ApiKey, SignedIn, User
 from elihu.accounts.passwords import check_password, hashed
 from elihu.accounts.roles import Actor, Role, role_of
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 LONGEST_NAME: Final = 100
 LONGEST_PREFERENCES: Final = 4_096

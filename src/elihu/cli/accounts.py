@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from elihu.app import Elihu
-    from elihu.commands.sessions import Sessions
+    from elihu.orm.sessions import Sessions
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ def in_transaction(
 
 async def open_sessions(app: "Elihu", *, make: bool) -> "Sessions":
     """Sessions on the tables of accounts. Raises ``SchemaOutdated`` without ``make``."""
-    from elihu.commands.sessions import Sessions
+    from elihu.orm.sessions import Sessions
 
     if make:
         await app.migrate("accounts")

@@ -24,9 +24,9 @@ from elihu.commands.models import (
     Source,
 )
 from elihu.commands.overlap import Load, Step, decide
-from elihu.commands.sessions import after_commit
 from elihu.commands.signals import announce_runs
-from elihu.commands.types import new_id
+from elihu.orm.columns import new_id
+from elihu.orm.sessions import after_commit
 
 REPLACED: Final = "a later run took its place"
 PIECE: Final = 1_000

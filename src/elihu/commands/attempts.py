@@ -24,9 +24,9 @@ from elihu.commands.models import Command, CommandJob
 from elihu.commands.rules.commands import OF_PROCESSES
 from elihu.commands.rules.variables import resolve
 from elihu.commands.runner import RunEnd, RunSpec, names_in
-from elihu.commands.sessions import now
 from elihu.commands.signals import announce_runs
 from elihu.commands.sink import DatabaseSink, persist
+from elihu.orm.sessions import now
 
 FIRST_RETRY: Final = 15.0
 LONGEST_RETRY: Final = 3_600.0

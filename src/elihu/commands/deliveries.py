@@ -14,8 +14,8 @@ from elihu.commands.host import Host
 from elihu.commands.models import Alert, CommandJob
 from elihu.commands.rules.alerts import secret_of
 from elihu.commands.rules.history import last_lines
-from elihu.commands.sessions import now
 from elihu.commands.webhook import TIMEOUT, DeliveryFailed, post
+from elihu.orm.sessions import now
 
 LAST_LINES: Final = 20
 

@@ -29,7 +29,7 @@ from elihu.commands.models import (
     ScheduleCron,
     ScheduleEnvironment,
 )
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 logger: Final = logging.getLogger("elihu")
 

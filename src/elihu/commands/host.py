@@ -5,7 +5,7 @@ from typing import Final
 
 from elihu import Config, Elihu
 from elihu.commands.secrets import Keyring, load_keyring
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 
 DISPATCH_QUEUE: Final = "commands_dispatch"
 RUN_QUEUE: Final = "commands"

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from elihu.commands.types import Moment, Words, new_id
+from elihu.orm.columns import SCHEMA, Moment, Words, new_id
 
 Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
 Mode = Literal["shell", "argv"]
@@ -34,9 +34,6 @@ ACTIVE: Final = ("queued", "running", "retrying")
 """The states of a run that has not ended."""
 UNSUCCESSFUL: Final = ("failed", "timed_out", "killed", "lost")
 """The states of a run that began and did not succeed."""
-
-SCHEMA: Final = "elihu"
-"""The schema of the models; sessions put the app's own in its place."""
 
 
 class Base(DeclarativeBase):

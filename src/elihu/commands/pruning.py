@@ -10,7 +10,7 @@ from sqlalchemy import Select, delete, func, select
 
 from elihu.commands.host import Host
 from elihu.commands.models import ACTIVE, CommandJob
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 PIECE: Final = 50
 """Runs that one transaction removes: each may have many chunks of output."""

@@ -23,9 +23,9 @@ from elihu.commands.host import (
 from elihu.commands.kills import Kills
 from elihu.commands.pruning import prune
 from elihu.commands.runner import CommandRun
-from elihu.commands.sessions import Sessions
 from elihu.commands.sink import DatabaseSink
 from elihu.commands.watch import watch
+from elihu.orm.sessions import Sessions
 
 MOST_ATTEMPTS: Final = 1_000_000
 """Runs count their own attempts: the job of one has as many as it needs."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu import ElihuError
 from elihu.commands.host import Host
-from elihu.commands.sessions import after_commit
+from elihu.orm.sessions import after_commit
 
 logger: Final = logging.getLogger("elihu")
 

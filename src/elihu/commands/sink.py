@@ -12,8 +12,8 @@ from elihu import DatabaseTimeout, DatabaseUnavailable
 from elihu.commands.host import Host
 from elihu.commands.models import Output
 from elihu.commands.runner import OutputChunk, Stream
-from elihu.commands.sessions import now
 from elihu.commands.signals import OutputSignals
+from elihu.orm.sessions import now
 
 EXCERPT: Final = 64 * 1_024
 """Bytes of each stream that an event keeps: half from the start, half from the end."""

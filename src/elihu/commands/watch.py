@@ -15,8 +15,8 @@ from elihu.commands.alerts import Happened, raise_alerts, send_held
 from elihu.commands.ending import JOB_ENDED, LOST, add_event, end_run, is_active, lock_run
 from elihu.commands.host import Host
 from elihu.commands.models import ACTIVE, CommandJob, CommandJobEvent, Status
-from elihu.commands.sessions import now
 from elihu.commands.signals import announce_runs
+from elihu.orm.sessions import now
 
 LONG_FACTOR: Final = 3
 """A run is long past so many times its usual duration."""

@@ -13,7 +13,7 @@ from elihu.accounts import users
 from elihu.accounts.roles import Actor
 from elihu.commands.host import Host
 from elihu.commands.scheduler import CommandScheduler
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 
 if TYPE_CHECKING:
     from elihu.web.streams import Streams

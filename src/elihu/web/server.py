@@ -14,8 +14,8 @@ import uvicorn
 
 from elihu import ConfigError, DatabaseError, Elihu
 from elihu.accounts import audit, users
-from elihu.commands.sessions import Sessions
 from elihu.config import WebConfig
+from elihu.orm.sessions import Sessions
 from elihu.web.app import create_app
 from elihu.web.context import Context
 from elihu.web.guard import is_loopback

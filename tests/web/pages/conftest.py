@@ -12,7 +12,7 @@ from elihu import Elihu
 from elihu.commands.models import CommandJob
 from elihu.commands.rules import alerts, commands, crons, environments, runs, schedules, variables
 from elihu.commands.secrets import new_key
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from tests.web.conftest import BASE, Clients
 from tests.web.pages.reader import Page
 

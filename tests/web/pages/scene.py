@@ -7,7 +7,7 @@ from uuid import UUID
 
 from elihu import Elihu
 from elihu.commands.rules import commands, crons, environments, history, runs, schedules, variables
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 
 COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     "Database backup": (

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from elihu import Elihu, JobState
 from elihu.commands.rules import commands, environments, history, variables
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from tests.web.conftest import PASSWORD, Clients, add_user, sign_in
 from tests.web.pages.conftest import HOSTILE, SECRET, Browser, Things
 from tests.web.pages.reader import Page

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from elihu import Elihu
 from elihu.commands.rules import commands, runs
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from tests.web.pages.conftest import Things
 from tests.web.pages.scene import fill, play
 from tests.web.pages.served import browsing, chromium, serving

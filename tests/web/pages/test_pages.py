@@ -10,7 +10,7 @@ from fastapi import FastAPI
 import elihu.web.pages
 from elihu import Elihu
 from elihu.accounts.roles import Role
-from elihu.commands.sessions import Sessions
+from elihu.orm.sessions import Sessions
 from elihu.web import create_app
 from elihu.web.app import lifespan
 from elihu.web.pages.visits import PageRoute

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from elihu.app import Elihu
     from elihu.commands import Host
     from elihu.commands.models import Alert, Command, Environment
-    from elihu.commands.sessions import Sessions
+    from elihu.orm.sessions import Sessions
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def with_workspace(options: SharedOptions, work: "Callable[[Workspace], Awaitabl
     from elihu.cli.load_app import open_app, run
     from elihu.commands import CommandScheduler, Host
     from elihu.commands.host import RUN_TASK
-    from elihu.commands.sessions import Sessions
+    from elihu.orm.sessions import Sessions
 
     async def whole(app: "Elihu") -> T:
         await app.tables.check("commands")

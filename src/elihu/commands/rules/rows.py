@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu import InvalidFields, NameTaken, RecordChanged, RecordNotFound
 from elihu.commands.models import Base, Kept, Named
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 R = TypeVar("R", bound=Base)
 T = TypeVar("T")

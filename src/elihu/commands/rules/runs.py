@@ -22,7 +22,7 @@ from elihu.commands.models import (
     Source,
 )
 from elihu.commands.rules.rows import find
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 KIND: Final = "run"
 LONGEST_DELAY: Final = 366 * 86_400

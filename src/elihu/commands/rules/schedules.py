@@ -19,7 +19,7 @@ from elihu.commands.models import (
 )
 from elihu.commands.rules.fields import UNSET, Fields, Unset
 from elihu.commands.rules.rows import Page, add, change, find, lock, missing, page
-from elihu.commands.sessions import now
+from elihu.orm.sessions import now
 
 KIND: Final = "schedule"
 MOST_LINKS: Final = 1_000

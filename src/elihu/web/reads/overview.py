@@ -24,8 +24,8 @@ from elihu.commands.models import (
     ScheduleCron,
     ScheduleEnvironment,
 )
-from elihu.commands.sessions import now
 from elihu.commands.watch import usual_seconds
+from elihu.orm.sessions import now
 
 MOST: Final = 10_000
 SHOWN: Final = 50

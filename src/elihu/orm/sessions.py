@@ -18,7 +18,7 @@ from elihu import (
     DataRefused,
     Elihu,
 )
-from elihu.commands.models import SCHEMA
+from elihu.orm.columns import SCHEMA
 
 _SQLITE: Final = "sqlite:///"
 _AFTER: Final = "after_commit"

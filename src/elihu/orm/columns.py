@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import DateTime, Dialect, Float, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
+SCHEMA: Final = "elihu"
+"""The schema of the models; sessions put the app's own in its place."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _lock: Final = threading.Lock()
 _last = 0
