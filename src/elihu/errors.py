@@ -432,7 +432,7 @@ class RecordNotFound(CommandError, LookupError):
 
 
 class RecordChanged(CommandError):
-    """Somebody else changed it first. ``version`` is that of what is stored now."""
+    """Another user changed it first. ``version`` is that of what is stored now."""
 
     def __init__(self, kind: str, record_id: object, *, expected: int, version: int) -> None:
         super().__init__(

@@ -22,7 +22,7 @@ fields.
   while `next` is not null.
 - Times are RFC 3339 with a zone; durations are seconds unless the name says `_ms`.
 - What people edit has an `ETag`. `PATCH` and `DELETE` with `If-Match` are refused with 412 where
-  somebody else was first; `current` and `given` in the answer have both texts.
+  another user was first; `current` and `given` in the answer have both texts.
 - `POST` that starts a run, and `POST /api/system/jobs`, take `Idempotency-Key`: a repeated request
   does nothing and has the same answer, for a day.
 - An error is a problem document (RFC 9457): `status`, `title`, `detail`, `code` (the name of the
@@ -30,6 +30,8 @@ fields.
 - `GET /api/stream?topic=overview&topic=run:ID` is a stream of server-sent events: each has the
   topic and what it says now. It resumes by `Last-Event-ID`. `GET /api/stream/poll` answers the same
   where streams are blocked. Topics are `overview`, `queues`, `nodes`, `job:ID` and `run:ID`.
+  Nodes tell the server when a run writes, changes or ends. A signal that is lost delays an event by
+  2 seconds at most.
 - `GET /api/runs/ID/output/stream` sends `chunk`, `run` and `end`."""
 
 

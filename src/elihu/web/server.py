@@ -143,7 +143,7 @@ def is_local(settings: WebConfig) -> bool:
 
 
 async def has_users(app: Elihu) -> bool:
-    """Whether somebody can sign in."""
+    """Whether there is a user."""
     sessions = Sessions(app)
     try:
         async with sessions.read() as session:

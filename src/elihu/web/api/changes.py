@@ -74,7 +74,7 @@ def wanted_version(if_match: str | None) -> int | None:
 
 
 def check_tag(if_match: str | None, current: BaseModel, given: Mapping[str, Any]) -> None:
-    """Raise ``Problem`` where somebody else has changed it since the client read it."""
+    """Raise ``Problem`` where another user has changed it since the client read it."""
     if if_match is None or if_match.strip() in {"*", digest_tag(current)}:
         return
     raise changed(current, given)
@@ -84,7 +84,7 @@ def changed(current: BaseModel, given: Mapping[str, Any]) -> Problem:
     """The answer to a lost update: what is stored now, and what was to be stored."""
     return Problem(
         412,
-        "somebody else changed it meanwhile",
+        "another user changed it meanwhile",
         more={"current": current.model_dump(mode="json"), "given": dict(given)},
     )
 

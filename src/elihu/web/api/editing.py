@@ -139,7 +139,7 @@ def add_routes(resource: Resource, kind: Kind) -> None:
 async def _lost(
     kind: Kind, context: Context, record_id: UUID, given: BaseModel | None
 ) -> Exception:
-    """The answer to an update of something that somebody else has changed."""
+    """The answer to an update of something that another user has changed."""
     async with context.sessions.read() as session:
         current = kind.shown(await kind.rules.get(session, record_id))
     values = given.model_dump(mode="json", exclude_unset=True) if given is not None else {}
