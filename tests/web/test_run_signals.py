@@ -106,13 +106,13 @@ async def test_a_fast_writer_announces_four_times_a_second(
 
 
 async def test_a_signal_of_one_run_wakes_its_streams_alone() -> None:
-    mine, other = streams.Watch(["run:1"]), streams.Watch(["overview"])
+    mine, other = streams.Subscription(["run:1"]), streams.Subscription(["overview"])
 
-    async def woken(watch: streams.Watch, topic: str) -> bool:
-        watch.clear()
-        watch.tell(topic)
+    async def woken(mine: streams.Subscription, topic: str) -> bool:
+        mine.clear()
+        mine.tell(topic)
         begun = time.monotonic()
-        await watch.wait(0.05)
+        await mine.wait(0.05)
         return time.monotonic() < begun + 0.05
 
     seen = {topic: [await woken(each, topic) for each in (mine, other)]

@@ -42,7 +42,7 @@ Reader = Callable[[], Awaitable[Any]]
 RUN: Final = "run:"
 
 
-class Watch:
+class Subscription:
     """Waits for signals that concern the topics of one stream. A signal of one run
     concerns that run alone; any other one concerns all topics but runs, and an unnamed
     one all.
@@ -86,7 +86,7 @@ class Streams:
     def __init__(self, app: Elihu) -> None:
         self._app = app
         self._open: Counter[str] = Counter()
-        self._watches: set[Watch] = set()
+        self._subscriptions: set[Subscription] = set()
         self._listening: asyncio.Task[Any] | None = None
         self._ready = asyncio.Event()
         self._reads: dict[str, _Read] = {}
@@ -130,14 +130,14 @@ class Streams:
         return await asyncio.shield(read.text)
 
     @contextmanager
-    def watch(self, topics: Iterable[str]) -> Iterator[Watch]:
+    def subscribe(self, topics: Iterable[str]) -> Iterator[Subscription]:
         """What waits for signals of these topics."""
-        watch = Watch(topics)
-        self._watches.add(watch)
+        subscription = Subscription(topics)
+        self._subscriptions.add(subscription)
         try:
-            yield watch
+            yield subscription
         finally:
-            self._watches.remove(watch)
+            self._subscriptions.remove(subscription)
 
     async def listen(self) -> None:
         """Begin to receive signals, if that takes no longer than a second."""
@@ -175,8 +175,8 @@ class Streams:
 
     def _changed(self, topic: str) -> None:
         self._signals += 1
-        for watch in self._watches:
-            watch.tell(topic)
+        for signals in self._subscriptions:
+            signals.tell(topic)
 
     def _is_fresh(self, read: _Read, moment: float) -> bool:
         """Whether what it reads is as new as what a read would find that began now."""
@@ -258,9 +258,9 @@ async def events(
     yield "retry: 2000\n\n"
     await streams.listen()
     quiet_since = checked_at = time.monotonic()
-    with streams.watch(seen.topics) as watch:
+    with streams.subscribe(seen.topics) as signals:
         while not stopping.is_set():
-            watch.clear()
+            signals.clear()
             try:
                 found = await seen.changes()
             except DatabaseError:
@@ -277,4 +277,4 @@ async def events(
                 if not await allowed():
                     return
                 checked_at = moment
-            await watch.wait(INTERVAL)
+            await signals.wait(INTERVAL)

@@ -168,9 +168,9 @@ async def _output_events(
     quiet_since = checked_at = time.monotonic()
     yield "retry: 2000\n\n"
     await context.streams.listen()
-    with context.streams.watch([topic_of(run_id)]) as watch:
+    with context.streams.subscribe([topic_of(run_id)]) as signals:
         while not context.stopping.is_set():
-            watch.clear()
+            signals.clear()
             if time.monotonic() > checked_at + streams.COMMENT:
                 if not await may_still_read(request):
                     return
@@ -196,7 +196,7 @@ async def _output_events(
                 yield ": open\n\n"
                 quiet_since = time.monotonic()
             await asyncio.sleep(SHORTEST)
-            await watch.wait(POLL)
+            await signals.wait(POLL)
 
 
 def _place(text: str) -> tuple[int, int]:
