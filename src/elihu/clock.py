@@ -5,8 +5,17 @@ stamp what never reaches the database.
 """
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
+
+TEST_FILES: Final[dict[Path, Callable[[], float]]] = {}
+"""Databases of SQLite whose clock a test moves: what gives the Unix time in each."""
+TEST_SCHEMAS: Final[set[str]] = set()
+"""Schemas of PostgreSQL whose clock a test moves: each has functions of its own in place
+of ``now`` and its like.
+"""
 
 
 class Clock(Protocol):

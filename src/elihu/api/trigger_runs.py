@@ -1,12 +1,12 @@
 """``app.schedule_and_run_triggers``: scan at once, and run what the scans stored."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
+from elihu.api.draining import Draining
 from elihu.errors import InvalidOption
 from elihu.job import JobState, RunOutcome
 from elihu.options import check_range
@@ -17,8 +17,6 @@ from elihu.telemetry.events import JobStopped
 from elihu.triggers import Trigger, TriggerRegistry
 from elihu.triggers.scheduled import ScheduledAction
 from elihu.triggers.tenants import store_actor
-
-SLOTS: Final = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,12 +100,13 @@ class TriggerRuns:
             counts.queues_not_drained = sorted(queues)
             return counts
         if queues:
-            await self._drain(
+            draining = Draining(jobs=self.app.jobs, bus=self.bus, running=self.running)
+            counts.queues_not_drained = await draining.run(
                 queues,
-                counts,
                 StartBudget(with_limit),
-                with_recursion=with_recursion,
-                with_scheduled=with_scheduled,
+                count=counts.count,
+                recursion=with_recursion,
+                scheduled=with_scheduled,
             )
         return counts
 
@@ -140,42 +139,3 @@ class TriggerRuns:
             "schedule_and_run_triggers(): expected triggers, their names, models, modules, "
             f"(model, name) or the app, got {what!r}"
         )
-
-    async def _drain(
-        self,
-        queues: set[str],
-        counts: TriggerRunCounts,
-        budget: StartBudget,
-        *,
-        with_recursion: bool,
-        with_scheduled: bool,
-    ) -> None:
-        stop_counting = self.bus.on(JobStopped, counts.count)
-        try:
-            given = budget if budget.left is not None else None
-            async with self.running(dict.fromkeys(queues, SLOTS), given) as node:
-                while True:
-                    if with_scheduled:
-                        await self.app.jobs.retry(
-                            queue=sorted(queues), state=[JobState.SCHEDULED, JobState.RETRYABLE]
-                        )
-                    await self._idle(node)
-                    left = await self._left(queues, with_scheduled=with_scheduled)
-                    if not left or not with_recursion or budget.left == 0:
-                        counts.queues_not_drained = left
-                        return
-        finally:
-            stop_counting()
-
-    async def _idle(self, node: Node) -> None:
-        """Wait until each queue has run what it held, the jobs of a scan included."""
-        for _ in range(2):
-            await asyncio.gather(*(producer.wait_idle() for producer in node.producers))
-
-    async def _left(self, queues: set[str], *, with_scheduled: bool) -> list[str]:
-        states = [JobState.AVAILABLE, JobState.EXECUTING]
-        if with_scheduled:
-            states += [JobState.SCHEDULED, JobState.RETRYABLE]
-        return [
-            name for name in sorted(queues) if await self.app.jobs.count(queue=name, state=states)
-        ]

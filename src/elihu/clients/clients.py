@@ -4,17 +4,18 @@ synchronous code. Handles forks and the end of the program.
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from elihu.clients.client import Client
 from elihu.clients.portal import Portal
 from elihu.config import Config
 from elihu.errors import WrongLoop
-from elihu.event_loop import refuse_in_loop
+from elihu.event_loop import refuse_in_loop, running_loop
 from elihu.runtime.announcer import Hub
 from elihu.runtime.attempts.processes.import_guard import check_not_importing
 from elihu.telemetry.bus import Bus
@@ -101,6 +102,24 @@ class Clients:
             atexit.unregister(self._at_exit)
             portal.close()
 
+    def drop(self) -> None:
+        """``aclose`` for code outside of its loops, as the end of a test. What belongs to a
+        loop that has ended, or to the one that runs this call, is abandoned.
+        """
+        here = self._here()
+        clients, portal = here.take_clients(), here.take_portal()
+        self.closed = True
+        for loop, client in clients.items():
+            if loop.is_closed() or loop is running_loop():
+                client.abandon()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(client.close(), loop).result(EXIT_TIMEOUT)
+            else:
+                loop.run_until_complete(client.close())
+        if portal is not None:
+            atexit.unregister(self._at_exit)
+            portal.close()
+
     def _here(self) -> "_Open":
         check_not_importing()
         if self._open.pid != os.getpid():
@@ -129,6 +148,7 @@ class _Open:
         self.lock = threading.Lock()
         self.hub = Hub()
         self.clients: dict[asyncio.AbstractEventLoop, Client] = {}
+        self.closers: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self.portal: Portal | None = None
 
     def add(self, loop: asyncio.AbstractEventLoop, client: Client) -> Client:
@@ -136,7 +156,9 @@ class _Open:
         with self.lock:
             for ended in [known for known in self.clients if known.is_closed()]:
                 self.clients.pop(ended).abandon()
+                self.closers.pop(ended, None)
             self.clients[loop] = client
+            self.closers[loop] = _start(_close_with_loop(client))
         return client
 
     def take_clients(self) -> dict[asyncio.AbstractEventLoop, Client]:
@@ -150,3 +172,21 @@ class _Open:
         with self.lock:
             portal, self.portal = self.portal, None
         return portal
+
+
+async def _close_with_loop(client: Client) -> AsyncGenerator[None]:
+    """Close the client when its loop ends, as that of ``asyncio.run`` does: a loop closes
+    its asynchronous generators while it still runs.
+    """
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Exception):
+            await client.close()
+
+
+def _start(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
+    """The generator, at its first ``yield``: only then does its loop know it."""
+    with contextlib.suppress(StopIteration):
+        generator.asend(None).send(None)
+    return generator

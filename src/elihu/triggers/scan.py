@@ -84,6 +84,15 @@ class Scanner:
                 )
         return counts
 
+    async def would_store(self) -> AsyncIterator[NewJob]:
+        """The jobs that a scan would build now, of all tenants, without storing any."""
+        if self._options.state != "active":
+            return
+        defaults = self._host.trigger_defaults
+        for tenant in await tenants_of(self._options, defaults, self._what):
+            async for job in self._jobs(tenant, None, _Seen()):
+                yield job
+
     async def matching(self, tenant: Any = None) -> int:
         """How many records match now, of one tenant, without storing anything."""
         seen = _Seen()

@@ -10,7 +10,7 @@ from elihu.engines.in_transaction.connections import Link, link_to
 from elihu.engines.in_transaction.steps import Act, Answer, Completion, Steps, Stored, arun, run
 from elihu.engines.select import engine_name, in_transaction
 from elihu.errors import InvalidOption, WrongDatabase
-from elihu.job import NewJob
+from elihu.job import Job, NewJob
 
 _NAMES: Final = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 
@@ -27,6 +27,8 @@ class Verbs(Protocol):
     ) -> Steps[list[Answer]]: ...
 
     def act_once(self, link: Link, config: Config, act: Act) -> Steps[set[bytes]]: ...
+
+    def unfinished(self, link: Link, config: Config, after: int) -> Steps[list[Job]]: ...
 
 
 class Session:
@@ -98,6 +100,18 @@ class Session:
         self._link.open()
         verbs = self._verbs()
         return run(self._link, verbs.act_once(self._link, self._config, act))
+
+    def unfinished(self, after: int = 0) -> list[Job]:
+        """The jobs that have not ended, as the caller's transaction sees them, oldest
+        first: at most 10,000 with ids above ``after``.
+        """
+        self._link.open()
+        return run(self._link, self._verbs().unfinished(self._link, self._config, after))
+
+    async def aunfinished(self, after: int = 0) -> list[Job]:
+        """``unfinished`` on an asynchronous connection."""
+        await self._link.open()
+        return await arun(self._link, self._verbs().unfinished(self._link, self._config, after))
 
     def _verbs(self) -> Verbs:
         here = engine_name(self._config)

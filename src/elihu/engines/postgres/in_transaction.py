@@ -20,7 +20,7 @@ from elihu.engines.replacing import replacements
 from elihu.engines.rows import from_microseconds
 from elihu.engines.sqlstates import NO_TABLES
 from elihu.errors import DatabaseUnavailable, ElihuError, SchemaOutdated, WrongDatabase
-from elihu.job import JobState, NewJob
+from elihu.job import Job, JobState, NewJob
 
 T = TypeVar("T")
 
@@ -67,6 +67,16 @@ def _translated(steps: Steps[T], schema: str) -> Steps[T]:
 def act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
     """Write that a trigger acts on records."""
     return _saved(_act_once(config.schema, act), config)
+
+
+def unfinished(link: Link, config: Config, after: int) -> Steps[list[Job]]:
+    """The first jobs above an id that have not ended."""
+    return _translated(_unfinished(config.schema, after), config.schema)
+
+
+def _unfinished(schema: str, after: int) -> Steps[list[Job]]:
+    rows = yield Statement(queries(schema)["in_transaction_unfinished"], _dump([after]))
+    return [TEXT_ROWS.job(values(row)) for row in rows]
 
 
 def _act_once(schema: str, act: Act) -> Steps[set[bytes]]:

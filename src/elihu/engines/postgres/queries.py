@@ -7,11 +7,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from elihu.clock import TEST_SCHEMAS
 from elihu.engines.postgres.filters import Where
 from elihu.engines.postgres.rows import ROWS, TEXT_ROWS
 
 _COMMENT_LINES: Final = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 _SCHEMA: Final = re.compile(r"\belihu\.")
+_CLOCK: Final = re.compile(r"\b(?:now|statement_timestamp|clock_timestamp)\(\)")
 _FILTER: Final = "/* filter */"
 _CLAIMS: Final = "exchange_claims"
 """A part of two statements, which takes the place of its mark."""
@@ -19,7 +21,8 @@ _CLAIMS: Final = "exchange_claims"
 
 def in_schema(sql: str, schema: str) -> str:
     """The text for the schema of that (validated) name in place of ``elihu``."""
-    return _SCHEMA.sub(f'"{schema}".', sql)
+    text = _SCHEMA.sub(f'"{schema}".', sql)
+    return _CLOCK.sub(rf'"{schema}".\g<0>', text) if schema in TEST_SCHEMAS else text
 
 
 class Queries:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Final, Literal
 
+from elihu.clock import TEST_FILES
 from elihu.errors import ConfigError, DatabaseUnavailable
 
 OLDEST: Final = (3, 40, 0)
@@ -18,6 +19,8 @@ for the error.
 """
 WAL_LIMIT: Final = 64 * 1024 * 1024
 RETRY_WAL: Final = 0.01
+_EPOCH: Final = 2_440_587.5
+"""The Julian day at which Unix time begins."""
 
 
 def database_path(url: str) -> Path:
@@ -63,6 +66,8 @@ def connect(
         cached_statements=256,
     )
     try:
+        if (test_clock := TEST_FILES.get(path)) is not None:
+            connection.create_function("julianday", 1, lambda _now: test_clock() / 86_400 + _EPOCH)
         _use_wal(connection, time.monotonic() + BUSY_SHARE * call_timeout)
         connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
         connection.execute("PRAGMA temp_store = MEMORY")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from elihu.clock import TEST_FILES
 from elihu.config import Config
 from elihu.engines.in_transaction.connections import Link
 from elihu.engines.in_transaction.errors import alone, on_sqlite
@@ -18,7 +19,7 @@ from elihu.engines.sqlite.insert import replaced_values, row_of
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import MICROSECONDS, TEXT_ROWS, dump, moment
 from elihu.errors import WrongDatabase
-from elihu.job import JobState, NewJob, RunOutcome
+from elihu.job import Job, JobState, NewJob, RunOutcome
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ _IDENTIFIERS: Final = statement("in_transaction_identifiers")
 _COMPLETE: Final = statement("in_transaction_complete")
 _RUNS: Final = statement("in_transaction_complete_runs")
 _ACT_ONCE: Final = statement("in_transaction_act_once")
+_UNFINISHED: Final = statement("in_transaction_unfinished")
 _WHY: Final = statement("in_transaction_complete_why")
 _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
@@ -117,6 +119,17 @@ def act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
     return _translated(_act_once(link, config, act))
 
 
+def unfinished(link: Link, config: Config, after: int) -> Steps[list[Job]]:
+    """The first jobs above an id that have not ended."""
+    return _translated(_unfinished(config, after))
+
+
+def _unfinished(config: Config, after: int) -> Steps[list[Job]]:
+    yield from _clock(config)
+    rows = yield Statement(_UNFINISHED, dump([after]))
+    return [TEXT_ROWS.job(values(row)) for row in rows]
+
+
 def _act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
     now = yield from _begin(link, config)
     digests = [digest.hex() for digest in act.digests]
@@ -149,18 +162,29 @@ def _has_run(completion: Completion) -> bool:
 
 def _begin(link: Link, config: Config) -> Steps[int]:
     """The time in microseconds. The clock is read first, since SQLAlchemy begins its
-    transaction with the first statement. An app whose jobs are in memory, as those of a
-    test are, has no file to compare.
+    transaction with the first statement.
 
     Raises ``WrongDatabase`` for another file than that of the jobs, and
     ``InvalidOption`` outside of a transaction.
     """
-    ((now, file),) = map(values, (yield _CLOCK))
-    if config.database_url != MEMORY:
-        _check_file(file, database_path(config.database_url))
+    now = yield from _clock(config)
     if _commits_alone(link.raw_sqlite()):
         raise alone()
-    return int(now)
+    return now
+
+
+def _clock(config: Config) -> Steps[int]:
+    """The time in microseconds. Raises ``WrongDatabase`` for another file than that of
+    the jobs. An app whose jobs are in memory, as those of a test are, has no file to
+    compare.
+    """
+    ((now, file),) = map(values, (yield _CLOCK))
+    if config.database_url == MEMORY:
+        return int(now)
+    expected = database_path(config.database_url)
+    _check_file(file, expected)
+    test_clock = TEST_FILES.get(expected)
+    return int(now) if test_clock is None else round(test_clock() * MICROSECONDS)
 
 
 def _check_file(file: str | None, expected: Path) -> None:
