@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from asgiref.sync import SyncToAsync
+from django.conf import settings
 from django.db import connections, reset_queries
 from django.db.backends.signals import connection_created
 from django.db.transaction import atomic
@@ -57,9 +58,12 @@ def _in_atomic(connection: Any) -> bool:
 @contextmanager
 def fresh_connections(_ctx: Context) -> Iterator[None]:
     """Close broken and old connections around a task's function, as around a request: in
-    its own thread, or in the thread in which asynchronous code uses the ORM.
+    its own thread, or in the thread in which asynchronous code uses the ORM. Where Django
+    has no settings yet it has no connection.
     """
-    if in_loop():
+    if not settings.configured:
+        yield
+    elif in_loop():
         _shared.enter()
         try:
             yield

@@ -23,6 +23,7 @@ from elihu.runtime.attempts.exception_groups import agreed
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.middleware import Middleware, compose
 from elihu.runtime.attempts.processes.pool import ProcessPool
+from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.surroundings import Around, await_inside, begin_fresh, call_inside
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
@@ -64,7 +65,7 @@ class Executor:
                 return refusal
             if task.run_in == "process" and not self._middlewares:
                 return (await self._children.run(execution, wanted=execution.keeps_value)).ending
-            if task.run_in == "loop" and not self._middlewares and not self._arounds:
+            if task.run_in == "loop" and not self._middlewares and not self._all_arounds():
                 args, kwargs = task.codec.decode(execution.claim.args)
                 if task.context_parameter:
                     kwargs[task.context_parameter] = execution.context
@@ -128,12 +129,15 @@ class Executor:
             kwargs[task.context_parameter] = ctx
         call = partial(task.fn, *args, **kwargs)
         if task.run_in == "loop":
-            return await await_inside(self._arounds, ctx, call)
+            return await await_inside(self._all_arounds(), ctx, call)
         if execution.threads is None:
             execution.threads = set()
         return await self._threads.run(
-            partial(call_inside, self._arounds, ctx, call), execution.threads
+            partial(call_inside, self._all_arounds(), ctx, call), execution.threads
         )
+
+    def _all_arounds(self) -> Sequence[Around]:
+        return with_frameworks(self._arounds)
 
     async def _call_child(self, execution: Execution, ctx: Context) -> Any:
         """The task's value for the middlewares, in its declared type. One that cannot be

@@ -27,6 +27,7 @@ from elihu.runtime.attempts.processes.channel import Channel
 from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
 from elihu.runtime.attempts.processes.errors import pack
 from elihu.runtime.attempts.processes.task_loader import TaskLoader
+from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.surroundings import await_inside, call_inside
 from elihu.storable_text import clean
 from elihu.task import ResultNotStored, Task
@@ -135,7 +136,7 @@ class Worker:
             return "error", pack(error)
 
     def _call(self, is_async: bool, ctx: ChildContext, call: "partial[Any]") -> Any:
-        arounds = self._loader.arounds
+        arounds = with_frameworks(self._loader.arounds)
         if is_async:
             return self._wait(await_inside(arounds, ctx, call), interruptible=True)
         return self._interruptibly(partial(call_inside, arounds, ctx, call))
