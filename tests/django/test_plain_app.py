@@ -6,7 +6,7 @@ import pytest
 
 from tests.django.support import environ, run
 
-MODULE = '''
+MODULE = """
 import sys
 from urllib.parse import urlsplit
 from elihu import Elihu
@@ -59,7 +59,7 @@ async def main():
             for _ in range(2):
                 looked.append(await (await task.asubmit()).aresult(timeout=30))
     print(*looked)
-'''
+"""
 
 
 @pytest.mark.timeout(120)

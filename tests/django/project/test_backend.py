@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import connections, transaction
+from django.db import connections
+from django.utils import timezone
 
 from elihu import InvalidOption
 from elihu.contrib.django import Backend, app, task
@@ -18,9 +19,6 @@ from elihu.contrib.django.tasks_api import (
     TaskResultDoesNotExist,
     TaskResultStatus,
     task_backends,
-    task_enqueued,
-    task_finished,
-    task_started,
 )
 from elihu.contrib.django.testing import drain
 from tests.django.project.shop import tasks
@@ -183,6 +181,8 @@ def test_a_higher_priority_runs_first() -> None:
 def test_a_queue_of_the_settings() -> None:
     result = tasks.urgent.enqueue()
     assert Job.objects.get(pk=result.id).queue == "mail"
+    declared = app.task_named(tasks.urgent.module_path).options
+    assert (declared.queue, declared.priority) == ("mail", 0)
     with pytest.raises(InvalidTask, match="unknown"):
         tasks.add.using(queue_name="unknown")
     anywhere = tasks.add.using(backend="anywhere", queue_name="unknown").enqueue(1)
@@ -219,34 +219,21 @@ def test_arguments_are_json(value: Any) -> None:
     assert Job.objects.count() == 0
 
 
-def test_a_value_that_is_no_json_fails_the_task() -> None:
-    result = tasks.unwritable.enqueue()
-    drain()
+@pytest.mark.parametrize(
+    ("what", "kind", "words"),
+    [
+        ("object", TypeError, "Unsupported type"),
+        ("keys", ValueError, "expected texts for keys"),
+        ("large", ValueError, "at most 8,388,608 bytes"),
+    ],
+)
+def test_a_value_that_cannot_be_stored_fails_the_task(what: str, kind: type, words: str) -> None:
+    result = tasks.give.enqueue(what)
+    assert drain().discarded == 1
     result.refresh()
     assert result.status == TaskResultStatus.FAILED
-    assert result.errors[0].exception_class is TypeError
-
-
-def test_signals_tell_of_each_step() -> None:
-    seen: list[Any] = []
-
-    def note(signal: Any, sender: Any, task_result: Any, **_rest: Any) -> None:
-        seen.append((names[id(signal)], sender, task_result.id, str(task_result.status)))
-
-    names = {id(task_enqueued): "enqueued", id(task_started): "started"}
-    names[id(task_finished)] = "finished"
-    for signal in (task_enqueued, task_started, task_finished):
-        signal.connect(note)
-    try:
-        results = [tasks.add.enqueue(1), tasks.aadd.enqueue(1), tasks.fail.enqueue()]
-        drain()
-    finally:
-        for signal in (task_enqueued, task_started, task_finished):
-            signal.disconnect(note)
-    assert {sender for _, sender, _, _ in seen} == {Backend}
-    for result, last in zip(results, ("SUCCESSFUL", "SUCCESSFUL", "FAILED"), strict=True):
-        steps = [(name, status) for name, _, id_, status in seen if id_ == result.id]
-        assert steps == [("enqueued", "READY"), ("started", "RUNNING"), ("finished", last)]
+    assert result.errors[0].exception_class is kind
+    assert words in result.errors[0].traceback
 
 
 def test_a_cancelled_job_is_a_failed_task() -> None:
@@ -255,14 +242,25 @@ def test_a_cancelled_job_is_a_failed_task() -> None:
     result.refresh()
     assert result.status == TaskResultStatus.FAILED
     assert result.errors[0].exception_class.__name__ == "JobCancelled"
+    Job.objects.filter(pk=result.id).update(state="discarded", reason="its node was lost")
+    result.refresh()
+    assert result.status == TaskResultStatus.FAILED
+    assert result.errors[0].exception_class.__name__ == "JobFailed"
+    assert result.errors[0].traceback == "its node was lost"
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "other"])
-def test_with_a_transaction_of_another_database_the_id_comes_with_the_commit() -> None:
-    with transaction.atomic(using="other"):
-        result = tasks.add.enqueue(1)
-        assert result.id == "0"
-    assert tasks.add.get_result(result.id).args == [1]
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_times_are_as_the_settings_say(use_tz: bool, settings: Any) -> None:
+    settings.USE_TZ = use_tz
+    result = tasks.second_time.enqueue()
+    drained = drain(scheduled=True)
+    assert (drained.failed, drained.completed) == (1, 1)
+    result.refresh()
+    times = (result.enqueued_at, result.started_at, result.last_attempted_at, result.finished_at)
+    assert {timezone.is_aware(each) for each in times} == {use_tz}
+    assert times == tuple(sorted(times))
+    assert abs(timezone.now() - result.finished_at) < timedelta(minutes=1)
+    assert Job.objects.filter(finished_at__lte=timezone.now()).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)

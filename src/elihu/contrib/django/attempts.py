@@ -15,7 +15,7 @@ from django.db import Error, connections, transaction
 
 from elihu import Cancel, Context, Discard, JobState, Retry, Snooze, Task
 from elihu import Job as StoredJob
-from elihu.contrib.django.fields import Moment
+from elihu.contrib.django.fields import Moment, aware
 from elihu.contrib.django.models import Job, Run
 from elihu.contrib.django.project import project_app
 from elihu.contrib.django.tables import table
@@ -209,7 +209,11 @@ def _is_of_database(error: BaseException | None) -> bool:
 def _as_claimed(job: Job, started: datetime) -> StoredJob:
     """The job as its task sees it."""
     names = [field.name for field in fields(StoredJob) if hasattr(job, field.name)]
-    known = {name: getattr(job, name) for name in names}
+    values = {name: getattr(job, name) for name in names}
+    known: dict[str, Any] = {
+        name: aware(value) if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
     known |= {
         "state": JobState.EXECUTING,
         "attempt": job.attempt + 1,

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from django.core import checks
+from django.db import transaction
 from django.db.models import Model
-from django.utils import timezone
 
 from elihu import ElihuError, InvalidOption
 from elihu import Job as StoredJob
 from elihu.contrib.django.calls import declare
+from elihu.contrib.django.connections import open_elsewhere
+from elihu.contrib.django.fields import aware
 from elihu.contrib.django.project import project_app
-from elihu.contrib.django.results import MARK, result_of_new, stored_result
+from elihu.contrib.django.results import MARK, result_of_new, set_stored, stored_result
 from elihu.contrib.django.tasks_api import (
     BaseTaskBackend,
     InvalidTask,
@@ -90,7 +92,14 @@ class Backend(BaseTaskBackend):
     def validate_task(self, task: Any) -> None:
         super().validate_task(task)
         try:
-            declare(task, self._options_of(task))
+            declare(
+                task,
+                {
+                    **self._options_of(task),
+                    "queue": task.queue_name,
+                    "priority": priority_of(task.priority),
+                },
+            )
         except ElihuError as error:
             raise InvalidTask(str(error)) from error
 
@@ -110,7 +119,7 @@ class Backend(BaseTaskBackend):
         )
         job: StoredJob = configured.enqueue(**values)
         result = result_of_new(task, job)
-        task_enqueued.send(type(self), task_result=result)
+        self._send_enqueued(result, job)
         return result
 
     def get_result(self, result_id: str) -> TaskResult:
@@ -132,6 +141,15 @@ class Backend(BaseTaskBackend):
             for queue in sorted(self.queues - set(app.config.queues))
         ]
 
+    def _send_enqueued(self, result: TaskResult, job: StoredJob) -> None:
+        """Send the signal once the job is stored, if that was not stored before."""
+        if not job.id and (other := open_elsewhere(project_app().database)):
+            transaction.on_commit(partial(self._send_enqueued, result, job), using=other)
+            return
+        set_stored(result, job)
+        if not job.conflict:
+            task_enqueued.send(type(self), task_result=result)
+
     def _options_of(self, task: Any) -> dict[str, Any]:
         own = task.given_options() if isinstance(task, ElihuTask) else {}
         return {**_ONE_ATTEMPT, **self.options, **own}
@@ -145,17 +163,13 @@ class Backend(BaseTaskBackend):
         if callable(found.get("backoff")):
             del found["backoff"]
         if task.run_after is not None:
-            found["run_at"] = _aware(task.run_after)
+            found["run_at"] = aware(task.run_after)
         return found
 
 
 def priority_of(priority: int) -> int:
     """Elihu's priority for one of Django's: 100 is 0 (first), 0 is 4, -100 is 9 (last)."""
     return (HIGHEST - int(priority)) * 10 // (HIGHEST - LOWEST + 1)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
 
 
 def _refuse_records(values: Iterable[Any]) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from traceback import format_exception
 from typing import Any, Final
@@ -35,9 +36,11 @@ _declared: Final[dict[str, Any]] = {}
 def declare(task: Any, options: Mapping[str, Any]) -> None:
     """Make a task of the app that calls the function of Django's, once for each path."""
     path = task.module_path
-    known = path in _declared
+    before = _declared.get(path)
+    if before is not None and before.func is task.func:
+        return
     _declared[path] = task
-    if known:
+    if before is not None:
         return
     call = _acall if inspect.iscoroutinefunction(task.func) else _call
     try:
@@ -69,15 +72,13 @@ def _call(path: str) -> Callable[..., Any]:
         task_started.send(sender, task_result=result)
         before = (TaskContext(task_result=result),) if task.takes_context else ()
         try:
-            value = _normal(task.func(*before, *args, **kwargs))
-        except _OUTCOMES:
-            raise
+            value = _normal(path, task.func(*before, *args, **kwargs))
         except BaseException as error:
-            if _is_last(path, ctx, error):
-                task_finished.send(sender, task_result=_failed(result, error))
+            if _ends(path, ctx, error):
+                task_finished.send_robust(sender, task_result=_failed(result, error))
             raise
-        if not isinstance(value, _OUTCOMES):
-            task_finished.send(sender, task_result=_succeeded(result, value))
+        if _ends(path, ctx, value):
+            task_finished.send_robust(sender, task_result=_finished(result, value))
         return value
 
     return call
@@ -91,33 +92,54 @@ def _acall(path: str) -> Callable[..., Any]:
         await task_started.asend(sender, task_result=result)
         before = (TaskContext(task_result=result),) if task.takes_context else ()
         try:
-            value = _normal(await task.func(*before, *args, **kwargs))
-        except _OUTCOMES:
-            raise
+            value = _normal(path, await task.func(*before, *args, **kwargs))
         except BaseException as error:
-            if _is_last(path, ctx, error):
-                await task_finished.asend(sender, task_result=_failed(result, error))
+            if _ends(path, ctx, error):
+                await task_finished.asend_robust(sender, task_result=_failed(result, error))
             raise
-        if not isinstance(value, _OUTCOMES):
-            await task_finished.asend(sender, task_result=_succeeded(result, value))
+        if _ends(path, ctx, value):
+            await task_finished.asend_robust(sender, task_result=_finished(result, value))
         return value
 
     return call
 
 
-def _normal(value: Any) -> Any:
-    return value if isinstance(value, _OUTCOMES) else normalize_json(value)
+def _normal(path: str, value: Any) -> Any:
+    """The value as it is stored, which is part of the task. Raises ``TypeError`` or
+    ``ValueError`` where it cannot be.
+    """
+    if isinstance(value, _OUTCOMES):
+        return value
+    value = normalize_json(value)
+    app = project_app()
+    try:
+        app.task_named(path).codec.encode_result(value, app.config.max_result)
+    except Exception as error:
+        raise ValueError(str(error)) from error
+    return value
 
 
-def _is_last(path: str, ctx: Context, error: BaseException) -> bool:
-    """Whether the job ends with this error."""
+def _ends(path: str, ctx: Context, end: object) -> bool:
+    """Whether the job ends with what its function returned or raised. What ends the
+    attempt from outside, such as the stop of its node, may leave the job to be run again.
+    """
+    if isinstance(end, Snooze) or (isinstance(end, CancelledError) and ctx.cancelled):
+        return False
+    if isinstance(end, Retry):
+        return ctx.is_last_attempt
+    if not isinstance(end, BaseException) or isinstance(end, Cancel | Discard):
+        return True
     task: StoredTask[..., Any] = project_app().task_named(path)
     options = task.options
-    if isinstance(error, options.discard_on):
+    if isinstance(end, options.discard_on):
         return True
-    if options.retry_on is not None and not isinstance(error, options.retry_on):
+    if options.retry_on is not None and not isinstance(end, options.retry_on):
         return True
     return ctx.is_last_attempt
+
+
+def _finished(result: TaskResult, value: Any) -> TaskResult:
+    return _failed(result, value) if isinstance(value, _OUTCOMES) else _succeeded(result, value)
 
 
 def _failed(result: TaskResult, error: BaseException) -> TaskResult:

@@ -6,10 +6,26 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Field
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact
+from django.utils import timezone
+
+
+def aware(moment: datetime) -> datetime:
+    """A time of Django's, with its zone: without ``USE_TZ`` they are naive."""
+    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+
+
+def as_in_django(moment: datetime) -> datetime:
+    """A time as Django gives times to a project: aware if ``USE_TZ`` is true, else naive
+    in the zone ``TIME_ZONE``.
+    """
+    if settings.USE_TZ or timezone.is_naive(moment):
+        return moment
+    return timezone.make_naive(moment, timezone.get_default_timezone())
 
 
 class Moment(Field):
@@ -19,14 +35,14 @@ class Moment(Field):
 
     def from_db_value(self, value: Any, _expression: Any, _connection: Any) -> datetime | None:
         if isinstance(value, int | float):
-            return datetime.fromtimestamp(value, UTC)
+            return as_in_django(datetime.fromtimestamp(value, UTC))
         found: datetime | None = value
         return found
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
-        if isinstance(value, datetime) and connection.vendor == "sqlite":
-            return value.timestamp()
-        return value
+        if not isinstance(value, datetime):
+            return value
+        return aware(value).timestamp() if connection.vendor == "sqlite" else aware(value)
 
 
 class Json(Field):

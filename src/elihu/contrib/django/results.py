@@ -6,14 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import transaction
 from django.utils.module_loading import import_string
 
 from elihu import Context, JobState, RunOutcome
 from elihu import Job as StoredJob
-from elihu.contrib.django.connections import open_elsewhere
+from elihu.contrib.django.fields import as_in_django
 from elihu.contrib.django.models import Job, Run
-from elihu.contrib.django.project import project_app
 from elihu.contrib.django.tasks_api import InvalidTask, TaskError, TaskResult, TaskResultStatus
 
 MARK: Final = "django_task"
@@ -35,13 +33,19 @@ _FAILED: Final = {
 
 
 def result_of_new(task: Any, job: StoredJob) -> TaskResult:
-    """The result of a job that an enqueue returned. Its id is 0 until the commit of
-    another database, where that stores the job.
+    """The result of a job that an enqueue returned. Where it is stored at the commit of
+    another database, the id is 0 and ``enqueued_at`` None.
     """
     result = _result(task, job, [])
-    if not job.id and (other := open_elsewhere(project_app().database)):
-        transaction.on_commit(lambda: object.__setattr__(result, "id", str(job.id)), using=other)
+    if not job.id:
+        object.__setattr__(result, "enqueued_at", None)
     return result
+
+
+def set_stored(result: TaskResult, job: StoredJob) -> None:
+    """Give a result the id and the time of its job, which is stored now."""
+    object.__setattr__(result, "id", str(job.id))
+    object.__setattr__(result, "enqueued_at", as_in_django(job.inserted_at))
 
 
 def running_result(task: Any, ctx: Context) -> TaskResult:
@@ -87,17 +91,17 @@ def _of_job(task: Any, job: Any) -> Any:
 
 def _result(task: Any, job: Any, runs: Sequence[Any]) -> TaskResult:
     counted = [run for run in runs if run.outcome not in _UNCOUNTED]
-    starts = [run.started_at for run in counted]
+    starts = [as_in_django(run.started_at) for run in counted]
     if job.started_at is not None:
-        starts.append(job.started_at)
+        starts.append(as_in_django(job.started_at))
     result = TaskResult(
         task=task,
         id=str(job.id),
         status=_STATUS.get(JobState(job.state), TaskResultStatus.READY),
-        enqueued_at=job.inserted_at,
+        enqueued_at=as_in_django(job.inserted_at),
         started_at=min(starts, default=None),
         last_attempted_at=max(starts, default=None),
-        finished_at=job.finished_at,
+        finished_at=None if job.finished_at is None else as_in_django(job.finished_at),
         args=job.args["args"],
         kwargs=job.args["kwargs"],
         backend=task.backend,
@@ -121,6 +125,9 @@ def _errors(job: Any, counted: Sequence[Any]) -> list[TaskError]:
     if job.state == JobState.CANCELLED:
         reason = job.reason or "the job was cancelled"
         found.append(TaskError(exception_class_path="elihu.JobCancelled", traceback=reason))
+    elif job.state == JobState.DISCARDED and not found:
+        reason = job.reason or "the job was discarded"
+        found.append(TaskError(exception_class_path="elihu.JobFailed", traceback=reason))
     return found
 
 

@@ -21,9 +21,9 @@ from elihu.outcome import (
 )
 from elihu.runtime.attempts.exception_groups import agreed
 from elihu.runtime.attempts.execution import Cause, Execution
+from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.middleware import Middleware, compose
 from elihu.runtime.attempts.processes.pool import ProcessPool
-from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.surroundings import Around, await_inside, begin_fresh, call_inside
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads

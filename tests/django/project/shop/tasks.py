@@ -1,5 +1,6 @@
 """Tasks of the project: those of the app, and Django's."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -125,8 +126,23 @@ def leave() -> None:
 
 
 @task
-def unwritable() -> Any:
-    return object()
+def give(what: str) -> Any:
+    return {"object": object(), "keys": {1: 2}, "large": "x" * 9_000_000}[what]
+
+
+@task
+def choose(how: str, raised: bool) -> Any:
+    end = {"cancel": Cancel, "discard": Discard, "retry": Retry, "snooze": Snooze}[how]
+    outcome = end(60) if how == "snooze" else end()
+    if raised:
+        raise outcome
+    return outcome
+
+
+@task
+async def wait() -> None:
+    ran.append("waits")
+    await asyncio.Event().wait()
 
 
 @task(backend="patient")

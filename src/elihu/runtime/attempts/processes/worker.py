@@ -23,11 +23,11 @@ from elihu.processes.forks import end_forked_child, generation, handle
 from elihu.processes.guardian import Guardian
 from elihu.processes.parent_death import die_with_parent
 from elihu.runtime.attempts.exception_groups import agreed
+from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.processes.channel import Channel
 from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
 from elihu.runtime.attempts.processes.errors import pack
 from elihu.runtime.attempts.processes.task_loader import TaskLoader
-from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.surroundings import await_inside, call_inside
 from elihu.storable_text import clean
 from elihu.task import ResultNotStored, Task
