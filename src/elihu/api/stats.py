@@ -87,11 +87,15 @@ class Stats:
             for state in JobState
         }
 
-    async def failures(self, latest: int = MOST_FAILURES) -> list[FailureGroup]:
+    async def failures(
+        self, latest: int = MOST_FAILURES, *, examples: int = EXAMPLES
+    ) -> list[FailureGroup]:
         """The ``latest`` (1 to 10,000) jobs whose last attempt failed, grouped by task and
-        error; the largest group first. Numbers within errors do not tell them apart.
+        error; the largest group first. Numbers within errors do not tell them apart. A group
+        has at most ``examples`` (1 to 10,000) ids of its jobs, the newest first.
         """
         check_range("latest", latest, 1, 10_000)
+        check_range("examples", examples, 1, 10_000)
         groups: dict[tuple[str, str | None, str], list[Failure]] = {}
         for failure in await (await self._engine()).failures(latest):
             line = (failure.error or "").strip().split("\n", 1)[0][:_SHOWN]
@@ -105,7 +109,7 @@ class Stats:
                 jobs=len(members),
                 first_at=members[-1].at,
                 last_at=members[0].at,
-                ids=tuple(each.id for each in members[:EXAMPLES]),
+                ids=tuple(each.id for each in members[:examples]),
             )
             for (task, error_type, _), members in groups.items()
         ]

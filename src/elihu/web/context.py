@@ -30,7 +30,7 @@ class Context:
     """``open`` is true where a loopback server needs no sign-in while there are no users.
     ``user`` is the host application's hook. ``scheduler`` belongs to an app of its own on
     the same database, so that its tasks are not those of a node that runs ``app``.
-    ``stopping`` ends the streams.
+    ``stopping`` ends the streams. ``menu`` is what the pages have counted last.
     """
 
     app: Elihu
@@ -40,6 +40,7 @@ class Context:
     user: UserHook | None
     streams: "Streams"
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    menu: object = None
     _have_users: bool = False
     _looked_at: float = float("-inf")
 

@@ -28,7 +28,8 @@ PATHS = (
     "/commands/new", "/schedules", "/schedules?text=zzz", "/schedules/new", "/environments",
     "/environments/new", "/variables", "/variables/new", "/crons", "/crons/new", "/alerts",
     "/alerts/new", "/jobs", "/jobs?state=available", "/jobs?queue=none", "/jobs/new", "/queues",
-    "/nodes", "/triggers", "/templates", "/templates/bill", "/audit", "/users", "/login", "/setup",
+    "/nodes", "/triggers", "/templates", "/templates/bill", "/templates/bill/edit",
+    "/templates/new", "/entries/new", "/schedules/import", "/audit", "/users", "/login", "/setup",
 )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ async def test_strangers_see_only_the_sign_in(
             continue
         path = re.sub(r"\{(\w+_id)\}", "1", route.path)
         path = path.replace("{action}", "retry").replace("{code:path}", "bill")
+        path = path.replace("{name:path}", "nightly")
         for method in route.methods or ():
             answer = await client.request(method, path)
             if answer.status_code == 303:

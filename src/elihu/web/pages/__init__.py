@@ -6,8 +6,11 @@ from fastapi import APIRouter
 
 from elihu.web.pages import (
     commands,
+    crontab,
     engine,
+    entries,
     job,
+    job_templates,
     jobs,
     kept,
     overview,
@@ -22,7 +25,7 @@ from elihu.web.pages import (
 ROUTERS: Final[list[APIRouter]] = [
     module.router
     for module in (
-        static_files, session, overview, runs, run, commands, kept, schedules, jobs, job, engine,
-        people,
+        static_files, session, overview, runs, run, commands, kept, crontab, schedules, jobs, job,
+        engine, entries, job_templates, people,
     )
 ]  # fmt: skip

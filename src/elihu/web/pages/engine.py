@@ -1,13 +1,13 @@
-"""Queues, nodes, triggers and templates."""
+"""Queues, nodes and triggers."""
 
-import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from elihu import ElihuError
+from elihu.accounts import audit
 from elihu.web.pages.editing import whole
 from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
 from elihu.web.problems import Problem
@@ -39,7 +39,7 @@ async def list_queues(visit: ViewVisit) -> Response:
         "queues.html",
         queues=queues,
         nodes=nodes,
-        names={node.id: node.name for node in nodes},
+        pauses=await _pauses(visit, [queue.name for queue in queues if queue.paused]),
         done=done,
         waits=waits,
         labels=[datetime.fromtimestamp(first, UTC) + timedelta(hours=n) for n in range(HOURS)],
@@ -48,6 +48,20 @@ async def list_queues(visit: ViewVisit) -> Response:
             for queue in queues
         },
     )
+
+
+async def _pauses(visit: Visit, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Who paused each of these queues by a page, when, and with which note."""
+    found: dict[str, dict[str, Any]] = {}
+    async with visit.context.sessions.read() as session:
+        for name in names[:50]:
+            rows = await audit.find_all(session, kind="queue", object_id=name, limit=1)
+            for row in rows.items:
+                values = audit.loaded(row.after) or {}
+                if row.action == "queue.pause" and not values.get("node"):
+                    note = str(values.get("note") or "")
+                    found[name] = {"user": row.user_name, "at": row.at, "note": note}
+    return found
 
 
 @router.post("/queues/pause_all")
@@ -167,59 +181,6 @@ async def change_trigger(visit: RunVisit) -> Response:
         raise Problem(422, "action: expected scan, pause or resume")
     await visit.record(f"trigger.{action}", "trigger", object_id=name, object_name=name)
     return visit.back("/triggers", text)
-
-
-@router.post("/entries/change")
-async def change_entry(visit: RunVisit) -> Response:
-    """Run, pause or resume a cron entry of a task."""
-    name, action = visit.text("entry"), visit.text("action")
-    crons = visit.context.app.crons
-    opened = None
-    if action == "run":
-        job = await crons.run_now(name)
-        text, opened = f"Job {job.id} of {name} is stored.", f"/jobs/{job.id}"
-    elif action in {"pause", "resume"}:
-        await getattr(crons, action)(name)
-        text = f"{name} is {action}d."
-    else:
-        raise Problem(422, "action: expected run, pause or resume")
-    await visit.record(f"cron_entry.{action}", "cron_entry", object_id=name, object_name=name)
-    return visit.back("/triggers", text, open_=opened)
-
-
-@router.get("/templates")
-async def list_templates(visit: ViewVisit, after: str = "") -> Response:
-    """Job kinds in their order."""
-    page = await visit.context.app.templates.list(after=after[:200] or None, limit=50)
-    return visit.page("templates.html", templates=page.items, next=page.next)
-
-
-@router.get("/templates/{code:path}")
-async def show_template(visit: ViewVisit, code: str) -> Response:
-    """One, with the form of a job."""
-    template = await visit.context.app.templates.get(code)
-    return visit.page(
-        "template.html", template=template, values={"context": "{}", "identifier": ""}
-    )
-
-
-@router.post("/templates/{code:path}/enqueue")
-async def enqueue_template(visit: RunVisit, code: str) -> Response:
-    """Store a job of a template."""
-    app = visit.context.app
-    values = {"context": visit.text("context"), "identifier": visit.text("identifier")}
-    template = await app.templates.get(code)
-    errors: dict[str, str] = {}
-    try:
-        context = json.loads(values["context"] or "{}")
-        job = await app.templates.enqueue(
-            code, context, identifier=values["identifier"].strip() or None
-        )
-    except (ValueError, ElihuError) as error:
-        errors["context"] = str(error)
-        return visit.page("template.html", 422, template=template, values=values, errors=errors)
-    await visit.record("template.enqueue", "template", object_id=code, after={"job": job.id})
-    return visit.go(f"/jobs/{job.id}", f"Job {job.id} of {template.name} is stored.")
 
 
 async def _record(visit: Visit, action: str, name: str, after: dict[str, Any]) -> None:

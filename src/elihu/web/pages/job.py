@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -16,6 +16,7 @@ from elihu.web.problems import Problem
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 LARGEST: Final = 2**63 - 1
+HALF_HOURS: Final = 48
 _ACTIONS: Final = {
     "retry": "available again", "cancel": "being cancelled", "kill": "being killed",
     "stop": "given back", "hold": "held", "release": "released",
@@ -112,7 +113,7 @@ async def _get(visit: Visit, job_id: int) -> Job:
 async def _page(visit: Visit, job: Job, status: int = 200, **values: Any) -> Response:
     app = visit.context.app
     attempts = await app.jobs.runs(job.id, limit=200)
-    failures = await app.stats.failures()
+    failures = await app.stats.failures(examples=1_000)
     return visit.page(
         "job.html",
         status,
@@ -120,6 +121,7 @@ async def _page(visit: Visit, job: Job, status: int = 200, **values: Any) -> Res
         attempts=list(reversed(attempts)),
         usual=await app.stats.usual_time(job.task),
         alike=next((group for group in failures if job.id in group.ids), None),
+        lately=await lately(visit, job.task),
         ended=job.state in _ENDED,
         steps=_path(job),
         seen=_seen(job),
@@ -127,6 +129,22 @@ async def _page(visit: Visit, job: Job, status: int = 200, **values: Any) -> Res
         has_secret=any(is_secret_name(str(name)) for name in job.args),
         **({"typed": None, "both": []} | values),
     )
+
+
+async def lately(visit: Visit, task: str) -> dict[str, Any]:
+    """Attempts of a task that ended in each half hour of the last day."""
+    last = int(datetime.now(UTC).timestamp()) // 1_800 * 1_800
+    first = last - (HALF_HOURS - 1) * 1_800
+    done, failed = [0] * HALF_HOURS, [0] * HALF_HOURS
+    for point in await visit.context.app.stats.throughput(
+        since=datetime.fromtimestamp(first, UTC), until=datetime.fromtimestamp(last + 1_800, UTC),
+        step=900, by="task", task=task,
+    ):  # fmt: skip
+        number = int(point.at.timestamp() - first) // 1_800
+        if 0 <= number < HALF_HOURS:
+            ok = point.outcome == "completed"
+            (done if ok else failed)[number] += point.jobs
+    return {"done": done, "failed": failed, "since": datetime.fromtimestamp(first, UTC)}
 
 
 def _seen(job: Job) -> str:

@@ -99,6 +99,21 @@ async def change_jobs(visit: RunVisit) -> Response:
     return visit.back("/jobs", text)
 
 
+@router.post("/jobs/retry_alike")
+async def retry_alike(visit: RunVisit) -> Response:
+    """Retry the jobs that fail like one of them, among the latest 1,000 failures."""
+    text = visit.text("id")
+    job_id = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    app = visit.context.app
+    groups = await app.stats.failures(examples=1_000)
+    ids = next((group.ids for group in groups if job_id in group.ids), ())
+    if not ids:
+        return visit.back("/jobs", "These failures are over: no job was retried.", kind="bad")
+    done = await app.jobs.retry(ids=list(ids))
+    await visit.record("job.retry", "job", after={"changed": done, "ids": list(ids[:100])})
+    return visit.back("/jobs", f"{done:,} of {plural(len(ids), 'job')} retried.")
+
+
 @router.get("/jobs/new")
 async def new_job(visit: EditVisit) -> Response:
     """The form to enqueue a job; it can begin as a copy of another."""

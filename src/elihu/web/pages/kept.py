@@ -130,7 +130,7 @@ async def _list(visit: Visit, sort: Sort) -> Response:
     values: dict[str, Any] = {}
     if sort is CRON:
         values["previews"] = {
-            each.id: _preview(each.expression, each.timezone, 1) for each in page.items
+            each.id: preview_of(each.expression, each.timezone, 1) for each in page.items
         }
     return visit.page(
         f"{sort.name}s.html",
@@ -182,7 +182,7 @@ async def _form(
         version = visit.text("version")
     values: dict[str, Any] = {}
     if sort is CRON:
-        values["preview"] = _preview(str(given["expression"]), str(given["timezone"]), 10)
+        values["preview"] = preview_of(str(given["expression"]), str(given["timezone"]), 10)
         values["zones"] = sorted(available_timezones())
     return visit.page(
         f"{sort.name}.html",
@@ -210,7 +210,7 @@ def _typed(visit: Visit, sort: Sort) -> dict[str, Any]:
     return found
 
 
-def _preview(expression: str, timezone: str, count: int) -> dict[str, Any]:
+def preview_of(expression: str, timezone: str, count: int) -> dict[str, Any]:
     """A cron in words with its next times, or why it cannot be read."""
     if not expression.strip():
         return {"words": "", "ticks": [], "errors": {}}
@@ -226,7 +226,7 @@ async def preview_cron(visit: ViewVisit, expression: str = "", timezone: str = "
     """A cron in words and its next ten times, while it is typed."""
     return visit.page(
         "cron_preview.html", values={"timezone": timezone[:100]},
-        preview=_preview(expression[:200], timezone[:100], 10),
+        preview=preview_of(expression[:200], timezone[:100], 10),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter
@@ -11,13 +11,17 @@ from starlette.responses import RedirectResponse, Response
 from elihu.commands.models import Command, CommandJob
 from elihu.commands.rules import commands as command_rules
 from elihu.commands.rules import history
-from elihu.web.pages.visits import PageRoute, ViewVisit
+from elihu.web.pages.cron_words import in_brief
+from elihu.web.pages.texts import zone_of
+from elihu.web.pages.visits import ZONE, PageRoute, ViewVisit
 from elihu.web.reads import overview as reads
 from elihu.web.reads import plan as plans
+from elihu.web.reads import run_figures
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 LANES: Final = 12
-BEFORE: Final = timedelta(hours=2, minutes=30)
+BEFORE: Final = timedelta(hours=2)
+"""The past that the picture of a day shows at least."""
 DAY: Final = timedelta(days=1)
 _SPANS: Final = {"hour": (60, 1, 60, "minute"), "day": (900, 2, 48, "half hour"),
                  "week": (3_600, 4, 42, "4 hours")}  # fmt: skip
@@ -48,6 +52,7 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
     """The page."""
     context = visit.context
     moment = datetime.now(UTC)
+    left = _left(moment, zone_of(visit.request.cookies.get(ZONE)))
     queues = await context.app.queues.list(most=10_001)
     nodes = await context.app.nodes.list()
     slots: dict[str, list[int]] = {node.id: [0, 0] for node in nodes}
@@ -58,12 +63,13 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
             found[1] += each.limit
     async with context.sessions.read() as session:
         plan = await plans.load(session)
-        recent = await history.find_all(session, since=moment - BEFORE, limit=1_000)
+        recent = await history.find_all(session, since=left, limit=1_000)
         values: dict[str, Any] = {
             "counts": await reads.active_counts(session),
             "running": await reads.running(session),
             "troubles": await reads.concerns(session),
             "failed": await reads.failed_since(session, moment - DAY),
+            "lately": await run_figures.in_steps(session, moment - DAY, 7_200, 12),
         }
     coming = _coming(plan, moment)
     return visit.page(
@@ -71,9 +77,10 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
         **values,
         failures=[group for group in await context.app.stats.failures() if _is_new(group, moment)],
         upcoming=coming[:8],
-        lanes=_lanes(plan, recent.items, moment),
-        presses=_presses(plan, moment),
-        left=moment - BEFORE,
+        lanes=_lanes(plan, recent.items, moment, left),
+        presses=_presses(plan, left),
+        left=left,
+        at_now=_minutes(moment, left),
         nodes=nodes,
         slots=slots,
         queues=queues,
@@ -125,9 +132,16 @@ def _coming(plan: plans.Plan, moment: datetime) -> list[tuple[datetime, Command,
     )
 
 
-def _lanes(plan: plans.Plan, runs: Sequence[CommandJob], moment: datetime) -> list[Lane]:
+def _left(moment: datetime, zone: tzinfo) -> datetime:
+    """The full hour at which the picture of a day begins."""
+    begin = (moment - BEFORE).astimezone(zone)
+    return begin.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def _lanes(
+    plan: plans.Plan, runs: Sequence[CommandJob], moment: datetime, left: datetime
+) -> list[Lane]:
     """A lane for each command that starts within the day, the soonest first."""
-    left = moment - BEFORE
     planned: dict[Any, tuple[Command, list[str], list[datetime]]] = {}
     for place in plan.places():
         if place.on and (times := plans.ticks(place.cron, moment, left + DAY)):
@@ -145,7 +159,7 @@ def _lanes(plan: plans.Plan, runs: Sequence[CommandJob], moment: datetime) -> li
                 end = _minutes(run.finished_at or moment, left)
                 if end > 0:
                     marks.append((max(begin, 0.0), max(end - max(begin, 0.0), 4.0), _look(run)))
-        lanes.append(Lane(command, ", ".join(dict.fromkeys(expressions)), marks))
+        lanes.append(Lane(command, ", ".join(dict.fromkeys(map(in_brief, expressions))), marks))
     return lanes
 
 
@@ -158,13 +172,12 @@ def _minutes(at: datetime, left: datetime) -> float:
     return round((at - left).total_seconds() / 60, 1)
 
 
-def _presses(plan: plans.Plan, moment: datetime) -> list[int]:
+def _presses(plan: plans.Plan, left: datetime) -> list[int]:
     """Planned starts in each half hour of the picture."""
-    left = moment - BEFORE
     total = [0] * 48
     for place in plan.places():
         if place.on:
-            for at in plans.ticks(place.cron, moment, left + DAY):
+            for at in plans.ticks(place.cron, left, left + DAY):
                 total[min(int((at - left).total_seconds() // 1_800), 47)] += 1
     return total
 

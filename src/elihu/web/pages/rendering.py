@@ -12,6 +12,7 @@ from jinja2.runtime import Context as Values
 from markupsafe import Markup
 
 from elihu.web.pages import shapes, texts
+from elihu.web.pages.cron_words import in_brief
 from elihu.web.pages.static_files import address_of_file
 
 _FOLDER: Final = Path(__file__).parents[1] / "templates"
@@ -94,9 +95,13 @@ def _json_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)[:_LONGEST_JSON]
 
 
-def _node(value: str | None) -> str:
-    """The start of a node's id."""
-    return texts.NOTHING if value is None else value[:8]
+@pass_context
+def _node(values: Values, value: str | None) -> str:
+    """The name of a node, or the start of its id where it answers no more."""
+    if value is None:
+        return texts.NOTHING
+    names: dict[str, str] = values["node_names"]
+    return names.get(value, value[:8])
 
 
 def _brief(value: Any) -> str:
@@ -124,7 +129,8 @@ def environment() -> Environment:
     made.filters.update(
         number=texts.number, took=texts.took, size=texts.size, moment=_moment, apart=_apart,
         utc=texts.utc, pretty=_pretty, brief=_brief, about=texts.about, node=_node,
-        in_zone=texts.in_zone, tojson_text=_json_text, dict_keys=list,
+        in_zone=texts.in_zone, in_brief=in_brief, kind_of=texts.kind_of,
+        tojson_text=_json_text, dict_keys=list,
     )  # fmt: skip
     made.globals.update(
         states=STATES, navigation=NAVIGATION, static=address_of_file, plural=texts.plural,

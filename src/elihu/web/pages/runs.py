@@ -69,6 +69,11 @@ async def list_runs(visit: ViewVisit, q: str = "") -> Response:
             environment_id=given.get("environment_id"),
         )  # fmt: skip
         usual = await _usual(session, page.items[:SHOWN])
+        tab_counts = {
+            key: await run_figures.count(session, statuses)
+            for key, (_, statuses) in VIEWS.items()
+            if statuses
+        }
         places = sorted(await names_of(session, Environment))
     return visit.page(
         "runs.html",
@@ -79,6 +84,7 @@ async def list_runs(visit: ViewVisit, q: str = "") -> Response:
         usual=usual,
         views={key: word for key, (word, _) in VIEWS.items()},
         view=query.get("view", "all"),
+        tab_counts=tab_counts,
         steps=steps,
         labels=[since + timedelta(seconds=step * number) for number in range(count)],
         days=step >= 21_600,

@@ -1,6 +1,7 @@
 """Schedules: commands by environment, the week ahead, and the form of one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, get_args
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from elihu.commands.models import CatchUp
+from elihu.commands.models import CatchUp, Command
 from elihu.commands.rules import schedules as rules
 from elihu.web.pages import editing
 from elihu.web.pages.texts import zone_of
@@ -22,6 +23,7 @@ KIND: Final = editing.Kind(
 )  # fmt: skip
 DAYS: Final = 7
 MOST_COMMANDS: Final = 200
+FEW: Final = 2
 
 
 @router.get("/schedules")
@@ -55,8 +57,14 @@ async def list_schedules(visit: ViewVisit, text: str = "", off: str = "1") -> Re
         cells=cells,
         loose=[each for each in plan.schedules if not each.environments or not each.crons],
         days=days,
-        week=_week(places, days, moment),
-        load=_load(places, days, moment),
+        week=_week(places, days),
+        load=_load(places, days),
+        today=((moment - begin).total_seconds() / 360) / 10,
+        hour=moment.astimezone(zone).hour,
+        upcoming={
+            (each.schedule.id, each.environment.id, each.cron.id): _next(each, moment)
+            for each in places
+        },
         changes=plans.clock_changes(plan, moment, DAYS),
         text=text,
         off=off,
@@ -165,35 +173,57 @@ def _matches(place: plans.Place, text: str) -> bool:
     )  # fmt: skip
 
 
+def _next(place: plans.Place, moment: datetime) -> datetime | None:
+    """The next start of a place within a week."""
+    if not place.on:
+        return None
+    since = moment + timedelta(minutes=1)
+    return next(iter(plans.ticks(place.cron, since, since + timedelta(days=DAYS))), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The starts of a command on one day: how many, at how many different times, the first
+    of these times, and marks in tenths of an hour.
+    """
+
+    starts: int
+    times: int
+    first: Sequence[str]
+    marks: Sequence[float]
+
+
 def _week(
-    places: Sequence[plans.Place], days: Sequence[datetime], moment: datetime
-) -> list[tuple[Any, list[tuple[int, list[float]]]]]:
-    """For each command the number of starts a day, and the hours of the first ones."""
-    found: dict[UUID, tuple[Any, list[tuple[int, list[float]]]]] = {}
+    places: Sequence[plans.Place], days: Sequence[datetime]
+) -> list[tuple[Command, list[Day]]]:
+    """The days of each command that starts, by name."""
+    crons: dict[UUID, tuple[Command, list[plans.Place]]] = {}
     for place in places:
-        if not place.on:
-            continue
-        _, row = found.setdefault(place.command.id, (place.command, [(0, []) for _ in days]))
-        for number, day in enumerate(days):
-            end = day + timedelta(days=1)
-            times = plans.ticks(place.cron, max(day, moment), end) if end > moment else ()
-            count, hours = row[number]
-            hours = sorted(
-                {*hours, *(round((at - day).total_seconds() / 360) / 10 for at in times)}
-            )
-            row[number] = count + len(times), hours[:300]
-    return sorted(found.values(), key=lambda each: each[0].name.casefold())[:MOST_COMMANDS]
+        if place.on:
+            crons.setdefault(place.command.id, (place.command, []))[1].append(place)
+    found = sorted(crons.values(), key=lambda each: each[0].name.casefold())[:MOST_COMMANDS]
+    return [(command, [_day(there, day) for day in days]) for command, there in found]
 
 
-def _load(
-    places: Sequence[plans.Place], days: Sequence[datetime], moment: datetime
-) -> list[list[int]]:
+def _day(places: Sequence[plans.Place], day: datetime) -> Day:
+    starts = 0
+    times: set[datetime] = set()
+    for place in places:
+        found = plans.ticks(place.cron, day, day + timedelta(days=1))
+        starts += len(found)
+        times.update(found)
+    ordered = sorted(times)
+    marks = {round((at - day).total_seconds() / 360) / 10 for at in ordered}
+    first = [f"{at.astimezone(day.tzinfo):%H:%M}" for at in ordered[:FEW]]
+    return Day(starts, len(ordered), first, sorted(marks))
+
+
+def _load(places: Sequence[plans.Place], days: Sequence[datetime]) -> list[list[int]]:
     """Starts of each hour of each day."""
     total = [[0] * 24 for _ in days]
     for place in places:
         if place.on:
             for number, day in enumerate(days):
-                if (end := day + timedelta(days=1)) > moment:
-                    for at in plans.ticks(place.cron, max(day, moment), end):
-                        total[number][at.astimezone(day.tzinfo).hour] += 1
+                for at in plans.ticks(place.cron, day, day + timedelta(days=1)):
+                    total[number][at.astimezone(day.tzinfo).hour] += 1
     return total

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 BARS: Final = 480.0
@@ -44,6 +45,31 @@ def line(values: Sequence[float], width: float, height: float) -> str:
         f"{number * step:.1f},{height - 1.5 - value / highest * (height - 4):.1f}"
         for number, value in enumerate(values)
     )
+
+
+def nights(left: datetime, zone: tzinfo, hours: int = 24) -> list[tuple[int, int]]:
+    """From 22:00 to 06:00 in a zone: where each night begins and how long it is, in minutes
+    from ``left``, which is a full hour.
+    """
+    found: list[tuple[int, int]] = []
+    for number in range(hours):
+        local = (left + timedelta(hours=number)).astimezone(zone)
+        if 6 <= local.hour < 22:
+            continue
+        if found and sum(found[-1]) == number * 60:
+            found[-1] = found[-1][0], found[-1][1] + 60
+        else:
+            found.append((number * 60, 60))
+    return found
+
+
+def level(value: int, values: Sequence[int]) -> int:
+    """1 to 4, quiet to busy, among the values that are not zero; near ones look alike."""
+    some = [each for each in values if each]
+    low, high = min(some, default=0), max(some, default=0)
+    if high == low:
+        return 1
+    return 1 + min(int((value - low) * 4 / max(high - low, high / 3)), 3)
 
 
 def share(part: float, whole: float) -> float:

@@ -52,10 +52,12 @@ def apart(at: datetime, now: datetime) -> str:
 
 
 def moment(at: datetime, zone: tzinfo, now: datetime) -> str:
-    """14:32:08 today, Thu 22 Oct, 14:00 else; with the year where it is another one."""
+    """14:32:08 today, 14:30 where that is exact, Thu 22 Oct, 14:00 else; with the year where
+    it is another one.
+    """
     local, today = at.astimezone(zone), now.astimezone(zone)
     if local.date() == today.date():
-        return f"{local:%H:%M:%S}"
+        return f"{local:%H:%M:%S}" if local.second or local.microsecond else f"{local:%H:%M}"
     return f"{local:%a} {local.day} {local:%b}" + (
         f", {local:%H:%M}" if local.year == today.year else f"{local: %Y}, {local:%H:%M}"
     )
@@ -101,6 +103,14 @@ def zone_of(name: str | None) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return UTC
+
+
+def kind_of(error_type: str | None, error: str) -> tuple[str, str]:
+    """The name of an error without its module, and what the error says beside its name."""
+    name = (error_type or "").rpartition(":")[2].rpartition(".")[2]
+    if not name:
+        return error, ""
+    return name, error.removeprefix(name).removeprefix(":").strip()
 
 
 def is_secret_name(name: str) -> bool:

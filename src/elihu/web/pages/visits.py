@@ -23,6 +23,7 @@ from elihu.web import problems
 from elihu.web.auth import check_change, find_actor, session_token
 from elihu.web.context import Context, context_of
 from elihu.web.guard import UNSAFE
+from elihu.web.pages.menu import Menu, menu_of
 from elihu.web.pages.rendering import render
 from elihu.web.pages.texts import zone_of
 from elihu.web.problems import Problem
@@ -44,6 +45,7 @@ class Visit:
     context: Context
     actor: Actor | None
     form: FormData = field(default_factory=FormData)
+    menu: Menu = field(default_factory=Menu)
 
     def address(self, path: str) -> str:
         """A path of ours as the browser sees it."""
@@ -86,6 +88,8 @@ class Visit:
                 "notice": notice,
                 "host": request.headers.get("host", ""),
                 "errors": {},
+                "menu": self.menu.counts,
+                "node_names": self.menu.nodes,
                 **values,
             },
         )
@@ -187,6 +191,9 @@ def visit(role: Role) -> Callable[[Request], Awaitable[Visit]]:
             )
         if request.method in UNSAFE:
             check_change(request, found.actor, found.text(FIELD) or None)
+        found.menu = await menu_of(found.context)
+        if request.method in UNSAFE:
+            found.context.menu = None
         request.state.visit = found
         return found
 

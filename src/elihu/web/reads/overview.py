@@ -249,6 +249,12 @@ async def failed_since(session: AsyncSession, since: datetime) -> int:
     return int(await session.scalar(select(func.count()).select_from(inner)) or 0)
 
 
+async def count_commands(session: AsyncSession) -> int:
+    """How many commands there are, counted up to 10,001."""
+    some = select(Command.id).limit(MOST + 1).subquery()
+    return int(await session.scalar(select(func.count()).select_from(some)) or 0)
+
+
 def first_id(since: datetime) -> UUID:
     """An id below those of that time on: ids begin with their time in milliseconds."""
     return UUID(int=int(since.timestamp() * 1_000) << 80)

@@ -1,5 +1,6 @@
 """Figures of runs: how many began in each hour, and the end of what one wrote."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,6 +23,7 @@ class Steps:
 
     runs: list[int]
     failed: list[int]
+    late: list[int]
     more: bool
 
 
@@ -32,20 +34,34 @@ async def in_steps(
     ``command_id`` or an ``environment_id`` that they must have.
     """
     first = UUID(int=int(since.timestamp() * 1_000) << 80)
-    statement = select(CommandJob.created_at, CommandJob.status).where(CommandJob.id > first)
+    statement = select(CommandJob.created_at, CommandJob.status, CommandJob.late_at).where(
+        CommandJob.id > first
+    )
     for name, value in equal.items():
         if value is not None:
             statement = statement.where(getattr(CommandJob, name) == value)
     rows: Any = await session.execute(statement.order_by(CommandJob.id.desc()).limit(MOST))
-    found = Steps([0] * count, [0] * count, more=False)
+    found = Steps([0] * count, [0] * count, [0] * count, more=False)
     number = 0
-    for created_at, status in rows:
+    for created_at, status, late_at in rows:
         number += 1
         step = int((created_at - since).total_seconds() // seconds)
         if 0 <= step < count:
             found.runs[step] += 1
             found.failed[step] += status in UNSUCCESSFUL
-    return Steps(found.runs, found.failed, number == MOST)
+            found.late[step] += late_at is not None
+    return Steps(found.runs, found.failed, found.late, number == MOST)
+
+
+async def count(session: AsyncSession, statuses: Sequence[str]) -> tuple[int, bool]:
+    """How many runs have one of these statuses, up to 10,000, and whether there are more."""
+    found = 0
+    for status in statuses:
+        some = select(CommandJob.id).where(CommandJob.status == status).limit(MOST + 1 - found)
+        found += int(await session.scalar(select(func.count()).select_from(some.subquery())) or 0)
+        if found > MOST:
+            return MOST, True
+    return found, False
 
 
 @dataclass(frozen=True, slots=True)

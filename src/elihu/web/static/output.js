@@ -313,7 +313,8 @@
       this.box.addEventListener("scroll", () => {
         const up = this.box.scrollTop < top - 4;
         top = this.box.scrollTop;
-        if (this.follow && up && !this.moving) {
+        const atEnd = top + this.box.clientHeight >= this.box.scrollHeight - 4;
+        if (this.follow && up && !atEnd && !this.moving) {
           this.follow = false;
           this.press("[data-follow]", false);
         }

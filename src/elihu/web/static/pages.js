@@ -170,6 +170,7 @@
           htmx.process(main());
           tellNew();
           after();
+          count(parsed);
         }
       }
       failures = 0;
@@ -186,6 +187,14 @@
         again = false;
         setTimeout(refresh, 300);
       }
+    }
+  }
+
+  function count(parsed) {
+    for (const shown of all("[data-count]")) {
+      const fresh = $(`[data-count="${shown.dataset.count}"]`, parsed);
+      shown.textContent = fresh?.textContent ?? "";
+      shown.className = fresh?.className ?? "count";
     }
   }
 
@@ -282,6 +291,24 @@
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("pagehide", close);
   window.addEventListener("pageshow", (event) => event.persisted && open());
+
+  // What runs gets older while nothing else changes.
+  function length(seconds) {
+    const whole = Math.round(seconds);
+    const two = (number) => String(number).padStart(2, "0");
+    if (seconds < 10) return `${Math.max(seconds, 0).toFixed(1)}\u00a0s`;
+    if (whole < 60) return `${whole}\u00a0s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)}:${two(whole % 60)}`;
+    return `${Math.floor(whole / 3600)}\u00a0h ${Math.floor((whole % 3600) / 60)}\u00a0min`;
+  }
+
+  const ahead = Date.parse(document.body.dataset.now) - Date.now();
+  setInterval(() => {
+    if (paused || document.hidden || document.body.hasAttribute("data-lost")) return;
+    for (const each of all("[data-since]")) {
+      each.textContent = length((Date.now() + ahead - Date.parse(each.dataset.since)) / 1000);
+    }
+  }, 1000);
 
   // ---------- picks ----------
 
