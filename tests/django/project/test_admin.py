@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils.timezone import template_localtime
 
 from elihu.contrib.django import app
 from elihu.contrib.django.models import Job, Run
@@ -53,6 +54,8 @@ def test_pages_show_jobs_and_runs(failed: Run) -> None:
     assert shown(client, task=end.name) == ["end"]
     assert shown(client, q="tasks.mail") == ["mail"]
     job = client.get(f"{JOBS}{failed.job_id}/change/").content.decode()
+    assert "{\n  &quot;how&quot;: &quot;error&quot;\n}" in job
+    assert f"{template_localtime(failed.ended_at):%Y-%m-%d %H:%M:%S}" in job
     assert "a wrong value" in job
     assert "Save" not in job
     assert "a wrong value" in client.get(RUNS).content.decode()

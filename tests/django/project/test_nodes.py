@@ -17,7 +17,7 @@ from tests.django.project.shop import tasks
 JOBS = 20
 CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE application_name = 'orm' AND datname = current_database() AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
 pytestmark = pytest.mark.django_db(transaction=True)

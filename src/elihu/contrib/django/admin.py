@@ -2,16 +2,62 @@
 
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.timezone import template_localtime
 
-from elihu import ElihuError
+from elihu import ElihuError, JobState
 from elihu.contrib.django.models import Job, Run
 from elihu.contrib.django.project import project_app
+
+EMPTY: Final = "-"
+LINE: Final = 80
+"""The most characters of a value in a list."""
+
+
+def _time(moment: datetime | None) -> str:
+    """A time to the second, in the current time zone."""
+    return f"{template_localtime(moment):%Y-%m-%d %H:%M:%S}" if moment else EMPTY
+
+
+def _line(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line if len(line) <= LINE else f"{line[: LINE - 1]}…"
+
+
+def _block(text: str | None) -> str:
+    return format_html("<pre>{}</pre>", text) if text else EMPTY
+
+
+def _time_of(name: str) -> Callable[[Any], str]:
+    """Shows the time in one attribute of a row."""
+    return _column(name, lambda row: _time(getattr(row, name)))
+
+
+def _text_of(name: str) -> Callable[[Any], str]:
+    """Shows the lines in one attribute of a row."""
+    return _column(name, lambda row: _block(getattr(row, name)))
+
+
+def _json_of(name: str) -> Callable[[Any], str]:
+    """Shows the JSON value in one attribute of a row."""
+
+    def shown(row: Any) -> str:
+        value = getattr(row, name)
+        return EMPTY if value is None else _block(json.dumps(value, ensure_ascii=False, indent=2))
+
+    return _column("arguments" if name == "args" else name, shown)
+
+
+def _column(title: str, shown: Callable[[Any], str]) -> Callable[[Any], str]:
+    shown.__name__ = title
+    described: Callable[[Any], str] = admin.display(description=title.replace("_", " "))(shown)
+    return described
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -67,7 +113,14 @@ class RunInline(admin.TabularInline):
     """The stored attempts of a job."""
 
     model = Run
-    fields = ("id", "attempt", "outcome", "started_at", "ended_at", "node", "error", "log")
+    fields = (
+        "id",
+        "attempt",
+        "outcome",
+        _time_of("started_at"),
+        _time_of("ended_at"),
+        "error_line",
+    )
     readonly_fields = fields
     ordering = ("claim",)
     extra = 0
@@ -83,6 +136,10 @@ class RunInline(admin.TabularInline):
     def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
         return bool(request.user.has_perm("elihu.view_run"))
 
+    @admin.display(description="error")
+    def error_line(self, run: Run) -> str:
+        return _line(run.error or "")
+
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
@@ -90,15 +147,36 @@ class JobAdmin(ReadOnlyAdmin):
         "id",
         "state",
         "queue",
-        "task",
-        "shown_args",
+        "call",
         "attempts",
-        "scheduled_at",
-        "finished_at",
+        "newest_time",
     )
     list_filter = ("state", QueueFilter, TaskFilter)
     search_fields = ("task", "identifier")
     ordering = ("-id",)
+    fields = (
+        "id",
+        "state",
+        "queue",
+        "task",
+        _json_of("args"),
+        "priority",
+        "attempts",
+        _time_of("inserted_at"),
+        _time_of("scheduled_at"),
+        _time_of("expires_at"),
+        _time_of("started_at"),
+        _time_of("finished_at"),
+        "node",
+        "reason",
+        _json_of("progress"),
+        _json_of("result"),
+        _json_of("meta"),
+        "tags",
+        "template",
+        "identifier",
+    )
+    readonly_fields = fields
     actions = ("retry", "cancel", "kill")
     inlines = (RunInline,)
 
@@ -114,14 +192,20 @@ class JobAdmin(ReadOnlyAdmin):
         context = {**(extra_context or {}), "elihu_page": f"{path}/" if path else None}
         return super().changelist_view(request, context)
 
-    @admin.display(description="arguments")
-    def shown_args(self, job: Job) -> str:
-        text = json.dumps(job.args, ensure_ascii=False)
-        return text if len(text) <= 80 else f"{text[:79]}…"
+    @admin.display(description="task and arguments")
+    def call(self, job: Job) -> str:
+        arguments = _line(json.dumps(job.args, ensure_ascii=False))
+        return format_html("{}<br><small>{}</small>", job.task, arguments)
 
     @admin.display(description="attempt")
     def attempts(self, job: Job) -> str:
         return f"{job.attempt}/{job.max_attempts}"
+
+    @admin.display(description="time")
+    def newest_time(self, job: Job) -> str:
+        """When the job finished, else when its attempt started, else when it is due."""
+        started = job.started_at if job.state == JobState.EXECUTING else None
+        return _time(job.finished_at or started or job.scheduled_at)
 
     @admin.action(description="Retry selected jobs", permissions=["control"])
     def retry(self, request: HttpRequest, jobs: QuerySet) -> None:
@@ -154,7 +238,14 @@ class JobAdmin(ReadOnlyAdmin):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ("id", "job_id", "outcome", "attempt", "started_at", "ended_at", "error_line")
+    list_display = (
+        "id",
+        "outcome",
+        "attempt",
+        _time_of("started_at"),
+        _time_of("ended_at"),
+        "error_line",
+    )
     list_filter = ("outcome",)
     ordering = ("-job", "-claim")
     fields = (
@@ -162,24 +253,16 @@ class RunAdmin(ReadOnlyAdmin):
         "job",
         "attempt",
         "outcome",
-        "started_at",
-        "ended_at",
+        _time_of("started_at"),
+        _time_of("ended_at"),
         "node",
         "reason",
         "error",
-        "shown_traceback",
-        "shown_log",
+        _text_of("traceback"),
+        _text_of("log"),
     )
-    readonly_fields = ("shown_traceback", "shown_log")
+    readonly_fields = fields
 
     @admin.display(description="error")
     def error_line(self, run: Run) -> str:
-        return (run.error or "").partition("\n")[0][:120]
-
-    @admin.display(description="traceback")
-    def shown_traceback(self, run: Run) -> str:
-        return format_html("<pre>{}</pre>", run.traceback or "")
-
-    @admin.display(description="log")
-    def shown_log(self, run: Run) -> str:
-        return format_html("<pre>{}</pre>", run.log or "")
+        return _line(run.error or "")
