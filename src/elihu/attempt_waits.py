@@ -1,9 +1,9 @@
 """What the running attempt waits for: its waits for other jobs are seen by its node."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 
 class AttemptWaits:
@@ -50,6 +50,10 @@ class WaitingAttempt(Protocol):
 
     @property
     def waits(self) -> AttemptWaits: ...
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """What log records that are made in it carry."""
 
 
 current_attempt: Final[ContextVar[WaitingAttempt | None]] = ContextVar(

@@ -46,12 +46,12 @@ def test_enqueue_with_wait_prints_the_result(shop: Shell) -> None:
 
 def test_start_runs_jobs_and_stops_gracefully(shop: Shell, database_url: str) -> None:
     node = shop.begin("start")
-    assert node.wait_for("app  ").split(maxsplit=1)[1] == "shop:app (6 tasks)\n"
+    assert node.wait_for("app  ").split(maxsplit=3)[3] == "shop:app (6 tasks)\n"
     assert (
-        node.wait_for("database  ").split(maxsplit=1)[1].strip() == f"{database_url} (schema elihu)"
+        node.wait_for("database  ").split(maxsplit=3)[3].strip() == f"{database_url} (schema elihu)"
     )
-    assert node.wait_for("queues  ").split()[1] == "default=10"
-    identity = node.wait_for("node  ").split()[1]
+    assert node.wait_for("queues  ").split()[3] == "default=10"
+    identity = node.wait_for("node  ").split()[3]
     assert [(each["id"], each["info"]["queues"]) for each in shop.json("nodes", "ls")] == [
         (identity, {"default": 10})
     ]
@@ -105,9 +105,9 @@ def test_unserved_queue_is_a_warning(shop: Shell) -> None:
 def test_up_creates_tables_without_an_app(shell: Shell) -> None:
     node = shell.begin("up")
     node.wait_for("app       none: this node runs commands alone")
-    assert node.wait_for("tables  ").split(maxsplit=1)[1].startswith("migrated to version ")
+    assert node.wait_for("tables  ").split(maxsplit=3)[3].startswith("migrated to version ")
     assert "; made a key for secrets in " in node.wait_for("commands  tables migrated to version ")
-    assert node.wait_for("queues  ").split(maxsplit=1)[1] == (
+    assert node.wait_for("queues  ").split(maxsplit=3)[3] == (
         "commands_dispatch=4, commands=10, commands_alerts=4\n"
     )
     node.wait_for("node  ")
@@ -116,8 +116,8 @@ def test_up_creates_tables_without_an_app(shell: Shell) -> None:
     assert "has no tasks" not in node.errors
     again = shell.begin("up", "--queues", "a=1,b=2")
     again.wait_for("app       none: this node knows no tasks and runs no jobs")
-    assert again.wait_for("tables  ").split(maxsplit=1)[1] == "up to date\n"
-    assert again.wait_for("queues  ").split(maxsplit=1)[1] == "a=1, b=2\n"
+    assert again.wait_for("tables  ").split(maxsplit=3)[3] == "up to date\n"
+    assert again.wait_for("queues  ").split(maxsplit=3)[3] == "a=1, b=2\n"
     again.wait_for("node  ")
     again.signal(signal.SIGTERM)
     assert again.end() == 0
@@ -140,7 +140,7 @@ def test_app_without_tasks_is_a_warning(shell: Shell) -> None:
     shell.environ["ELIHU_APP"] = "empty:app"
     shell("migrate")
     node = shell.begin("start")
-    assert node.wait_for("app  ").split(maxsplit=1)[1] == "empty:app (0 tasks)\n"
+    assert node.wait_for("app  ").split(maxsplit=3)[3] == "empty:app (0 tasks)\n"
     node.wait_for("node  ")
     node.signal(signal.SIGTERM)
     assert node.end() == 0
@@ -312,7 +312,7 @@ def test_start_serves_queues_of_the_scheduler_without_an_app(shell: Shell) -> No
     shell("migrate", "--commands")
     node = shell.begin("start", "--queues", "commands=3,commands_alerts=1")
     node.wait_for("app       none: this node runs commands alone")
-    assert node.wait_for("queues  ").split(maxsplit=1)[1] == "commands=3, commands_alerts=1\n"
+    assert node.wait_for("queues  ").split(maxsplit=3)[3] == "commands=3, commands_alerts=1\n"
     node.wait_for("node  ")
     node.signal(signal.SIGTERM)
     assert node.end() == 0
@@ -355,7 +355,7 @@ def test_up_without_the_libraries_of_commands_says_so_and_goes_on(bare: Shell) -
     without(bare, "sqlalchemy")
     node = bare.begin("up")
     node.wait_for("commands  not served: sqlalchemy is missing, install elihu[commands]")
-    assert node.wait_for("queues  ").split()[1] == "none"
+    assert node.wait_for("queues  ").split()[3] == "none"
     node.wait_for("node  ")
     node.signal(signal.SIGTERM)
     assert node.end() == 0
@@ -375,7 +375,7 @@ def test_up_serves_the_scheduler_that_an_app_has_made(bare: Shell) -> None:
         "app = Elihu()\nscheduler = CommandScheduler(app)\n"
     )
     node = bare.begin("--app", "own:app", "up")
-    queues = node.wait_for("queues  ").split(maxsplit=1)[1]
+    queues = node.wait_for("queues  ").split(maxsplit=3)[3]
     assert queues == "commands_dispatch=4, commands=10, commands_alerts=4, default=10\n"
     node.wait_for("node  ")
     node.signal(signal.SIGTERM)

@@ -8,7 +8,7 @@ from tests.cli.shell import Shell
 
 def test_change_is_stored_and_reaches_a_running_node(shop: Shell) -> None:
     node = shop.begin("start")
-    identity = node.wait_for("node  ").split()[1]
+    identity = node.wait_for("node  ").split()[3]
     assert shop("queues", "pause", "default") == "queue default paused\n"
     assert shop("queues", "scale", "default", "3") == "queue default scaled to 3\n"
     assert (

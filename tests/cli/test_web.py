@@ -21,7 +21,7 @@ from tests.cli.shell import Process, Shell
 def page(shell: Shell) -> Iterator[tuple[Process, str]]:
     """A running ``elihu web``, and its address."""
     process = shell.begin("web")
-    yield process, process.wait_for("page ").split()[1]
+    yield process, process.wait_for("page ").split()[3]
     process.signal(signal.SIGTERM)
 
 
@@ -80,11 +80,11 @@ def test_a_port_in_use_is_named(shell: Shell, page: tuple[Process, str]) -> None
 
 def test_up_serves_the_page_beside_its_node_and_ends_it(shell: Shell) -> None:
     node = shell.begin("up")
-    url = node.wait_for("page ").split()[1]
+    url = node.wait_for("page ").split()[3]
     assert httpx.get(f"{url}readyz").status_code == 200
     (child,) = psutil.Process(node.process.pid).children()
     child.kill()
-    again = node.wait_for("page ").split()[1]
+    again = node.wait_for("page ").split()[3]
     assert httpx.get(f"{again}readyz").status_code == 200
     (child,) = psutil.Process(node.process.pid).children()
     node.process.kill()

@@ -57,7 +57,7 @@ async def start_node() -> asyncio.subprocess.Process:
     assert node.stdout
     async with asyncio.timeout(BOUND):
         async for line in node.stdout:
-            if line.startswith(b"node "):
+            if b" node  " in line:
                 break
     return node
 

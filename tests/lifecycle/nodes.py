@@ -49,7 +49,7 @@ class Process:
     @property
     def node(self) -> str:
         """The node's first identity."""
-        return next(line.split()[1] for line in self.lines if line.startswith("node "))
+        return next(line.split()[3] for line in self.lines if " node  " in line)
 
     def count(self, text: str, after: int = 0) -> int:
         """How many lines hold ``text``."""

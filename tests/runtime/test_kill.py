@@ -33,7 +33,7 @@ async def test_a_killed_task_is_cancelled_and_its_job_tried_again(
     assert (run.outcome, run.reason, run.error) == ("killed", "killed", None)
     assert 55 < (job.scheduled_at - run.started_at).total_seconds() < 90
     assert "in endless" in (run.traceback or "")
-    assert "failed in attempt 1 of 20 and is tried again in 60 s: killed" in caplog.text
+    assert "failed in attempt 1 of 20 and is tried again in 1 min: killed" in caplog.text
 
 
 async def test_out_of_attempts_a_killed_job_is_discarded(harness: NodeHarness):

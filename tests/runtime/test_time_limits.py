@@ -24,7 +24,7 @@ async def test_an_attempt_that_runs_too_long_is_ended(
         "timed_out",
     )
     assert "in endless" in (run.traceback or "")
-    assert "is tried again in 60 s: timeout: ran longer than 0.05 s" in caplog.text
+    assert "is tried again in 1 min: timeout: ran longer than 0.05 s" in caplog.text
 
 
 async def test_the_last_timeout_discards(harness: NodeHarness):

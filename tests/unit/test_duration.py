@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elihu.duration import parse_duration
+from elihu.duration import parse_duration, show_duration
 from elihu.errors import InvalidOption
 
 
@@ -27,6 +27,11 @@ from elihu.errors import InvalidOption
         ("2d", 172_800.0),
         ("1d2h3m4.5s", 93_784.5),
         ("100d", 8_640_000.0),
+        ("5 minutes", 300.0),
+        ("10 m", 600.0),
+        ("1 day 2 hours", 93_600.0),
+        ("1 hour 30 min", 5_400.0),
+        ("0.5 seconds", 0.5),
         (100 * 366 * 86_400, 3_162_240_000.0),
     ],
 )
@@ -44,7 +49,8 @@ def test_in_seconds(value: Any, seconds: float) -> None:
         "",
         " ",
         "10",
-        "10 m",
+        "5 fortnights",
+        "5  minutes",
         " 10m",
         "10m ",
         "10m\n",
@@ -92,3 +98,28 @@ def test_units_add_up(days: int, hours: int, minutes: int, seconds: int) -> None
 def test_a_text_is_read_or_refused(text: str) -> None:
     with suppress(InvalidOption):
         assert parse_duration(text, "x") >= 0
+
+
+def test_a_text_is_refused_with_forms_that_can_be_typed() -> None:
+    with pytest.raises(InvalidOption) as refused:
+        parse_duration("soon", "--delay")
+    assert "timedelta" not in str(refused.value)
+    assert '"10m"' in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.5, "0.5 s"),
+        (0.0004, "0.0004 s"),
+        (17.34, "17.3 s"),
+        (60, "1 min"),
+        (125.9, "2 min 5 s"),
+        (3_601, "1 h"),
+        (3_660, "1 h 1 min"),
+        (97_200, "1 d 3 h"),
+    ],
+)
+def test_shown(seconds: float, text: str) -> None:
+    assert show_duration(seconds) == text

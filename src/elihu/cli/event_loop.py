@@ -1,12 +1,11 @@
-"""The event loop and the logging of commands that run jobs."""
+"""The event loop of commands that run jobs."""
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Final, TextIO, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -20,7 +19,6 @@ CANCEL_TIMEOUT: Final = 1.0
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a new event loop and return its result."""
-    log_to_stderr()
     with _own_loop(loop_factory()) as loop:
         try:
             return _run_to_its_end(loop, work)
@@ -83,21 +81,3 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ModuleNotFoundError:
         return None
     return factory
-
-
-class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to the current ``sys.stderr``, which the live display replaces."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
-
-
-def log_to_stderr() -> None:
-    """Log to standard error, unless the app has configured logging itself."""
-    root = logging.getLogger()
-    if not root.handlers:
-        handler = _StderrHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)

@@ -12,10 +12,9 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Final, Self
 
-import click
-
 from elihu.cli.group import Failure
 from elihu.cli.options import SharedOptions
+from elihu.cli.status import print_status
 from elihu.processes.parent_death import die_with_parent
 
 logger = logging.getLogger("elihu")
@@ -36,7 +35,9 @@ class Page:
     def __init__(self, options: SharedOptions, flags: dict[str, Any], *, wanted: bool) -> None:
         self._command = _command(options, flags)
         self._wanted = wanted
-        self._needed = any(value is not None for value in flags.values())
+        self._needed = any(
+            flags[name] is not None for name in ("host", "port", "unix", "root_path")
+        )
         self._process: asyncio.subprocess.Process | None = None
         self._link: socket.socket | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -72,7 +73,7 @@ class Page:
     def _refuse(self, note: str) -> None:
         if self._needed:
             raise Failure(f"the page: {note}")
-        click.echo(f"{'page':<10}{note}")
+        print_status("page", note)
 
     async def _launch(self) -> bool:
         """Whether the process listens now."""

@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from elihu.app import Elihu
+from elihu.cli.status import print_status
 from elihu.errors import ElihuError
 from elihu.job import FINISHED, JobState
 
@@ -69,7 +68,7 @@ class Progress:
             await asyncio.sleep(self._counter.pause(LINE_INTERVAL))
             text = await self._counter.count()
             if text and text != before:
-                click.echo(f"jobs      {text}")
+                print_status("jobs", text)
             before = text
 
     async def _live_display(self) -> None:

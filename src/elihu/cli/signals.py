@@ -2,12 +2,11 @@
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
-import click
+from elihu.cli.status import print_notice
 
 DUPLICATE_WINDOW: Final = 0.5
 """Seconds in which a second signal is ignored: a terminal and a wrapper may each
@@ -51,7 +50,8 @@ class StopSignals:
             self._first_at = self._clock()
             self.stopping.set()
             self._before_notice()
-            _print(self._notice)
+            if self._notice:
+                print_notice(self._notice)
         elif self._clock() - self._first_at >= DUPLICATE_WINDOW:
             self.request_stop_now()
 
@@ -60,10 +60,5 @@ class StopSignals:
         if not self.stop_now.is_set():
             self.stopping.set()
             self.stop_now.set()
-            _print(self._stop_now_notice)
-
-
-def _print(text: str) -> None:
-    """Print a line; on a terminal it overwrites the ``^C`` of the key."""
-    if text:
-        click.echo(f"\r{text}" if sys.stdout.isatty() else text)
+            if self._stop_now_notice:
+                print_notice(self._stop_now_notice)

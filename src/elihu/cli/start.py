@@ -21,6 +21,7 @@ from elihu.cli.scheduler import (
     with_its_queues,
 )
 from elihu.cli.signals import StopSignals
+from elihu.cli.status import log_options, print_status, set_up_log
 from elihu.cli.web import web_options
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ _SUPERVISED = click.option("--supervised", hidden=True)
 @web_options
 @click.option("--no-web", is_flag=True, help="Do not serve the page.")
 @_SUPERVISED
+@log_options
 @shared_options_without_json
 @pass_shared_options
 def up(
@@ -74,7 +76,14 @@ def up(
     It serves the queues of the app and of the command scheduler. Runs until SIGINT or
     SIGTERM, then waits for running jobs; a second signal stops now.
     """
-    where = {"host": host, "port": port, "unix": unix, "root_path": root_path}
+    where = {
+        "host": host,
+        "port": port,
+        "unix": unix,
+        "root_path": root_path,
+        "log_level": flags["log_level"],
+        "log_format": flags["log_format"],
+    }
     page = Page(options, where, wanted=not no_web)
     _serve(options, needs_tasks=False, migrate=True, page=page, **flags)
 
@@ -83,6 +92,7 @@ def up(
 @_QUEUES
 @_PROCESSES
 @_SUPERVISED
+@log_options
 @shared_options_without_json
 @pass_shared_options
 def start(options: SharedOptions, /, **flags: Any) -> None:
@@ -100,6 +110,8 @@ def _serve(
     queues: str | None,
     processes: int | None,
     supervised: str | None,
+    log_level: str | None,
+    log_format: str | None,
     needs_tasks: bool,
     migrate: bool,
     page: Page | None = None,
@@ -112,17 +124,20 @@ def _serve(
             "--json: expected a command that prints a table, got one that runs until it is stopped"
         )
     need = AppNeed.TASKS if needs_tasks and not serves_only_commands(queues) else AppNeed.APP
+    flags = {"queues": queues, "log_level": log_level, "log_format": log_format}
     if supervised is not None:
         from elihu.cli.supervisor_link import SupervisorLink
 
         link = SupervisorLink.of(supervised)
         with link.reporting_failed_start():
-            app = open_app(options, need=need, queues=queues)
+            app = open_app(options, need=need, **flags)
+            set_up_log(app.config)
             link.grace = app.config.grace
             part = scheduler_part(app, named=queues, always=migrate)
             run_loop(_run_node(app, _served(app, options, queues, part), part, link=link))
         return
-    app = open_app(options, need=need, queues=queues)
+    app = open_app(options, need=need, **flags)
+    set_up_log(app.config)
     named = find_app(flags={"app": options.app})
     tasks = len(app.task_names())
     part = scheduler_part(app, named=queues, always=migrate)
@@ -159,19 +174,17 @@ async def _print_startup(
     migrate: bool,
 ) -> None:
     """Print what is about to run. With ``migrate`` create or upgrade the tables first."""
-    _print_status("app", name or (NO_APP if part.scheduler is None else COMMANDS_ONLY))
-    _print_status("database", f"{app.config.describe_database()} (schema {app.config.schema})")
+    print_status("app", name or (NO_APP if part.scheduler is None else COMMANDS_ONLY))
+    print_status("database", f"{app.config.describe_database()} (schema {app.config.schema})")
     if app.config.file:
-        _print_status("settings", str(app.config.file))
+        print_status("settings", str(app.config.file))
     if migrate:
         versions = await app.migrate()
-        _print_status("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
+        print_status("tables", f"migrated to version {versions[-1]}" if versions else "up to date")
     if note := await part.prepare(app, migrate=migrate):
-        _print_status("commands", note)
+        print_status("commands", note)
     queues = app.config.queues if served is None else served
-    _print_status(
-        "queues", ", ".join(f"{name}={limit}" for name, limit in queues.items()) or "none"
-    )
+    print_status("queues", ", ".join(f"{name}={limit}" for name, limit in queues.items()) or "none")
 
 
 async def _run_node(
@@ -207,12 +220,12 @@ async def _run_node(
             name: (limit, False)
             for name, limit in (app.config.queues if served is None else served).items()
         }:
-            _print_status("queues", f"{_shown(live)}, as stored")
+            print_status("queues", f"{_shown(live)}, as stored")
         if link is None:
-            _print_status("node", node.id)
+            print_status("node", node.id)
             progress.begin()
             return
-        _print_status("node", f"{node.id} (process {link.number}, pid {os.getpid()})")
+        print_status("node", f"{node.id} (process {link.number}, pid {os.getpid()})")
         link.on_stop_now = partial(
             asyncio.get_running_loop().call_soon_threadsafe, signals.request_stop_now
         )
@@ -230,7 +243,7 @@ async def _run_node(
         finally:
             await progress.close()
     how = ending(sum(node.unwritten for node in nodes), len(released))
-    _print_status("stopped", f"process {link.number}: {how}" if link else how)
+    print_status("stopped", f"process {link.number}: {how}" if link else how)
 
 
 async def _run_supervisor(
@@ -251,13 +264,13 @@ async def _run_supervisor(
         partial(command_of, sys.orig_argv),
         processes,
         grace=app.config.grace,
-        print_status=partial(_print_status, "process"),
+        print_status=partial(print_status, "process"),
     )
     async with app, page or nullcontext():
         await print_startup()
         if page:
             await page.start()
-        _print_status("processes", f"{processes:,}, supervisor pid {os.getpid()}")
+        print_status("processes", f"{processes:,}, supervisor pid {os.getpid()}")
         signals.enabled = True
         progress.begin()
         try:
@@ -265,7 +278,7 @@ async def _run_supervisor(
         finally:
             await progress.close()
     if not status:
-        _print_status("stopped", "all processes")
+        print_status("stopped", "all processes")
     return status
 
 
@@ -302,7 +315,3 @@ def ending(unwritten: int, released: int) -> str:
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _print_status(what: str, text: str) -> None:
-    click.echo(f"{what:<10}{text}")

@@ -1,13 +1,14 @@
 """``elihu tick``."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from elihu.cli.event_loop import run_loop
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.signals import StopSignals
+from elihu.cli.status import log_options, set_up_log
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Largest number of jobs to start.",
 )
+@log_options
 @shared_options
 @pass_shared_options
-def tick(options: SharedOptions, /, limit: int) -> None:
+def tick(options: SharedOptions, /, limit: int, **flags: Any) -> None:
     """Do one round of work and exit.
 
     For hosts where an external cron replaces a permanent node. Fires due cron entries,
@@ -37,7 +39,8 @@ def tick(options: SharedOptions, /, limit: int) -> None:
 
     from elihu.cli.load_app import AppNeed, open_app
 
-    app = open_app(options, need=AppNeed.TASKS)
+    app = open_app(options, need=AppNeed.TASKS, **flags)
+    set_up_log(app.config)
     click.echo(json.dumps(asdict(run_loop(_run_tick(app, limit)))))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options_without_json
+from elihu.cli.status import log_options, print_status, set_up_log
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
@@ -40,9 +41,17 @@ def web_flags(**given: Any) -> dict[str, Any]:
 @web_options
 @click.option("--read-only", is_flag=True, default=None, help="Refuse every change.")
 @click.option("--with-parent", hidden=True)
+@log_options
 @shared_options_without_json
 @pass_shared_options
-def web(options: SharedOptions, /, with_parent: str | None, **given: Any) -> None:
+def web(
+    options: SharedOptions,
+    /,
+    with_parent: str | None,
+    log_level: str | None,
+    log_format: str | None,
+    **given: Any,
+) -> None:
     """Serve the JSON API and the page.
 
     Runs until SIGINT or SIGTERM. It runs no jobs: nodes do. Other addresses than those of
@@ -54,7 +63,9 @@ def web(options: SharedOptions, /, with_parent: str | None, **given: Any) -> Non
     from elihu.cli.page import ParentLink
 
     link = None if with_parent is None else ParentLink(with_parent)
-    app = open_app(options, need=AppNeed.APP, **web_flags(**given))
+    log_flags = {"log_level": log_level, "log_format": log_format}
+    app = open_app(options, need=AppNeed.APP, **web_flags(**given), **log_flags)
+    set_up_log(app.config)
     with packages_of("elihu[web]"):
         run_loop(_serve(app, link))
 
@@ -81,4 +92,4 @@ async def _serve(app: "Elihu", link: "ParentLink | None") -> None:
 
 def _print_status(what: str, text: str, *, quiet: bool = False) -> None:
     if not quiet:
-        click.echo(f"{what:<10}{text}")
+        print_status(what, text)

@@ -3,6 +3,7 @@ from a flag or the environment, where ``"5"`` is a number. It returns the value 
 final form, or raises ``InvalidValue``.
 """
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, Final
@@ -54,10 +55,8 @@ def shown(value: object) -> str:
 
 def duration(low: float, high: float) -> Check:
     """Seconds from ``low`` to ``high``: a number, a ``timedelta`` or text with units."""
-    expected = (
-        f"a duration from {low:g} to {high:,.16g} seconds (a number, a timedelta, or text such as "
-        '"90s" or "1h30m")'
-    )
+    within = f"a duration from {low:g} to {high:,.16g} seconds"
+    forms = 'text such as "90s", "10m", "1h30m" or "2d"'
 
     def check(value: Any, textual: bool) -> float:
         number = (
@@ -68,9 +67,10 @@ def duration(low: float, high: float) -> Check:
         try:
             seconds = parse_duration(number, "")
         except InvalidOption:
-            raise InvalidValue(expected, shown(value)) from None
+            seconds = math.nan
         if not low <= seconds <= high:
-            raise InvalidValue(expected, shown(value))
+            typed = "a number, or" if textual else "a number, a timedelta, or"
+            raise InvalidValue(f"{within} ({typed} {forms})", shown(value))
         return seconds
 
     return check
@@ -131,6 +131,15 @@ def one_of(*known: str) -> Check:
         return str(value)
 
     return check
+
+
+def any_case(check: Check) -> Check:
+    """A text in lower case that passes ``check``, given in any case."""
+
+    def folded(value: Any, textual: bool) -> Any:
+        return check(value.lower() if isinstance(value, str) else value, textual)
+
+    return folded
 
 
 def matching(pattern: str, expected: str) -> Check:

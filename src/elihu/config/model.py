@@ -129,6 +129,8 @@ class Config:
     secret_key_file: str | None = None
     commands: CommandsConfig = field(default_factory=CommandsConfig)
     web: WebConfig = field(default_factory=WebConfig)
+    log_level: Literal["debug", "info", "warning", "error", "critical"] | None = None
+    log_format: Literal["text", "json"] | None = None
     app: str | None = None
     file: Path | None = None
 

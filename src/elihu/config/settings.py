@@ -6,6 +6,7 @@ from typing import Final
 
 from elihu.config.checks import (
     Check,
+    any_case,
     duration,
     flag,
     hidden,
@@ -122,6 +123,8 @@ SETTINGS: Final = Table(
                 "smtp_security": one_of("starttls", "tls", "none"),
             }
         ),
+        "log_level": any_case(one_of("debug", "info", "warning", "error", "critical")),
+        "log_format": one_of("text", "json"),
         "app": matching(
             r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*",
             'text such as "package.module:attribute"',

@@ -38,6 +38,8 @@ from elihu.runtime.shielded_stop import ShieldedStop
 from elihu.task import Registry
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import NodeRejoined, NodeStarted, NodeStopped
+from elihu.telemetry.logs import settle
+from elihu.telemetry.records import add_fields, enable_own_loggers
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,8 @@ class Node:
 
     async def _start(self, stop: ShieldedStop) -> None:
         guard_forks()
+        add_fields()
+        enable_own_loggers()
         stop.add(self.engine.close)
         await self.engine.open()
         await self.engine.check_schema()
@@ -206,6 +210,7 @@ class Node:
             holder = LifespanHolder(self._program.lifespan)
             stop.add(holder.leave)
             self._state = await holder.enter()
+        settle()
         stop.add(self._stop_producers)
         stop.add(self.queues.stop)
         await self.queues.start()

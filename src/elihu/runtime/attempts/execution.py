@@ -163,6 +163,18 @@ class Execution:
         }
 
     @property
+    def log_fields(self) -> dict[str, Any]:
+        """The attributes of each log record of the attempt."""
+        claim = self.claim
+        return {
+            "job_id": claim.id,
+            "task": claim.task,
+            "attempt": claim.attempt,
+            "queue": self.queue,
+            "node": self.node,
+        }
+
+    @property
     def keeps_value(self) -> bool:
         """Whether the return value is stored."""
         record = self.task.options.record

@@ -1,13 +1,17 @@
 """What is logged and emitted of an attempt's end."""
 
+import logging
+import sys
 from typing import Final, NamedTuple
 
+from elihu.duration import show_duration
 from elihu.engines.protocol import Ack
 from elihu.job import JobState, RunOutcome
 from elihu.runtime.attempts.execution import Execution
-from elihu.runtime.service import logger
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobRaised, JobStopped
+
+logger = logging.getLogger("elihu.attempts")
 
 _FORCED: Final = (RunOutcome.KILLED, RunOutcome.TIMED_OUT)
 
@@ -31,7 +35,7 @@ class AttemptReport(NamedTuple):
         """Emit the event, and log the attempt where it failed."""
         execution, ack, error, duration = self
         if error is not None or ack.outcome in _FORCED:
-            log_failure(execution, ack)
+            log_failure(execution, ack, error)
         kind = JobRaised if error is not None else JobStopped
         if kind in bus:
             bus.emit(
@@ -45,20 +49,47 @@ class AttemptReport(NamedTuple):
             )
 
 
-def log_failure(execution: Execution, ack: Ack) -> None:
-    """Log an attempt that failed: a warning when the job is tried again, an error when
-    it is not.
+def log_failure(execution: Execution, ack: Ack, error: BaseException | None) -> None:
+    """Log an attempt that failed: in one line when the job is tried again, as an error
+    with the traceback when it is not.
     """
-    what = (
-        f"job {ack.id} ({execution.task.name}) failed in attempt {execution.attempt} "
-        f"of {execution.max_attempts}"
-    )
-    why = ack.error or ack.reason
+    is_retried = ack.state is JobState.RETRYABLE
     options = execution.task.options
-    is_final = ack.state is not JobState.RETRYABLE
-    if not (options.log_final_error if is_final else options.log_errors):
+    if not (options.log_errors if is_retried else options.log_final_error):
         return
-    if ack.state is JobState.RETRYABLE and ack.delay is not None:
-        logger.warning("%s and is tried again in %.0f s: %s", what, ack.delay, why)
-    else:
-        logger.error("%s and is %s: %s", what, ack.state, why)
+    follows = (
+        f"tried again in {show_duration(ack.delay)}"
+        if is_retried and ack.delay is not None
+        else ack.state
+    )
+    message = (
+        f"job {ack.id} ({execution.task.name}) failed in attempt {execution.attempt} of "
+        f"{execution.max_attempts} and is {follows}: "
+        f"{' '.join((ack.error or ack.reason or '').split())}"
+    )
+    level = logging.WARNING if is_retried else logging.ERROR
+    if logger.isEnabledFor(level):
+        logger.handle(_record(execution, ack, level, message, None if is_retried else error))
+
+
+def _record(
+    execution: Execution, ack: Ack, level: int, message: str, error: BaseException | None
+) -> logging.LogRecord:
+    """The record, whose traceback is that of the run: an error of another process has no
+    other.
+    """
+    here = sys._getframe()
+    record = logger.makeRecord(
+        logger.name,
+        level,
+        here.f_code.co_filename,
+        here.f_lineno,
+        "%s",
+        (message,),
+        None if error is None else (type(error), error, error.__traceback__),
+        here.f_code.co_name,
+        execution.log_fields,
+    )
+    if level >= logging.ERROR and ack.traceback is not None:
+        record.exc_text = ack.traceback.rstrip("\n")
+    return record

@@ -22,7 +22,9 @@ class Channel:
         self._socket.set_inheritable(False)
         self._frames = Frames()
         self._received: deque[Message] = deque()
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()
+        self._writing = False
+        self._held: deque[bytes] = deque()
         self._reading = threading.Lock()
         self._mid_frame = False
         self._after_frame: Callable[[], None] | None = None
@@ -51,16 +53,21 @@ class Channel:
             self._reading.release()
 
     def send(self, *message: Any) -> None:
-        """Send one message."""
+        """Send one message. A signal handler or a finalizer that sends while its thread
+        sends another one leaves it to that.
+        """
         data = frame(*message)
         if threading.current_thread() is not threading.main_thread():
             with self._sending:
-                self._socket.sendall(data)
+                self._write(data)
             return
         with self._sending:
+            if self._writing:
+                self._held.append(data)
+                return
             self._mid_frame = True
             try:
-                self._socket.sendall(data)
+                self._write(data)
             finally:
                 self._mid_frame = False
         if call := self._after_frame:
@@ -75,6 +82,18 @@ class Channel:
             self._after_frame = call
         else:
             call()
+
+    def _write(self, data: bytes) -> None:
+        if self._writing:
+            self._held.append(data)
+            return
+        self._writing = True
+        try:
+            self._socket.sendall(data)
+            while self._held:
+                self._socket.sendall(self._held.popleft())
+        finally:
+            self._writing = False
 
     def _take(self, flags: int) -> None:
         data = self._socket.recv(CHUNK, flags)

@@ -11,6 +11,7 @@ from elihu.attempt_waits import AttemptWaits
 from elihu.context import Context
 from elihu.errors import ProcessDied
 from elihu.processes.spawn import Process, ending
+from elihu.runtime.attempts.processes.node_logging import receive_record
 from elihu.runtime.attempts.processes.protocol import Frames, Message, frame
 
 READ_AFTER_END: Final = 0.2
@@ -179,6 +180,8 @@ class Child(asyncio.Protocol):
             case ["log", fields]:
                 if self._listener:
                     self._listener.context.log.handle(logging.makeLogRecord(fields))
+            case ["record", target, fields]:
+                receive_record(target, fields)
             case _:
                 self.leaving = self.leaving or message[0] == "unable"
                 if self._answer and not self._answer.done():

@@ -10,11 +10,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from elihu.attempt_waits import AttemptWaits
-from elihu.context import LOG_LIMIT, Context, HandledError
+from elihu.context import Context, HandledError
 from elihu.errors import InvalidOption
 from elihu.job import Job
 from elihu.runtime.attempts.processes.channel import Channel
-from elihu.storable_text import clean
+from elihu.runtime.attempts.processes.node_logging import fields_of
 
 SPACING: Final = 0.1
 """Seconds between two reports of progress to the node, which writes them less often
@@ -64,15 +64,14 @@ class ChildAttempt:
     reports of threads that a task left running are dropped.
     """
 
-    def __init__(
-        self, channel: Channel, attempt: int, max_attempts: int, job: Mapping[str, Any] | None
-    ) -> None:
-        self.attempt = attempt
-        self.max_attempts = max_attempts
+    def __init__(self, channel: Channel, call: Mapping[str, Any]) -> None:
+        self.attempt: int = call.get("attempt", 1)
+        self.max_attempts: int = call.get("max_attempts", 1)
+        self.log_fields: Mapping[str, Any] = call["log_fields"]
         self.on_error_due: str | None = None
         self.waits = ChildWaits(channel)
         self.committed = False
-        self._job = job
+        self._job: Mapping[str, Any] | None = call.get("job")
         self._channel = channel
         self._lock = threading.Lock()
         self._held: str | None = None
@@ -172,12 +171,12 @@ class ChildContext(Context):
     def log(self) -> logging.Logger:
         if self._logger is None:
             self._logger = logging.Logger("elihu.job", logging.DEBUG)
-            self._logger.addHandler(_ToNode(self._child_attempt))
+            self._logger.addHandler(_ToRun(self._child_attempt))
         return self._logger
 
 
-class _ToNode(logging.Handler):
-    """Sends each record as text; the node keeps it with the run and passes it on."""
+class _ToRun(logging.Handler):
+    """Sends each record to the node, which keeps it with the run and passes it on."""
 
     def __init__(self, attempt: ChildAttempt) -> None:
         super().__init__()
@@ -185,29 +184,6 @@ class _ToNode(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            if record.exc_info and not record.exc_text:
-                record.exc_text = logging.Formatter().formatException(record.exc_info)
-            texts = {
-                "msg": record.getMessage(),
-                "exc_text": record.exc_text,
-                "stack_info": record.stack_info,
-            }
-            fields = {name: text and clean(text, LOG_LIMIT) for name, text in texts.items()}
-            for name in (
-                "name",
-                "levelno",
-                "levelname",
-                "pathname",
-                "filename",
-                "module",
-                "lineno",
-                "funcName",
-                "created",
-                "msecs",
-            ):
-                fields[name] = getattr(record, name)
-            self._child_attempt.log(
-                fields | {"process": record.process, "threadName": record.threadName}
-            )
+            self._child_attempt.log(fields_of(record))
         except Exception:
             self.handleError(record)

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from elihu.config import Config
 from elihu.errors import NotImportable
+from elihu.runtime.attempts.processes.node_logging import describe_logging
 from elihu.runtime.attempts.processes.protocol import frame
 from elihu.task import Task, importable_name
 
@@ -35,6 +36,7 @@ class AppLocation:
                 "argv": sys.argv,
                 "first": self._first_module(),
                 "app": self._place_of_app(),
+                "logging": describe_logging(),
                 "settings": {
                     name: value
                     for name, value in values.items()

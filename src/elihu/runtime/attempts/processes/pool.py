@@ -140,6 +140,7 @@ class ProcessPool:
             "args": execution.claim.args,
             "wanted": wanted,
             "max_result": self._config.max_result,
+            "log_fields": execution.log_fields,
         }
         if task.context_parameter or self._with_context:
             call |= {

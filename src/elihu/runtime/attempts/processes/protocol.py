@@ -15,7 +15,9 @@ From the child:
     begun                           the job is about to run: where a child dies before,
                                     another can run it
     progress, JSON                  as ``ctx.progress`` wrote it
-    log, FIELDS                     of a log record
+    log, FIELDS                     of a log record of ``ctx.log``
+    record, TARGET, FIELDS          of any other log record, and whose handlers take it:
+                                    a logger's by its name, all, or the terminal
     waits, IDS                      the job waits for these jobs
     waited, IDS                     it no longer does
     done, VALUE, PROBLEM, TOO_LARGE an answer: the task returned; VALUE is JSON text or

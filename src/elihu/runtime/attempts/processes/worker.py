@@ -27,6 +27,11 @@ from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.processes.channel import Channel
 from elihu.runtime.attempts.processes.context import ChildAttempt, ChildContext
 from elihu.runtime.attempts.processes.errors import pack
+from elihu.runtime.attempts.processes.node_logging import (
+    adopt_logging,
+    app_imported,
+    begin_logging,
+)
 from elihu.runtime.attempts.processes.task_loader import TaskLoader
 from elihu.runtime.attempts.surroundings import await_inside, call_inside
 from elihu.storable_text import clean
@@ -65,14 +70,17 @@ class Worker:
         die_with_parent(setup["node"], self._channel.fileno())
         sys.path[:] = setup["path"]
         sys.argv[:] = setup["argv"]
+        begin_logging(setup["logging"], self._channel)
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop()
             try:
                 self._loader = TaskLoader(setup["app"], setup["settings"], first=setup["first"])
+                app_imported(setup["logging"], self._channel)
                 lifespan = self._loader.lifespan()
                 if lifespan:
                     self._state = self._wait(lifespan.__aenter__(), context=self._base)
                 self._locale = locale.setlocale(locale.LC_ALL)
+                adopt_logging(setup["logging"], self._channel)
             except BaseException as error:
                 self._refuse(error)
                 return
@@ -116,9 +124,7 @@ class Worker:
         try:
             task, is_async = self._loader.task(call["task"], call["module"], call["qualname"])
             args, kwargs = task.codec.decode(call["args"])
-            attempt = ChildAttempt(
-                self._channel, call.get("attempt", 1), call.get("max_attempts", 1), call.get("job")
-            )
+            attempt = ChildAttempt(self._channel, call)
             current_attempt.set(attempt)
             self._context = ChildContext(attempt, self._channel, self._state)
             if task.context_parameter is not None:
