@@ -91,7 +91,7 @@ def test_json_holds_everything(kept: Kept, attempt: None):
         raise ValueError("declined")
     except ValueError:
         logging.getLogger("shop").exception(
-            "no\nway", extra={"nan": float("nan"), "map": {"a": [1]}, "odd": Odd(), "at": {1, 1}}
+            "no\nway", extra={"nan": float("nan"), "map": {"a": [1]}, "odd": Odd(), "at": {1}}
         )
     line = JsonFormatter().format(kept.records[0])
     assert "\n" not in line
@@ -118,7 +118,7 @@ def test_own_loggers_are_enabled_again():
 def test_the_terminal_shows_what_no_handler_takes(kept: Kept, capsys: pytest.CaptureFixture[str]):
     shop = logging.getLogger("shop")
     terminal = logs.Terminal()
-    shop.addHandler(terminal)
+    shop.handlers[:] = [kept, terminal]
     try:
         kept.setLevel(logging.ERROR)
         shop.warning("shown")
