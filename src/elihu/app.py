@@ -1,13 +1,14 @@
 """``Elihu``, the app: declares tasks, enqueues jobs, runs nodes. The rest is delegated."""
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from elihu.api.crons import Crons
+from elihu.api.enqueueing import EnqueuesJobs
 from elihu.api.jobs import Jobs
 from elihu.api.nodes import Nodes
 from elihu.api.queues import Queues
@@ -23,7 +24,7 @@ from elihu.clients.clients import Clients
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, changed_config, load_config
 from elihu.engines.protocol import CORE, ChainName
-from elihu.enqueue import Enqueued, TransactionInserter, check_free, check_new, store_all
+from elihu.enqueue import Carriers, TransactionInserter, check_new
 from elihu.job import Job, NewJob
 from elihu.relay import Relay
 from elihu.runtime.attempts.middleware import Middleware
@@ -51,7 +52,7 @@ A = TypeVar("A", bound=Around)
 Lifespan = Callable[["Elihu"], AbstractAsyncContextManager[Any]]
 
 
-class Elihu(DeclaresTriggers):
+class Elihu(EnqueuesJobs, DeclaresTriggers):
     """An app: its tasks, and the database that holds their jobs.
 
     ``settings`` are those of ``Config``; each wins over the environment and files.
@@ -84,6 +85,7 @@ class Elihu(DeclaresTriggers):
         self._registry = Registry()
         self._clients = Clients(lambda: self.config, self._bus)
         self._in_transaction = TransactionInserter(lambda: self.config)
+        self.carriers = Carriers()
         self._runner = NodeRunner(
             app=self,
             config=lambda: self.config,
@@ -251,58 +253,6 @@ class Elihu(DeclaresTriggers):
     def max_args(self) -> int:
         """The most bytes that a job's arguments may take as JSON."""
         return self.config.max_args
-
-    async def aenqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
-        """Store a job made by ``task.build`` and return after the commit. Raises
-        ``InvalidOption`` for anything else.
-
-        With ``conn``, the caller's asynchronous connection or session, the job exists if
-        and only if that transaction commits; ``notify=False`` then omits the
-        announcement.
-        """
-        if conn is not None:
-            return await self._in_transaction.aone(conn, new, notify=notify)
-        check_free(self.config.database_url)
-        return await self._clients.client().insert(check_new(new))
-
-    def enqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
-        """``aenqueue`` for synchronous code and connections. Without ``conn`` it raises
-        ``WrongLoop`` inside a running event loop.
-        """
-        if conn is not None:
-            return self._in_transaction.one(conn, new, notify=notify)
-        check_free(self.config.database_url)
-        return self._clients.run(
-            self.aenqueue(new, conn=None), called="enqueue()", instead="await task.aenqueue(…)"
-        )
-
-    def enqueue_many(
-        self,
-        jobs: Iterable[NewJob] | AsyncIterable[NewJob],
-        *,
-        ids: bool = False,
-        conn: Any = None,
-        notify: bool = True,
-    ) -> Coroutine[Any, Any, Enqueued]:
-        """Store jobs made by ``task.build``, streamed in chunks. Each chunk is committed
-        by itself, or is part of the transaction of ``conn``.
-
-        ``ids=True`` returns the ids too, in order; for a conflict the id of the existing
-        job. Raises ``InvalidOption`` for anything that ``task.build`` did not make; the
-        chunks before it are stored. With a synchronous ``conn`` the jobs are stored in
-        the caller's thread before the coroutine is returned.
-        """
-        if conn is not None:
-            return self._in_transaction.many(conn, jobs, ids=ids, notify=notify)
-        check_free(self.config.database_url)
-        return self._enqueue_many(jobs, Enqueued(ids=[] if ids else None))
-
-    async def _enqueue_many(
-        self, jobs: Iterable[NewJob] | AsyncIterable[NewJob], done: Enqueued
-    ) -> Enqueued:
-        client = self._clients.client()
-        await store_all(client.insert_bulk if done.ids is None else client.insert_many, jobs, done)
-        return done
 
     async def submit(self, new: NewJob) -> Relay[Any]:
         """Store a job made by ``task.build`` and return a relay that waits for its

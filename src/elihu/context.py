@@ -5,7 +5,7 @@ import json
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -94,6 +94,8 @@ class Attempt(Protocol):
 
     committed: bool
 
+    @property
+    def carrier(self) -> Mapping[str, str]: ...
     @property
     def attempt(self) -> int: ...
     @property
@@ -185,6 +187,11 @@ class Context:
         snoozes did to ``job.scheduled_at``. None for other jobs, and in a direct call.
         """
         return self.job.occurrence if self._attempt else None
+
+    @property
+    def carrier(self) -> Mapping[str, str]:
+        """What handlers of ``JobStarted`` left for the attempt, empty in a direct call."""
+        return self._attempt.carrier if self._attempt else {}
 
     @property
     def attempt(self) -> int:

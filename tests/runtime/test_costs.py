@@ -112,6 +112,7 @@ async def test_the_calls_and_exchanges_of_a_drain(app: Elihu):
     exchanges = await drained(app, calls)
     python, c = calls.a_job(MEASURED)
     assert python <= 31, calls.names.most_common(50)
+    assert calls.names["Bus.emit"] < JOBS / 10, "no event is built where nobody listens"
     assert c <= 31
     assert exchanges <= JOBS / SLOTS + 6
 

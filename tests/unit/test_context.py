@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ class FakeAttempt:
 
     on_error_due: str | None = None
     committed = False
+    carrier = MappingProxyType({"a": "b"})
 
     def __init__(self, attempt: int = 1, max_attempts: int = 20) -> None:
         self.attempt = attempt

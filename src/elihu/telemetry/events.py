@@ -1,7 +1,7 @@
 """The types of events. Subscribe with ``app.on(EventType, handler)``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,20 +23,30 @@ class JobEvent(Event):
     node: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(JobEvent):
-    """An attempt begins."""
+    """An attempt begins. ``waited`` is how many seconds the job has waited since it was
+    due. ``carrier`` is empty: texts that a handler puts there are ``ctx.carrier`` in the
+    task, also in a child process.
+    """
+
+    max_attempts: int = 1
+    waited: float = 0.0
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    carrier: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStopped(JobEvent):
     """An attempt ended with ``outcome`` and leaves the job in ``state``; ``duration`` is
-    in seconds.
+    in seconds. ``traceback`` is the text that the run keeps, also that of a child process.
     """
 
     outcome: str
     state: str
     duration: float
     error: BaseException | None = None
+    traceback: str | None = None
 
 
 class JobRaised(JobStopped):

@@ -31,6 +31,7 @@ class _Attempt:
 
     def __init__(self, job: StoredJob) -> None:
         self.attempt = job.attempt
+        self.carrier: dict[str, str] = {}
         self.max_attempts = job.max_attempts
         self._job = job
 

@@ -45,6 +45,7 @@ _ADVISORY: Final = frozenset({Cause.STOP, Cause.CUT_OFF})
 """Causes that an attempt sees and that do not end it."""
 
 _NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
+_NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Completes(Protocol):
@@ -75,6 +76,7 @@ class Execution:
     """
 
     begun = False
+    carrier: Mapping[str, str] = _NO_TEXTS
     cause: Cause | None = None
     committed = False
     completing = False

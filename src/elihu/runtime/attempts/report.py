@@ -4,12 +4,14 @@ import logging
 import sys
 from typing import Final, NamedTuple
 
+from pydantic_core import from_json
+
 from elihu.duration import show_duration
 from elihu.engines.protocol import Ack
 from elihu.job import JobState, RunOutcome
 from elihu.runtime.attempts.execution import Execution
 from elihu.telemetry.bus import Bus
-from elihu.telemetry.events import JobRaised, JobStopped
+from elihu.telemetry.events import JobRaised, JobStarted, JobStopped
 
 logger = logging.getLogger("elihu.attempts")
 
@@ -45,8 +47,22 @@ class AttemptReport(NamedTuple):
                     state=ack.state,
                     duration=duration,
                     error=error,
+                    traceback=ack.traceback,
                 )
             )
+
+
+def started(execution: Execution, bus: Bus) -> dict[str, str]:
+    """Emit that an attempt begins, and return what its handlers let it carry."""
+    claim = execution.claim
+    event = JobStarted(
+        **execution.facts,
+        max_attempts=claim.max_attempts,
+        waited=max(0.0, (claim.started_at - claim.scheduled_at).total_seconds()),
+        meta=from_json(claim.meta) if claim.meta else {},
+    )
+    bus.emit(event)
+    return event.carrier
 
 
 def log_failure(execution: Execution, ack: Ack, error: BaseException | None) -> None:

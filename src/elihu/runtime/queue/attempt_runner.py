@@ -14,6 +14,7 @@ from elihu.runtime.attempts.ack import ack_for, given_back
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.executor import Executor, ended
 from elihu.runtime.attempts.progress import Progress
+from elihu.runtime.attempts.report import started
 from elihu.runtime.queue.abandoned import Abandoned
 from elihu.runtime.queue.ledger import Key, Ledger
 from elihu.runtime.service import Scope, logger
@@ -124,7 +125,7 @@ class AttemptRunner:
         execution.begun = True
         current_attempt.set(execution)
         if JobStarted in bus:
-            bus.emit(JobStarted(**execution.facts))
+            execution.carrier = started(execution, bus)
         if ACTIVE:
             reach("after start")
         try:

@@ -68,6 +68,7 @@ class ChildAttempt:
         self.attempt: int = call.get("attempt", 1)
         self.max_attempts: int = call.get("max_attempts", 1)
         self.log_fields: Mapping[str, Any] = call["log_fields"]
+        self.carrier: Mapping[str, str] = call["carrier"]
         self.on_error_due: str | None = None
         self.waits = ChildWaits(channel)
         self.committed = False

@@ -141,6 +141,7 @@ class ProcessPool:
             "wanted": wanted,
             "max_result": self._config.max_result,
             "log_fields": execution.log_fields,
+            "carrier": dict(execution.carrier),
         }
         if task.context_parameter or self._with_context:
             call |= {
