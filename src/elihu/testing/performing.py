@@ -32,6 +32,7 @@ class LocalAttempt:
     def __init__(self, job: Job) -> None:
         self.attempt = job.attempt
         self.max_attempts = job.max_attempts
+        self.carrier: dict[str, str] = {}
         self.progress: str | None = None
         self._job = job
 
