@@ -38,7 +38,7 @@ from elihu.runtime.shielded_stop import ShieldedStop
 from elihu.task import Registry
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import NodeRejoined, NodeStarted, NodeStopped
-from elihu.telemetry.logs import settle
+from elihu.telemetry.logs import adopt_configuration
 from elihu.telemetry.records import add_fields, enable_own_loggers
 
 
@@ -210,7 +210,7 @@ class Node:
             holder = LifespanHolder(self._program.lifespan)
             stop.add(holder.leave)
             self._state = await holder.enter()
-        settle()
+        adopt_configuration()
         stop.add(self._stop_producers)
         stop.add(self.queues.stop)
         await self.queues.start()

@@ -75,7 +75,7 @@ def current_settings() -> LogSettings | None:
 
 
 def set_up(settings: LogSettings) -> None:
-    """Show the log of this process. Call it after the app is imported, and ``settle``
+    """Show the log of this process. Call it after the app is imported, and ``adopt_configuration``
     after the program has had its last chance to configure logging.
     """
     _Process.settings = settings
@@ -92,7 +92,7 @@ def set_up(settings: LogSettings) -> None:
     prefer(settings)
 
 
-def settle() -> None:
+def adopt_configuration() -> None:
     """Take account of what the program has configured meanwhile, in its lifespan too."""
     add_fields()
     enable_own_loggers()
@@ -159,7 +159,7 @@ def instrument(app: App, *, format: LogFormat = "json", level: str | None = None
     set_up(LogSettings(level, format))
     app.on(JobStarted, _started)
     app.on(JobStopped, _stopped)
-    app.on(NodeStarted, lambda event: settle())
+    app.on(NodeStarted, lambda event: adopt_configuration())
 
 
 def _started(event: JobStarted) -> None:
