@@ -6,10 +6,10 @@ import pytest
 
 from elihu import Elihu
 from elihu.commands import CommandScheduler
-from elihu.commands.host import DISPATCH_QUEUE as DISPATCH
 from elihu.commands.host import Host
 from elihu.commands.secrets import new_key
 from elihu.orm.sessions import Sessions
+from elihu.system_queues import DISPATCH_QUEUE as DISPATCH
 from tests.commands.workshop import Workshop
 from tests.support import BUSY_MACHINE, QUICK
 

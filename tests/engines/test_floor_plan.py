@@ -11,7 +11,7 @@ import pytest
 ENGINES = Path(str(files("elihu.engines")))
 FEATURES = (
     "insert", "exchange", "maintenance", "nodes", "waits", "jobs", "queues", "crons", "templates",
-    "triggers", "reads", "rollups",
+    "triggers", "reads", "rollups", "diagnosis",
 )  # fmt: skip
 
 ONLY_POSTGRES_FILES = {
@@ -43,6 +43,7 @@ WITHOUT_STATEMENT = {
         "lead": "a file lock",
         "resign": "a file lock",
         "notify": "a datagram",
+        "vitals": "the clock, and the system's table of mounts",
     },
     "postgres": {},
 }

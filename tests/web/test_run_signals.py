@@ -13,9 +13,9 @@ from fastapi import FastAPI
 
 from elihu import Elihu
 from elihu.commands import CommandScheduler
-from elihu.commands.host import DISPATCH_QUEUE
 from elihu.commands.secrets import new_key
 from elihu.commands.signals import OutputSignals
+from elihu.system_queues import DISPATCH_QUEUE
 from elihu.web import streams
 from tests.commands.workshop import Workshop
 from tests.support import BUSY_MACHINE, QUICK

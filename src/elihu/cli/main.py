@@ -41,6 +41,8 @@ COMMANDS: Final = {
     "keys": ("elihu.cli.keys", "List and change keys, with which programs use the JSON API."),
     "audit": ("elihu.cli.audit", "Read who changed what."),
     "nodes": ("elihu.cli.nodes", "List the nodes that execute jobs."),
+    "check": ("elihu.cli.check", "Check the app, its settings and the names in the database."),
+    "doctor": ("elihu.cli.doctor", "Check the database, the nodes and the queues."),
 }
 
 

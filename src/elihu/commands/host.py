@@ -7,9 +7,6 @@ from elihu import Config, Elihu
 from elihu.commands.secrets import Keyring, load_keyring
 from elihu.orm.sessions import Sessions
 
-DISPATCH_QUEUE: Final = "commands_dispatch"
-RUN_QUEUE: Final = "commands"
-ALERT_QUEUE: Final = "commands_alerts"
 DISPATCH_TASK: Final = "commands.dispatch_due"
 RUN_TASK: Final = "commands.run"
 ALERT_TASK: Final = "commands.alert"

@@ -11,21 +11,14 @@ from elihu import Context, Elihu, Tasks
 from elihu.commands.attempts import Begun, begin, finish, interrupted
 from elihu.commands.deliveries import deliver
 from elihu.commands.dispatch import dispatch, dispatch_boot
-from elihu.commands.host import (
-    ALERT_QUEUE,
-    ALERT_TASK,
-    DISPATCH_QUEUE,
-    DISPATCH_TASK,
-    RUN_QUEUE,
-    RUN_TASK,
-    Host,
-)
+from elihu.commands.host import ALERT_TASK, DISPATCH_TASK, RUN_TASK, Host
 from elihu.commands.kills import Kills
 from elihu.commands.pruning import prune
 from elihu.commands.runner import CommandRun
 from elihu.commands.sink import DatabaseSink
 from elihu.commands.watch import watch
 from elihu.orm.sessions import Sessions
+from elihu.system_queues import ALERT_QUEUE, DISPATCH_QUEUE, RUN_QUEUE
 
 MOST_ATTEMPTS: Final = 1_000_000
 """Runs count their own attempts: the job of one has as many as it needs."""

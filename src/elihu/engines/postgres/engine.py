@@ -6,6 +6,7 @@ from datetime import datetime
 from elihu.config import Config, RetentionConfig
 from elihu.engines.postgres import (
     crons,
+    diagnosis,
     exchange,
     insert,
     jobs,
@@ -50,6 +51,7 @@ from elihu.engines.protocol import (
     TickJob,
     Wait,
 )
+from elihu.engines.protocol.diagnosis import Vitals, WaitingTask
 from elihu.engines.protocol.reads import Failure, SummaryPage
 from elihu.engines.protocol.reads import Place as ViewPlace
 from elihu.engines.protocol.rollups import RollUp, RollUpKey, RollUpRow
@@ -330,3 +332,9 @@ class PostgresEngine:
         self, trigger: str, digests: Sequence[bytes], period: float | None
     ) -> Collection[bytes]:
         return await triggers.acted(self._session, trigger, digests, period)
+
+    async def vitals(self) -> Vitals:
+        return await diagnosis.vitals(self._session)
+
+    async def waiting_tasks(self) -> list[WaitingTask]:
+        return await diagnosis.waiting_tasks(self._session)

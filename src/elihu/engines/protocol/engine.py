@@ -9,6 +9,7 @@ for user code.
 from typing import Protocol
 
 from elihu.engines.protocol.crons import Crons
+from elihu.engines.protocol.diagnosis import Diagnosis
 from elihu.engines.protocol.exchange import Exchanges
 from elihu.engines.protocol.insert import Insert
 from elihu.engines.protocol.jobs import Jobs
@@ -34,6 +35,7 @@ class Engine(
     Jobs,
     Queues,
     Reads,
+    Diagnosis,
     RollUps,
     Crons,
     Templates,

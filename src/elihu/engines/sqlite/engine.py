@@ -34,12 +34,14 @@ from elihu.engines.protocol import (
     TickJob,
     Wait,
 )
+from elihu.engines.protocol.diagnosis import Vitals, WaitingTask
 from elihu.engines.protocol.reads import Failure, SummaryPage
 from elihu.engines.protocol.reads import Place as ViewPlace
 from elihu.engines.protocol.rollups import RollUp, RollUpKey, RollUpRow
 from elihu.engines.retention import Retention
 from elihu.engines.sqlite import (
     crons,
+    diagnosis,
     exchange,
     insert,
     jobs,
@@ -377,3 +379,9 @@ class SqliteEngine:
         self, trigger: str, digests: Sequence[bytes], period: float | None
     ) -> Collection[bytes]:
         return await self._database.read("acted", triggers.acted, trigger, digests, period)
+
+    async def vitals(self) -> Vitals:
+        return await self._database.browse("vitals", diagnosis.vitals, self._database.path)
+
+    async def waiting_tasks(self) -> list[WaitingTask]:
+        return await self._database.browse("waiting_tasks", diagnosis.waiting_tasks)
