@@ -104,10 +104,10 @@ async def notifications(patient: Patient) -> Finding:
     notifier = patient.engine.notifier()
     await notifier.start(lambda signal: None)
     try:
-        heard = await notifier.probe()
+        arrived = await notifier.probe()
     finally:
         await notifier.stop()
-    if heard:
+    if arrived:
         return Finding("notifications", "ok", "an announcement came back")
     return Finding(
         "notifications",
