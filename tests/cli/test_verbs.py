@@ -287,3 +287,14 @@ def test_schema_option(shop: Shell) -> None:
     shop("enqueue", "brief", "--schema", "billing")
     assert len(shop.json("jobs", "ls", "--schema", "billing")["items"]) == 1
     assert shop.json("jobs", "ls")["items"] == []
+
+
+def test_a_filter_that_names_nothing_known_says_so(shop: Shell) -> None:
+    shop("enqueue", "brief")
+    done = shop.run("jobs", "ls", "--task", "brie", "--queue", "defalt", "--state", "completed")
+    assert done.returncode == 0
+    assert "elihu: no job of --task 'brie' is stored; did you mean 'brief'?\n" in done.stderr
+    assert "elihu: no job of --queue 'defalt' is stored; did you mean 'default'?\n" in done.stderr
+    assert shop.run("jobs", "ls", "--task", "brief", "--state", "completed").stderr == ""
+    changed = shop.run("jobs", "cancel", "--tag", "none", "--yes")
+    assert "no job of --tag 'none' is stored\n" in changed.stderr

@@ -54,9 +54,11 @@ def ls(
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
 
-    page = run(
-        open_app(options), lambda app: app.jobs.list(after=after, limit=limit, **_chosen(filters))
-    )
+    chosen = _chosen(filters)
+    app = open_app(options)
+    page = run(app, lambda app: app.jobs.list(after=after, limit=limit, **chosen))
+    if not page.items:
+        _report_unknown(app, chosen)
     if options.json:
         print_json({"items": [field_values(job) for job in page.items], "next": page.next})
         return
@@ -252,6 +254,8 @@ def _verb(name: str, past: str, line: str) -> None:
                 ({} if name == "kill" else {past: outcome.changed})
                 | ({_ENDING[name]: outcome.signalled} if name in _ENDING else {})
             )
+        if not outcome.changed and not outcome.signalled:
+            _report_unknown(app, chosen)
         if outcome.refusals:
             raise Failure(f"no job {past}: {'; '.join(outcome.refusals)}")
         if options.json:
@@ -275,6 +279,15 @@ def _fields(job: Job) -> dict[str, Any]:
     from elihu.cli.output import field_values
 
     return {name: value for name, value in field_values(job).items() if name != "conflict"}
+
+
+def _report_unknown(app: Any, chosen: dict[str, list[Any]]) -> None:
+    """Print which filters name nothing that is known."""
+    from elihu.cli.load_app import run
+    from elihu.cli.unmatched import unknown_names
+
+    for line in run(app, lambda app: unknown_names(app, chosen)):
+        click.echo(f"elihu: {line}", err=True)
 
 
 def _chosen(filters: dict[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
