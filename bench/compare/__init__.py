@@ -1,0 +1,1 @@
+"""Elihu, plain SQL and other job queues, measured in turn by one program."""
