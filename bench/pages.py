@@ -1,7 +1,7 @@
 """How long lists and the overview take with a large table: ``python -m bench.pages``.
 
-Fills the tables with SQL, then asks each route of the API again and again, and prints one
-JSON line for each: the median and the 95th percentile in milliseconds.
+Fills the tables with SQL, then asks for each route of the API and each page again and again,
+and prints one JSON line for each: the median and the 95th percentile in milliseconds.
 """
 
 import argparse
@@ -39,6 +39,24 @@ ROUTES = (
     "/api/runs?status=failed",
     "/api/overview",
     "/api/overview/ahead",
+    "/",
+    "/?span=week",
+    "/runs",
+    "/runs?view=failed",
+    "/runs?group=command",
+    "/runs?since=30d",
+    "/commands",
+    "/schedules",
+    "/jobs",
+    "/jobs?state=completed",
+    "/jobs?state=discarded",
+    "/jobs?task=t1",
+    "/jobs?queue=q3&state=available",
+    "/jobs/500000",
+    "/queues",
+    "/nodes",
+    "/triggers",
+    "/audit",
 )
 
 POSTGRES = """
@@ -103,7 +121,7 @@ async def fill(app: Elihu, jobs: int, runs: int) -> None:
     await connected.close()
 
 
-async def measure(url: str, jobs: int, runs: int, rounds: int) -> None:
+async def measure(url: str, jobs: int, runs: int, rounds: int, only: str) -> None:
     """Print the times of each route."""
     guard.Rates.wait = lambda self, address: 0.0  # type: ignore[method-assign]
     async with Elihu(url) as app:
@@ -114,9 +132,10 @@ async def measure(url: str, jobs: int, runs: int, rounds: int) -> None:
             lifespan(web),
             httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as http,
         ):
-            for route in ROUTES:
+            for route in (each for each in ROUTES if each.startswith(only)):
                 times = []
                 for _ in range(rounds):
+                    web.state.elihu.menu = None
                     begun = time.perf_counter()
                     answer = await http.get(route)
                     times.append(1_000 * (time.perf_counter() - begun))
@@ -141,17 +160,18 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--only", default="/", help="routes that begin so")
     parser.add_argument("--engine", choices=["sqlite", "postgres"], action="append")
     given = parser.parse_args(arguments)
     for engine in given.engine or ["postgres", "sqlite"]:
         if engine == "sqlite":
             with tempfile.TemporaryDirectory() as folder:
                 url = f"sqlite:///{Path(folder) / 'pages.db'}"
-                asyncio.run(measure(url, given.jobs, given.runs, given.rounds))
+                asyncio.run(measure(url, given.jobs, given.runs, given.rounds, given.only))
         else:
             with PostgresServer() as server:
                 url = server.create_database("pages")
-                asyncio.run(measure(url, given.jobs, given.runs, given.rounds))
+                asyncio.run(measure(url, given.jobs, given.runs, given.rounds, given.only))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ async def serving(app: Elihu) -> AsyncIterator[str]:
     )  # fmt: skip
     async with scheduler, app.running(queues={"default": 2, **scheduler.queues}):
         task = asyncio.create_task(server.serve([bound]))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
                 await asyncio.sleep(0.01)
         try:
@@ -73,7 +73,7 @@ async def browsing(**options: Any) -> AsyncIterator[tuple[Any, list[str]]]:
             timezone_id="Europe/Oslo", locale="en-GB", reduced_motion="reduce", **options
         )
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
         page.on(
             "console",

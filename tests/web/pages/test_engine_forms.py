@@ -3,7 +3,7 @@
 import pytest
 
 from elihu import Elihu, JobState
-from elihu.commands.rules import commands, schedules
+from elihu.commands.rules import commands, environments, schedules
 from elihu.orm.sessions import Sessions
 from tests.web.pages.conftest import SECRET, Browser, Things
 from tests.web.pages.reader import Page
@@ -168,3 +168,29 @@ async def test_the_menu_counts(browser: Browser, app: Elihu, things: Things) -> 
     assert "1 paused" in (await browser.get("/")).text()
     part = await browser.get("/", **{"HX-Request": "true"})
     assert part.all("span", **{"data-count": "/queues"})
+
+
+async def test_a_newcomer_makes_runs_and_schedules_a_command(
+    browser: Browser, sessions: Sessions
+) -> None:
+    made = await browser.post(
+        "/commands/new", sent_from="/commands/new", name="Count", shell_command="seq 3",
+        timeout="60", max_attempts="1", overlap="skip", mode="shell", output_limit="10",
+    )  # fmt: skip
+    assert "It runs in default" in made.text(), made.text()
+    path = made.answer.url.path
+    run = await browser.post(f"{path}/run", sent_from=path)
+    assert "is queued in default" in run.text(), run.text()
+    async with sessions.read() as session:
+        place = (await environments.find_all(session)).items[0]
+    given = {
+        "command_id": path.rpartition("/")[2], "environment_ids": [str(place.id)],
+        "timezone": "Europe/Oslo", "enabled": "on", "catch_up": "last",
+    }  # fmt: skip
+    where = "/schedules/new"
+    wrong = await browser.post(where, sent_from=where, expression="61 * * * *", **given)
+    assert wrong.answer.status_code == 422
+    assert wrong.all("input", name="expression")[0]["aria-invalid"] == "true"
+    saved = await browser.post(where, sent_from=where, expression="30 7 * * 1-5", **given)
+    assert "The schedule is saved" in saved.text(), saved.text()
+    assert "weekdays at 07:30" in saved.text()

@@ -1,6 +1,7 @@
 """Commands: the list, one with its form and preview, and what runs it."""
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from elihu import InvalidFields, NotRunnable
+from elihu.accounts import audit
 from elihu.commands.models import Environment
 from elihu.commands.rules import commands as rules
 from elihu.commands.rules import environments, history, runs, schedules, variables
@@ -82,9 +84,23 @@ async def create_command(visit: EditVisit) -> Response:
     saved = await editing.save(visit, KIND, None, _values(visit))
     if isinstance(saved, editing.Refused):
         return await _form(visit, None, _typed(visit), saved)
-    return visit.go(
-        f"/commands/{saved.id}", f"{saved.name} is saved. It runs when you run or schedule it."
-    )
+    made = await _first_environment(visit)
+    text = f"{saved.name} is saved. It runs when you run or schedule it."
+    return visit.go(f"/commands/{saved.id}", text + (f" It runs in {made}." if made else ""))
+
+
+async def _first_environment(visit: Visit) -> str:
+    """Make an environment where there is none: a command needs one to run in."""
+    async with visit.context.sessions.begin() as session:
+        if (await environments.find_all(session, limit=1)).items:
+            return ""
+        made = await environments.create(session, name="default")
+        await audit.record(
+            session, visit.who, "environment.create", "environment", object_id=made.id,
+            object_name=made.name, after={"name": made.name, "enabled": True},
+        )  # fmt: skip
+    await visit.context.app.topics.announce("environment")
+    return made.name
 
 
 @router.post("/commands/preview")
@@ -130,6 +146,19 @@ async def delete_command(visit: EditVisit, command_id: UUID) -> Response:
     return await editing.delete(visit, KIND, command_id, typed=True)
 
 
+async def _default(session: Any, command_id: UUID) -> Any:
+    """Where a command runs if nobody says where: in the first environment of its schedules,
+    without schedules in the only one that is enabled.
+    """
+    with suppress(NotRunnable):
+        return await runs.environment_for(session, command_id)
+    if (await schedules.find_all(session, command_id=command_id, limit=1)).items:
+        return None
+    places = (await environments.find_all(session, limit=100)).items
+    enabled = [place for place in places if place.enabled]
+    return enabled[0] if len(enabled) == 1 else None
+
+
 @router.post("/commands/{command_id}/run")
 async def run_command(visit: RunVisit, command_id: UUID) -> Response:
     """Run now, or in so many seconds where a delay is given."""
@@ -138,6 +167,8 @@ async def run_command(visit: RunVisit, command_id: UUID) -> Response:
     try:
         async with visit.context.sessions.begin() as session:
             host = visit.context.host
+            if place is None and (found := await _default(session, command_id)) is not None:
+                place = found.id
             if delay:
                 seconds: Any = editing.decimal(delay)
                 run = await runs.run_in(
@@ -176,10 +207,7 @@ async def _form(
             record = await rules.get(session, command_id)
             latest = list((await history.find_all(session, command_id=command_id, limit=8)).items)
             planned = list((await schedules.find_all(session, command_id=command_id)).items)
-            try:
-                default = await runs.environment_for(session, command_id)
-            except NotRunnable:
-                default = None
+            default = await _default(session, command_id)
         shown = default or (places[0] if places else None)
         seen = [] if shown is None else await variables.seen_by(session, shown.id)
     return visit.page(

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, get_args
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from elihu import InvalidFields
 from elihu.commands.models import CatchUp, Command
+from elihu.commands.rules import presets
 from elihu.commands.rules import schedules as rules
 from elihu.web.pages import editing
+from elihu.web.pages.kept import preview_of
 from elihu.web.pages.texts import zone_of
 from elihu.web.pages.visits import ZONE, EditVisit, PageRoute, ViewVisit, Visit
 from elihu.web.reads import plan as plans
@@ -130,14 +134,32 @@ async def _saved(visit: Visit, schedule_id: UUID | None) -> Response:
     if schedule_id is None:
         chosen = editing.ids(visit, "command_id")
         values["command_id"] = chosen[0] if chosen else None
-    saved = await editing.save(visit, KIND, schedule_id, values)
+    saved: Any = None
+    if values["environment_ids"] and visit.text("expression").strip():
+        saved = await _add_cron(visit, values)
+    if saved is None:
+        saved = await editing.save(visit, KIND, schedule_id, values)
     if not isinstance(saved, editing.Refused):
         return visit.go("/schedules", "The schedule is saved.", open_=f"/schedules/{saved.id}")
     return await _form(visit, schedule_id, {
         "command_id": visit.text("command_id"),
         "environment_ids": visit.texts("environment_ids"), "cron_ids": visit.texts("cron_ids"),
         "enabled": bool(visit.text("enabled")), "catch_up": visit.text("catch_up"),
+        "expression": visit.text("expression"), "timezone": visit.text("timezone"),
     }, saved)  # fmt: skip
+
+
+async def _add_cron(visit: Visit, values: dict[str, Any]) -> editing.Refused | None:
+    """Find or make the cron of an expression that was typed, and choose it."""
+    text = " ".join(visit.text("expression").split())
+    try:
+        async with visit.context.sessions.begin() as session:
+            cron = await presets.cron_for(session, text, visit.text("timezone") or "UTC")
+    except InvalidFields as error:
+        return editing.Refused({"expression": "; ".join(text for _, text in error.errors)}, 422)
+    if cron.id not in values["cron_ids"]:
+        values["cron_ids"].append(cron.id)
+    return None
 
 
 async def _form(
@@ -147,6 +169,8 @@ async def _form(
     async with visit.context.sessions.read() as session:
         plan = await plans.load(session)
         record = None if schedule_id is None else await rules.get(session, schedule_id)
+    zone = str(zone_of(visit.request.cookies.get(ZONE)))
+    values = {"expression": "", "timezone": zone} | values
     version = record.version if record is not None else ""
     if refused is not None and refused.current is None:
         version = visit.text("version")
@@ -160,7 +184,8 @@ async def _form(
         refused.status if refused else 200,
         record=record, plan=plan, values=values, version=version, both=both,
         errors=dict(refused.errors) if refused else {},
-        catch_ups=get_args(CatchUp),
+        catch_ups=get_args(CatchUp), zones=sorted(available_timezones()),
+        preview=preview_of(values["expression"], values["timezone"], 5),
     )  # fmt: skip
 
 

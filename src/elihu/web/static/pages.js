@@ -89,6 +89,7 @@
 
   let source = null;
   let timer = 0;
+  let polling = 0;
   let paused = false;
   let failures = 0;
   let busy = false;
@@ -260,15 +261,16 @@
         poll(1);
       }
     };
+    source.onopen = () => failures && refresh();
   }
 
   function poll(times = Infinity) {
-    clearTimeout(timer);
-    if (paused || document.hidden) return;
-    const wait = Math.min(3000 * 2 ** Math.min(failures, 4), 30000);
-    timer = setTimeout(async () => {
+    if (polling || paused || document.hidden) return;
+    const wait = Math.min(3000 * 2 ** Math.min(failures, 4), 10000);
+    polling = setTimeout(async () => {
+      polling = 0;
       await refresh();
-      if (times > 1) poll(times - 1);
+      if (times > 1 || failures) poll(Math.max(times - 1, 1));
     }, wait);
   }
 
@@ -276,6 +278,8 @@
     source?.close();
     source = null;
     clearTimeout(timer);
+    clearTimeout(polling);
+    polling = 0;
   }
 
   function pause() {
@@ -290,6 +294,7 @@
 
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("pagehide", close);
+  window.addEventListener("online", () => failures && refresh());
   window.addEventListener("pageshow", (event) => event.persisted && open());
 
   // What runs gets older while nothing else changes.
