@@ -41,7 +41,9 @@ def test_both_engines_mark_the_same_statements() -> None:
     text_form = [name for name in MARKED if "/* job columns as text */" in STATEMENTS[name]]
     assert sorted(text_form) == [
         "postgres/in_transaction_holders.sql",
+        "postgres/in_transaction_unfinished.sql",
         "sqlite/in_transaction_holders.sql",
+        "sqlite/in_transaction_unfinished.sql",
     ]
 
 
