@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
+
+import asyncpg
 
 from bench.compare import servers
 from bench.compare.contestants import ELIHU, PLAIN_SQL, Contestant
@@ -17,7 +21,16 @@ from bench.compare.processes import Failed, Side
 from bench.compare.report import Figure, Run
 from bench.compare.servers import Postgres, Server, Sqlite
 from bench.compare.subjects import Case, cases
+from elihu import ElihuError
 from elihu.testing.postgres import PostgresServer
+
+MEASURED_WITHIN: Final = 300.0
+"""The most seconds of one measurement with all that it needs."""
+EXPECTED: Final = (
+    *(Failed, TimeoutError, ElihuError),
+    *(OSError, ValueError, asyncpg.PostgresError, subprocess.SubprocessError),
+)
+"""What makes one measurement fail, and not the run."""
 
 
 def say(text: str) -> None:
@@ -114,12 +127,13 @@ class Comparison:
 
     async def _once(self, case: Case, number: int, side: Side) -> None:
         name = side.contestant.name
-        what = f"{case.subject} {case.setting} ({case.engine}), round {number}, {name}"
+        what = f"{case.name} ({case.engine}), round {number}, {name}"
         try:
-            figures: Figures = await case.measure(side)
-        except Failed as error:
+            async with asyncio.timeout(MEASURED_WITHIN):
+                figures: Figures = await case.measure(side)
+        except EXPECTED as error:
             self.failed = True
-            self._leave_out(f"{what}", str(error))
+            self._leave_out(what, str(error) or type(error).__name__)
             return
         say(f"{what}: {', '.join(f'{value:,.2f} {unit}' for unit, value in figures.items())}")
         for unit, value in figures.items():

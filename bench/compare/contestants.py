@@ -20,8 +20,9 @@ class Contestant:
     ``engines`` are those it is measured on. ``slots`` are those of its best drain,
     ``scale`` divides the job counts, so that a slow side does not take most of the time.
     ``callers`` are the numbers of concurrent callers that its clients can be measured
-    with: a synchronous client has one. ``imports`` and ``help`` are what is timed as
-    import and as ``--help``. ``settings`` is what the report says of it.
+    with: a synchronous client has one. ``imports`` is its package and its main class,
+    and ``help`` the command that is timed with ``--help``. ``settings`` is what the
+    report says of it.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Contestant:
     slots: int = 100
     scale: int = 1
     callers: Sequence[int] = (1, 10, 100)
-    imports: str = ""
+    imports: tuple[str, str] | None = None
     help: Sequence[str] = ()
 
 
@@ -41,7 +42,7 @@ ELIHU: Final = Contestant(
     settings="uvloop; one node a process; SQLite with `synchronous = FULL`; history is kept",
     engines=("postgresql", "sqlite"),
     slots=500,
-    imports="elihu",
+    imports=("elihu", "Elihu"),
     help=("elihu", "--help"),
 )
 PLAIN_SQL: Final = Contestant(
@@ -58,7 +59,7 @@ PEERS: Final = (
         "a pool of at most 20 connections for callers; `enqueue` of 5,000 for bulk",
         requirements=("pgqueuer==1.6.0", "asyncpg==0.32.0", UVLOOP),
         slots=500,
-        imports="pgqueuer",
+        imports=("pgqueuer", "PgQueuer"),
         help=("pgq", "--help"),
     ),
     Contestant(
@@ -68,7 +69,7 @@ PEERS: Final = (
         requirements=("oban==0.7.0", PSYCOPG, UVLOOP),
         least_python=(3, 12),
         scale=8,
-        imports="oban",
+        imports=("oban", "Oban"),
         help=("oban", "--help"),
     ),
     Contestant(
@@ -78,7 +79,7 @@ PEERS: Final = (
         requirements=("procrastinate==3.10.0", PSYCOPG, UVLOOP),
         slots=20,
         scale=20,
-        imports="procrastinate",
+        imports=("procrastinate", "App"),
         help=("procrastinate", "--help"),
     ),
     Contestant(
@@ -89,7 +90,7 @@ PEERS: Final = (
         requirements=("chancy[cli]==0.26.0", PSYCOPG, UVLOOP),
         least_python=(3, 12),
         scale=8,
-        imports="chancy",
+        imports=("chancy", "Chancy"),
         help=("chancy", "--help"),
     ),
     Contestant(
@@ -101,7 +102,7 @@ PEERS: Final = (
         slots=1,
         scale=6,
         callers=(1,),
-        imports="huey",
+        imports=("huey", "SqliteHuey"),
         help=("huey_consumer", "--help"),
     ),
     Contestant(
@@ -113,7 +114,7 @@ PEERS: Final = (
         slots=1,
         scale=20,
         callers=(1,),
-        imports="celery",
+        imports=("celery", "Celery"),
         help=("celery", "--help"),
     ),
 )

@@ -26,8 +26,12 @@ STARTS: Final = 5
 """Starts of an interpreter in one round."""
 IMPORT: Final = """
 import sys, time
+_, package, name = sys.argv
 began = time.perf_counter()
-__import__(sys.argv[1])
+module = __import__(package)
+imported = time.perf_counter()
+getattr(module, name)
+print((imported - began) * 1_000)
 print((time.perf_counter() - began) * 1_000)
 """
 
@@ -152,24 +156,24 @@ def ticks(pid: int) -> int:
 
 
 async def start(side: Side) -> Figures:
-    """The import of the library in a new interpreter, and its command with ``--help``.
-    For the limit: an interpreter that does nothing.
+    """The import of the library in a new interpreter, with its main class and without,
+    and its command with ``--help``. For the limit: an interpreter that does nothing.
     """
     contestant = side.contestant
-    imports, helps = [], []
+    times: dict[str, list[float]] = {}
     for _ in range(STARTS):
         if contestant.imports:
-            async with program([side.python, "-c", IMPORT, contestant.imports]) as running:
-                imports.append(float(await running.line()))
+            async with program([side.python, "-c", IMPORT, *contestant.imports]) as running:
+                times.setdefault("import ms", []).append(float(await running.line()))
+                times.setdefault("import of the main class ms", []).append(
+                    float(await running.line())
+                )
         command = [side.python, "-c", "pass"]
         if contestant.help:
             name, *arguments = contestant.help
             command = [str(Path(side.python).parent / name), *arguments]
-        helps.append(await run_time(command))
-    figures = {"--help ms": statistics.median(helps)}
-    if imports:
-        figures["import ms"] = statistics.median(imports)
-    return figures
+        times.setdefault("--help ms", []).append(await run_time(command))
+    return {unit: statistics.median(each) for unit, each in times.items()}
 
 
 async def run_time(command: Sequence[str]) -> float:

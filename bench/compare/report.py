@@ -20,9 +20,8 @@ LEGEND: Final = """\
 A cell holds the median of the rounds, half the distance between the lowest and the highest round
 in percent of it, and in brackets how many times better Elihu is than that column: more than 1 is
 in favour of Elihu, for times and memory too. The last two columns repeat this ratio for the limit
-and for the best of the peers. The limit is plain SQL
-that does the same work on the same tables, or an interpreter that does nothing. Contestants on
-Redis stand in the rows of PostgreSQL.
+and for the best of the peers. The limit is plain SQL that does the same work on the same tables,
+or an interpreter that does nothing. A contestant on Redis stands in the rows of PostgreSQL.
 """
 
 

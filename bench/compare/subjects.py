@@ -43,6 +43,11 @@ class Case:
     together: bool = False
 
     @property
+    def name(self) -> str:
+        """The subject and the setting."""
+        return f"{self.subject}, {self.setting}" if self.setting else self.subject
+
+    @property
     def engine(self) -> str:
         """The engine as the report names it."""
         return NO_ENGINE if self.engines == ANY else self.engines[0]
@@ -183,7 +188,7 @@ def large(count: Count) -> Sequence[Case]:
         return Case(
             subject="drain",
             engines=SERVERS[:1],
-            setting=f"beside {rows:,} {kind} jobs",
+            setting=f"beside {count(rows):,} {kind} jobs",
             takes_part=on(["postgresql"]),
             measure=run,
         )

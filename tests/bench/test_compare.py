@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bench.compare.__main__ import main
 from bench.compare.comparison import Comparison
 from bench.compare.contestants import CONTESTANTS, ELIHU, PEERS, PLAIN_SQL
 from bench.compare.environments import Unavailable, find_python
-from bench.compare.measure import drain, insert
+from bench.compare.measure import Figures, drain, insert
 from bench.compare.processes import Failed, Side, program
 from bench.compare.programs import own_tables, protocol
 from bench.compare.programs.protocol import new_tally
@@ -49,7 +50,7 @@ async def test_every_subject(
     expected = {
         (case.subject, case.engine, case.setting, contestant.name)
         for subject in SUBJECTS
-        for case in cases(subject)
+        for case in cases(subject, 12)
         for contestant in OWN
         if case.takes_part(contestant)
     }
@@ -57,6 +58,28 @@ async def test_every_subject(
     names = ("subject", "engine", "setting", "of")
     assert {tuple(figure[name] for name in names) for figure in printed} == expected
     assert all(figure["value"] > 0 for figure in printed if figure["unit"] != "% of a core")
+
+
+async def test_a_measurement_that_fails_is_named_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def measured(side: Side) -> Figures:
+        if side.contestant is ELIHU:
+            raise Failed("no table")
+        return {"jobs/s": 1.0}
+
+    case = replace(cases("bulk")[1], measure=measured)
+    monkeypatch.setitem(SUBJECTS, "bulk", lambda _count: [case])
+    comparison = Comparison(rounds=2, most_jobs=None)
+    await comparison.measure(["bulk"], {"sqlite": Sqlite(tmp_path)}, OWN)
+    assert [(figure.of, figure.round) for figure in comparison.figures] == [
+        ("limit", 1),
+        ("limit", 2),
+    ]
+    assert comparison.failed
+    assert comparison.described().left_out == [
+        f"bulk (sqlite), round {number}, elihu: no table" for number in (1, 2)
+    ]
 
 
 async def test_jobs_that_are_not_stored_are_an_error(tmp_path: Path) -> None:
@@ -141,6 +164,13 @@ def test_a_peer_is_pinned_and_has_a_program(peer) -> None:
     text = (folder / f"{peer.name}.py").read_text()
     assert all(f"def {name}(" in text for name in ("install", "bulk", "sender", "pending", "work"))
     assert "elihu" not in text
+
+
+def test_the_label_says_how_many_jobs_stand_beside() -> None:
+    assert [case.setting for case in cases("large", 12)] == [
+        "beside 12 finished jobs",
+        "beside 12 scheduled jobs",
+    ]
 
 
 def test_each_default_case_has_elihu() -> None:

@@ -95,10 +95,10 @@ def work(request: Request, worker: Worker) -> None:
     threading.Thread(target=stop, daemon=True).start()
     app.worker_main(
         [
+            "--quiet",
             "worker",
             f"--pool={POOL}",
             "--loglevel=ERROR",
-            "--quiet",
             "--without-gossip",
             "--without-mingle",
             f"--hostname=worker{os.getpid()}@{socket.gethostname()}",
