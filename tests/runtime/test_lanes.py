@@ -275,6 +275,39 @@ def test_a_failure_ends_the_second_exchange() -> None:
     assert lanes.size(LIMIT, LIMIT) == LIMIT
 
 
+def test_one_exchange_where_no_ends_are_sent() -> None:
+    lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
+    for now in range(9):
+        lanes.fetched(LIMIT, LIMIT, LIMIT, 0, float(now))
+        assert lanes.size(LIMIT, LIMIT) == LIMIT
+    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, 9.0)
+    assert lanes.size(LIMIT, LIMIT) == THIRD
+
+
+async def test_slots_whose_ends_are_written_are_filled_together() -> None:
+    woken = asyncio.Event()
+    lanes = Lanes(NoWork(), two=False, woken=woken)
+    with lanes.exchange(10):
+        await asyncio.sleep(0.001)
+    assert lanes.may_send(0, 1, 9, 10), "an end that is not of this kind waits for nothing"
+    lanes.freed()
+    assert woken.is_set()
+    assert not lanes.may_send(0, 4, 6, 10)
+    assert lanes.may_send(0, 5, 5, 10), "half of the slots"
+    assert lanes.may_send(1, 1, 9, 10), "an end to send"
+    assert lanes.may_send(0, 1, 0, 10), "nothing runs that could free another slot"
+    woken.clear()
+    await woken.wait()
+    assert lanes.may_send(0, 1, 9, 10), "the time of an exchange has passed"
+    lanes.freed()
+    lanes.wake()
+    assert lanes.may_send(0, 1, 9, 10), "there are new jobs"
+    lanes.freed()
+    with lanes.exchange(1):
+        pass
+    assert lanes.may_send(0, 1, 9, 10), "another exchange has passed"
+
+
 @pytest.mark.parametrize(("one", "two", "kept"), [(100, 130, True), (130, 100, False)])
 def test_the_faster_way_is_kept_and_compared_again(one: int, two: int, kept: bool) -> None:
     phases, now = _Phases(), 10.0

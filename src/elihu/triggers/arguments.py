@@ -17,7 +17,7 @@ from elihu.task.plain_json import NotPlainJson, check_plain
 RESERVED: Final = frozenset({"key", "action_input", "tenant", "actor", "metadata"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, each field would cost a call
 class TriggerArguments:
     """What a trigger's job is about: the key of a record, and what the action gets.
 

@@ -5,13 +5,16 @@ call of the action. If that fails, each of them runs alone.
 import asyncio
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from elihu.context import Context
 from elihu.triggers.arguments import canonical
 from elihu.triggers.options import Chunk
 from elihu.triggers.records import Calls, in_loop
 from elihu.triggers.run import Member, Runner
+
+_SAME: Final = b""
+"""The key of jobs that say nothing but their record."""
 
 
 class Done(NamedTuple):
@@ -74,6 +77,8 @@ class Chunks:
     def _key(self, member: Member, stored: Mapping[str, Any]) -> Hashable:
         arguments = member.arguments
         by = self._chunk.by
+        if by is arguments.tenant is arguments.actor is arguments.metadata is None:
+            return _SAME if not arguments.action_input else canonical(dict(arguments.action_input))
         return canonical(
             [
                 arguments.tenant,

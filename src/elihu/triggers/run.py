@@ -1,7 +1,7 @@
 """Runs the action on one record: lock, check, authorize, act, complete, commit."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -64,11 +64,12 @@ class ActionEnded(Exception):
 
 
 class Member(NamedTuple):
-    """One job of a transaction."""
+    """One job of a transaction; ``place`` is the text of its record's key."""
 
     ctx: Context
     arguments: TriggerArguments
     actor: Any
+    place: str
 
 
 class Runner:
@@ -107,14 +108,14 @@ class Runner:
         arguments = TriggerArguments.of(stored, self.what)
         actor = call(lookup_actor, self.options, self.host.trigger_defaults, arguments.actor)
         ctx.tenant, ctx.actor, ctx.interaction = arguments.tenant, actor, "elihu"
-        return Member(ctx, arguments, actor)
+        return Member(ctx, arguments, actor, str(list(arguments.key)))
 
     def run(self, member: Member, call: Calls, task: Task[..., Any]) -> Any:
         """What one job comes to: the action's value, or an outcome."""
         if (refusal := self.refusal()) is not None:
             return refusal
         if self.options.debug or self.host.trigger_defaults.debug_all:
-            logger.info("%s: job %s acts on key %s", self.what, member.ctx.job.id, _place(member))
+            logger.info("%s: job %s acts on key %s", self.what, member.ctx.job.id, member.place)
         if member.ctx.on_error_due is not None:
             return self._handle(member, _error_of(member.ctx), call)
         failure: BaseException
@@ -175,9 +176,10 @@ class Runner:
             )
             if ACTIVE:
                 reach("trigger locked")
-            found = [member for member in members if _place(member) in records]
-            for member in found:
-                self._authorize(member, records[_place(member)], call)
+            found = [member for member in members if member.place in records]
+            if self._rule is not None:
+                for member in found:
+                    self._authorize(member, records[member.place], self._rule, call)
             if not options.lock:
                 self._loader.check_at_first_write(
                     own, [member.arguments.key for member in found], tenant
@@ -202,9 +204,9 @@ class Runner:
                 ended = found
             if ACTIVE:
                 reach("trigger completed")
-        acted = {_place(member) for member in found}
+        acted = {member.place for member in found}
         return [
-            value if _place(member) in acted else self._skipped(_place(member) in records)
+            value if member.place in acted else self._skipped(member.place in records)
             for member in members
         ], ended
 
@@ -229,10 +231,13 @@ class Runner:
             ) from error
         return [member for member, digest in zip(members, digests, strict=True) if digest in new]
 
-    def _authorize(self, member: Member, record: Any, call: Calls) -> None:
-        rule = self.options.authorize or self.host.trigger_defaults.authorize
-        if rule is None:
-            return
+    @property
+    def _rule(self) -> Callable[..., Any] | None:
+        return self.options.authorize or self.host.trigger_defaults.authorize
+
+    def _authorize(
+        self, member: Member, record: Any, rule: Callable[..., Any], call: Calls
+    ) -> None:
         offered = keywords_of(rule, {"ctx": member.ctx})
         if not call(rule, member.actor, self, record, **offered):
             raise Cancel(f"Forbidden: {Forbidden(f'{self.what}: the actor may not do this')}")
@@ -248,9 +253,9 @@ class Runner:
             metadata=first.arguments.metadata,
         )
         subject = (
-            records[_place(first)]
+            records[first.place]
             if self.options.chunk is None
-            else [records[_place(member)] for member in members]
+            else [records[member.place] for member in members]
         )
         with self._active(first):
             return call(self._action.function, subject, *args, **kwargs)
@@ -354,15 +359,11 @@ class Runner:
                 "%s: job %d: on_error handled the failure for key %s: %s: %s",
                 self.what,
                 member.ctx.job.id,
-                _place(member),
+                member.place,
                 type(error).__name__,
                 error,
             )
         return Discard(str(error)) if options.on_error_fails_job else None
-
-
-def _place(member: Member) -> str:
-    return str(list(member.arguments.key))
 
 
 def _is_last(value: Any, ctx: Context) -> bool:

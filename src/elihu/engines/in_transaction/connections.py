@@ -2,12 +2,13 @@
 driver is imported.
 """
 
+import sqlite3
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
-from elihu.engines.in_transaction.steps import Rows, Statement
+from elihu.engines.in_transaction.steps import Executes, Rows, Statement
 from elihu.engines.select import EngineName
 from elihu.errors import InvalidOption
 
@@ -48,6 +49,10 @@ class Link(ABC):
     @abstractmethod
     def execute(self, statement: Statement) -> Any:
         """All rows, or an awaitable of them."""
+
+    def inside(self) -> Executes:
+        """What executes statements once the transaction has begun."""
+        return self
 
     def raw_sqlite(self) -> Any:
         """The connection of the ``sqlite3`` or ``aiosqlite`` module below."""
@@ -191,6 +196,29 @@ class SqlAlchemy(Link):
 
     def execute(self, statement: Statement) -> Rows:
         return _all(self._connection.exec_driver_sql(*self._marked(statement)))
+
+    def inside(self) -> Executes:
+        """The driver's connection where it is one to SQLite. Each step of a cursor of
+        SQLAlchemy is a call of aiosqlite's thread, and a statement has four.
+        """
+        raw = self.raw_sqlite() if self.engine == "sqlite" else None
+        if isinstance(raw, sqlite3.Connection):
+            return Sqlite3(raw)
+        return Aiosqlite(raw) if hasattr(raw, "execute_fetchall") else self
+
+
+class Aiosqlite:
+    """A connection of aiosqlite below one of SQLAlchemy's."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def execute(self, statement: Statement) -> Rows:
+        """All rows."""
+        parameters = () if statement.text is None else (statement.text,)
+        found = self._connection.execute_fetchall(statement.sql, parameters)
+        rows: Rows = sys.modules["sqlalchemy.util"].await_only(found)
+        return rows
 
 
 class AsyncSqlAlchemy(SqlAlchemy):

@@ -82,12 +82,12 @@ class Session:
 
     def complete(self, completions: Sequence[Completion], *, known: bool = False) -> list[Answer]:
         """Complete attempts, each under its guard; one answer for each, in order.
-        ``known`` says that the connection is one to the right database, and that the
-        caller gives its transaction up on an error.
+        ``known`` says that the connection is one to the right database, inside a
+        transaction that the caller gives up on an error.
         """
         self._link.open()
         steps = self._verbs().complete(self._link, self._config, completions, known=known)
-        return run(self._link, steps)
+        return run(self._link.inside() if known else self._link, steps)
 
     async def acomplete(self, completions: Sequence[Completion]) -> list[Answer]:
         """``complete`` on an asynchronous connection."""

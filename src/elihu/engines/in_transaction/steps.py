@@ -3,7 +3,7 @@ executed by synchronous and asynchronous drivers.
 """
 
 from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from elihu.engines.protocol import Inserted
 from elihu.job import Job, JobState, RunOutcome
@@ -52,6 +52,24 @@ class Completion(NamedTuple):
     outcome: str = RunOutcome.COMPLETED.value
     error: str | None = None
     traceback: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the job is completed, and nothing but its value may be told of it."""
+        return self[_BEHIND_VALUE:_WANTED] == _NO_TEXTS and self[_WANTED + 1 :] == _PLAIN_END
+
+
+_BEHIND_KEY: Final = Completion._fields.index("node")
+_BEHIND_VALUE: Final = Completion._fields.index("value") + 1
+_WANTED: Final = Completion._fields.index("wanted")
+_NO_TEXTS: Final = (None,) * (_WANTED - _BEHIND_VALUE)
+_PLAIN_END: Final = tuple(Completion._field_defaults.values())
+
+
+def are_plain(completions: Sequence[Completion]) -> bool:
+    """Whether these differ in job and claim alone, and are plain."""
+    first, *others = completions
+    return first.is_plain and all(other[_BEHIND_KEY:] == first[_BEHIND_KEY:] for other in others)
 
 
 class Act(NamedTuple):

@@ -10,7 +10,15 @@ from elihu.config import Config
 from elihu.engines.in_transaction.connections import Link
 from elihu.engines.in_transaction.errors import first_line, on_postgres, sqlstate
 from elihu.engines.in_transaction.rows import holders_of, taken, values
-from elihu.engines.in_transaction.steps import Act, Answer, Completion, Statement, Steps, Stored
+from elihu.engines.in_transaction.steps import (
+    Act,
+    Answer,
+    Completion,
+    Statement,
+    Steps,
+    Stored,
+    are_plain,
+)
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.queries import queries
 from elihu.engines.postgres.rows import TEXT_ROWS
@@ -191,12 +199,41 @@ def _insert(schema: str, jobs: Sequence[NewJob], *, notify: bool) -> Steps[list[
 def _complete(
     schema: str, completions: Sequence[Completion], channel: str | None
 ) -> Steps[list[Answer]]:
+    answers: dict[int, Answer] = {}
+    if are_plain(completions):
+        answers = yield from _complete_plainly(schema, completions, channel)
+    if missing := [each for each in completions if each.id not in answers]:
+        answers |= yield from _complete_any(schema, missing, channel)
+    return [answers[each.id] for each in completions]
+
+
+def _complete_plainly(
+    schema: str, completions: Sequence[Completion], channel: str | None
+) -> Steps[dict[int, Answer]]:
+    """The answers for those whose ends were written."""
+    first = completions[0]
+    body = {
+        "ids": "{" + ",".join(str(each.id) for each in completions) + "}",
+        "claims": {str(each.id): each.claim for each in completions},
+        "node": first.node,
+        "installation": first.installation,
+        "value": first.value,
+        "wanted": first.wanted,
+        "channel": channel,
+    }
+    sql = queries(schema)["in_transaction_complete_plain"]
+    answer = Answer(True, first.installation, JobState.EXECUTING)
+    return {id_: answer for id_, _ in map(values, (yield Statement(sql, _dump(body))))}
+
+
+def _complete_any(
+    schema: str, completions: Sequence[Completion], channel: str | None
+) -> Steps[dict[int, Answer]]:
     body = [{**each._asdict(), "channel": channel} for each in completions]
     ((installation, ends, _),) = map(
         values, (yield Statement(queries(schema)["in_transaction_complete"], _dump(body)))
     )
-    by_id = {id_: Answer(done, installation, state) for id_, state, done in ends}
-    return [by_id[each.id] for each in completions]
+    return {id_: Answer(done, installation, state) for id_, state, done in ends}
 
 
 def _replacements(met: Sequence[tuple[str, NewJob]]) -> list[dict[str, Any]]:

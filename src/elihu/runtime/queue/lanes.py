@@ -6,11 +6,16 @@ fetches for a third of the slots: two thirds are under way, and one runs.
 
 Small exchanges cost both sides more for each job. That pays where a core is free
 meanwhile, and loses on a busy machine. So both ways are compared every few seconds by the
-ends that they bring. There is no second exchange while ends come one by one, for few
-slots, or on an engine with one writer.
+ends that they bring. There is no second exchange while ends come one by one or are
+written elsewhere, for few slots, or on an engine with one writer.
+
+An attempt that ended in its own transaction leaves a free slot and nothing to send. An
+exchange for that slot alone costs as much as one for ten. So it waits for half of the
+slots, and at most as long as the last exchange took: a slot is empty that long anyway.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -58,6 +63,19 @@ class Lanes:
         self._both = False
         self._phases = _Phases()
         self._second: asyncio.Task[None] | None = None
+        self._took = 0.0
+        self._gathering: asyncio.TimerHandle | None = None
+
+    def freed(self) -> None:
+        """A slot is free, and the end of its attempt is written: send soon."""
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(self._took, self.wake)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Send for the free slots now, however few they are."""
+        self._stop_gathering()
+        self._woken.set()
 
     def start_second(self, name: str) -> None:
         """Send from a second task too, where that is faster."""
@@ -69,7 +87,8 @@ class Lanes:
         second exchange waits for their ends, so that it has many.
         """
         if self.under_way == 0:
-            return ends > 0 or free > 0
+            waits = self._gathering is not None and running > 0 and 2 * free < limit
+            return ends > 0 or (free > 0 and not waits)
         if not self._both or self.under_way > 1:
             return False
         return (ends if running else max(ends, free)) >= limit // 3 * _LARGE
@@ -85,8 +104,11 @@ class Lanes:
         """
         self.under_way += 1
         self.reserved += free
+        self._stop_gathering()
+        began = time.monotonic()
         try:
             yield
+            self._took = time.monotonic() - began
         except BaseException:
             self._set_deep(False)
             raise
@@ -110,7 +132,13 @@ class Lanes:
     def close(self) -> None:
         """Send one at a time from now on."""
         self._two = False
+        self._stop_gathering()
         self._set_deep(False)
+
+    def _stop_gathering(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
 
     def _set_deep(self, deep: bool) -> None:
         if deep != self._deep:
@@ -156,6 +184,9 @@ class _Phases:
         self._ends += ends
         seconds = now - self._since
         if seconds >= self._length:
+            if not self._ends and not self._both:  # nothing to compare by
+                self._since, self._length = now, TRIAL
+                return False
             rate = self._ends / seconds
             self._since, self._ends = now, 0
             if self._length == KEPT:

@@ -41,10 +41,12 @@ Key = tuple[int, int]
 class Ledger:
     """``running`` are the attempts that run. ``held`` are the claims whose ends are not
     written. ``returned`` are the jobs that this node gave back because it stopped.
-    ``wake`` is called when an end waits to be sent.
+    ``wake`` is called when an end waits to be sent, ``freed`` when one is written already.
     """
 
-    def __init__(self, scope: Scope, queue: str, *, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, scope: Scope, queue: str, *, wake: Callable[[], None], freed: Callable[[], None]
+    ) -> None:
         self.running: dict[Key, Execution] = {}
         self.held: set[Key] = set()
         self.returned: list[int] = []
@@ -52,6 +54,7 @@ class Ledger:
         self._scope = scope
         self._queue = queue
         self._wake = wake
+        self._freed = freed
         self._outbox = Outbox()
         self._late_results = LateResults(scope)
         self._busy: dict[Key, float] = {}
@@ -250,7 +253,7 @@ class Ledger:
         self._publish(AttemptReport(execution, ack, None, duration).as_completed())
         self._scope.counts.add(self._queue, self._ended)
         self._ended = []
-        self._wake()
+        self._freed()
 
     def _forget_all(self, keys: Sequence[Key], *, completed: bool = False) -> None:
         """The ends of these attempts are settled in the database; ``completed`` when

@@ -65,7 +65,8 @@ class Producer:
         self._wakes = Wakes(self.fetch_soon)
         self._begun = 0
         self._woken = asyncio.Event()
-        self._ledger = Ledger(scope, queue, wake=self._woken.set)
+        self._lanes = Lanes(self, two=scope.engine.overlaps, woken=self._woken)
+        self._ledger = Ledger(scope, queue, wake=self._woken.set, freed=self._lanes.freed)
         self.attempts = AttemptRunner(scope, self._ledger, executor, progress, abandoned)
         self._start_budget = start_budget or StartBudget()
         self._start_budget.on_return(self._woken.set)
@@ -73,7 +74,6 @@ class Producer:
         self._idle_now = asyncio.Event()
         self._idle_waits = 0
         self._task: asyncio.Task[None] | None = None
-        self._lanes = Lanes(self, two=scope.engine.overlaps, woken=self._woken)
         self._fetching = False
         self._cut_off = False
         self._ending = False
@@ -152,7 +152,7 @@ class Producer:
         self._more_expected = True
         self._generation += 1
         self._after = None
-        self._woken.set()
+        self._lanes.wake()
 
     def resync(self) -> None:
         """Fetch from the front, and poll at the present interval: announcements may

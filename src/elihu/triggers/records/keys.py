@@ -31,6 +31,7 @@ class RecordKey:
         self._names = tuple(each.key for each in properties)
         self._parameters = tuple(f"elihu_key_{name}" for name in self._names)
         types = [_python_type(column) for column in mapper.primary_key]
+        self._types = types
         self._plain = all(each in _SAME_IN_JSON for each in types)
         self._adapters = [TypeAdapter[Any](each) for each in types]
 
@@ -72,6 +73,8 @@ class RecordKey:
                 f"key: expected {len(self._adapters)} values for {self.model.__name__}, got "
                 f"{list(stored)!r}"
             )
+        if self._plain and [type(value) for value in stored] == self._types:
+            return tuple(stored)
         try:
             return tuple(
                 adapter.validate_python(value)
