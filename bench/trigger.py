@@ -171,8 +171,8 @@ def act_cases(options: Options) -> list[Case]:
 
 
 def chunk_cases(options: Options) -> list[Case]:
-    """As many slots as a chunk has records."""
-    return [Case(jobs=options.jobs or 10 * ACTED, slots=options.slots or CHUNK)]
+    """Slots for two chunks: the node prepares one while the database works on the other."""
+    return [Case(jobs=options.jobs or 10 * ACTED, slots=options.slots or 2 * CHUNK)]
 
 
 SCAN = Subject("scan", scan_cases, scan, read_and_insert, beside="keys and plain rows")

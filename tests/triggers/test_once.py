@@ -3,9 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
-from elihu import Elihu, JobState
+from elihu import Elihu, JobState, Retry, Snooze
 from tests.support import EventRecorder
 from tests.triggers.models import Invoice
 from tests.triggers.store import Store
@@ -52,6 +53,22 @@ async def test_an_action_that_failed_has_not_acted(
     store.add(Invoice())
     (job,) = await ended(app, events, trigger, 2)
     assert (job.state, store.all(select(Invoice))[0].acts) == (JobState.COMPLETED, 1)
+
+
+@pytest.mark.parametrize("outcome", [Snooze(0), Retry(delay=0)])
+async def test_an_action_that_returns_to_come_again_has_not_acted(
+    app: Elihu, store: Store, events: EventRecorder, outcome: Snooze | Retry
+) -> None:
+    def come_again(invoice: Invoice, session: Any, ctx: Any) -> Any:
+        count(invoice, session, ctx)
+        return outcome if invoice.acts == 1 else None
+
+    trigger = declared(app, store, come_again, once=True, max_attempts=3)
+    (invoice,) = store.add(Invoice())
+    (job,) = await ended(app, events, trigger, 2)
+    assert (job.state, store.all(select(Invoice))[0].acts) == (JobState.COMPLETED, 2)
+    await trigger.arun(invoice)
+    assert (await ended(app, events, trigger, 3))[1].state is JobState.CANCELLED
 
 
 async def test_after_the_period_it_acts_again(

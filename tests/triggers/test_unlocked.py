@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from elihu import Elihu, JobState
+from elihu import Elihu, ElihuError, JobState
+from elihu.enqueue import holding
 from tests.triggers.models import Invoice
 from tests.triggers.store import Store
 from tests.triggers.test_run import act, declared
@@ -74,3 +76,37 @@ async def test_an_enqueue_behind_the_first_write_says_what_it_needs_on_sqlite(
     else:
         assert job.state is JobState.DISCARDED
         assert "enqueue: expected using(conn=session) inside an action" in (job.reason or "")
+
+
+def database_path_of(app: Elihu) -> Path:
+    return Path(app.config.database_url.removeprefix("sqlite:///")).resolve()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda app: app.jobs.cancel(queue="none"),
+        lambda app: app.jobs.update(1, priority=1),
+        lambda app: app.jobs.stop(1),
+        lambda app: app.queues.scale("default", 2),
+        lambda app: app.crons.pause("none"),
+        lambda app: app.crons.delete("none"),
+        lambda app: app.templates.delete("none"),
+        lambda app: app.templates.update("none", queue="default"),
+    ],
+    ids=["cancel", "update", "stop", "queues", "crons", "crons-delete", "templates", "changes"],
+)
+async def test_a_verb_that_writes_does_not_wait_for_its_own_action_on_sqlite(
+    app: Elihu, write: Callable[[Elihu], Any]
+) -> None:
+    await app.jobs.count()
+    path = database_path_of(app)
+    with holding(path):
+        assert await app.jobs.count() == 0, "verbs that read wait for nothing"
+        try:
+            await write(app)
+        except ElihuError as error:
+            refused = "expected a call before or after the action" in str(error)
+        else:
+            refused = False
+    assert refused is app.config.database_url.startswith("sqlite")

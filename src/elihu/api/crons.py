@@ -112,7 +112,7 @@ class Crons:
                 options,
             ),
         )
-        engine = await self._engine()
+        engine = await self._client().writing("crons.create()")
         if not await engine.create_cron(
             name, dump_values(spec.as_values()), check_bool("paused", paused)
         ):
@@ -197,7 +197,7 @@ class Crons:
 
         Raises ``CronError`` for any other: the next start of a node would restore it.
         """
-        engine = await self._engine()
+        engine = await self._client().writing("crons.delete()")
         for _ in range(_TRIES):
             row = await self._row(name)
             if row.declared is not None and (
@@ -215,7 +215,7 @@ class Crons:
 
     async def _change(self, name: str, decide: Callable[[CronRow], "_Change"]) -> CronEntry:
         """Change the entry. After a concurrent change of the entry, decide again."""
-        engine = await self._engine()
+        engine = await self._client().writing("crons: a change")
         for _ in range(_TRIES):
             row = await self._row(name)
             change = decide(row)

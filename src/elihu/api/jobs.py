@@ -126,7 +126,8 @@ class Jobs:
         and its outcome is ignored. Raises ``JobNotFound``, and ``InvalidTransition`` for
         a job that does not run.
         """
-        self._announce(await (await self._engine()).stop(_check_id(job_id)))
+        engine = await self._client().writing("jobs.stop()")
+        self._announce(await engine.stop(_check_id(job_id)))
 
     async def retry(self, *ids: int, **filters: One) -> int:
         """Make jobs available from any state but available and executing. A job without
@@ -191,7 +192,8 @@ class Jobs:
             tags=None if tags is None else check_tags("tags", tags),
             meta=None if meta is None else check_meta("meta", meta)[1] or "{}",
         )
-        job, result = await (await self._engine()).update(_check_id(job_id), changes)
+        engine = await self._client().writing("jobs.update()")
+        job, result = await engine.update(_check_id(job_id), changes)
         self._announce(result)
         return job
 
@@ -229,7 +231,7 @@ class Jobs:
 
     async def _apply(self, verb: str, ids: tuple[int, ...], filters: Mapping[str, One]) -> int:
         where = job_filter(ids, filters, required=True)
-        engine = await self._engine()
+        engine = await self._client().writing(f"jobs.{verb}()")
         result = await getattr(engine, verb)(where)
         self._announce(result)
         return int(result.changed)

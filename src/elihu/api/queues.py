@@ -171,7 +171,7 @@ class Queues:
     async def _change(self, rule: QueueOverride) -> str | None:
         """Store or announce a rule. Returns the id of the node that it is for."""
         check_name("queue", rule.queue)
-        engine = await self._engine()
+        engine = await self._client().writing("queues: a change")
         nodes = await engine.nodes()
         node = None if rule.node is None else _node_of(rule.node, nodes)
         if not (rule.served and rule.limit):

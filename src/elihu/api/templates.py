@@ -97,7 +97,7 @@ class Templates:
         checked = {name: self._checks.field(name, value) for name, value in changes.items()}
         if "task" in checked and checked["task"] in self._registry:
             checked.setdefault("queue", self._checks.queue_of(checked["task"]))
-        engine = await self._engine()
+        engine = await self._client().writing("templates.update()")
         while True:
             template = await self._get(engine, code)
             changed = replace(_as_new(template), **checked)
@@ -108,7 +108,8 @@ class Templates:
         """Delete a template. Its jobs that have not started are discarded when a node
         fetches them. Raises ``UnknownTemplate``.
         """
-        if not await (await self._engine()).remove_template(check_name("code", code)):
+        engine = await self._client().writing("templates.delete()")
+        if not await engine.remove_template(check_name("code", code)):
             raise UnknownTemplate(code)
 
     async def get(self, code: str) -> Template:

@@ -32,3 +32,7 @@ class TriggerLedger:
         the digests on which it had not acted. Raises ``WrongDatabase``.
         """
         return open_session(conn, self._config()).act_once(Act(trigger, digests, period))
+
+    def forget_act(self, conn: object, trigger: str, digests: Sequence[bytes]) -> None:
+        """Take back what ``act_once`` wrote in the transaction of ``conn``."""
+        open_session(conn, self._config()).forget_act(Act(trigger, digests, None))

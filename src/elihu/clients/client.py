@@ -10,7 +10,7 @@ from elihu.clock import SystemClock
 from elihu.config import Config
 from elihu.engines.protocol import Engine, Inserted
 from elihu.engines.select import engine_for
-from elihu.enqueue import Inserter, stored_job
+from elihu.enqueue import Inserter, check_free, stored_job
 from elihu.errors import SchemaOutdated
 from elihu.job import Job, NewJob
 from elihu.results.waiters import Waiters
@@ -27,6 +27,7 @@ class Client:
 
     def __init__(self, config: Config, bus: Bus, hub: Hub) -> None:
         self._database = config.describe_database()
+        self._url = config.database_url
         self._engine = engine_for(config, bus)
         failure_log = FailureLog()
         self._announcer = Announcer(self._engine, hub, failure_log)
@@ -65,6 +66,16 @@ class Client:
             await engine.check_schema()
             self._ready = True
         return self._engine
+
+    async def writing(self, verb: str) -> Engine:
+        """``ready`` for a verb that writes. Raises ``InvalidOption`` inside an action
+        that holds SQLite's write lock, since the verb would wait for that action.
+        """
+        check_free(
+            self._url,
+            f"{verb}: expected a call before or after the action, or a trigger with lock=False",
+        )
+        return await self.ready()
 
     async def insert(self, new: NewJob) -> Job:
         """Store one job."""

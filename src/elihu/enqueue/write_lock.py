@@ -26,15 +26,18 @@ def hold(path: Path | None) -> None:
     _held.set(path)
 
 
-def check_free(database_url: str) -> None:
-    """Raise ``InvalidOption`` where this code itself holds the write lock that storing
-    a job needs, so that it would wait for itself.
+def check_free(
+    database_url: str,
+    expected: str = "enqueue: expected using(conn=session) inside an action",
+) -> None:
+    """Raise ``InvalidOption`` where this code itself holds the write lock that a write
+    needs, so that it would wait for itself.
     """
     held = _held.get()
     if held is None or not database_url.startswith("sqlite:///"):
         return
     if Path(database_url.removeprefix("sqlite:///")).resolve() == held:
         raise InvalidOption(
-            "enqueue: expected using(conn=session) inside an action that holds SQLite's write "
-            "lock, got no conn: the call would wait for its own transaction"
+            f"{expected}, got a call in an action that holds SQLite's write lock: it would wait "
+            "for its own transaction"
         )

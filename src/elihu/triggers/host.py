@@ -40,6 +40,10 @@ class Ledger(Protocol):
         """Write that the trigger acts; the digests on which it had not."""
         ...
 
+    def forget_act(self, conn: object, trigger: str, digests: Sequence[bytes]) -> None:
+        """Take back what ``act_once`` wrote in the transaction of ``conn``."""
+        ...
+
 
 class TriggerHost(Enqueuer, Protocol):
     """The app, as triggers see it."""

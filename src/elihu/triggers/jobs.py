@@ -83,10 +83,14 @@ class JobBuilder:
         same = {field.name: getattr(first, field.name) for field in fields(NewJob)}
 
         def build(key: Sequence[Any]) -> NewJob:
-            text = dump(list(key), self._what)
+            plain = len(key) == 1 and type(key[0]) is int
+            text = b"[%d]" % key[0] if plain else dump(list(key), self._what)
             same["args"] = '{"key":' + text.decode() + end
             same["unique_key"] = digest(text)
-            return NewJob(**same)
+            # the constructor of a frozen dataclass makes a call for each of its fields
+            new = object.__new__(NewJob)
+            vars(new).update(same)
+            return new
 
         return build
 

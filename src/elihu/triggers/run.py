@@ -192,6 +192,9 @@ class Runner:
                 raise transaction_ended(self.what)
             if any(member.ctx.noticed for member in found):
                 raise ActionEnded(f"{self.what}: the action was asked to end, and returned")
+            if found and options.once and isinstance(value, Snooze | Retry):
+                digests = [member.arguments.digest(self.name) for member in found]
+                self.host.trigger_ledger.forget_act(connection, self.name, digests)
             own.flush()
             if ACTIVE:
                 reach("trigger acted")

@@ -30,6 +30,8 @@ class Verbs(Protocol):
 
     def unfinished(self, link: Link, config: Config, after: int) -> Steps[list[Job]]: ...
 
+    def forget_act(self, link: Link, config: Config, act: Act) -> Steps[None]: ...
+
 
 class Session:
     """A caller's connection, for one app.
@@ -112,6 +114,11 @@ class Session:
         """``unfinished`` on an asynchronous connection."""
         await self._link.open()
         return await arun(self._link, self._verbs().unfinished(self._link, self._config, after))
+
+    def forget_act(self, act: Act) -> None:
+        """Take back what ``act_once`` wrote in this transaction."""
+        self._link.open()
+        run(self._link, self._verbs().forget_act(self._link, self._config, act))
 
     def _verbs(self) -> Verbs:
         here = engine_name(self._config)

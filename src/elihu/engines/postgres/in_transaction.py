@@ -87,11 +87,23 @@ def _unfinished(schema: str, after: int) -> Steps[list[Job]]:
     return [TEXT_ROWS.job(values(row)) for row in rows]
 
 
+def forget_act(link: Link, config: Config, act: Act) -> Steps[None]:
+    """Take back what ``act_once`` wrote in this transaction."""
+    return _saved(_forget_act(config.schema, act), config)
+
+
 def _act_once(schema: str, act: Act) -> Steps[set[bytes]]:
-    body = {**act._asdict(), "digests": [digest.hex() for digest in act.digests]}
     sql = queries(schema)["in_transaction_act_once"]
-    ((_, digests),) = map(values, (yield Statement(sql, _dump(body))))
+    ((_, digests),) = map(values, (yield Statement(sql, _written(act))))
     return {bytes.fromhex(digest) for digest in digests}
+
+
+def _forget_act(schema: str, act: Act) -> Steps[None]:
+    yield Statement(queries(schema)["in_transaction_forget_act"], _written(act))
+
+
+def _written(act: Act) -> str:
+    return _dump({**act._asdict(), "digests": [digest.hex() for digest in act.digests]})
 
 
 def _saved(steps: Steps[T], config: Config, identifiers: Sequence[str] = ()) -> Steps[T]:

@@ -32,6 +32,7 @@ _COMPLETE: Final = statement("in_transaction_complete")
 _RUNS: Final = statement("in_transaction_complete_runs")
 _ACT_ONCE: Final = statement("in_transaction_act_once")
 _UNFINISHED: Final = statement("in_transaction_unfinished")
+_FORGET_ACT: Final = statement("in_transaction_forget_act")
 _WHY: Final = statement("in_transaction_complete_why")
 _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
@@ -135,6 +136,16 @@ def _act_once(link: Link, config: Config, act: Act) -> Steps[set[bytes]]:
     digests = [digest.hex() for digest in act.digests]
     body = dump({**act._asdict(), "digests": digests, "now": now})
     return {bytes.fromhex(digest) for (digest,) in map(values, (yield Statement(_ACT_ONCE, body)))}
+
+
+def forget_act(link: Link, config: Config, act: Act) -> Steps[None]:
+    """Take back what ``act_once`` wrote in this transaction."""
+    return _translated(_forget_act(act))
+
+
+def _forget_act(act: Act) -> Steps[None]:
+    body = {"trigger": act.trigger, "digests": [digest.hex() for digest in act.digests]}
+    yield Statement(_FORGET_ACT, dump(body))
 
 
 def _complete(
