@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Float, Integer, cast, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.commands.models import UNSUCCESSFUL, CommandJob, Output
@@ -34,22 +34,35 @@ async def in_steps(
     ``command_id`` or an ``environment_id`` that they must have.
     """
     first = UUID(int=int(since.timestamp() * 1_000) << 80)
-    statement = select(CommandJob.created_at, CommandJob.status, CommandJob.late_at).where(
-        CommandJob.id > first
-    )
+    statement = select(
+        CommandJob.created_at.label("at"),
+        CommandJob.status.label("status"),
+        (CommandJob.late_at.is_not(None)).label("late"),
+    ).where(CommandJob.id > first)
     for name, value in equal.items():
         if value is not None:
             statement = statement.where(getattr(CommandJob, name) == value)
-    rows: Any = await session.execute(statement.order_by(CommandJob.id.desc()).limit(MOST))
+    latest = statement.order_by(CommandJob.id.desc()).limit(MOST).subquery()
+    begin = since.timestamp()
+    step: Any
+    if session.get_bind().dialect.name == "sqlite":
+        step = cast((type_coerce(latest.c.at, Float) - begin) / seconds, Integer)
+    else:
+        step = func.floor((func.extract("epoch", latest.c.at) - begin) / seconds)
+    rows: Any = await session.execute(
+        select(step, latest.c.status, latest.c.late, func.count()).group_by(
+            step, latest.c.status, latest.c.late
+        )
+    )
     found = Steps([0] * count, [0] * count, [0] * count, more=False)
     number = 0
-    for created_at, status, late_at in rows:
-        number += 1
-        step = int((created_at - since).total_seconds() // seconds)
-        if 0 <= step < count:
-            found.runs[step] += 1
-            found.failed[step] += status in UNSUCCESSFUL
-            found.late[step] += late_at is not None
+    for at, status, late, runs in rows:
+        number += runs
+        place = int(at)
+        if 0 <= place < count:
+            found.runs[place] += runs
+            found.failed[place] += runs * (status in UNSUCCESSFUL)
+            found.late[place] += runs * bool(late)
     return Steps(found.runs, found.failed, found.late, number == MOST)
 
 
