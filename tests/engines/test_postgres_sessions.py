@@ -187,6 +187,21 @@ async def test_after_a_restart_of_the_server_the_first_call_succeeds(
             assert len(await engine.insert([NewJob(task="a")])) == 1
 
 
+async def test_a_call_that_is_cancelled_while_its_connection_is_looked_at_loses_none(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_LOOK_AFTER", -1.0)
+    async with engine_on(postgres_url, connections=1) as engine:
+        for rounds in range(1, 8):
+            call = asyncio.create_task(engine.nodes())
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait([call])
+        async with asyncio.timeout(10):
+            assert await engine.nodes() == []
+
+
 async def test_engines_of_a_loop_share_its_connections(postgres_url: str) -> None:
     async with (
         engine_on(postgres_url, connections=3) as first,

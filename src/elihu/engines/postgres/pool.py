@@ -190,8 +190,12 @@ class Pool:
     async def _usable(self, connection: Connection, since: float) -> bool:
         rested = self._loop.time() - since
         if rested > _LOOK_AFTER:
-            for _ in range(_ROUNDS_TO_CLOSE):
-                await asyncio.sleep(0)
+            try:
+                for _ in range(_ROUNDS_TO_CLOSE):
+                    await asyncio.sleep(0)
+            except BaseException:
+                self.drop(connection)
+                raise
         if connection.is_closed():
             self._left()
             return False
