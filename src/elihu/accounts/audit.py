@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.accounts.models import AuditEntry
 from elihu.accounts.roles import Actor
+from elihu.errors import InvalidOption
 from elihu.options import check_range
+from elihu.orm.newest import Condition, newest
 from elihu.orm.sessions import now
 
 KEPT: Final = timedelta(days=365)
@@ -72,19 +74,32 @@ async def find_all(
     after: UUID | None = None,
     limit: int = 50,
 ) -> AuditPage:
-    """A page of at most ``limit`` (1 to 1,000) entries. Raises ``InvalidOption``."""
+    """A page of at most ``limit`` (1 to 1,000) entries. It reads a bounded number of them,
+    so that it may be short, or empty, and not the last. Raises ``InvalidOption``, also
+    for an ``object_id`` without its ``kind``, which no index has.
+    """
     check_range("limit", limit, 1, 1_000)
-    statement = select(AuditEntry)
-    if user is not None:
-        statement = statement.where(AuditEntry.user_name == user)
-    if kind is not None:
-        statement = statement.where(AuditEntry.kind == kind)
+    if object_id is not None and kind is None:
+        raise InvalidOption(
+            "object_id: expected kind too, got object_id alone: no index has ids of all kinds. "
+            "Give kind and object_id, or user"
+        )
+    within: list[Condition] = []
     if object_id is not None:
-        statement = statement.where(AuditEntry.object_id == object_id)
-    if after is not None:
-        statement = statement.where(AuditEntry.id < after)
-    found = (await session.scalars(statement.order_by(AuditEntry.id.desc()).limit(limit + 1))).all()
-    return AuditPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
+        within = [AuditEntry.kind == kind, AuditEntry.object_id == object_id]
+    elif user is not None:
+        within = [AuditEntry.user_name == user]
+
+    def where(entry: type[AuditEntry]) -> list[Condition]:
+        return [
+            column == value
+            for column, value in ((entry.user_name, user), (entry.kind, kind))
+            if value is not None
+        ]
+
+    return AuditPage(
+        *await newest(session, AuditEntry, within=within, where=where, after=after, limit=limit)
+    )
 
 
 async def prune(session: AsyncSession, limit: int = 1_000) -> int:

@@ -61,3 +61,11 @@ def new_id() -> UUID:
     milliseconds, fraction = divmod(stamp, 4_096)
     tail = int.from_bytes(os.urandom(8), "big") & (2**62 - 1)
     return UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | tail)
+
+
+def first_id(since: datetime, margin: float = 0.0) -> UUID:
+    """An id below those of that time on, or of ``margin`` seconds later: ids begin with
+    their time in milliseconds.
+    """
+    milliseconds = int((since.timestamp() + margin) * 1_000)
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)

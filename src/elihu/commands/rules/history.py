@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, tuple_
@@ -11,10 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.commands.models import CommandJob, CommandJobEvent, Output, Status
 from elihu.commands.rules.fields import Fields
-from elihu.commands.rules.rows import Page, find, page
+from elihu.commands.rules.rows import LONGEST_PAGE, Page, find
+from elihu.orm.columns import first_id
+from elihu.orm.newest import Condition, newest
 
 MOST_CHUNKS: Final = 1_000
 _PIECE: Final = 500
+CLOCKS: Final = 3_600.0
+"""Seconds by which the clocks of two machines may differ: ids have the time of a node, rows that
+of the database.
+"""
 LAST_LINES_BYTES: Final = 64 * 1_024
 
 
@@ -49,40 +55,38 @@ async def find_all(
     limit: int = 100,
 ) -> Page[CommandJob]:
     """A page of runs, newest first: made from ``since`` and before ``until``; ``text``
-    is in the name of the command, in what it runs or in the reason. Raises
+    is in the name of the command, in what it runs or in the reason. It reads a bounded
+    number of runs, so that it may be short, or empty, and not the last. Raises
     ``InvalidFields``.
     """
+    fields = Fields()
+    fields.whole("limit", limit, 1, LONGEST_PAGE)
     if statuses:
-        fields = Fields()
         fields.words("status", list(statuses), get_args(Status))
-        fields.done()
-    statement = select(CommandJob)
-    if command_id is not None:
-        statement = statement.where(CommandJob.command_id == command_id)
-    if environment_id is not None:
-        statement = statement.where(CommandJob.environment_id == environment_id)
-    if schedule_id is not None:
-        statement = statement.where(CommandJob.schedule_id == schedule_id)
-    if statuses:
-        statement = statement.where(CommandJob.status.in_(statuses))
+    fields.done()
+    within = _within(command_id, environment_id, schedule_id, statuses)
     if since is not None:
-        statement = statement.where(CommandJob.created_at >= since)
+        within.append(CommandJob.id >= first_id(since, -CLOCKS))
     if until is not None:
-        statement = statement.where(CommandJob.created_at < until)
-    if text:
-        statement = statement.where(
-            or_(
-                *(
-                    column.icontains(text, autoescape=True)
-                    for column in (
-                        CommandJob.command_name,
-                        CommandJob.shell_command,
-                        CommandJob.reason,
-                    )
-                )
-            )
-        )
-    return await page(session, statement, CommandJob, after=after, limit=limit, newest_first=True)
+        within.append(CommandJob.id < first_id(until, CLOCKS))
+
+    def where(run: type[CommandJob]) -> list[Condition]:
+        found: list[Condition | None] = [
+            None if command_id is None else run.command_id == command_id,
+            None if environment_id is None else run.environment_id == environment_id,
+            None if schedule_id is None else run.schedule_id == schedule_id,
+            run.status.in_(statuses) if statuses else None,
+            None if since is None else run.created_at >= since,
+            None if until is None else run.created_at < until,
+        ]
+        if text:
+            texts: tuple[Any, ...] = (run.command_name, run.shell_command, run.reason)
+            found.append(or_(*(column.icontains(text, autoescape=True) for column in texts)))
+        return [each for each in found if each is not None]
+
+    return Page(
+        *await newest(session, CommandJob, within=within, where=where, after=after, limit=limit)
+    )
 
 
 async def events(
@@ -94,13 +98,22 @@ async def events(
     limit: int = 100,
 ) -> Page[CommandJobEvent]:
     """A page of events, newest first. Raises ``InvalidFields``."""
-    statement = select(CommandJobEvent)
-    if command_id is not None:
-        statement = statement.where(CommandJobEvent.command_id == command_id)
+    fields = Fields()
+    fields.whole("limit", limit, 1, LONGEST_PAGE)
+    fields.done()
+    within = []
     if run_id is not None:
-        statement = statement.where(CommandJobEvent.command_job_id == run_id)
-    return await page(
-        session, statement, CommandJobEvent, after=after, limit=limit, newest_first=True
+        within = [CommandJobEvent.command_job_id == run_id]
+    elif command_id is not None:
+        within = [CommandJobEvent.command_id == command_id]
+
+    def where(event: type[CommandJobEvent]) -> list[Condition]:
+        return [] if command_id is None else [event.command_id == command_id]
+
+    return Page(
+        *await newest(
+            session, CommandJobEvent, within=within, where=where, after=after, limit=limit
+        )
     )
 
 
@@ -158,3 +171,24 @@ async def last_lines(session: AsyncSession, run_id: UUID, count: int) -> list[st
             break
     text = b"".join(reversed(found))[-LAST_LINES_BYTES:].decode("utf-8", "replace")
     return text.splitlines()[-count:]
+
+
+def _within(
+    command_id: UUID | None,
+    environment_id: UUID | None,
+    schedule_id: UUID | None,
+    statuses: Sequence[Status],
+) -> list[Condition]:
+    """Conditions whose rows an index has in the order of their ids."""
+    command = CommandJob.command_id == command_id
+    environment = CommandJob.environment_id == environment_id
+    status = CommandJob.status == statuses[0] if len(statuses) == 1 else None
+    if command_id is not None:
+        if environment_id is not None and status is not None:
+            return [command, environment, status]
+        return [command]
+    if environment_id is not None:
+        return [environment]
+    if schedule_id is not None:
+        return [CommandJob.schedule_id == schedule_id]
+    return [] if status is None else [status]

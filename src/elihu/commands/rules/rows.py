@@ -106,7 +106,6 @@ async def page(
     *,
     after: UUID | None,
     limit: int,
-    newest_first: bool = False,
 ) -> Page[R]:
     """At most ``limit`` (1 to 1,000) rows that follow ``after``, in the order of their
     insertion. Raises ``InvalidFields``.
@@ -116,8 +115,8 @@ async def page(
             ("limit", f"expected a whole number from 1 to {LONGEST_PAGE:,}, got {limit!r}")
         )
     if after is not None:
-        statement = statement.where(model.id < after if newest_first else model.id > after)
-    statement = statement.order_by(model.id.desc() if newest_first else model.id).limit(limit + 1)
+        statement = statement.where(model.id > after)
+    statement = statement.order_by(model.id).limit(limit + 1)
     rows = (await session.scalars(statement)).all()
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
 

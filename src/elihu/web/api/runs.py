@@ -23,7 +23,7 @@ from elihu.web.api.routes import Resource
 from elihu.web.auth import CurrentActor
 from elihu.web.context import Context, context_of
 from elihu.web.problems import Problem
-from elihu.web.reads.runs import histogram
+from elihu.web.reads.runs import TooMany, histogram
 
 runs = Resource("/runs", "runs")
 events = Resource("/events", "events")
@@ -131,7 +131,9 @@ async def list_runs(
     after: UUID | None = None,
     limit: Limit = 50,
 ) -> Page[RunOut]:
-    """Runs, newest first."""
+    """Runs, newest first. A page reads a bounded number of runs, so that it may be short while
+    ``next`` is not null.
+    """
     _check_zones(since, until)
     async with context_of(request).sessions.read() as session:
         page = await history.find_all(
@@ -163,10 +165,16 @@ async def count_runs(
             422, f"expected until after since, and at most {MOST_STEPS:,} steps between them",
             errors=[("until", "expected another time, or a longer step")],
         )  # fmt: skip
-    async with context_of(request).sessions.read() as session:
-        found = await histogram(
-            session, since, until, step, command_id=command_id, environment_id=environment_id
-        )
+    try:
+        async with context_of(request).sessions.read() as session:
+            found = await histogram(
+                session, since, until, step, command_id=command_id, environment_id=environment_id
+            )
+    except TooMany as error:
+        raise Problem(
+            422, f"{error}: give a shorter time, or a command or an environment",
+            errors=[("until", "expected a shorter time")],
+        ) from error  # fmt: skip
     return Page(items=[StepOut(at=at, status=status, runs=n) for at, status, n in found])
 
 

@@ -235,7 +235,9 @@ async def list_changes(
     after: UUID | None = None,
     limit: Limit = 50,
 ) -> Page[AuditOut]:
-    """Who changed what, newest first."""
+    """Who changed what, newest first; ``object_id`` needs ``kind``. A page reads a bounded
+    number of rows, so that it may be short while ``next`` is not null.
+    """
     async with context_of(request).sessions.read() as session:
         page = await audit.find_all(
             session, user=user, kind=kind, object_id=object_id, after=after, limit=limit

@@ -25,6 +25,7 @@ from elihu.commands.models import (
     ScheduleEnvironment,
 )
 from elihu.commands.watch import usual_seconds
+from elihu.orm.columns import first_id
 from elihu.orm.sessions import now
 
 MOST: Final = 10_000
@@ -253,11 +254,6 @@ async def count_commands(session: AsyncSession) -> int:
     """How many commands there are, counted up to 10,001."""
     some = select(Command.id).limit(MOST + 1).subquery()
     return int(await session.scalar(select(func.count()).select_from(some)) or 0)
-
-
-def first_id(since: datetime) -> UUID:
-    """An id below those of that time on: ids begin with their time in milliseconds."""
-    return UUID(int=int(since.timestamp() * 1_000) << 80)
 
 
 @lru_cache(maxsize=2_000)

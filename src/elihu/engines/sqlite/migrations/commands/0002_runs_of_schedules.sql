@@ -1,0 +1,3 @@
+-- Runs of a schedule in the order of their ids.
+CREATE INDEX command_job_schedule_newest ON command_job (schedule_id, id);
+DROP INDEX command_job_schedule;
