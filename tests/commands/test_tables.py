@@ -39,7 +39,7 @@ async def columns(app: Elihu) -> dict[str, dict[str, bool]]:
 
 async def test_the_models_fit_the_tables(database_url: str, schema: str) -> None:
     async with Elihu(database_url, schema=schema) as app:
-        assert await app.migrate("commands") == [1]
+        assert await app.migrate("commands") == [1, 2]
         assert await columns(app) == {
             table.name: {column.name: bool(column.nullable) for column in table.columns}
             for table in Base.metadata.tables.values()
@@ -58,7 +58,7 @@ async def test_they_are_made_once_and_before_them_those_of_jobs(
     database_url: str, schema: str
 ) -> None:
     async with Elihu(database_url, schema=schema) as app:
-        assert await app.migrate("commands") == [1]
+        assert await app.migrate("commands") == [1, 2]
         assert await app.migrate("commands") == []
         assert await app.migrate() == []
         await app.tables.check("commands")

@@ -1,6 +1,10 @@
 """``/api/overview``: what needs a look, what runs, and what runs next."""
 
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request
@@ -12,6 +16,8 @@ from elihu.web.api.routes import Resource
 from elihu.web.api.runs import OneRunOut
 from elihu.web.context import Context, context_of
 from elihu.web.reads import overview as reads
+
+_Jobs = asyncio.Task[Mapping[JobState, Any]]
 
 overview = Resource("/overview", "overview")
 
@@ -86,11 +92,10 @@ class AheadOut(BaseModel):
 async def get_overview(request: Request) -> OverviewOut:
     """What needs a look, what runs, and what runs next."""
     context = context_of(request)
-    counts = await read_counts(context)
-    async with context.sessions.read() as session:
+    async with _reading_jobs(context) as jobs, context.sessions.read() as session:
         return OverviewOut(
             at=datetime.now(UTC),
-            counts=counts,
+            counts=await _counts(session, jobs),
             concerns=[_concern(each) for each in await reads.concerns(session)],
             running=[
                 OneRunOut.model_validate(run).model_copy(update={"usual_seconds": usual})
@@ -110,13 +115,26 @@ async def get_ahead(request: Request) -> AheadOut:
 
 async def read_counts(context: Context) -> CountsOut:
     """The figures that change often."""
-    jobs = await context.app.stats.counts()
-    async with context.sessions.read() as session:
-        return CountsOut(
-            runs=await reads.active_counts(session),
-            failed_today=await reads.failed_since(session, datetime.now(UTC) - timedelta(days=1)),
-            jobs={state: CountOut.model_validate(count) for state, count in jobs.items()},
-        )
+    async with _reading_jobs(context) as jobs, context.sessions.read() as session:
+        return await _counts(session, jobs)
+
+
+@asynccontextmanager
+async def _reading_jobs(context: Context) -> AsyncIterator[_Jobs]:
+    """Read the numbers of jobs meanwhile, on another connection."""
+    jobs = asyncio.create_task(context.app.stats.counts(), name="elihu-counts")
+    try:
+        yield jobs
+    finally:
+        await asyncio.wait([jobs])
+
+
+async def _counts(session: Any, jobs: _Jobs) -> CountsOut:
+    return CountsOut(
+        runs=await reads.active_counts(session),
+        failed_today=await reads.failed_since(session, datetime.now(UTC) - timedelta(days=1)),
+        jobs={state: CountOut.model_validate(count) for state, count in (await jobs).items()},
+    )
 
 
 def _concern(found: reads.Concern) -> ConcernOut:

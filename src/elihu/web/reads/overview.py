@@ -75,17 +75,23 @@ async def active_counts(session: AsyncSession) -> dict[str, int]:
     """How many runs have not ended, by status, and how many of them are late or long;
     counted up to 10,000.
     """
-    statement = (
-        select(CommandJob.status, CommandJob.late_at, CommandJob.long_at)
+    read = (
+        select(
+            CommandJob.status,
+            CommandJob.late_at.is_not(None).label("late"),
+            CommandJob.long_at.is_not(None).label("long"),
+        )
         .where(CommandJob.status.in_(ACTIVE))
         .limit(MOST)
+        .subquery()
     )
+    columns = (read.c.status, read.c.late, read.c.long)
     found: Counter[str] = Counter()
-    rows: Any = await session.execute(statement)
-    for status, late_at, long_at in rows:
-        found[status] += 1
-        found["late"] += late_at is not None and status == "queued"
-        found["long"] += long_at is not None and status == "running"
+    rows: Any = await session.execute(select(*columns, func.count()).group_by(*columns))
+    for status, late, long, runs in rows:
+        found[status] += runs
+        found["late"] += runs if late and status == "queued" else 0
+        found["long"] += runs if long and status == "running" else 0
     return {name: found[name] for name in (*ACTIVE, "late", "long")}
 
 
@@ -113,7 +119,7 @@ async def running(session: AsyncSession) -> list[tuple[CommandJob, float | None]
 async def concerns(session: AsyncSession) -> list[Concern]:
     """What did not succeed within a day, among the latest 1,000, the newest first."""
     since = await now(session) - DAY
-    statement = (
+    latest = (
         select(
             CommandJob.id, CommandJob.command_id, CommandJob.command_name,
             CommandJob.environment_id, CommandJob.environment_name, CommandJob.status,
@@ -126,28 +132,36 @@ async def concerns(session: AsyncSession) -> list[Concern]:
         )
         .order_by(CommandJob.id.desc())
         .limit(1_000)
+        .subquery()
     )  # fmt: skip
-    rows: Any = await session.execute(statement)
-    groups: dict[tuple[Any, ...], list[Any]] = {}
-    for run in rows:
-        key = (run.command_id, run.command_name, run.environment_id, run.status, run.reason)
-        groups.setdefault(key, []).append(run)
-    shown = list(groups.values())[:GROUPS]
-    results = await _results(session, {_pair(members[0]) for members in shown})
+    alike = (
+        latest.c.command_id, latest.c.command_name, latest.c.environment_id, latest.c.status,
+        latest.c.reason,
+    )  # fmt: skip
+    numbered = select(
+        latest,
+        func.count().over(partition_by=alike).label("runs"),
+        func.row_number().over(partition_by=alike, order_by=latest.c.id.desc()).label("place"),
+    ).subquery()
+    statement = (
+        select(numbered).where(numbered.c.place == 1).order_by(numbered.c.id.desc()).limit(GROUPS)
+    )
+    shown: list[Any] = list(await session.execute(statement))
+    results = await _results(session, {_pair(run) for run in shown})
     return [
         Concern(
-            command_id=members[0].command_id,
-            command_name=members[0].command_name,
-            environment_id=members[0].environment_id,
-            environment_name=members[0].environment_name,
-            status=members[0].status,
-            reason=members[0].reason,
-            runs=len(members),
-            last_run_id=members[0].id,
-            last_at=members[0].finished_at or members[0].created_at,
-            results=results.get(_pair(members[0]), ()),
+            command_id=run.command_id,
+            command_name=run.command_name,
+            environment_id=run.environment_id,
+            environment_name=run.environment_name,
+            status=run.status,
+            reason=run.reason,
+            runs=run.runs,
+            last_run_id=run.id,
+            last_at=run.finished_at or run.created_at,
+            results=results.get(_pair(run), ()),
         )
-        for members in shown
+        for run in shown
     ]
 
 
@@ -155,19 +169,19 @@ async def upcoming(session: AsyncSession, limit: int = 20) -> list[Upcoming]:
     """The next starts that the schedules plan, soonest first."""
     moment = await now(session)
     found = []
-    for schedule, cron, command, environment in await _places(session):
-        at = _next(cron.expression, cron.timezone, int(moment.timestamp()) // 60)
+    for place in await _places(session):
+        at = _next(place.expression, place.timezone, int(moment.timestamp()) // 60)
         if at is not None:
             found.append(
                 Upcoming(
                     at=at,
-                    schedule_id=schedule.id,
-                    command_id=command.id,
-                    command_name=command.name,
-                    environment_id=environment.id,
-                    environment_name=environment.name,
-                    cron_id=cron.id,
-                    expression=cron.expression,
+                    schedule_id=place.schedule_id,
+                    command_id=place.command_id,
+                    command_name=place.command_name,
+                    environment_id=place.environment_id,
+                    environment_name=place.environment_name,
+                    cron_id=place.cron_id,
+                    expression=place.expression,
                 )
             )
     return sorted(found, key=lambda each: (each.at, each.command_name, each.environment_name))[
@@ -180,8 +194,8 @@ async def ahead(session: AsyncSession) -> tuple[datetime, list[int]]:
     moment = await now(session)
     begin = int(moment.timestamp()) // HALF_HOUR * HALF_HOUR
     total = [0] * HALF_HOURS
-    for _, cron, _, _ in await _places(session):
-        for number, starts in enumerate(_starts(cron.expression, cron.timezone, begin)):
+    for place in await _places(session):
+        for number, starts in enumerate(_starts(place.expression, place.timezone, begin)):
             total[number] += starts
     return datetime.fromtimestamp(begin, UTC), total
 
@@ -216,12 +230,15 @@ async def _results(
     return {pair: sorted(results, reverse=True) for pair, results in found.items()}
 
 
-async def _places(
-    session: AsyncSession,
-) -> Sequence[tuple[Schedule, Cron, Command, Environment]]:
+async def _places(session: AsyncSession) -> Sequence[Any]:
     """Each enabled schedule, cron, command and environment that together start runs."""
     statement = (
-        select(Schedule, Cron, Command, Environment)
+        select(
+            Schedule.id.label("schedule_id"), Cron.id.label("cron_id"), Cron.expression,
+            Cron.timezone, Command.id.label("command_id"), Command.name.label("command_name"),
+            Environment.id.label("environment_id"), Environment.name.label("environment_name"),
+        )
+        .select_from(Schedule)
         .join(ScheduleCron, ScheduleCron.schedule_id == Schedule.id)
         .join(Cron, Cron.id == ScheduleCron.cron_id)
         .join(ScheduleEnvironment, ScheduleEnvironment.schedule_id == Schedule.id)
@@ -234,9 +251,8 @@ async def _places(
             Environment.enabled.is_(True),
         )
         .limit(PLACES)
-    )
-    rows: Any = await session.execute(statement)
-    return [tuple(row) for row in rows]
+    )  # fmt: skip
+    return (await session.execute(statement)).all()
 
 
 async def failed_since(session: AsyncSession, since: datetime) -> int:
