@@ -7,7 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from elihu import Elihu
+from elihu import DatabaseUnavailable, Elihu
+from elihu.accounts import audit
 from elihu.orm.sessions import Sessions
 from elihu.web import create_app
 from elihu.web import guard as guards
@@ -231,6 +232,17 @@ async def test_an_error_says_nothing_of_the_inside(
     assert answer.json()["detail"] == "the server failed; its log says why"
     assert "hunter2" not in answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_verb_that_has_no_audit_row_is_in_the_log(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(audit, "record", fail)
+    assert await paused(client) == 503
+    assert "audit: queue.pause of queue default by local" in caplog.text
 
 
 async def test_a_value_that_is_refused_is_not_in_the_answer(
