@@ -192,7 +192,7 @@ async def test_the_streams_of_a_user_and_of_all_are_bounded(
 
 async def test_streams_share_their_reads(web: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "PER_USER", 1_000)
-    monkeypatch.setattr(streams, "SHORTEST", 5.0)
+    monkeypatch.setattr(streams, "FIGURES", 5.0)
     reads = 0
     counts = web.state.elihu.app.stats.counts
 

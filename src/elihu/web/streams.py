@@ -29,7 +29,11 @@ from elihu.web.problems import Problem
 
 INTERVAL: Final = 2.0
 SHORTEST: Final = 0.2
-"""Seconds between two reads of a topic at least."""
+"""Seconds between two reads of one run or job at least."""
+FIGURES: Final = 1.0
+"""Seconds between two reads of figures of many jobs at least: while a queue drains, they
+change all the time.
+"""
 COMMENT: Final = 15.0
 """Seconds without an event after which a comment keeps the connection open."""
 PER_USER: Final = 20
@@ -71,11 +75,13 @@ class Subscription:
 
 @dataclass(slots=True)
 class _Read:
-    """A read of a topic that begins at ``at``. ``signals`` is how many signals there were
+    """A read of a topic that begins at ``at``; the next one begins at ``until`` or later.
+    ``signals`` is how many signals there were
     when it began, None before.
     """
 
     at: float
+    until: float
     text: asyncio.Task[str] = field(init=False)
     signals: int | None = None
 
@@ -116,16 +122,17 @@ class Streams:
 
     async def read(self, topic: str, reader: Reader) -> str:
         """What a topic says now, or a moment later, as JSON text. All streams share the
-        reads of a topic: one in ``SHORTEST`` seconds, however many signals come.
+        reads of a topic: one in ``SHORTEST`` or ``FIGURES`` seconds, however many signals
+        come.
         """
         moment = time.monotonic()
         read = self._reads.get(topic)
         if read is None or not self._is_fresh(read, moment):
-            self._reads = {
-                name: each for name, each in self._reads.items() if moment <= each.at + SHORTEST
-            }
-            begins = moment if read is None else max(moment, read.at + SHORTEST)
-            read = self._reads[topic] = _Read(begins)
+            self._reads = {name: each for name, each in self._reads.items() if moment <= each.until}
+            begins = moment if read is None else max(moment, read.until)
+            read = self._reads[topic] = _Read(
+                begins, begins + (SHORTEST if ":" in topic else FIGURES)
+            )
             read.text = asyncio.create_task(self._read(read, reader), name="elihu-topic")
         return await asyncio.shield(read.text)
 
@@ -180,9 +187,7 @@ class Streams:
 
     def _is_fresh(self, read: _Read, moment: float) -> bool:
         """Whether what it reads is as new as what a read would find that began now."""
-        return read.signals is None or (
-            read.signals == self._signals and moment <= read.at + SHORTEST
-        )
+        return read.signals is None or (read.signals == self._signals and moment <= read.until)
 
     async def _read(self, read: _Read, reader: Reader) -> str:
         await asyncio.sleep(max(0.0, read.at - time.monotonic()))
