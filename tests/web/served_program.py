@@ -81,7 +81,9 @@ async def main(url: str, schema: str) -> None:
         bound = socket.socket()
         bound.bind(("127.0.0.1", 0))
         bound.listen()
-        server = uvicorn.Server(uvicorn.Config(create_app(app), log_level="warning"))
+        web = create_app(app)
+        web.openapi()  # it is kept: the first reader need not wait for it
+        server = uvicorn.Server(uvicorn.Config(web, log_level="warning"))
         serving = asyncio.create_task(server.serve([bound]))
         port, texts = bound.getsockname()[1], await made_keys(app)
         async with httpx.AsyncClient(
