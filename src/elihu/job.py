@@ -219,7 +219,8 @@ class NewJob:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """The jobs that a verb applies to. A field is None (any) or the allowed values.
-    ``tags`` match if one of them is shared.
+    ``tags`` match if one of them is shared. ``since`` is the earliest ``inserted_at``, and
+    ``not_queue`` are the queues that are left out.
     """
 
     ids: tuple[int, ...] | None = None
@@ -229,6 +230,8 @@ class JobFilter:
     tags: tuple[str, ...] | None = None
     template: tuple[str, ...] | None = None
     node: tuple[str, ...] | None = None
+    since: datetime | None = None
+    not_queue: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

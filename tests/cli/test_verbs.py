@@ -115,6 +115,8 @@ def test_jobs_ls(shop: Shell) -> None:
         "priority",
         "scheduled_at",
         "tags",
+        "duration",
+        "error",
     ]
     assert [line.split()[0] for line in lines[1:]] == ["4", "3", "2", "1"]
     assert lines[1].split()[1:6] == ["available", "mail", "mailed", "0/20", "0"]
@@ -133,6 +135,53 @@ def test_jobs_ls(shop: Shell) -> None:
     assert ids("--limit", "2", "--after", "3") == [2, 1]
     done = shop.run("jobs", "ls", "--limit", "2")
     assert done.stderr == "elihu: more jobs: add --after 3\n"
+
+
+def test_jobs_since_a_time(shop: Shell) -> None:
+    shop("enqueue", "brief")
+    assert len(shop.json("jobs", "ls", "--since", "1h")["items"]) == 1
+    assert shop.json("jobs", "ls", "--since", "2099-01-31T08:00:00Z")["items"] == []
+    assert "--since: expected a time" in shop.refused("jobs", "ls", "--since", "soon", status=2)
+
+
+def test_lists_leave_out_what_is_of_the_system(shop: Shell) -> None:
+    shop("enqueue", "brief", "--queue", "commands_dispatch")
+    shop("enqueue", "brief")
+    shop("crons", "create", "own", "@daily", "brief")
+    shop("crons", "create", "theirs", "@daily", "brief", "--queue", "commands")
+
+    def ids(*flags: str) -> list[int]:
+        return [job["id"] for job in shop.json("jobs", "ls", *flags)["items"]]
+
+    assert ids() == [2]
+    assert ids("--state", "available") == [2]
+    assert ids("--system") == [2, 1]
+    assert ids("--queue", "commands_dispatch") == [1]
+    assert ids("1") == [1]
+    assert [each["name"] for each in shop.json("crons", "ls")] == ["own"]
+    assert [each["name"] for each in shop.json("crons", "ls", "--system")] == ["own", "theirs"]
+
+
+def test_tasks_ls(shop: Shell) -> None:
+    shop("enqueue", "mailed")
+    found = {each["name"]: each for each in shop.json("tasks", "ls")}
+    assert found["mailed"] == {
+        "name": "mailed",
+        "aliases": [],
+        "queue": "mail",
+        "run_in": "loop",
+        "max_attempts": 20,
+        "timeout": None,
+        "unfinished": 1,
+    }
+    assert shop("tasks", "ls").split()[:6] == [
+        "name",
+        "queue",
+        "run_in",
+        "max_attempts",
+        "timeout",
+        "unfinished",
+    ]
 
 
 def test_jobs_show(shop: Shell) -> None:

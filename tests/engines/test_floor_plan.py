@@ -11,7 +11,7 @@ import pytest
 ENGINES = Path(str(files("elihu.engines")))
 FEATURES = (
     "insert", "exchange", "maintenance", "nodes", "waits", "jobs", "queues", "crons", "templates",
-    "triggers", "reads", "rollups", "diagnosis",
+    "triggers", "reads", "rollups", "diagnosis", "transfer",
 )  # fmt: skip
 
 ONLY_POSTGRES_FILES = {

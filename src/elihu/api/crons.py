@@ -33,6 +33,7 @@ from elihu.schedule import (
     load_values,
     plain,
 )
+from elihu.system_queues import SYSTEM_QUEUES
 from elihu.task import (
     MOST_ATTEMPTS,
     Registry,
@@ -66,10 +67,13 @@ class Crons:
         self._registry = registry
         self._max_args = max_args
 
-    async def list(self) -> builtins.list[CronEntry]:
-        """All entries, by name. One that cannot be read has an ``error``."""
+    async def list(self, *, system: bool = True) -> builtins.list[CronEntry]:
+        """All entries, by name. One that cannot be read has an ``error``. Without
+        ``system`` those of the command scheduler are left out.
+        """
         table = await (await self._engine()).crons()
-        return [entry_of(row, table.now) for row in table.rows]
+        entries = [entry_of(row, table.now) for row in table.rows]
+        return [entry for entry in entries if system or entry.queue not in SYSTEM_QUEUES]
 
     async def get(self, name: str) -> CronEntry:
         """The entry of this name."""

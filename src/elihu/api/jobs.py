@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,9 +22,10 @@ from elihu.job import Job, JobChanges, JobFilter, JobPage, JobState, Run
 from elihu.json_schema import compiled
 from elihu.options import check_range
 from elihu.storable_text import is_storable
+from elihu.system_queues import SYSTEM_QUEUES
 from elihu.task import Registry, check_meta, check_name, check_run_at, check_tags
 
-One = str | int | Iterable[Any] | None
+One = str | int | datetime | Iterable[Any] | None
 
 LONGEST_PAGE: Final = 1_000
 RUNS_PIECE: Final = 50
@@ -34,9 +36,9 @@ class Jobs:
     """Verbs on stored jobs.
 
     Bulk verbs take ids, filters (``ids state queue task tags template node``: one value
-    or several), or both, and return how many jobs changed. Without any they raise
-    ``InvalidOption``; ``ids=[]`` matches nothing. They work in transactions of 1,000
-    jobs.
+    or several; ``since``: the earliest ``inserted_at``), or both, and return how many
+    jobs changed. Without any they raise ``InvalidOption``; ``ids=[]`` matches nothing.
+    They work in transactions of 1,000 jobs.
     """
 
     def __init__(
@@ -55,30 +57,34 @@ class Jobs:
             raise JobNotFound(job_id)
         return job
 
-    async def list(self, *, after: int | None = None, limit: int = 50, **filters: One) -> JobPage:
+    async def list(
+        self, *, after: int | None = None, limit: int = 50, system: bool = True, **filters: One
+    ) -> JobPage:
         """A page of at most ``limit`` (1 to 1,000) jobs, newest first. ``after`` is the
         previous page's ``next``. A page ends early after 16 million characters of
-        arguments, results and other text.
+        arguments, results and other text. Without ``system`` the jobs of the command
+        scheduler are left out, unless ids, a queue or a task ask for them.
         """
         check_range("limit", limit, 1, LONGEST_PAGE)
-        where = job_filter((), filters)
+        where = _shown(job_filter((), filters), system)
         below = None if after is None else _check_id(after)
         return await (await self._engine()).find(where, below, limit)
 
     async def summaries(
-        self, *, after: str | None = None, limit: int = 50, **filters: One
+        self, *, after: str | None = None, limit: int = 50, system: bool = True, **filters: One
     ) -> JobSummaryPage:
         """A page of at most ``limit`` (1 to 1,000) jobs without arguments, results and
         ``meta``, in a time that does not grow with the table.
 
         One state comes in the order that its index has: available jobs in the order of
         fetch, scheduled and retryable ones by time, others newest first. ``after`` is the
-        previous page's ``next``.
+        previous page's ``next``. ``system`` as in ``list``.
         """
         check_range("limit", limit, 1, LONGEST_PAGE)
         if filters.get("ids") is not None:
             raise InvalidOption("ids: expected other filters for a list of summaries")
-        return await page(await self._engine(), job_filter((), filters), after, limit)
+        where = _shown(job_filter((), filters), system)
+        return await page(await self._engine(), where, after, limit)
 
     async def count(self, **filters: One) -> int:
         """The number of jobs that match."""
@@ -252,7 +258,7 @@ def job_filter(
 ) -> JobFilter:
     """Check a user's ids and filters and make a ``JobFilter``. Raises ``InvalidOption``."""
     given = {name: value for name, value in filters.items() if value is not None}
-    known = JobFilter.__slots__
+    known = tuple(name for name in JobFilter.__slots__ if name != "not_queue")
     for name in given:
         if name not in known:
             raise InvalidOption(f"{name}: expected a filter among {', '.join(known)}, got {name!r}")
@@ -266,6 +272,7 @@ def job_filter(
         raise InvalidOption(
             f"expected ids or a filter ({', '.join(known)}), got none: every job would match"
         )
+    since = given.pop("since", None)
     values = {name: _several(name, value) for name, value in given.items()}
     if "ids" in values:
         values["ids"] = tuple(_check_id(value) for value in values["ids"])
@@ -280,11 +287,18 @@ def job_filter(
                 )
     if "tags" in values:
         values["tags"] = check_tags("tags", values["tags"])
-    return JobFilter(**values)
+    return JobFilter(**values, since=None if since is None else check_run_at("since", since))
+
+
+def _shown(where: JobFilter, system: bool) -> JobFilter:
+    """The filter without jobs of the command scheduler, unless they are asked for."""
+    if system or where.ids is not None or where.queue is not None or where.task is not None:
+        return where
+    return replace(where, not_queue=SYSTEM_QUEUES)
 
 
 def _several(name: str, value: One) -> tuple[Any, ...]:
-    if isinstance(value, str | int):
+    if isinstance(value, str | int | datetime):
         return (value,)
     try:
         return tuple(value or ())

@@ -58,14 +58,15 @@ def crons() -> None:
 
 
 @crons.command("ls")
+@click.option("--system", is_flag=True, help="Those of the command scheduler too.")
 @shared_options
 @pass_shared_options
-def ls(options: SharedOptions) -> None:
+def ls(options: SharedOptions, /, system: bool) -> None:
     """List cron entries."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
 
-    found = run(open_app(options), lambda app: app.crons.list())
+    found = run(open_app(options), lambda app: app.crons.list(system=system))
     if options.json:
         print_json([field_values(entry) for entry in found])
         return

@@ -1,16 +1,20 @@
 """``elihu jobs``."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from elihu.cli.group import Failure, Group
+from elihu.cli.job_transfer import export_jobs, import_jobs
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
-from elihu.cli.parse import flags_named, read_arguments, read_json, read_time
+from elihu.cli.parse import flags_named, read_arguments, read_json, read_since, read_time
 from elihu.job import Job, JobState
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+ERROR_SHOWN: Final = 60
+"""Characters of a job's reason in the table."""
 
 _ID = click.IntRange(1, 2**63 - 1)
 _ENDING = {"cancel": "cancelling", "kill": "killing"}
@@ -45,18 +49,35 @@ def jobs() -> None:
 @_filters
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
 @click.option("--after", type=_ID, metavar="ID", help="Continue after this id.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Stored since then: a duration such as 1h, or ISO 8601 with a UTC offset.",
+)
+@click.option("--system", is_flag=True, help="Those of the command scheduler too.")
 @shared_options
 @pass_shared_options
 def ls(
-    options: SharedOptions, /, limit: int, after: int | None, **filters: tuple[Any, ...]
+    options: SharedOptions,
+    /,
+    limit: int,
+    after: int | None,
+    since: str | None,
+    system: bool,
+    **filters: tuple[Any, ...],
 ) -> None:
     """List jobs, newest first."""
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
+    from elihu.cli.runs import duration_of
 
     chosen = _chosen(filters)
+    when = {} if since is None else {"since": read_since("--since", since)}
     app = open_app(options)
-    page = run(app, lambda app: app.jobs.list(after=after, limit=limit, **chosen))
+    page = run(
+        app,
+        lambda app: app.jobs.list(after=after, limit=limit, system=system, **chosen, **when),
+    )
     if not page.items:
         _report_unknown(app, chosen)
     if options.json:
@@ -64,11 +85,15 @@ def ls(
         return
     columns = ("id", "state", "queue", "task", "attempt", "priority", "scheduled_at", "tags")
     print_table(
-        columns,
+        (*columns, "duration", "error"),
         [
             [
-                f"{job.attempt}/{job.max_attempts}" if name == "attempt" else getattr(job, name)
-                for name in columns
+                *(
+                    f"{job.attempt}/{job.max_attempts}" if name == "attempt" else getattr(job, name)
+                    for name in columns
+                ),
+                duration_of(job.started_at, job.finished_at),
+                job.reason and job.reason.splitlines()[0][:ERROR_SHOWN],
             ]
             for job in page.items
         ],
@@ -300,3 +325,5 @@ _verb("retry", "retried", "Make jobs available again.")
 _verb("delete", "deleted", "Remove jobs that are not executing, with their runs.")
 _verb("hold", "held", "Suspend jobs that are not executing.")
 _verb("release", "released", "Release suspended jobs.")
+jobs.add_command(export_jobs)
+jobs.add_command(import_jobs)

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "migrate": ("elihu.cli.migrate", "Create or upgrade the tables."),
     "enqueue": ("elihu.cli.enqueue", "Enqueue a job."),
     "jobs": ("elihu.cli.jobs", "List, inspect and change stored jobs."),
+    "tasks": ("elihu.cli.tasks", "List the tasks of an app."),
     "queues": ("elihu.cli.queues", "List queues and change how nodes serve them."),
     "crons": ("elihu.cli.crons", "List, inspect and change cron entries."),
     "triggers": (

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -67,6 +67,17 @@ def read_time(flag: str, text: str) -> datetime:
             f"{flag}: expected a time with a UTC offset, such as 2030-01-31T08:00:00Z, got {text!r}"
         )
     return time
+
+
+def read_since(flag: str, text: str) -> datetime:
+    """Parse the time of a flag, or a duration before now. Raises ``click.UsageError``."""
+    from elihu.duration import parse_duration
+
+    try:
+        seconds = parse_duration(read_delay(text), flag)
+    except InvalidOption:
+        return read_time(flag, text)
+    return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
 @contextmanager

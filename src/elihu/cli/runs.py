@@ -1,7 +1,7 @@
 """Prints the attempts of a job, as a table or in full."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import click
@@ -69,9 +69,14 @@ def duration(run: Run) -> str | None:
     """The duration of an attempt: milliseconds below a second, seconds below a minute,
     else H:MM:SS. None while it runs.
     """
-    if run.ended_at is None:
+    return duration_of(run.started_at, run.ended_at)
+
+
+def duration_of(started_at: datetime | None, ended_at: datetime | None) -> str | None:
+    """``duration`` between two times."""
+    if started_at is None or ended_at is None:
         return None
-    seconds = (run.ended_at - run.started_at).total_seconds()
+    seconds = (ended_at - started_at).total_seconds()
     if seconds < 1:
         return f"{1_000 * seconds:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))

@@ -103,6 +103,11 @@ class Session:
         verbs = self._verbs()
         return run(self._link, verbs.act_once(self._link, self._config, act))
 
+    async def aact_once(self, act: Act) -> set[bytes]:
+        """``act_once`` on an asynchronous connection."""
+        await self._link.open()
+        return await arun(self._link, self._verbs().act_once(self._link, self._config, act))
+
     def unfinished(self, after: int = 0) -> list[Job]:
         """The jobs that have not ended, as the caller's transaction sees them, oldest
         first: at most 10,000 with ids above ``after``.

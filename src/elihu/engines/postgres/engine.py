@@ -17,6 +17,7 @@ from elihu.engines.postgres import (
     reads,
     rollups,
     templates,
+    transfer,
     triggers,
     waits,
 )
@@ -55,6 +56,7 @@ from elihu.engines.protocol.diagnosis import Vitals, WaitingTask
 from elihu.engines.protocol.reads import Failure, SummaryPage
 from elihu.engines.protocol.reads import Place as ViewPlace
 from elihu.engines.protocol.rollups import RollUp, RollUpKey, RollUpRow
+from elihu.engines.protocol.transfer import StoredJob
 from elihu.job import Intent, Job, JobChanges, JobFilter, JobPage, NewJob, Run
 from elihu.telemetry.bus import Bus
 from elihu.template import NewTemplate, Template
@@ -338,3 +340,6 @@ class PostgresEngine:
 
     async def waiting_tasks(self) -> list[WaitingTask]:
         return await diagnosis.waiting_tasks(self._session)
+
+    async def stored_jobs(self, after: int, limit: int) -> list[StoredJob]:
+        return await transfer.stored_jobs(self._session, after, limit)

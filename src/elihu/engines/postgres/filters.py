@@ -30,7 +30,11 @@ def conditions(filter_: JobFilter, states: Collection[JobState], first: int) -> 
     ]
     nodes = None if filter_.node is None else _uuids(filter_.node)
     ids = None if filter_.ids is None else storable_ids(filter_.ids)
-    values = (ids, filter_.queue, filter_.task, filter_.tags, filter_.template, nodes)
+    since = None if filter_.since is None else (filter_.since,)
+    values = (
+        ids, filter_.queue, filter_.task, filter_.tags, filter_.template, nodes, since,
+        filter_.not_queue,
+    )  # fmt: skip
     if not wanted or any(value is not None and len(value) == 0 for value in values):
         return None
     given = _Numbered(first)
@@ -65,6 +69,8 @@ _PIECES: Final[tuple[Callable[[str], str], ...]] = (
     lambda number: f"AND tags && {number}::text[]",
     lambda number: f"AND template = ANY({number}::text[])",
     lambda number: f"AND node = ANY({number}::uuid[])",
+    lambda number: f"AND inserted_at >= ALL({number}::timestamptz[])",
+    lambda number: f"AND queue <> ALL({number}::text[])",
 )
 
 

@@ -21,6 +21,7 @@ from elihu.engines.protocol.rollups import RollUps
 from elihu.engines.protocol.schema import Schema
 from elihu.engines.protocol.signals import Notifier
 from elihu.engines.protocol.templates import Templates
+from elihu.engines.protocol.transfer import Transfer
 from elihu.engines.protocol.triggers import Triggers
 from elihu.engines.protocol.waits import Waits
 
@@ -39,6 +40,7 @@ class Engine(
     RollUps,
     Crons,
     Templates,
+    Transfer,
     Triggers,
     Protocol,
 ):

@@ -38,6 +38,7 @@ from elihu.engines.protocol.diagnosis import Vitals, WaitingTask
 from elihu.engines.protocol.reads import Failure, SummaryPage
 from elihu.engines.protocol.reads import Place as ViewPlace
 from elihu.engines.protocol.rollups import RollUp, RollUpKey, RollUpRow
+from elihu.engines.protocol.transfer import StoredJob
 from elihu.engines.retention import Retention
 from elihu.engines.sqlite import (
     crons,
@@ -52,6 +53,7 @@ from elihu.engines.sqlite import (
     reads,
     rollups,
     templates,
+    transfer,
     triggers,
     waits,
 )
@@ -385,3 +387,6 @@ class SqliteEngine:
 
     async def waiting_tasks(self) -> list[WaitingTask]:
         return await self._database.browse("waiting_tasks", diagnosis.waiting_tasks)
+
+    async def stored_jobs(self, after: int, limit: int) -> list[StoredJob]:
+        return await self._database.browse("stored_jobs", transfer.stored_jobs, after, limit)

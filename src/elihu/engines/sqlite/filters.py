@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
-from elihu.engines.sqlite.rows import dump
+from elihu.engines.sqlite.rows import dump, stored_time
 from elihu.job import JobFilter, JobState
 
 SMALLEST_ID: Final = -(2**63)
@@ -19,6 +19,8 @@ _PIECES: Final = {
     ),
     "template": "template IN (SELECT value FROM json_each(:template))",
     "node": "node IN (SELECT value FROM json_each(:node))",
+    "since": "inserted_at >= :since",
+    "not_queue": "queue NOT IN (SELECT value FROM json_each(:not_queue))",
 }
 
 
@@ -45,7 +47,7 @@ def where(filter_: JobFilter, states: Collection[JobState] = frozenset(JobState)
         allowed = getattr(filter_, field)
         if allowed is not None:
             pieces.append(piece)
-            values[field] = dump(allowed)
+            values[field] = stored_time(allowed) if field == "since" else dump(allowed)
     return Where(" AND ".join(pieces), values)
 
 

@@ -16,6 +16,11 @@ from elihu.job import JobState, NewJob
 KEPT: Final = 30 * 86_400.0
 """Seconds to keep a job whose uniqueness covers finished jobs and has no period."""
 
+DIGEST: Final = 32
+"""Bytes of a unique key. A job of another database has the number of its window in 8
+more.
+"""
+
 _INSERT: Final = statement("insert")
 _HOLDERS: Final = statement("insert_holders")
 _REPLACE: Final = statement("insert_replace")
@@ -184,8 +189,10 @@ def _unique(job: NewJob, now: float) -> tuple[str | None, float | None]:
     """
     if job.unique_key is None:
         return None, None
-    key = job.unique_key.hex()
+    key = job.unique_key[:DIGEST].hex()
     until = now + KEPT
+    if moved := job.unique_key[DIGEST:]:
+        key = f"{key}:{int.from_bytes(moved, signed=True)}"
     if job.unique_period is not None:
         window = floor(now / job.unique_period)
         key = f"{key}:{window}"

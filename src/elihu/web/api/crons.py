@@ -78,9 +78,9 @@ class EntryIn(EntryChange):
 
 
 @entries.get()
-async def list_entries(request: Request) -> Page[EntryOut]:
-    """All entries, by name."""
-    found = await context_of(request).app.crons.list()
+async def list_entries(request: Request, system: bool = False) -> Page[EntryOut]:
+    """All entries, by name; ``system`` shows those of the command scheduler too."""
+    found = await context_of(request).app.crons.list(system=system)
     return Page(items=[EntryOut.model_validate(entry) for entry in found])
 
 

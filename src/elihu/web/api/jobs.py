@@ -179,16 +179,18 @@ async def list_jobs(
     tag: Name = None,
     template: Name = None,
     node: Name = None,
+    system: bool = False,
     after: After = None,
     limit: Limit = 50,
 ) -> Page[SummaryOut]:
     """Summaries. Of one state: available jobs in the order of fetch, scheduled and
     retryable ones by time, others newest first. A page reads a bounded number of jobs, so
-    that it may be short while ``next`` is not null.
+    that it may be short while ``next`` is not null. ``system`` shows those of the command
+    scheduler too.
     """
     page = await context_of(request).app.jobs.summaries(
         state=state, queue=queue, task=task, tags=tag, template=template, node=node,
-        after=after, limit=limit,
+        system=system, after=after, limit=limit,
     )  # fmt: skip
     return Page(items=[_summary(job) for job in page.items], next=page.next)
 
