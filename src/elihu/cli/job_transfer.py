@@ -39,9 +39,9 @@ def export_jobs(options: SharedOptions) -> None:
 @shared_options
 @pass_shared_options
 def import_jobs(options: SharedOptions, /, file: TextIO) -> None:
-    """Store the jobs of a file that elihu jobs export wrote; - reads standard input.
+    """Store jobs that elihu jobs export wrote.
 
-    Each job is stored once, however often the file is imported.
+    FILE - reads standard input. Each job is stored once, however often the file is imported.
     """
     from sys import stderr
 
