@@ -15,10 +15,11 @@ slots, and at most as long as the last exchange took: a slot is empty that long 
 """
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
+
+from elihu.clock import SystemClock
 
 FEWEST: Final = 60
 """The fewest slots with which two exchanges are faster than one."""
@@ -63,6 +64,7 @@ class Lanes:
         self._both = False
         self._phases = _Phases()
         self._second: asyncio.Task[None] | None = None
+        self._clock = SystemClock()
         self._took = 0.0
         self._gathering: asyncio.TimerHandle | None = None
 
@@ -105,10 +107,10 @@ class Lanes:
         self.under_way += 1
         self.reserved += free
         self._stop_gathering()
-        began = time.monotonic()
+        began = self._clock.monotonic()
         try:
             yield
-            self._took = time.monotonic() - began
+            self._took = self._clock.monotonic() - began
         except BaseException:
             self._set_deep(False)
             raise
