@@ -121,6 +121,8 @@ async def test_two_tabs_show_the_same_and_keep_their_places(
         assert await one.locator("details.menu[open]").count() == 1
         assert abs(await one.evaluate("window.scrollY") - place) < 60
         # Another tab pauses a queue: the menu of this one says so.
+        await one.goto(f"{address}/")
+        await one.locator("[data-live]", has_text="Live").wait_for()
         await other.goto(f"{address}/queues")
         await other.get_by_role("button", name="Pause default", exact=True).click()
         await other.locator(".sheet:popover-open input[name=note]").fill("moving house")
