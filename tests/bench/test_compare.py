@@ -37,6 +37,7 @@ async def test_plain_sql_stores_the_jobs_of_all_callers(tmp_path: Path) -> None:
 
 
 @pytest.mark.more
+@pytest.mark.timeout(600)
 async def test_every_subject(
     postgres_server: PostgresServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

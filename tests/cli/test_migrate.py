@@ -18,5 +18,5 @@ def test_from_alone_is_wrong_use(shell: Shell) -> None:
 
 def test_migrate_makes_them_where_asked(shell: Shell) -> None:
     assert "commands" not in shell("migrate")
-    assert "tables of commands: migrated to version 1" in shell("migrate", "--commands")
+    assert "tables of commands: migrated to version 2" in shell("migrate", "--commands")
     assert "command_job_occurrence" in shell("migrate", "--commands", "--sql")

@@ -39,7 +39,7 @@ class EnqueuesJobs:
         if conn is not None:
             return await self._in_transaction.aone(conn, new, notify=notify)
         check_free(self.config.database_url)
-        return await self._clients.client().insert(check_new(new))
+        return await self._store(new)
 
     def enqueue(self, new: NewJob, *, conn: Any = None, notify: bool = True) -> Job:
         """``aenqueue`` for synchronous code and connections. Without ``conn`` it raises

@@ -1,6 +1,6 @@
 """The app that a test gets: one of its own, on a database of its own, with helpers."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -206,7 +206,7 @@ class AppUnderTest(Elihu):
         """
         app = self._declared
         hooks = {
-            "aenqueue": partial(self._enqueue_inline, app.aenqueue),
+            "_store": partial(self._store_inline, app._store),
             "_enqueue_many": partial(self._enqueue_many_inline, app._enqueue_many),
         }
         vars(app).update(hooks)
@@ -306,11 +306,9 @@ class AppUnderTest(Elihu):
             if queue in {None, name} and any(counts.get(state) for state in states)
         ]
 
-    async def _enqueue_inline(
-        self, store: Callable[..., Any], new: NewJob, *, conn: Any = None, notify: bool = True
-    ) -> Job:
-        job: Job = await store(new, conn=conn, notify=notify)
-        if conn is not None or self._draining or job.state is not JobState.AVAILABLE:
+    async def _store_inline(self, store: Callable[[NewJob], Awaitable[Job]], new: NewJob) -> Job:
+        job = await store(new)
+        if self._draining or job.state is not JobState.AVAILABLE:
             return job
         errors: dict[int, BaseException] = {}
         await self._drain(partial(_keep_error, errors))
