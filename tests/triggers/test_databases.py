@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from elihu import Elihu, JobState
+from elihu.engines.in_transaction.session import Session as InTransaction
 from tests.support import QUICK
 from tests.triggers.models import Base, Invoice
 from tests.triggers.store import Store, driver_url
@@ -60,7 +61,11 @@ async def test_sessions_may_find_their_engine_by_the_model(
 
 @pytest.mark.parametrize("tenants", [["there", "here"], ["here", "there"]])
 async def test_each_tenant_may_have_a_database_of_its_own(
-    database_url: str, store: Store, tmp_path: Path, tenants: list[str]
+    database_url: str,
+    store: Store,
+    tmp_path: Path,
+    tenants: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The jobs are with the records of one tenant only: whether a job's end is part of
     the action's transaction is a question of each database.
@@ -75,13 +80,15 @@ async def test_each_tenant_may_have_a_database_of_its_own(
     def sessions(tenant: str) -> Session:
         return makers[tenant]()
 
-    ends: list[str] = []
+    ends: list[Any] = []
+    complete = InTransaction.complete
 
-    def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if "to_state" in statement:
-            ends.append(statement)
+    def noted(self: InTransaction, completions: Any, *, known: bool = False) -> Any:
+        answers = complete(self, completions, known=known)
+        ends.extend(answers)
+        return answers
 
-    event.listen(engines["here"], "before_cursor_execute", note)
+    monkeypatch.setattr(InTransaction, "complete", noted)
     for maker in makers.values():
         with maker.begin() as session:
             session.add_all([Invoice(), Invoice()])
