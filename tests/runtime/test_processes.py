@@ -25,6 +25,7 @@ from elihu.runtime.attempts.complete_in_transaction import Completer
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.processes import pool
 from elihu.runtime.attempts.processes.import_path import AppLocation
+from elihu.runtime.attempts.processes.node_logging import describe_logging
 from elihu.runtime.attempts.processes.pool import ProcessPool
 from elihu.runtime.attempts.processes.protocol import frame
 from elihu.runtime.attempts.progress import Progress
@@ -273,6 +274,8 @@ def test_the_end_of_the_line_ends_a_child(tmp_path: Path):
             "qualname": "deaf",
             "args": json.dumps({"folder": str(tmp_path)}),
             "wanted": False,
+            "log_fields": {},
+            "carrier": {},
         }
         ours.sendall(
             frame(
@@ -283,6 +286,7 @@ def test_the_end_of_the_line_ends_a_child(tmp_path: Path):
                     "argv": [],
                     "first": None,
                     "app": None,
+                    "logging": describe_logging(),
                     "settings": {},
                 },
             )
