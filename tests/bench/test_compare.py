@@ -3,7 +3,6 @@ programs follow, and what needs no contestant. The peers need the network, and a
 """
 
 import asyncio
-import json
 import os
 import sys
 from dataclasses import replace
@@ -19,9 +18,8 @@ from bench.compare.measure import Figures, drain, insert
 from bench.compare.processes import Failed, Side, program
 from bench.compare.programs import own_tables, protocol
 from bench.compare.programs.protocol import new_tally
-from bench.compare.servers import Postgres, Server, Sqlite, redis_server
+from bench.compare.servers import Sqlite, redis_server
 from bench.compare.subjects import DEFAULT, SUBJECTS, cases
-from elihu.testing.postgres import PostgresServer
 
 OWN = dict.fromkeys((ELIHU, PLAIN_SQL), sys.executable)
 
@@ -34,31 +32,6 @@ async def test_elihu_executes_each_job_once(tmp_path: Path) -> None:
 async def test_plain_sql_stores_the_jobs_of_all_callers(tmp_path: Path) -> None:
     figures = await insert(Side(PLAIN_SQL, Sqlite(tmp_path)), jobs=12, callers=3)
     assert figures["jobs/s"] > 0
-
-
-@pytest.mark.more
-@pytest.mark.timeout(600)
-async def test_every_subject(
-    postgres_server: PostgresServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    servers: dict[str, Server] = {
-        "postgresql": Postgres(postgres_server),
-        "sqlite": Sqlite(tmp_path),
-    }
-    comparison = Comparison(rounds=1, most_jobs=12)
-    await comparison.measure(list(SUBJECTS), servers, OWN)
-    assert not comparison.failed, capsys.readouterr().err
-    expected = {
-        (case.subject, case.engine, case.setting, contestant.name)
-        for subject in SUBJECTS
-        for case in cases(subject, 12)
-        for contestant in OWN
-        if case.takes_part(contestant)
-    }
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    names = ("subject", "engine", "setting", "of")
-    assert {tuple(figure[name] for name in names) for figure in printed} == expected
-    assert all(figure["value"] > 0 for figure in printed if figure["unit"] != "% of a core")
 
 
 async def test_a_measurement_that_fails_is_named_and_the_others_go_on(

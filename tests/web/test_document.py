@@ -77,7 +77,7 @@ async def test_a_client_made_from_the_document_works(
     assert (await call("runs_get_run", id=run["id"]))["status"] == "queued"
     assert (await call("runs_list_runs", status=["queued"], limit=5))["items"][0] == run
     await call("runs_kill_run", id=run["id"])
-    jobs = await call("system_list_jobs", state="cancelled")
+    jobs = await call("system_list_jobs", state="cancelled", system="true")
     assert [job["task"] for job in jobs["items"]] == ["commands.run"]
     assert (await call("system_get_job", id=jobs["items"][0]["id"]))["state"] == "cancelled"
     for name in (
