@@ -30,6 +30,7 @@ RARE: dict[str, list[str]] = {
     "since": ["2020-01-01T00:00:00Z"],
     "until": ["2099-01-01T00:00:00Z"],
     "kind": ["nothing"],
+    "system": ["true"],
 }
 """Values of filters that few rows, or none, have; a name or an id else."""
 
