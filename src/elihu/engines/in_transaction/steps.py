@@ -55,7 +55,7 @@ class Completion(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the job is completed, and nothing but its value may be told of it."""
+        """Whether the job is completed, with nothing to store but its value."""
         return self[_BEHIND_VALUE:_WANTED] == _NO_TEXTS and self[_WANTED + 1 :] == _PLAIN_END
 
 
