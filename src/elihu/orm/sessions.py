@@ -84,17 +84,23 @@ class Sessions:
             ):
                 yield session
         except TimeoutError as error:
-            raise DatabaseTimeout(
-                f"commands: no answer from the database within {seconds:g} s"
-            ) from error
+            raise DatabaseTimeout(f"{self._name}: no answer within {seconds:g} s") from error
         except DBAPIError as error:
-            raise _translated(error) from error
+            raise _translated(error, self._name) from error
+
+    @property
+    def _name(self) -> str:
+        return "SQLite" if self._is_sqlite else "PostgreSQL"
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._app.config.database_url.startswith(_SQLITE)
 
     def _turn(self, writes: bool) -> AbstractAsyncContextManager[Any]:
         """SQLite has one writer. Those of this process take turns, in their order: who
         waits for the lock of the file sleeps, and others overtake.
         """
-        if not writes or not self._app.config.database_url.startswith(_SQLITE):
+        if not writes or not self._is_sqlite:
             return nullcontext()
         return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
@@ -106,7 +112,7 @@ class Sessions:
 
     def _make(self) -> AsyncEngine:
         config = self._app.config
-        if config.database_url.startswith(_SQLITE):
+        if self._is_sqlite:
             engine = create_async_engine(
                 config.database_url.replace("sqlite:", "sqlite+aiosqlite:", 1),
                 connect_args={
@@ -170,8 +176,8 @@ def _prepare_sqlite(engine: AsyncEngine, *, full: bool) -> None:
     event.listen(engine.sync_engine, "begin", begin)
 
 
-def _translated(error: DBAPIError) -> DatabaseError:
-    text = f"commands: {str(error.orig).splitlines()[0]}"
+def _translated(error: DBAPIError, name: str) -> DatabaseError:
+    text = f"{name}: {str(error.orig).splitlines()[0]}"
     if isinstance(error, IntegrityError | DataError):
         return DataRefused(text)
     if isinstance(error, OperationalError) and "locked" in str(error.orig):
