@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -14,13 +15,16 @@ from elihu.web import create_app
 from elihu.web import guard as guards
 from elihu.web.app import lifespan
 from elihu.web.guard import Proxies, Rates, host_name, is_same_origin
+from elihu.web.pages.visits import safe_path
 from tests.web.conftest import BASE, Clients, add_user
+
+PAUSE = "/api/system/queues/default/pause"
 
 
 async def paused(client: httpx.AsyncClient, **headers: str) -> int:
     """Try a change."""
     shown = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = await client.post("/api/system/queues/default/pause", headers=shown)
+    answer = await client.post(PAUSE, headers=shown)
     return answer.status_code
 
 
@@ -203,6 +207,16 @@ async def test_a_line_break_in_a_value_makes_no_header(client: httpx.AsyncClient
     assert answer.status_code == 422
 
 
+def test_only_a_path_of_ours_is_opened_next() -> None:
+    for path in ("/", "/runs?status=failed", "/commands?text=ärger#first"):
+        assert safe_path(path) == path
+    for path in (
+        "", "runs", "//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example",
+        "/\n/evil.example", "\t//evil.example", "javascript:alert(1)", "/runs\r\nSet-Cookie: a=b",
+    ):  # fmt: skip
+        assert safe_path(path) == "/", path
+
+
 async def test_every_answer_has_the_headers_of_safety(clients: Clients) -> None:
     client = await clients()
     bad = await clients(host="evil.example")
@@ -234,14 +248,21 @@ async def test_an_error_says_nothing_of_the_inside(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", [PAUSE, "/queues/change"])
 async def test_a_verb_that_has_no_audit_row_is_in_the_log(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
 ) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise DatabaseUnavailable("gone")
 
     monkeypatch.setattr(audit, "record", fail)
-    assert await paused(client) == 503
+    fields = {"queue": "default", "action": "pause"}
+    body: dict[str, Any] = {} if path == PAUSE else {"data": fields}
+    answer = await client.post(path, headers={"Origin": BASE}, **body)
+    assert answer.status_code == 503
     assert "audit: queue.pause of queue default by local" in caplog.text
 
 

@@ -22,6 +22,7 @@ class Opened:
     def __init__(self) -> None:
         self.parts: asyncio.Queue[str] = asyncio.Queue()
         self.task: asyncio.Task[None] | None = None
+        self.status = 0
 
     async def __call__(self) -> dict[str, Any]:
         """The next event."""
@@ -42,10 +43,19 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(web: FastAPI, path: str, **headers: str) -> AsyncIterator[Opened]:
-    """A stream of the application as a server would hold it open."""
+async def opened(
+    web: FastAPI,
+    path: str,
+    *,
+    address: str = "127.0.0.1",
+    status: int | None = 200,
+    **headers: str,
+) -> AsyncIterator[Opened]:
+    """A stream of the application as a server would hold it open. ``status`` None lets it
+    be refused.
+    """
     stream, gone = Opened(), asyncio.Event()
-    status = asyncio.get_running_loop().create_future()
+    answered = asyncio.Event()
     where, _, query = path.partition("?")
     shown = {"host": "localhost"} | {
         name.replace("_", "-"): value for name, value in headers.items()
@@ -53,7 +63,7 @@ async def opened(web: FastAPI, path: str, **headers: str) -> AsyncIterator[Opene
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
         "scheme": "http", "path": where, "raw_path": where.encode(), "query_string": query.encode(),
-        "root_path": "", "client": ("127.0.0.1", 1), "server": ("localhost", 80),
+        "root_path": "", "client": (address, 1), "server": ("localhost", 80),
         "headers": [(name.encode(), value.encode()) for name, value in shown.items()],
     }  # fmt: skip
     asked = False
@@ -68,14 +78,16 @@ async def opened(web: FastAPI, path: str, **headers: str) -> AsyncIterator[Opene
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":
-            status.set_result(message["status"])
+            stream.status = message["status"]
+            answered.set()
         for part in message.get("body", b"").decode().split("\n\n"):
             if part:
                 stream.parts.put_nowait(part)
 
     stream.task = asyncio.create_task(web(scope, receive, send))
     async with asyncio.timeout(20):
-        assert await status == 200
+        await answered.wait()
+    assert status in {None, stream.status}
     try:
         yield stream
     finally:
@@ -169,7 +181,7 @@ async def test_a_stream_ends_when_its_user_may_read_no_more(
     eve = await add_user(sessions, "eve", "view")
     key = await add_key(sessions, eve, "view")
     admin = await clients(authorization=f"Bearer {await add_key(sessions, ann, 'admin')}")
-    headers = {"authorization": f"Bearer {key}"}
+    headers: dict[str, Any] = {"authorization": f"Bearer {key}"}
     async with opened(web, "/api/stream?topic=overview", **headers) as get:
         await get()
         await admin.patch(f"/api/users/{eve.id}", json={"enabled": False})

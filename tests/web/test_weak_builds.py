@@ -3,42 +3,32 @@ attack that could not fail would show nothing. SQLite alone: the defences know n
 """
 
 import asyncio
-import importlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.responses import Response
 
 from elihu import Elihu, UserExists
-from elihu.accounts import audit, sign_in, signed_in
-from elihu.accounts.roles import Actor, Role
 from elihu.commands.secrets import new_key
 from elihu.orm.sessions import Sessions
-from elihu.web import auth, guard, problems, streams
-from elihu.web.pages import static_files
+from elihu.web import guard, streams
+from tests.web import weak_builds as weak
 from tests.web.conftest import BASE, PASSWORD, Clients, add_key, add_user
 from tests.web.conftest import sign_in as signed
 from tests.web.test_commands import made
 from tests.web.test_streams import opened
+from tests.web.weak_builds import Site
 
 PAUSE = "/api/system/queues/default/pause"
 SECRET = "hunter2-is-no-password"
+PER_USER = streams.PER_USER
 EVIL = "https://evil.example"
-
-
-class Site(NamedTuple):
-    """What an attacker, and who set the server up, can reach."""
-
-    web: FastAPI
-    clients: Clients
-    sessions: Sessions
-    patch: pytest.MonkeyPatch
 
 
 @pytest.fixture
@@ -50,10 +40,6 @@ async def app(tmp_path: Path) -> AsyncIterator[Elihu]:
         yield app
 
 
-def module(name: str) -> Any:
-    return importlib.import_module(f"elihu.web.api.{name}")
-
-
 async def user(site: Site, name: str, role: str) -> Any:
     """A user, who may be there from the attack before."""
     try:
@@ -62,11 +48,10 @@ async def user(site: Site, name: str, role: str) -> Any:
         return None
 
 
-async def key(site: Site, role: str) -> httpx.AsyncClient:
-    """A program with a key of a new user."""
-    holder = await add_user(site.sessions, f"{role} {len(ATTACKS)} {id(object())}", role)
-    text = await add_key(site.sessions, holder, role)
-    return await site.clients(authorization=f"Bearer {text}")
+async def key(site: Site, role: str) -> str:
+    """The header of a program with a key of a new user."""
+    holder = await add_user(site.sessions, f"{role} {uuid4()}", role)
+    return f"Bearer {await add_key(site.sessions, holder, role)}"
 
 
 # the attacks: True where they succeed
@@ -106,16 +91,23 @@ async def stolen_cookie(site: Site) -> bool:
 
 
 async def fixed_session(site: Site) -> bool:
-    """The attacker plants a session in the browser of another user, who signs in."""
+    """Eve plants her session in the browser of Ann, who signs in: Eve is Ann then."""
     await user(site, "ann", "admin")
     await user(site, "eve", "view")
-    eve = await site.clients()
-    await signed(eve, "eve")
-    fixed = eve.cookies["elihu_session"]
-    ann = await site.clients(cookie=f"elihu_session={fixed}")
     given = {"name": "ann", "password": PASSWORD}
-    await ann.post("/api/session", json=given, headers={"Origin": BASE})
-    return (await eve.get("/api/session")).json()["name"] is not None
+    names = set()
+    for path in ("/api/session", "/login"):
+        eve = await site.clients()
+        await signed(eve, "eve")
+        ann = await site.clients(
+            cookie=f"elihu_session={eve.cookies['elihu_session']}", origin=BASE
+        )
+        body: dict[str, Any] = {"data": given} if path == "/login" else {"json": given}
+        answer = await ann.post(path, **body)
+        assert answer.status_code in {200, 303}
+        names.add((await eve.get("/api/session")).json()["name"])
+    assert names in ({None}, {"ann"})
+    return "ann" in names
 
 
 async def guessed_password(site: Site) -> bool:
@@ -138,20 +130,30 @@ async def stream_without_sign_in(site: Site) -> bool:
 
 
 async def role_too_small(site: Site) -> bool:
-    return (await (await key(site, "view")).post(PAUSE)).status_code == 200
+    client = await site.clients(authorization=await key(site, "view"))
+    return (await client.post(PAUSE)).status_code == 200
 
 
 async def path_in_a_name(site: Site) -> bool:
+    """A file of the server beside those that it gives away."""
     client = await site.clients()
+    assert (await client.get("/static/style.css")).status_code == 200
     answer = await client.get("/static/..%2f..%2faccounts%2ftokens.py")
+    assert answer.status_code in {200, 404}
     return "def form_token" in answer.text
 
 
 async def injected_header(site: Site) -> bool:
-    """A name of a file, in the header of a download."""
-    client = await site.clients()
-    answer = await client.get("/api/runs/x%0d%0aSet-Cookie:a=b/output/raw")
-    return "set-cookie" in str(answer.headers).lower()
+    """A path of the client, in the header of an answer, sets the victim's cookie."""
+    await user(site, "ann", "admin")
+    client = await site.clients(origin=BASE)
+    given = {"name": "ann", "password": PASSWORD, "next": "/runs\r\nSet-Cookie: planted=1"}
+    request = client.build_request("POST", "/login", data=given)
+    transport = httpx.ASGITransport(site.web, client=("127.0.0.1", 1))
+    answer = await transport.handle_async_request(request)
+    assert answer.status_code == 303
+    lines = b"\r\n".join(b"%s: %s" % header for header in answer.headers.raw).split(b"\r\n")
+    return any(line.lower().startswith(b"set-cookie: planted") for line in lines)
 
 
 async def slow_body(site: Site) -> bool:
@@ -187,26 +189,21 @@ async def many_requests(site: Site) -> bool:
 
 
 async def thousand_streams(site: Site) -> bool:
-    """More streams than one may have are open at once."""
-    client = await site.clients()
+    """Ann, from one address after another, holds so many streams that Bob gets none."""
+    site.patch.setattr(guard.Rates, "wait", lambda _self, _address: 0.0)
+    site.patch.setattr(streams, "MOST", PER_USER + 10)
+    path = "/api/stream?topic=nodes"
+    ann, bob = [{"authorization": await key(site, "view")} for _ in range(2)]
     async with AsyncExitStack() as stack:
         for number in range(1_000):
-            if number >= 20:
-                refused = await client.get("/api/stream", params={"topic": "nothing"})
-                if (await _full(site)) or refused.status_code == 429:
-                    return False
-            await stack.enter_async_context(opened(site.web, "/api/stream?topic=nodes"))
-            if site.web.state.elihu.streams.open > 40:
-                return True
-    return False
-
-
-async def _full(site: Site) -> bool:
-    try:
-        with site.web.state.elihu.streams.place("loopback local 127.0.0.1"):
-            return False
-    except problems.Problem:
-        return True
+            stream = await stack.enter_async_context(
+                opened(site.web, path, address=f"192.0.2.{number % 250}", status=None, **ann)
+            )
+            if stream.status != 200:
+                break
+        theirs = await stack.enter_async_context(opened(site.web, path, status=None, **bob))
+        assert theirs.status in {200, 503}
+        return theirs.status == 503
 
 
 async def secret_in_the_api(site: Site) -> bool:
@@ -237,143 +234,26 @@ async def secret_in_an_error(site: Site) -> bool:
         return SECRET in (await client.get("/api/system/jobs")).text
 
 
-# the weak builds
-
-
-def no_host_check(site: Site) -> None:
-    site.patch.setattr(guard, "_is_allowed", lambda _given, _hosts: True)
-    site.patch.setattr(auth, "host_name", lambda _host: "localhost")
-
-
-def no_origin_check(site: Site) -> None:
-    site.patch.setattr(guard.Guard, "_forged", lambda *_: None)
-
-
-def no_kind_check(site: Site) -> None:
-    no_origin_check(site)
-    site.patch.setattr(auth, "_is_simple", lambda _request: False)
-
-
-def no_token_check(site: Site) -> None:
-    site.patch.setattr(auth, "check_form", lambda *_: None)
-
-
-def plain_cookie(site: Site) -> None:
-    def keep(_request: Any, response: Response, token: str) -> None:
-        response.set_cookie(auth.PLAIN_COOKIE, token)
-
-    site.patch.setattr(module("session"), "keep_session", keep)
-
-
-def kept_session(site: Site) -> None:
-    """A sign-in ends no session, as if the token before were used on."""
-
-    async def end(*_: object) -> bool:
-        return False
-
-    site.patch.setattr(signed_in, "end", end)
-
-
-def no_sign_in_limit(site: Site) -> None:
-    async def counted(*_: object) -> None:
-        return None
-
-    site.patch.setattr(sign_in, "_counted", counted)
-
-
-def everybody_is_admin(site: Site) -> None:
-    async def find(_connection: object) -> Actor:
-        return Actor("nobody", Role.ADMIN, "loopback")
-
-    site.patch.setattr(auth, "find_actor", find)
-
-
-def all_roles_are_one(site: Site) -> None:
-    site.patch.setattr(Role, "allows", lambda _self, _role: True)
-
-
-def files_by_path(site: Site) -> None:
-    folder = Path(static_files.__file__).parents[1] / "static"
-
-    async def asgi(scope: Any, receive: Any, send: Any, _before: Any = site.web.router) -> None:
-        path = scope.get("path", "")
-        if path.startswith("/static/"):
-            name = path.removeprefix("/static/")
-            await Response((folder / name).read_bytes())(scope, receive, send)
-            return
-        await _before(scope, receive, send)
-
-    site.patch.setattr(site.web, "middleware_stack", asgi)
-
-
-def header_of_the_path(site: Site) -> None:
-    async def asgi(scope: Any, receive: Any, send: Any) -> None:
-        lines = scope["path"].split("\r\n")[1:]
-        headers = dict(line.split("/")[0].split(":", 1) for line in lines)
-        await Response(headers=headers)(scope, receive, send)
-
-    site.patch.setattr(site.web, "middleware_stack", asgi)
-
-
-def patient(site: Site) -> None:
-    site.patch.setattr(guard, "BODY_TIMEOUT", 3_600.0)
-
-
-def any_size(site: Site) -> None:
-    site.patch.setattr(guard, "LARGEST_BODY", 10**9)
-
-
-def any_rate(site: Site) -> None:
-    site.patch.setattr(guard.Rates, "wait", lambda _self, _address: 0.0)
-
-
-def any_number(site: Site) -> None:
-    site.patch.setattr(streams, "PER_USER", 10_000)
-
-
-def secrets_are_texts(site: Site) -> None:
-    site.patch.setattr(module("editing"), "_SECRETS", frozenset())
-
-
-def audited_secrets(site: Site) -> None:
-    before = module("editing")._plain
-
-    def plain(shown: Any, given: Any, **options: Any) -> dict[str, Any]:
-        added = {} if options else given
-        return {**before(shown, given, **options), **added}
-
-    site.patch.setattr(module("editing"), "_plain", plain)
-    site.patch.setattr(audit, "_SECRET", frozenset())
-
-
-def errors_that_tell(site: Site) -> None:
-    async def failed(_request: Any, error: Exception) -> Response:
-        return Response(str(error), status_code=500)
-
-    site.web.exception_handlers[Exception] = failed
-    site.web.middleware_stack = None
-
-
 Attack = Callable[[Site], Awaitable[bool]]
 ATTACKS: list[tuple[Attack, Callable[[Site], None]]] = [
-    (rebinding, no_host_check),
-    (form_of_another_site, no_origin_check),
-    (simple_request, no_kind_check),
-    (form_without_token, no_token_check),
-    (stolen_cookie, plain_cookie),
-    (fixed_session, kept_session),
-    (guessed_password, no_sign_in_limit),
-    (stream_without_sign_in, everybody_is_admin),
-    (role_too_small, all_roles_are_one),
-    (path_in_a_name, files_by_path),
-    (injected_header, header_of_the_path),
-    (slow_body, patient),
-    (large_body, any_size),
-    (many_requests, any_rate),
-    (thousand_streams, any_number),
-    (secret_in_the_api, secrets_are_texts),
-    (secret_in_the_audit, audited_secrets),
-    (secret_in_an_error, errors_that_tell),
+    (rebinding, weak.no_host_check),
+    (form_of_another_site, weak.no_origin_check),
+    (simple_request, weak.no_kind_check),
+    (form_without_token, weak.no_token_check),
+    (stolen_cookie, weak.plain_cookie),
+    (fixed_session, weak.kept_session),
+    (guessed_password, weak.no_sign_in_limit),
+    (stream_without_sign_in, weak.everybody_is_admin),
+    (role_too_small, weak.all_roles_are_one),
+    (path_in_a_name, weak.files_by_path),
+    (injected_header, weak.headers_as_given),
+    (slow_body, weak.patient),
+    (large_body, weak.any_size),
+    (many_requests, weak.any_rate),
+    (thousand_streams, weak.any_number),
+    (secret_in_the_api, weak.secrets_are_texts),
+    (secret_in_the_audit, weak.audited_secrets),
+    (secret_in_an_error, weak.errors_that_tell),
 ]
 
 

@@ -25,6 +25,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from elihu import DatabaseError, Elihu, ElihuError
+from elihu.accounts.roles import Actor
 from elihu.web.problems import Problem
 
 INTERVAL: Final = 2.0
@@ -104,8 +105,11 @@ class Streams:
         return self._open.total()
 
     @contextmanager
-    def place(self, who: str) -> Iterator[None]:
-        """Take a place for a stream. Raises ``Problem`` where there are too many."""
+    def place(self, actor: Actor) -> Iterator[None]:
+        """Take a place for a stream. Raises ``Problem`` where there are too many. The places
+        of a user are those of all addresses, browsers and keys together.
+        """
+        who = str(actor.user_id or f"{actor.via} {actor.name}")
         if self._open.total() >= MOST:
             raise Problem(503, f"{MOST} streams are open", headers={"Retry-After": "30"})
         if self._open[who] >= PER_USER:

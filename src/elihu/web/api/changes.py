@@ -1,8 +1,7 @@
-"""What routes that change something share: audit rows, versions, repeated requests."""
+"""What routes that change something share: versions, repeated requests."""
 
 import hashlib
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
@@ -10,13 +9,11 @@ from fastapi import Header, Request
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from elihu import DatabaseError, DataRefused
-from elihu.accounts import audit, requests
+from elihu import DataRefused
+from elihu.accounts import requests
 from elihu.accounts.roles import Actor
 from elihu.web.context import Context
 from elihu.web.problems import Problem
-
-logger: Final = logging.getLogger("elihu")
 
 LONGEST_KEY: Final = 200
 _TRIES: Final = 3
@@ -34,34 +31,6 @@ IdempotencyKey = Annotated[
         description="A repeated request with the same key does nothing, and has the same answer.",
     ),
 ]
-
-
-async def record(
-    context: Context,
-    actor: Actor,
-    action: str,
-    kind: str,
-    *,
-    object_id: object = None,
-    object_name: str | None = None,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-) -> None:
-    """An audit row of a change that was done in a transaction of its own. Where it cannot be
-    stored, the log says what was done.
-    """
-    try:
-        async with context.sessions.begin() as session:
-            await audit.record(
-                session, actor, action, kind, object_id=object_id, object_name=object_name,
-                before=before, after=after,
-            )  # fmt: skip
-    except DatabaseError:
-        logger.error(
-            "audit: %s of %s %s by %s (%s, %s) was done and has no row",
-            action, kind, object_id or "", actor.name, actor.via, actor.address,
-        )  # fmt: skip
-        raise
 
 
 def digest_tag(shown: BaseModel) -> str:

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from elihu import Elihu, Job, JobState, JobSummary, RunOutcome
 from elihu.accounts.roles import Role
-from elihu.web.api.changes import IdempotencyKey, IfMatch, check_tag, digest_tag, once, record
+from elihu.web.api.changes import IdempotencyKey, IfMatch, check_tag, digest_tag, once
 from elihu.web.api.paging import After, Limit, Page
 from elihu.web.api.routes import Resource
+from elihu.web.audit_rows import record
 from elihu.web.auth import CurrentActor
 from elihu.web.context import context_of
 from elihu.web.problems import Problem

@@ -124,7 +124,7 @@ async def stream_output(
     async with context.sessions.read() as session:
         await history.get(session, record_id)
     actor = request.state.actor
-    place_taken = context.streams.place(f"{actor.via} {actor.name} {actor.address}")
+    place_taken = context.streams.place(actor)
     place_taken.__enter__()
 
     async def lines() -> AsyncIterator[str]:

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from elihu import Queue, UnknownQueue
 from elihu.accounts.roles import Role
-from elihu.web.api.changes import record
 from elihu.web.api.paging import Page
 from elihu.web.api.routes import Resource
+from elihu.web.audit_rows import record
 from elihu.web.auth import CurrentActor
 from elihu.web.context import Context, context_of
 
@@ -71,6 +71,12 @@ class OnNode(BaseModel):
     node: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
+class PauseOnNode(OnNode):
+    """Where to pause, and why: the note is in the audit, and on the page of the queues."""
+
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
 class LimitOnNode(OnNode):
     """How many jobs at a time."""
 
@@ -104,12 +110,12 @@ async def list_queues(request: Request) -> Page[QueueOut]:
 
 @queues.post("/{name:path}/pause")
 async def pause_queue(
-    request: Request, actor: CurrentActor, name: QueueName, given: OnNode | None = None
+    request: Request, actor: CurrentActor, name: QueueName, given: PauseOnNode | None = None
 ) -> Paused:
     """Fetch no more jobs. Running ones are not affected."""
-    context, on = context_of(request), (given or OnNode()).node
-    unanswered = await context.app.queues.pause(name, node=on)
-    await _record(context, actor, "pause", name, {"node": on})
+    context, wanted = context_of(request), given or PauseOnNode()
+    unanswered = await context.app.queues.pause(name, node=wanted.node)
+    await _record(context, actor, "pause", name, wanted.model_dump())
     return Paused(unanswered=unanswered)
 
 

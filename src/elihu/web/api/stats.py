@@ -7,10 +7,10 @@ from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from elihu.accounts.roles import Role
-from elihu.web.api.changes import record
 from elihu.web.api.jobs import Name
 from elihu.web.api.paging import Page
 from elihu.web.api.routes import Resource
+from elihu.web.audit_rows import record
 from elihu.web.auth import CurrentActor
 from elihu.web.context import context_of
 

@@ -52,7 +52,7 @@ async def open_stream(
     context = context_of(request)
     seen = Seen(context.streams, readers_of(context, topic), last_event_id)
     await seen.check()
-    taken = context.streams.place(f"{actor.via} {actor.name} {actor.address}")
+    taken = context.streams.place(actor)
     taken.__enter__()
 
     async def lines() -> AsyncIterator[str]:

@@ -7,10 +7,11 @@ from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from elihu.accounts.roles import Role
-from elihu.web.api.changes import IfMatch, check_tag, digest_tag, record
+from elihu.web.api.changes import IfMatch, check_tag, digest_tag
 from elihu.web.api.jobs import JobOut, Text
 from elihu.web.api.paging import Limit, Page
 from elihu.web.api.routes import Resource
+from elihu.web.audit_rows import record
 from elihu.web.auth import CurrentActor
 from elihu.web.context import context_of
 

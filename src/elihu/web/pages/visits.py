@@ -16,10 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from elihu import ElihuError
-from elihu.accounts import audit
 from elihu.accounts.roles import Actor, Role
 from elihu.accounts.tokens import form_token
 from elihu.web import problems
+from elihu.web.audit_rows import record
 from elihu.web.auth import check_change, find_actor, session_token
 from elihu.web.context import Context, context_of
 from elihu.web.guard import UNSAFE
@@ -139,12 +139,13 @@ class Visit:
         self, action: str, kind: str, *, object_id: object = None, object_name: str | None = None,
         before: Mapping[str, Any] | None = None, after: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """An audit row of a change that has no transaction of ours."""
-        async with self.context.sessions.begin() as session:
-            await audit.record(
-                session, self.who, action, kind, object_id=object_id, object_name=object_name,
-                before=before, after=after,
-            )  # fmt: skip
+        """An audit row of a change that has no transaction of ours. Where it cannot be
+        stored, the log says what was done.
+        """
+        await record(
+            self.context, self.who, action, kind, object_id=object_id, object_name=object_name,
+            before=before, after=after,
+        )  # fmt: skip
 
     @property
     def who(self) -> Actor:
@@ -275,9 +276,17 @@ def _sign_in(request: Request) -> Response:
 
 
 def safe_path(text: str) -> str:
-    """A path of ours; the first page for anything else."""
+    """A path of ours; the first page for anything else. Browsers leave out line breaks and
+    tabs, so that a path with them may name another site.
+    """
     found = urlsplit(text)
-    if found.scheme or found.netloc or not text.startswith("/") or text[1:2] in {"/", "\\"}:
+    if (
+        found.scheme
+        or found.netloc
+        or not text.isprintable()
+        or not text.startswith("/")
+        or text[1:2] in {"/", "\\"}
+    ):
         return "/"
     return text
 
