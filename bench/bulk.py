@@ -7,6 +7,8 @@ import time
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject, expect, rate
 from bench.tables import Tables
+from elihu.cli.benchmark import subjects
+from elihu.cli.benchmark.subjects import Noop
 
 JOBS = 50_000
 ROWS = 5_000
@@ -20,16 +22,11 @@ def cases(options: Options) -> list[Case]:
 async def ours(tables: Tables, case: Case) -> Figures:
     """The arguments are validated and serialized in the measured time."""
     async with tables.app() as app:
-
-        @app.task(name="bench.noop")
-        async def noop(number: int) -> None: ...
-
-        await noop.aenqueue(0)
-        began = time.perf_counter()
-        done = await app.enqueue_many(noop.build(number) for number in range(case.jobs))
-        seconds = time.perf_counter() - began
-    expect("jobs stored", case.jobs, done.inserted)
-    return rate(case.jobs, seconds)
+        noop = Noop(app)
+        await noop.task.aenqueue(0)
+        measured = await subjects.bulk(app, noop.task, iter(range(case.jobs)))
+    expect("jobs stored", case.jobs, measured.jobs)
+    return {"jobs_per_second": measured.rate}
 
 
 async def limit(tables: Tables, case: Case) -> Figures:

@@ -2,13 +2,13 @@
 limit completes a batch and fetches the next.
 """
 
-import asyncio
 import time
 
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject, expect, rate
 from bench.tables import Tables
-from elihu.telemetry.events import EngineCalled
+from elihu.cli.benchmark import subjects
+from elihu.cli.benchmark.subjects import Noop
 
 JOBS = 20_000
 
@@ -23,29 +23,12 @@ def cases(options: Options) -> list[Case]:
 
 async def ours(tables: Tables, case: Case) -> Figures:
     """One node in this process."""
-    async with tables.app(slots=case.slots or 1) as app:
-        started = 0
-        all_started = asyncio.Event()
-        exchanges: list[tuple[float, float]] = []
-
-        @app.task(name="bench.noop")
-        async def noop(number: int) -> None:
-            nonlocal started
-            started += 1
-            if started == case.jobs:
-                all_started.set()
-
-        def note(event: EngineCalled) -> None:
-            if event.verb == "exchange":
-                now = time.perf_counter()
-                exchanges.append((now - event.duration, now))
-
-        await app.enqueue_many(noop.build(number) for number in range(case.jobs))
-        app.on(EngineCalled, note)
-        async with app.running():
-            await all_started.wait()
+    async with tables.app() as app:
+        noop = Noop(app)
+        await app.enqueue_many(noop.task.build(number) for number in range(case.jobs))
+        measured = await subjects.drain(app, noop, case.slots or 1, case.jobs)
         expect("jobs completed", case.jobs, await app.jobs.count(state="completed"))
-    return rate(case.jobs, max(end for _, end in exchanges) - min(begin for begin, _ in exchanges))
+    return {"jobs_per_second": measured.rate}
 
 
 async def limit(tables: Tables, case: Case) -> Figures:

@@ -2,12 +2,13 @@
 statement for all callers at a time.
 """
 
-import asyncio
 import time
 
 from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject, expect, rate
 from bench.tables import Tables
+from elihu.cli.benchmark import subjects
+from elihu.cli.benchmark.subjects import Noop
 
 JOBS = 3_000
 
@@ -24,20 +25,11 @@ async def ours(tables: Tables, case: Case) -> Figures:
     """Coroutines that call ``aenqueue``."""
     callers = case.callers or 1
     async with tables.app() as app:
-
-        @app.task(name="bench.noop")
-        async def noop(number: int) -> None: ...
-
-        async def call() -> None:
-            for number in range(case.jobs // callers):
-                await noop.aenqueue(number)
-
-        await noop.aenqueue(0)
-        began = time.perf_counter()
-        await asyncio.gather(*(call() for _ in range(callers)))
-        seconds = time.perf_counter() - began
+        noop = Noop(app)
+        await noop.task.aenqueue(0)
+        measured = await subjects.insert(app, noop.task, iter(range(case.jobs)), callers)
         expect("jobs stored", case.jobs + 1, await app.jobs.count())
-    return rate(case.jobs, seconds)
+    return {"jobs_per_second": measured.rate}
 
 
 async def limit(tables: Tables, case: Case) -> Figures:

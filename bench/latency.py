@@ -7,7 +7,6 @@ NOTIFY.
 
 import asyncio
 import contextlib
-import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -20,10 +19,9 @@ from bench.limit import open_limit
 from bench.subject import Case, Figures, Options, Subject
 from bench.tables import Tables
 from elihu import Task
+from elihu.cli.benchmark.subjects import latency, percentiles
 
 JOBS = 200
-PAUSE = 0.03
-"""Seconds between two jobs, so that all work for the first has ended."""
 
 HERE: Final = "this process"
 ELSEWHERE: Final = "another process"
@@ -71,16 +69,9 @@ async def limit(tables: Tables, case: Case) -> Figures:
 
 
 async def sample(send: Send, jobs: int) -> Figures:
-    """The median and the 99th percentile, after one job that does not count."""
-    await send()
-    seconds = []
-    for _ in range(jobs):
-        await asyncio.sleep(PAUSE)
-        seconds.append(await send())
-    percentiles = (
-        statistics.quantiles(seconds, n=100, method="inclusive") if jobs > 1 else seconds * 99
-    )
-    return {"p50_ms": percentiles[49] * 1_000, "p99_ms": percentiles[98] * 1_000}
+    """The median and the 99th percentile."""
+    p50, p99 = percentiles(await latency(send, iter(range(jobs))))
+    return {"p50_ms": p50 * 1_000, "p99_ms": p99 * 1_000}
 
 
 def node_of(case: Case) -> Callable[[Tables], AbstractAsyncContextManager[Node]]:

@@ -43,6 +43,7 @@ WITHOUT_STATEMENT = {
         "lead": "a file lock",
         "resign": "a file lock",
         "notify": "a datagram",
+        "schemas_named": "the names of files",
         "vitals": "the clock, and the system's table of mounts",
     },
     "postgres": {},

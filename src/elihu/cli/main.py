@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "nodes": ("elihu.cli.nodes", "List the nodes that execute jobs."),
     "check": ("elihu.cli.check", "Check the app, its settings and the names in the database."),
     "doctor": ("elihu.cli.doctor", "Check the database, the nodes and the queues."),
+    "bench": ("elihu.cli.bench", "Measure the database, and say what bounds it."),
 }
 
 

@@ -11,6 +11,7 @@ from elihu.config.checks import InvalidValue
 
 SQLITE: Final = "sqlite:///"
 POSTGRESQL: Final = "postgresql://"
+DEFAULT_SCHEMA: Final = "elihu"
 EXPECTED: Final = "a URL such as sqlite:///elihu.db or postgresql://user:password@host/database"
 
 _SCHEME = re.compile(r"(?P<dialect>[A-Za-z][A-Za-z0-9.-]*)(?:\+(?P<driver>[A-Za-z0-9_.-]*))?:")
@@ -54,8 +55,7 @@ def resolve_url(url: str, folder: Path, schema: str) -> str:
     if not url.startswith(SQLITE):
         return url
     path = folder / url.removeprefix(SQLITE)
-    if schema != "elihu":
-        path = path.with_name(f"{path.stem}-{schema}{path.suffix}")
+    path = sibling_file(path, DEFAULT_SCHEMA, schema)
     try:
         resolved = path.resolve()
         # Python 3.13 leaves a loop of links in the path, without an error.
@@ -66,6 +66,21 @@ def resolve_url(url: str, folder: Path, schema: str) -> str:
             "the path of a file", f"{str(path)!r}, which cannot be followed ({error})"
         ) from error
     return f"{SQLITE}{resolved}"
+
+
+def sibling_file(path: Path, schema: str, other: str) -> Path:
+    """The SQLite file of another schema beside ``path``, which is that of ``schema``."""
+    stem = path.stem if schema == DEFAULT_SCHEMA else path.stem.removesuffix(f"-{schema}")
+    return path.with_name(f"{stem if other == DEFAULT_SCHEMA else f'{stem}-{other}'}{path.suffix}")
+
+
+def sibling_url(url: str, schema: str, other: str) -> str:
+    """The resolved URL of another schema in the database of ``url``, which is that of
+    ``schema``.
+    """
+    if not url.startswith(SQLITE):
+        return url
+    return f"{SQLITE}{sibling_file(Path(url.removeprefix(SQLITE)), schema, other)}"
 
 
 def describe_url(url: str) -> str:

@@ -95,6 +95,12 @@ class PostgresEngine:
     async def installation(self) -> str:
         return await migrations.installation(self._session)
 
+    async def schemas_named(self, prefix: str) -> list[str]:
+        return await migrations.schemas_named(self._session, prefix)
+
+    async def remove_schema(self, name: str) -> None:
+        await migrations.remove_schema(self._session, name)
+
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         return await insert.insert(self._session, jobs)
 

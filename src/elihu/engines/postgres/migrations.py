@@ -33,7 +33,7 @@ from elihu.engines.schema_steps import (
     meta_keys,
     missing,
 )
-from elihu.errors import DatabaseTimeout, SchemaError
+from elihu.errors import DatabaseTimeout, PermissionDenied, SchemaError
 
 T = TypeVar("T")
 
@@ -106,6 +106,19 @@ async def installation(session: Session) -> str:
     return str(await session.fetch_value("installation"))
 
 
+async def schemas_named(session: Session, prefix: str) -> list[str]:
+    return [row["name"] for row in await session.fetch("schemas_named", prefix)]
+
+
+async def remove_schema(session: Session, name: str) -> None:
+    quoted = name.replace('"', '""')
+
+    async def work(connection: Connection) -> None:
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{quoted}" CASCADE')
+
+    await session.transaction("remove_schema", work)
+
+
 async def _make_schema(connection: Connection, session: Session) -> None:
     schema = session.config.schema
     # CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even where the schema
@@ -114,7 +127,18 @@ async def _make_schema(connection: Connection, session: Session) -> None:
     if not found:
         # Of two at once one fails all the same, after the other's commit.
         with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateSchemaError):
-            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            try:
+                await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            except asyncpg.InsufficientPrivilegeError as error:
+                raise await _not_allowed(connection, schema) from error
+
+
+async def _not_allowed(connection: Connection, schema: str) -> PermissionDenied:
+    database, role = await connection.fetchrow("SELECT current_database(), current_user")
+    return PermissionDenied(
+        f'schema "{schema}": expected the right to create it in the database "{database}", got '
+        f'none for the role "{role}": GRANT CREATE ON DATABASE "{database}" TO "{role}"'
+    )
 
 
 async def _apply(session: Session, step: Migration) -> bool:

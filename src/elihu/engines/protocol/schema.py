@@ -44,3 +44,15 @@ class Schema(Protocol):
     async def installation(self) -> str:
         """The id of these tables, given when they were made."""
         ...
+
+    async def schemas_named(self, prefix: str) -> list[str]:
+        """The schemas whose names begin with ``prefix``, in order. SQLite: those of the
+        files beside this engine's; the file need not be open.
+        """
+        ...
+
+    async def remove_schema(self, name: str) -> None:
+        """Remove a schema with all that it holds, if it exists. SQLite: its file, with the
+        files that belong to it; the file need not be open.
+        """
+        ...

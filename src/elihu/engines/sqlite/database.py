@@ -46,6 +46,7 @@ class Database:
     def __init__(self, config: Config, bus: Bus) -> None:
         check_library()
         self.path = database_path(config.database_url)
+        self.schema: Final = config.schema
         self.datagrams: Final = Datagrams(self.path, bus)
         self._config = config
         self._bus = bus

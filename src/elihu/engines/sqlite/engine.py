@@ -106,6 +106,12 @@ class SqliteEngine:
     async def installation(self) -> str:
         return await self._database.read("installation", migrations.installation)
 
+    async def schemas_named(self, prefix: str) -> list[str]:
+        return migrations.schemas_named(self._database.path, self._database.schema, prefix)
+
+    async def remove_schema(self, name: str) -> None:
+        migrations.remove_schema(self._database.path, self._database.schema, name)
+
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         return await self._database.write("insert", insert.insert, jobs) if jobs else []
 

@@ -3,8 +3,12 @@
 import re
 import sqlite3
 from functools import cache
+from glob import escape
+from pathlib import Path
+from shutil import rmtree
 from typing import Final
 
+from elihu.config.database import DEFAULT_SCHEMA, sibling_file
 from elihu.engines.protocol import CORE, ChainName
 from elihu.engines.schema_steps import (
     Migration,
@@ -24,6 +28,8 @@ _META: Final = "SELECT key, value FROM meta WHERE key IN (?, ?, ?, ?)"
 _EXISTS: Final = re.compile(r"(\w+) already exists|there is already \w+ \w+ named (\w+)")
 _INSTALLATION: Final = statement("installation")
 NEWEST: Final = MIGRATIONS[-1].version
+_FILES: Final = ("", "-wal", "-shm", "-journal", "-leader.lock", "-node-*.lock")
+"""How the names of a file's own files end."""
 _WHERE: Final = "the database"
 
 
@@ -52,6 +58,22 @@ def migration_sql(schema: str, after: int = 0, chain: ChainName = CORE) -> str:
 
 def installation(session: Session) -> str:
     return str(session.row(_INSTALLATION)[0])
+
+
+def schemas_named(path: Path, schema: str, prefix: str) -> list[str]:
+    """``path`` is the file of ``schema``."""
+    begins = f"{sibling_file(path, schema, DEFAULT_SCHEMA).stem}-"
+    files = path.parent.glob(f"{escape(begins + prefix)}*{escape(path.suffix)}")
+    return sorted(file.stem.removeprefix(begins) for file in files)
+
+
+def remove_schema(path: Path, schema: str, name: str) -> None:
+    """``path`` is the file of ``schema``."""
+    file = sibling_file(path, schema, name)
+    for ending in _FILES:
+        for each in file.parent.glob(f"{escape(file.name)}{ending}"):
+            each.unlink(missing_ok=True)
+    rmtree(file.with_name(f"{file.name}-wake"), ignore_errors=True)
 
 
 def schema_version(session: Session, chain: ChainName = CORE) -> int:

@@ -1,0 +1,1 @@
+"""What ``elihu bench`` measures, where, and what it says of the figures."""
