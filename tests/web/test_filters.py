@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from bench.pages import fill
+from bench.large import fill
 from elihu import Elihu
 from elihu.orm import newest
 from elihu.testing.postgres import PostgresServer
