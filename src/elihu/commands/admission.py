@@ -39,6 +39,13 @@ class Pair(NamedTuple):
     environment_id: UUID
 
 
+def pair_of(run: CommandJob) -> Pair | None:
+    """The command and environment of a run, None where one of them is deleted."""
+    if run.command_id is None or run.environment_id is None:
+        return None
+    return Pair(run.command_id, run.environment_id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A run that a person or a schedule asks for. ``skip`` is why it is not to run."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from statistics import median
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,18 +9,17 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu import Job, JobState
-from elihu.commands.admission import Pair, lock_command, start_next
+from elihu.commands.admission import Pair, lock_command, pair_of, start_next
 from elihu.commands.alerts import Happened, raise_alerts, send_held
 from elihu.commands.ending import JOB_ENDED, LOST, add_event, end_run, is_active, lock_run
 from elihu.commands.host import Host
 from elihu.commands.models import ACTIVE, CommandJob, CommandJobEvent, Status
 from elihu.commands.signals import announce_runs
+from elihu.commands.usual import usual_of
 from elihu.orm.sessions import now
 
 LONG_FACTOR: Final = 3
 """A run is long past so many times its usual duration."""
-USUAL_OF: Final = 30
-"""The usual duration is the median of so many runs that succeeded."""
 PIECE: Final = 500
 _ENDED: Final = frozenset({JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED})
 
@@ -123,15 +121,12 @@ async def find_long(host: Host) -> int:
                 statement.order_by(CommandJob.id).with_for_update(key_share=True, skip_locked=True)
             )
         )
-        usual: dict[Pair, float | None] = {}
+        usual = await usual_of(session, [pair for run in running if (pair := pair_of(run))])
         long = []
         for run in running:
-            begun = await _begun_at(session, run.id)
-            if begun is None or run.command_id is None or run.environment_id is None:
+            begun, pair = await _begun_at(session, run.id), pair_of(run)
+            if begun is None or pair is None:
                 continue
-            pair = Pair(run.command_id, run.environment_id)
-            if pair not in usual:
-                usual[pair] = await usual_seconds(session, pair)
             seconds = usual[pair]
             if seconds is not None and (moment - begun).total_seconds() > LONG_FACTOR * seconds:
                 run.long_at = moment
@@ -140,25 +135,6 @@ async def find_long(host: Host) -> int:
             announce_runs(session, host, [run.id for run in long])
         await raise_alerts(session, host, [Happened("long", run) for run in long], moment)
     return len(long)
-
-
-async def usual_seconds(session: AsyncSession, pair: Pair) -> float | None:
-    """The usual duration of a command in an environment, None where none succeeded."""
-    statement = (
-        select(CommandJobEvent.duration_ms)
-        .join(CommandJob, CommandJob.id == CommandJobEvent.command_job_id)
-        .where(
-            CommandJob.command_id == pair.command_id,
-            CommandJob.environment_id == pair.environment_id,
-            CommandJob.status == "succeeded",
-            CommandJobEvent.status == "succeeded",
-            CommandJobEvent.duration_ms.is_not(None),
-        )
-        .order_by(CommandJobEvent.id.desc())
-        .limit(USUAL_OF)
-    )
-    found = [value for value in await session.scalars(statement) if value is not None]
-    return median(found) / 1_000 if found else None
 
 
 async def _begun_at(session: AsyncSession, run_id: UUID) -> datetime | None:

@@ -8,12 +8,12 @@ from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from elihu.accounts import audit
-from elihu.commands.admission import Pair
+from elihu.commands.admission import Pair, pair_of
 from elihu.commands.models import CommandJob, EventStatus, Source, Status
 from elihu.commands.rules import commands as command_rules
 from elihu.commands.rules import history
 from elihu.commands.rules import runs as rules
-from elihu.commands.watch import usual_seconds
+from elihu.commands.usual import usual_of, usual_seconds
 from elihu.web.api.changes import IdempotencyKey, once
 from elihu.web.api.edited import Search, commands
 from elihu.web.api.editing import RecordId
@@ -251,8 +251,8 @@ async def usual_times(request: Request, record_id: RecordId) -> dict[UUID, float
     async with context_of(request).sessions.read() as session:
         await command_rules.get(session, record_id)
         page = await history.find_all(session, command_id=record_id, limit=100)
-        places = dict.fromkeys(run.environment_id for run in page.items if run.environment_id)
-        return {each: await usual_seconds(session, Pair(record_id, each)) for each in places}
+        usual = await usual_of(session, [pair for run in page.items if (pair := pair_of(run))])
+        return {pair.environment_id: seconds for pair, seconds in usual.items()}
 
 
 @events.get()

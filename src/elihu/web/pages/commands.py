@@ -19,6 +19,7 @@ from elihu.web.pages.actions import announce, record_start, started_text
 from elihu.web.pages.run_filters import cursor
 from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
 from elihu.web.problems import Problem
+from elihu.web.reads.latest import latest_runs
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 FIELDS: Final = (
@@ -30,6 +31,7 @@ KIND: Final = editing.Kind(
 )
 MIB: Final = 2**20
 SHOWN: Final = 100
+RUNS: Final = 10
 _NAMED: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _SET: Final = re.compile(r"(?:\b(?:for|read)\s+)([A-Za-z_]\w*)|\b([A-Za-z_]\w*)=", re.ASCII)
 _OF_NODE: Final = frozenset({"HOME", "LANG", "PATH", "USER", "PWD", "SHELL", "TZ", "LOGNAME"})
@@ -47,10 +49,7 @@ async def list_commands(visit: ViewVisit, text: str = "", after: str = "") -> Re
         page: Page[Any] = await rules.find_all(
             session, text=text[:200] or None, after=cursor(after), limit=SHOWN
         )
-        latest = {}
-        for command in page.items:
-            found = await history.find_all(session, command_id=command.id, limit=10)
-            latest[command.id] = list(found.items)
+        latest = await latest_runs(session, [command.id for command in page.items], RUNS)
         planned = (await schedules.find_all(session, limit=1_000)).items
         places = {
             each.id: each for each in (await environments.find_all(session, limit=1_000)).items

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from elihu.commands.admission import Pair
 from elihu.commands.models import ACTIVE, CommandJobEvent
 from elihu.commands.rules import commands, crons, environments, history, variables
-from elihu.commands.watch import usual_seconds
+from elihu.commands.usual import usual_seconds
 from elihu.web.pages.actions import kill_run, retry_run, started_text
 from elihu.web.pages.visits import PageRoute, RunVisit, ViewVisit
 from elihu.web.reads import run_figures

@@ -12,12 +12,12 @@ from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from elihu import ElihuError
-from elihu.commands.admission import Pair
+from elihu.commands.admission import pair_of
 from elihu.commands.models import ACTIVE, CommandJob, Environment
 from elihu.commands.rules import history
 from elihu.commands.rules.names import names_of
 from elihu.commands.rules.rows import Page
-from elihu.commands.watch import usual_seconds
+from elihu.commands.usual import usual_of
 from elihu.web.pages.actions import kill_run, retry_run
 from elihu.web.pages.run_filters import (
     KEYS,
@@ -68,7 +68,8 @@ async def list_runs(visit: ViewVisit, q: str = "") -> Response:
             session, since, step, count, command_id=given.get("command_id"),
             environment_id=given.get("environment_id"),
         )  # fmt: skip
-        usual = await _usual(session, page.items[:SHOWN])
+        shown = () if group else page.items
+        usual = await usual_of(session, [pair for run in shown if (pair := pair_of(run))])
         tab_counts = {
             key: await run_figures.count(session, statuses)
             for key, (_, statuses) in VIEWS.items()
@@ -156,16 +157,6 @@ async def _matching(session: Any, wanted: RunFilter, most: int) -> list[CommandJ
         after = page.next
         if after is None:
             break
-    return found
-
-
-async def _usual(session: Any, runs: Sequence[CommandJob]) -> dict[Any, float | None]:
-    """The usual seconds of each command and environment among these."""
-    found: dict[Any, float | None] = {}
-    for run in runs:
-        key = run.command_id, run.environment_id
-        if run.command_id is not None and run.environment_id is not None and key not in found:
-            found[key] = await usual_seconds(session, Pair(run.command_id, run.environment_id))
     return found
 
 
