@@ -17,6 +17,7 @@ from elihu.web.api import ROUTERS
 from elihu.web.api.document import PROBLEM, page
 from elihu.web.context import Context, UserHook, context_of
 from elihu.web.guard import LOOPBACK, Guard, Proxies
+from elihu.web.reads.ended import Ended
 from elihu.web.streams import Streams
 
 PUBLIC: Final = frozenset({"/livez", "/readyz", "/api/openapi.json", "/api/docs", "/api/session"})
@@ -61,6 +62,7 @@ def create_app(
         open=open_on_loopback,
         user=user,
         streams=Streams(app),
+        ended=Ended(app),
     )
     problems.install(web)
     web.add_middleware(

@@ -16,6 +16,7 @@ from elihu.commands.scheduler import CommandScheduler
 from elihu.orm.sessions import Sessions
 
 if TYPE_CHECKING:
+    from elihu.web.reads.ended import Ended
     from elihu.web.streams import Streams
 
 UserHook = Callable[[HTTPConnection], Awaitable[Actor | None]]
@@ -30,7 +31,8 @@ class Context:
     """``open`` is true where a loopback server needs no sign-in while there are no users.
     ``user`` is the host application's hook. ``scheduler`` belongs to an app of its own on
     the same database, so that its tasks are not those of a node that runs ``app``.
-    ``stopping`` ends the streams. ``menu`` is what the pages have counted last.
+    ``ended`` has the attempts that ended. ``stopping`` ends the streams. ``menu`` is what the
+    pages have counted last.
     """
 
     app: Elihu
@@ -39,6 +41,7 @@ class Context:
     open: bool
     user: UserHook | None
     streams: "Streams"
+    ended: "Ended"
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     menu: object = None
     _have_users: bool = False
@@ -58,6 +61,7 @@ class Context:
         """End the streams, and close what was opened beside the app."""
         self.stopping.set()
         await self.streams.aclose()
+        await self.ended.aclose()
         await self.scheduler.aclose()
         await self.scheduler.app.aclose()
 

@@ -279,10 +279,19 @@ class PostgresEngine:
         by: RollUpKey,
         queue: str | None = None,
         task: str | None = None,
+        histograms: bool = True,
         limit: int,
     ) -> list[RollUpRow]:
         return await rollups.rollups(
-            self._session, since, until, step, by=by, queue=queue, task=task, limit=limit
+            self._session,
+            since,
+            until,
+            step,
+            by=by,
+            queue=queue,
+            task=task,
+            histograms=histograms,
+            limit=limit,
         )
 
     async def thin_rollups(self, minutes: float, hours: float, limit: int) -> int:

@@ -37,14 +37,16 @@ async def rollups(
     by: RollUpKey,
     queue: str | None = None,
     task: str | None = None,
+    histograms: bool = True,
     limit: int,
 ) -> list[RollUpRow]:
     found = await session.fetch(
-        "rollups", since, until, step, queue, task, limit, where=Where(_KEYS[by], ())
-    )
+        "rollups", since, until, step, queue, task, limit,
+        part=None if histograms else "sums", where=Where(_KEYS[by], ()),
+    )  # fmt: skip
     return [
-        RollUpRow(row["at"], row["key"], row["outcome"], tuple(int(row[name]) for name in NUMBERS))
-        for row in found
+        RollUpRow(at, key, outcome, tuple(map(int, numbers)))
+        for at, key, outcome, *numbers in found
     ]
 
 

@@ -55,9 +55,12 @@ class RollUps(Protocol):
         by: RollUpKey,
         queue: str | None = None,
         task: str | None = None,
+        histograms: bool = True,
         limit: int,
     ) -> list[RollUpRow]:
-        """Sums in steps of ``step`` seconds, oldest first, at most ``limit`` rows."""
+        """Sums in steps of ``step`` seconds, oldest first, at most ``limit`` rows. Without
+        ``histograms`` their columns are left out.
+        """
         ...
 
     async def thin_rollups(self, minutes: float, hours: float, limit: int) -> int:

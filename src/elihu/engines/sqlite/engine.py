@@ -337,6 +337,7 @@ class SqliteEngine:
         by: RollUpKey,
         queue: str | None = None,
         task: str | None = None,
+        histograms: bool = True,
         limit: int,
     ) -> list[RollUpRow]:
         return await self._database.browse(
@@ -348,6 +349,7 @@ class SqliteEngine:
             by=by,
             queue=queue,
             task=task,
+            histograms=histograms,
             limit=limit,
         )
 

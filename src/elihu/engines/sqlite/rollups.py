@@ -13,6 +13,7 @@ _KEYS: Final = {"all": "NULL", "queue": "queue", "task": "task"}
 _HOUR: Final = 3_600.0
 _WRITE: Final = statement("write_rollups")
 _READ: Final = statement("rollups")
+_READ_SUMS: Final = statement("rollups_sums")
 _THIN: Final = statement("thin_rollups")
 _THIN_HOUR: Final = statement("thin_rollups_hour")
 _THIN_MINUTES: Final = statement("thin_rollups_minutes")
@@ -45,10 +46,11 @@ def rollups(
     by: RollUpKey,
     queue: str | None = None,
     task: str | None = None,
+    histograms: bool = True,
     limit: int,
 ) -> list[RollUpRow]:
     found = session.rows(
-        _READ.replace("{key}", _KEYS[by]),
+        (_READ if histograms else _READ_SUMS).replace("{key}", _KEYS[by]),
         {
             "since": stored_time(since),
             "until": stored_time(until),

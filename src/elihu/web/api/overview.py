@@ -16,6 +16,7 @@ from elihu.web.api.routes import Resource
 from elihu.web.api.runs import OneRunOut
 from elihu.web.context import Context, context_of
 from elihu.web.reads import overview as reads
+from elihu.web.reads.plan import HALF_HOUR
 
 _Jobs = asyncio.Task[Mapping[JobState, Any]]
 
@@ -110,7 +111,7 @@ async def get_ahead(request: Request) -> AheadOut:
     """How many starts are planned in each half hour of the next day."""
     async with context_of(request).sessions.read() as session:
         begin, starts = await reads.ahead(session)
-    return AheadOut(begin=begin, step=reads.HALF_HOUR, starts=starts)
+    return AheadOut(begin=begin, step=HALF_HOUR, starts=starts)
 
 
 async def read_counts(context: Context) -> CountsOut:

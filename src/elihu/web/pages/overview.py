@@ -1,22 +1,24 @@
 """The first page: what needs a look, what runs, what runs next, and how it went."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
-from elihu.commands.models import Command, CommandJob
+from elihu.commands.models import Command, Cron
 from elihu.commands.rules import commands as command_rules
-from elihu.commands.rules import history
 from elihu.web.pages.cron_words import in_brief
 from elihu.web.pages.texts import zone_of
 from elihu.web.pages.visits import ZONE, PageRoute, ViewVisit
 from elihu.web.reads import overview as reads
 from elihu.web.reads import plan as plans
 from elihu.web.reads import run_figures
+from elihu.web.reads.ended import Ended
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 LANES: Final = 12
@@ -63,7 +65,8 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
             found[1] += each.limit
     async with context.sessions.read() as session:
         plan = await plans.load(session)
-        recent = await history.find_all(session, since=left, limit=1_000)
+        planned = _planned(plan, moment, left)
+        recent = await reads.recent(session, left, [lane.command.id for lane in planned])
         values: dict[str, Any] = {
             "counts": await reads.active_counts(session),
             "running": await reads.running(session),
@@ -77,7 +80,7 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
         **values,
         failures=[group for group in await context.app.stats.failures() if _is_new(group, moment)],
         upcoming=coming[:8],
-        lanes=_lanes(plan, recent.items, moment, left),
+        lanes=[_with_runs(lane, recent, moment, left) for lane in planned],
         presses=_presses(plan, left),
         left=left,
         at_now=_minutes(moment, left),
@@ -86,7 +89,7 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
         queues=queues,
         waiting=sum(min(queue.available, 10_000) for queue in queues),
         waiting_more=any(queue.available > 10_000 for queue in queues),
-        work=await _work(context.app, moment, span),
+        work=await _work(context.ended, moment, span),
         span=span,
         commands=len(plan.commands),
         is_open=context.user is None and visit.who.via == "loopback",
@@ -121,9 +124,9 @@ def _coming(plan: plans.Plan, moment: datetime) -> list[tuple[datetime, Command,
     for place in plan.places():
         if not place.on:
             continue
-        times = plans.ticks(place.cron, moment + timedelta(minutes=1), moment + DAY)
-        if times:
-            key = times[0], place.command.id
+        at = plans.next_tick(place.cron.expression, place.cron.timezone, moment)
+        if at is not None and at < (moment + DAY).replace(second=0, microsecond=0):
+            key = at, place.command.id
             _, names, _ = found.setdefault(key, (place.command, [], place.cron.expression))
             if place.environment.name not in names:
                 names.append(place.environment.name)
@@ -138,34 +141,53 @@ def _left(moment: datetime, zone: tzinfo) -> datetime:
     return begin.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
-def _lanes(
-    plan: plans.Plan, runs: Sequence[CommandJob], moment: datetime, left: datetime
-) -> list[Lane]:
+def _planned(plan: plans.Plan, moment: datetime, left: datetime) -> list[Lane]:
     """A lane for each command that starts within the day, the soonest first."""
-    planned: dict[Any, tuple[Command, list[str], list[datetime]]] = {}
+    found: dict[UUID, tuple[Command, dict[UUID, Cron]]] = {}
     for place in plan.places():
-        if place.on and (times := plans.ticks(place.cron, moment, left + DAY)):
-            entry = planned.setdefault(place.command.id, (place.command, [], []))
-            entry[1].append(place.cron.expression)
-            entry[2].extend(times)
+        if place.on:
+            found.setdefault(place.command.id, (place.command, {}))[1][place.cron.id] = place.cron
+    end = left + DAY
+    begin = moment.replace(second=0, microsecond=0)
+    soonest: list[tuple[datetime, str, Command, Sequence[Cron]]] = []
+    for command, crons in found.values():
+        first = min(
+            (at for cron in crons.values() if (at := _first(cron, begin, end))), default=None
+        )
+        if first is not None:
+            soonest.append((first, command.name, command, list(crons.values())))
     lanes = []
-    for command, expressions, starts in sorted(
-        planned.values(), key=lambda each: (min(each[2]), each[0].name)
-    )[:LANES]:
-        marks = [(_minutes(at, left), 4.0, "plan") for at in sorted(set(starts))[:200]]
-        for run in runs:
-            if run.command_id == command.id and run.started_at is not None:
-                begin = _minutes(run.started_at, left)
-                end = _minutes(run.finished_at or moment, left)
-                if end > 0:
-                    marks.append((max(begin, 0.0), max(end - max(begin, 0.0), 4.0), _look(run)))
-        lanes.append(Lane(command, ", ".join(dict.fromkeys(map(in_brief, expressions))), marks))
+    for _, _, command, there in sorted(soonest, key=lambda each: each[:2])[:LANES]:
+        fitting = [cron for cron in there if _first(cron, begin, end)]
+        times = {at for cron in fitting for at in plans.ticks(cron, begin, end)}
+        words = ", ".join(dict.fromkeys(in_brief(cron.expression) for cron in fitting))
+        marks = [(_minutes(at, left), 4.0, "plan") for at in sorted(times)[:200]]
+        lanes.append(Lane(command, words, marks))
     return lanes
 
 
-def _look(run: CommandJob) -> str:
+def _first(cron: Cron, begin: datetime, end: datetime) -> datetime | None:
+    """The first time from a minute on at which a cron fires, if it does before the end."""
+    at = plans.next_tick(cron.expression, cron.timezone, begin - timedelta(minutes=1))
+    return at if at is not None and at < end else None
+
+
+def _with_runs(lane: Lane, runs: Sequence[reads.Recent], moment: datetime, left: datetime) -> Lane:
+    """A lane with what its command ran before."""
+    marks = list(lane.marks)
+    for run in runs:
+        if run.command_id == lane.command.id:
+            begin = _minutes(run.started_at, left)
+            end = _minutes(run.finished_at or moment, left)
+            if end > 0:
+                begin = max(begin, 0.0)
+                marks.append((begin, max(end - begin, 4.0), _look(run.status)))
+    return replace(lane, marks=marks)
+
+
+def _look(status: str) -> str:
     return {"succeeded": "ok", "running": "run", "retrying": "warn", "queued": "idle",
-            "skipped": "idle", "cancelled": "idle"}.get(run.status, "bad")  # fmt: skip
+            "skipped": "idle", "cancelled": "idle"}.get(status, "bad")  # fmt: skip
 
 
 def _minutes(at: datetime, left: datetime) -> float:
@@ -174,24 +196,20 @@ def _minutes(at: datetime, left: datetime) -> float:
 
 def _presses(plan: plans.Plan, left: datetime) -> list[int]:
     """Planned starts in each half hour of the picture."""
-    total = [0] * 48
-    for place in plan.places():
-        if place.on:
-            for at in plans.ticks(place.cron, left, left + DAY):
-                total[min(int((at - left).total_seconds() // 1_800), 47)] += 1
-    return total
+    return plans.starts_of(
+        Counter(
+            (place.cron.expression, place.cron.timezone) for place in plan.places() if place.on
+        ),
+        left,
+    )
 
 
-async def _work(app: Any, moment: datetime, span: Span) -> Work:
+async def _work(ended: Ended, moment: datetime, span: Span) -> Work:
     step, merged, count, unit = _SPANS[span]
     length = step * merged
     last = int(moment.timestamp()) // length * length
     first = last - (count - 1) * length
-    points = await app.stats.throughput(
-        since=datetime.fromtimestamp(first, UTC),
-        until=datetime.fromtimestamp(last + length, UTC),
-        step=step,
-    )
+    points = await ended.points(first, last + length, step)
     completed, failed = [0] * count, [0] * count
     for point in points:
         number = int(point.at.timestamp() - first) // length

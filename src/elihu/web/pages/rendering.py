@@ -1,6 +1,7 @@
 """The templates, and what all of them see."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import metadata
@@ -104,6 +105,10 @@ def _node(values: Values, value: str | None) -> str:
     return names.get(value, value[:8])
 
 
+def _looks_of(statuses: Sequence[str]) -> list[str]:
+    return [STATES.get(status, ("idle", ""))[0] for status in statuses]
+
+
 def _brief(value: Any) -> str:
     """Arguments on one line."""
     if not isinstance(value, dict):
@@ -134,7 +139,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.globals.update(
         states=STATES, navigation=NAVIGATION, static=address_of_file, plural=texts.plural,
-        bounded=texts.bounded, shapes=shapes, release=metadata.version("elihu"),
+        bounded=texts.bounded, looks_of=_looks_of, shapes=shapes, release=metadata.version("elihu"),
         timedelta=timedelta, without=_without, with_value=_with_value,
         zip_same=lambda names: [(name, name) for name in names],
     )  # fmt: skip

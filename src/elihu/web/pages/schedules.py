@@ -1,5 +1,6 @@
 """Schedules: commands by environment, the week ahead, and the form of one."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from elihu import InvalidFields
-from elihu.commands.models import CatchUp, Command
+from elihu.commands.models import CatchUp, Command, Cron
 from elihu.commands.rules import presets
 from elihu.commands.rules import schedules as rules
 from elihu.web.pages import editing
@@ -61,7 +62,7 @@ async def list_schedules(visit: ViewVisit, text: str = "", off: str = "1") -> Re
         cells=cells,
         loose=[each for each in plan.schedules if not each.environments or not each.crons],
         days=days,
-        week=_week(places, days),
+        week=_week(places, days, moment),
         load=_load(places, days),
         today=((moment - begin).total_seconds() / 360) / 10,
         hour=moment.astimezone(zone).hour,
@@ -202,53 +203,65 @@ def _next(place: plans.Place, moment: datetime) -> datetime | None:
     """The next start of a place within a week."""
     if not place.on:
         return None
-    since = moment + timedelta(minutes=1)
-    return next(iter(plans.ticks(place.cron, since, since + timedelta(days=DAYS))), None)
+    at = plans.next_tick(place.cron.expression, place.cron.timezone, moment)
+    end = (moment + timedelta(minutes=1, days=DAYS)).replace(second=0, microsecond=0)
+    return at if at is not None and at < end else None
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
     """The starts of a command on one day: how many, at how many different times, the first
-    of these times, and marks in tenths of an hour.
+    of these times, and marks in minutes on a scale of 240 with their looks.
     """
 
     starts: int
     times: int
     first: Sequence[str]
-    marks: Sequence[float]
+    marks: Sequence[tuple[float, float, str]]
 
 
 def _week(
-    places: Sequence[plans.Place], days: Sequence[datetime]
+    places: Sequence[plans.Place], days: Sequence[datetime], moment: datetime
 ) -> list[tuple[Command, list[Day]]]:
     """The days of each command that starts, by name."""
-    crons: dict[UUID, tuple[Command, list[plans.Place]]] = {}
+    crons: dict[UUID, tuple[Command, list[Cron]]] = {}
     for place in places:
         if place.on:
-            crons.setdefault(place.command.id, (place.command, []))[1].append(place)
+            crons.setdefault(place.command.id, (place.command, []))[1].append(place.cron)
     found = sorted(crons.values(), key=lambda each: each[0].name.casefold())[:MOST_COMMANDS]
-    return [(command, [_day(there, day) for day in days]) for command, there in found]
+    known: dict[tuple[UUID, ...], list[Day]] = {}
+    week = []
+    for command, there in found:
+        key = tuple(sorted(cron.id for cron in there))
+        if key not in known:
+            known[key] = [_day(there, day, moment) for day in days]
+        week.append((command, known[key]))
+    return week
 
 
-def _day(places: Sequence[plans.Place], day: datetime) -> Day:
+def _day(crons: Sequence[Cron], day: datetime, moment: datetime) -> Day:
     starts = 0
     times: set[datetime] = set()
-    for place in places:
-        found = plans.ticks(place.cron, day, day + timedelta(days=1))
+    for cron in crons:
+        found = plans.ticks(cron, day, day + timedelta(days=1))
         starts += len(found)
         times.update(found)
     ordered = sorted(times)
-    marks = {round((at - day).total_seconds() / 360) / 10 for at in ordered}
+    tenths = sorted({round((at - day).total_seconds() / 360) for at in ordered})
+    today = (moment - day).total_seconds() / 360
+    width = 2.0 if len(tenths) > 100 else 3.0
+    marks = [(float(tenth), width, "idle" if tenth < today else "plan") for tenth in tenths]
     first = [f"{at.astimezone(day.tzinfo):%H:%M}" for at in ordered[:FEW]]
-    return Day(starts, len(ordered), first, sorted(marks))
+    return Day(starts, len(ordered), first, marks)
 
 
 def _load(places: Sequence[plans.Place], days: Sequence[datetime]) -> list[list[int]]:
     """Starts of each hour of each day."""
     total = [[0] * 24 for _ in days]
-    for place in places:
-        if place.on:
-            for number, day in enumerate(days):
-                for at in plans.ticks(place.cron, day, day + timedelta(days=1)):
-                    total[number][at.astimezone(day.tzinfo).hour] += 1
+    crons = {place.cron.id: place.cron for place in places}
+    runs = Counter(place.cron.id for place in places if place.on)
+    for cron_id, count in runs.items():
+        for number, day in enumerate(days):
+            for at in plans.ticks(crons[cron_id], day, day + timedelta(days=1)):
+                total[number][at.astimezone(day.tzinfo).hour] += count
     return total

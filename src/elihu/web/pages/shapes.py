@@ -1,6 +1,6 @@
 """The geometry of pictures: numbers only, so that no text can reach an attribute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
@@ -33,6 +33,35 @@ def bars(values: Sequence[float], height: float, top: float | None = None) -> li
             )
         )  # fmt: skip
     return found
+
+
+def path(boxes: Iterable[Bar]) -> str:
+    """Rectangles of one look as the text of one path, which is a tenth of as many elements."""
+    return "".join(
+        f"M{box.x:g} {box.y:g}h{box.width:g}v{box.height:g}h-{box.width:g}z" for box in boxes
+    )
+
+
+def row(
+    marks: Iterable[tuple[float, float, str]], y: float, height: float
+) -> list[tuple[str, str]]:
+    """Marks of equal height in a row, each from an x on and so wide, as one path for each
+    look, in the order in which the looks come.
+    """
+    found: dict[str, list[Bar]] = {}
+    for x, width, look in marks:
+        found.setdefault(look, []).append(Bar(x, y, width, height))
+    return [(look, path(boxes)) for look, boxes in found.items()]
+
+
+def strip(looks: Sequence[str]) -> list[tuple[str, str]]:
+    """Results one after the other, as one path for each look; bad ones are taller."""
+    found: dict[str, list[Bar]] = {}
+    for number, look in enumerate(looks):
+        y, height = (0.0, 14.0) if look == "bad" else (6.0, 8.0)
+        shown = look if look in {"ok", "bad", "warn", "run"} else "idle"
+        found.setdefault(shown, []).append(Bar(number * 10.0, y, 7.0, height))
+    return [(look, path(boxes)) for look, boxes in found.items()]
 
 
 def line(values: Sequence[float], width: float, height: float) -> str:

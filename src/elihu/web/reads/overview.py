@@ -1,18 +1,16 @@
 """What the first page shows: what needs a look, what runs, and what runs next."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from elihu import Cron as Expression
-from elihu.commands.admission import Pair
+from elihu.commands.admission import pair_of
 from elihu.commands.models import (
     ACTIVE,
     UNSUCCESSFUL,
@@ -24,19 +22,20 @@ from elihu.commands.models import (
     ScheduleCron,
     ScheduleEnvironment,
 )
-from elihu.commands.watch import usual_seconds
+from elihu.commands.rules.history import CLOCKS
+from elihu.commands.usual import usual_of
 from elihu.orm.columns import first_id
 from elihu.orm.sessions import now
+from elihu.web.reads.plan import HALF_HOUR, next_tick, starts_of
 
 MOST: Final = 10_000
 SHOWN: Final = 50
+LATEST: Final = 1_000
 GROUPS: Final = 20
 RESULTS: Final = 20
 PLACES: Final = 5_000
 """Schedules with their crons and environments that are looked at."""
 DAY: Final = timedelta(days=1)
-HALF_HOUR: Final = 1_800
-HALF_HOURS: Final = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +70,15 @@ class Upcoming:
     expression: str
 
 
+class Recent(NamedTuple):
+    """A run that has started."""
+
+    command_id: UUID
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
 async def active_counts(session: AsyncSession) -> dict[str, int]:
     """How many runs have not ended, by status, and how many of them are late or long;
     counted up to 10,000.
@@ -103,17 +111,36 @@ async def running(session: AsyncSession) -> list[tuple[CommandJob, float | None]
         .order_by(CommandJob.id)
         .limit(SHOWN)
     )
-    usual: dict[Pair, float | None] = {}
-    found = []
-    for run in (await session.scalars(statement)).all():
-        seconds = None
-        if run.command_id is not None and run.environment_id is not None:
-            pair = Pair(run.command_id, run.environment_id)
-            if pair not in usual:
-                usual[pair] = await usual_seconds(session, pair)
-            seconds = usual[pair]
-        found.append((run, seconds))
-    return found
+    runs = (await session.scalars(statement)).all()
+    usual = await usual_of(session, [pair for run in runs if (pair := pair_of(run))])
+    return [(run, usual[pair] if (pair := pair_of(run)) else None) for run in runs]
+
+
+async def recent(
+    session: AsyncSession, since: datetime, command_ids: Collection[UUID]
+) -> Sequence[Recent]:
+    """What has started of these commands, among the latest 1,000 runs since then; the
+    newest first.
+    """
+    if not command_ids:
+        return ()
+    latest = (
+        select(
+            CommandJob.id, CommandJob.command_id, CommandJob.status, CommandJob.started_at,
+            CommandJob.finished_at,
+        )
+        .where(CommandJob.id >= first_id(since, -CLOCKS), CommandJob.created_at >= since)
+        .order_by(CommandJob.id.desc())
+        .limit(LATEST)
+        .subquery()
+    )  # fmt: skip
+    columns = latest.c.command_id, latest.c.status, latest.c.started_at, latest.c.finished_at
+    statement = (
+        select(*columns)
+        .where(latest.c.command_id.in_(command_ids), latest.c.started_at.is_not(None))
+        .order_by(latest.c.id.desc())
+    )
+    return [Recent(*row) for row in await session.execute(statement)]
 
 
 async def concerns(session: AsyncSession) -> list[Concern]:
@@ -131,7 +158,7 @@ async def concerns(session: AsyncSession) -> list[Concern]:
             CommandJob.finished_at >= since,
         )
         .order_by(CommandJob.id.desc())
-        .limit(1_000)
+        .limit(LATEST)
         .subquery()
     )  # fmt: skip
     alike = (
@@ -170,7 +197,7 @@ async def upcoming(session: AsyncSession, limit: int = 20) -> list[Upcoming]:
     moment = await now(session)
     found = []
     for place in await _places(session):
-        at = _next(place.expression, place.timezone, int(moment.timestamp()) // 60)
+        at = next_tick(place.expression, place.timezone, moment)
         if at is not None:
             found.append(
                 Upcoming(
@@ -192,12 +219,9 @@ async def upcoming(session: AsyncSession, limit: int = 20) -> list[Upcoming]:
 async def ahead(session: AsyncSession) -> tuple[datetime, list[int]]:
     """How many starts are planned in each half hour of a day, and when the first begins."""
     moment = await now(session)
-    begin = int(moment.timestamp()) // HALF_HOUR * HALF_HOUR
-    total = [0] * HALF_HOURS
-    for place in await _places(session):
-        for number, starts in enumerate(_starts(place.expression, place.timezone, begin)):
-            total[number] += starts
-    return datetime.fromtimestamp(begin, UTC), total
+    begin = datetime.fromtimestamp(int(moment.timestamp()) // HALF_HOUR * HALF_HOUR, UTC)
+    crons = Counter((place.expression, place.timezone) for place in await _places(session))
+    return begin, starts_of(crons, begin)
 
 
 def _pair(run: Any) -> tuple[UUID | None, UUID | None]:
@@ -270,27 +294,3 @@ async def count_commands(session: AsyncSession) -> int:
     """How many commands there are, counted up to 10,001."""
     some = select(Command.id).limit(MOST + 1).subquery()
     return int(await session.scalar(select(func.count()).select_from(some)) or 0)
-
-
-@lru_cache(maxsize=2_000)
-def _next(expression: str, timezone: str, minute: int) -> datetime | None:
-    try:
-        return Expression(expression, timezone).next(datetime.fromtimestamp(minute * 60, UTC))
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=500)
-def _starts(expression: str, timezone: str, begin: int) -> tuple[int, ...]:
-    """How often it fires in each half hour from ``begin`` on."""
-    counts = [0] * HALF_HOURS
-    start = datetime.fromtimestamp(begin, UTC)
-    try:
-        cron = Expression(expression, timezone)
-        at = cron.next(start - timedelta(seconds=1))
-        while at is not None and (number := (at - start) // timedelta(minutes=30)) < HALF_HOURS:
-            counts[number] += 1
-            at = cron.next(at)
-    except ValueError:
-        return tuple(counts)
-    return tuple(counts)

@@ -1,6 +1,6 @@
 """What starts where, and when: schedules with their commands, environments and crons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,6 +18,8 @@ from elihu.commands.rules import commands, crons, environments, schedules
 MOST: Final = 1_000
 """Commands, environments, crons and schedules of each that are looked at."""
 MOST_TICKS: Final = 2_000
+HALF_HOUR: Final = 1_800
+HALF_HOURS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def ticks(cron: Cron, since: datetime, until: datetime) -> tuple[datetime, ...]:
     return _ticks(cron.expression, cron.timezone, minute, int(until.timestamp()) // 60)
 
 
-@lru_cache(maxsize=500)
+@lru_cache(maxsize=1_000)
 def _ticks(expression: str, timezone: str, since: int, until: int) -> tuple[datetime, ...]:
     found: list[datetime] = []
     end = datetime.fromtimestamp(until * 60, UTC)
@@ -88,6 +90,46 @@ def _ticks(expression: str, timezone: str, since: int, until: int) -> tuple[date
     except ValueError:
         return ()
     return tuple(found)
+
+
+def next_tick(expression: str, timezone: str, moment: datetime) -> datetime | None:
+    """The first time after the minute of ``moment`` at which a cron fires."""
+    return _next(expression, timezone, int(moment.timestamp()) // 60)
+
+
+@lru_cache(maxsize=2_000)
+def _next(expression: str, timezone: str, minute: int) -> datetime | None:
+    try:
+        at = Expression(expression, timezone).next(datetime.fromtimestamp(minute * 60, UTC))
+    except ValueError:
+        return None
+    return at and at.astimezone(UTC)
+
+
+def starts_of(crons: Mapping[tuple[str, str], int], begin: datetime) -> list[int]:
+    """How many starts are planned in each half hour of the day from ``begin`` on: by
+    expressions and zones, each of which starts so many runs.
+    """
+    total = [0] * HALF_HOURS
+    for (expression, timezone), runs in crons.items():
+        for number, ticks in enumerate(_starts(expression, timezone, begin)):
+            total[number] += ticks * runs
+    return total
+
+
+@lru_cache(maxsize=1_000)
+def _starts(expression: str, timezone: str, begin: datetime) -> tuple[int, ...]:
+    """How often a cron fires in each half hour of the day from ``begin`` on."""
+    counts = [0] * HALF_HOURS
+    try:
+        cron = Expression(expression, timezone)
+        at = cron.next(begin - timedelta(seconds=1))
+        while at is not None and (number := (at - begin) // timedelta(minutes=30)) < HALF_HOURS:
+            counts[number] += 1
+            at = cron.next(at)
+    except ValueError:
+        return tuple(counts)
+    return tuple(counts)
 
 
 def clock_changes(plan: Plan, since: datetime, days: int) -> list[tuple[str, datetime, timedelta]]:

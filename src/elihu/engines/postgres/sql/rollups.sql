@@ -1,6 +1,6 @@
 -- Counts from $1 to before $2 in steps of $3 seconds, by a column and outcome; of queue $4 and task $5 alone where these are
 -- given. Hours take part where the minutes are gone. $6 bounds the rows.
-SELECT to_timestamp(floor(extract(epoch FROM at) / $3::integer) * $3::integer) AS at, /* filter */ AS key, outcome,
+SELECT date_bin(make_interval(secs => $3::integer), at, 'epoch') AS at, /* filter */ AS key, outcome,
   sum(jobs) AS jobs, sum(run_ms) AS run_ms, sum(wait_ms) AS wait_ms, sum(run_0) AS run_0,
   sum(run_1) AS run_1, sum(run_2) AS run_2, sum(run_3) AS run_3, sum(run_4) AS run_4, sum(run_5) AS run_5,
   sum(run_6) AS run_6, sum(run_7) AS run_7, sum(run_8) AS run_8, sum(run_9) AS run_9, sum(run_10) AS run_10,
