@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from elihu.cli.complete import NamesOf
 from elihu.cli.group import Group
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_arguments, read_json
@@ -26,7 +27,7 @@ _OPTIONS = (
         metavar="JSON",
         help="Arguments of the job as a JSON object; - reads it from stdin.",
     ),
-    click.option("--queue", metavar="NAME"),
+    click.option("--queue", metavar="NAME", shell_complete=NamesOf("queue")),
     click.option("--priority", type=int, metavar="0-9", help="0 is first."),
     click.option("--max-attempts", type=int, metavar="N"),
     click.option("--tag", "tags", multiple=True, metavar="TAG", help="Repeatable."),
@@ -81,7 +82,7 @@ def ls(options: SharedOptions, /, system: bool) -> None:
 
 
 @crons.command("show")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("cron"))
 @_COUNT
 @shared_options
 @pass_shared_options
@@ -132,7 +133,7 @@ def preview(options: SharedOptions, /, cron: str, tz: str, count: int) -> None:
 @crons.command("create")
 @click.argument("name", metavar="NAME")
 @click.argument("cron", metavar="CRON")
-@click.argument("task", metavar="TASK")
+@click.argument("task", metavar="TASK", shell_complete=NamesOf("task"))
 @_options
 @click.option("--paused", is_flag=True, default=None, help="Create it paused.")
 @shared_options
@@ -153,7 +154,7 @@ def create(
 
 
 @crons.command("update")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("cron"))
 @click.option("--cron", metavar="CRON")
 @_options
 @shared_options
@@ -176,7 +177,7 @@ def update(options: SharedOptions, /, name: str, **changes: Any) -> None:
 
 
 @crons.command("delete")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("cron"))
 @shared_options
 @pass_shared_options
 def delete(options: SharedOptions, /, name: str) -> None:
@@ -195,7 +196,7 @@ def delete(options: SharedOptions, /, name: str) -> None:
 
 
 @crons.command("run")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("cron"))
 @shared_options
 @pass_shared_options
 def run_now(options: SharedOptions, /, name: str) -> None:
@@ -216,7 +217,7 @@ def _verb(verb: str, past: str, line: str) -> None:
     """Add a command that takes the name of an entry."""
 
     @crons.command(verb, help=line)
-    @click.argument("name", metavar="NAME")
+    @click.argument("name", metavar="NAME", shell_complete=NamesOf("cron"))
     @shared_options
     @pass_shared_options
     def command(options: SharedOptions, /, name: str) -> None:

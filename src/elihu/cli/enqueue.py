@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from elihu.cli.complete import NamesOf
 from elihu.cli.group import Failure
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_arguments, read_delay, read_json, read_time
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("task")
+@click.argument("task", shell_complete=NamesOf("task"))
 @click.option(
     "--args",
     "arguments",
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     default="{}",
     help="A JSON object for keyword arguments, a list for positional ones; - reads it from stdin.",
 )
-@click.option("--queue", metavar="NAME")
+@click.option("--queue", metavar="NAME", shell_complete=NamesOf("queue"))
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option("--max-attempts", type=int, metavar="N")
 @click.option("--timeout", metavar="DURATION", help="Time limit of each attempt.")

@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from elihu.cli.complete import NamesOf
 from elihu.cli.group import Failure, Group
 from elihu.cli.job_transfer import export_jobs, import_jobs
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
@@ -21,11 +22,11 @@ _ENDING = {"cancel": "cancelling", "kill": "killing"}
 _FILTERS = (
     click.argument("ids", type=_ID, nargs=-1),
     click.option("--state", multiple=True, type=click.Choice([str(state) for state in JobState])),
-    click.option("--queue", multiple=True, metavar="NAME"),
-    click.option("--task", multiple=True, metavar="NAME"),
-    click.option("--tag", "tags", multiple=True, metavar="TAG"),
-    click.option("--template", multiple=True, metavar="CODE"),
-    click.option("--node", multiple=True, metavar="ID"),
+    click.option("--queue", multiple=True, metavar="NAME", shell_complete=NamesOf("queue")),
+    click.option("--task", multiple=True, metavar="NAME", shell_complete=NamesOf("task")),
+    click.option("--tag", "tags", multiple=True, metavar="TAG", shell_complete=NamesOf("tags")),
+    click.option("--template", multiple=True, metavar="CODE", shell_complete=NamesOf("template")),
+    click.option("--node", multiple=True, metavar="ID", shell_complete=NamesOf("node")),
 )
 
 
@@ -166,7 +167,7 @@ def counts(options: SharedOptions) -> None:
     metavar="JSON",
     help="A JSON object that replaces the arguments; - reads it from stdin.",
 )
-@click.option("--queue", metavar="NAME")
+@click.option("--queue", metavar="NAME", shell_complete=NamesOf("queue"))
 @click.option("--priority", type=int, metavar="0-9", help="0 is first.")
 @click.option(
     "--run-at",

@@ -6,13 +6,16 @@ import os
 import sys
 from importlib import import_module
 from traceback import walk_tb
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from elihu.cli.group import Failure, Group
 from elihu.cli.options import shared_options
 from elihu.errors import ElihuError, InvalidCron, InvalidOption
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Final = {
     "init": ("elihu.cli.init", "Create a starter project."),
@@ -60,6 +63,18 @@ class LazyGroup(Group):
             return None
         command: click.Command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=line)
+                for name, (_, line) in COMMANDS.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def suggest(self, ctx: click.Context, name: str) -> str:
         for group in ("jobs", "queues", "crons", "triggers", "templates", "commands", "nodes"):

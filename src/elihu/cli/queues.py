@@ -5,12 +5,14 @@ from typing import Any
 
 import click
 
+from elihu.cli.complete import NamesOf
 from elihu.cli.group import Group
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 _NODE = click.option(
     "--node",
     metavar="ID",
+    shell_complete=NamesOf("node"),
     help="Change this node only, until it stops: its id or a prefix of it.",
 )
 
@@ -27,7 +29,10 @@ def queues() -> None:
 
 @queues.command("ls")
 @click.option(
-    "--node", metavar="ID", help="Only queues that this node serves: its id or a prefix of it."
+    "--node",
+    metavar="ID",
+    shell_complete=NamesOf("node"),
+    help="Only queues that this node serves: its id or a prefix of it.",
 )
 @shared_options
 @pass_shared_options
@@ -70,7 +75,7 @@ def ls(options: SharedOptions, /, node: str | None) -> None:
 
 
 @queues.command("scale")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("queue"))
 @click.argument("limit", metavar="LIMIT", type=int)
 @_NODE
 @shared_options
@@ -90,7 +95,7 @@ def scale(options: SharedOptions, /, name: str, limit: int, node: str | None) ->
 
 
 @queues.command("start")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("queue"))
 @click.argument("limit", metavar="[LIMIT]", type=int, required=False)
 @_NODE
 @shared_options
@@ -108,7 +113,7 @@ def _verb(verb: str, past: str, line: str) -> None:
     """Add a command that takes the name of a queue."""
 
     @queues.command(verb, help=line)
-    @click.argument("name", metavar="NAME")
+    @click.argument("name", metavar="NAME", shell_complete=NamesOf("queue"))
     @_NODE
     @shared_options
     @pass_shared_options

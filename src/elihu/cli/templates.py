@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from elihu.cli.complete import NamesOf
 from elihu.cli.group import Group
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_delay, read_json_or_stdin
@@ -53,7 +54,7 @@ def ls(options: SharedOptions, /, active: bool | None, limit: int, after: str | 
 
 
 @templates.command("show")
-@click.argument("code")
+@click.argument("code", shell_complete=NamesOf("template"))
 @shared_options
 @pass_shared_options
 def show(options: SharedOptions, /, code: str) -> None:
@@ -73,7 +74,12 @@ def _writes(command: Any) -> Any:
     for option in reversed(
         (
             click.option("--name", metavar="TEXT"),
-            click.option("--task", metavar="NAME", help="Task that the jobs run."),
+            click.option(
+                "--task",
+                metavar="NAME",
+                shell_complete=NamesOf("task"),
+                help="Task that the jobs run.",
+            ),
             click.option(
                 "--json-schema",
                 metavar="JSON",
@@ -120,7 +126,7 @@ def create(options: SharedOptions, /, code: str, **fields: Any) -> None:
 
 
 @templates.command("update")
-@click.argument("code")
+@click.argument("code", shell_complete=NamesOf("template"))
 @_writes
 @shared_options
 @pass_shared_options
@@ -140,7 +146,7 @@ def update(options: SharedOptions, /, code: str, **fields: Any) -> None:
 
 
 @templates.command("delete")
-@click.argument("code")
+@click.argument("code", shell_complete=NamesOf("template"))
 @shared_options
 @pass_shared_options
 def delete(options: SharedOptions, /, code: str) -> None:
@@ -184,7 +190,7 @@ def sync(options: SharedOptions, /, force: bool) -> None:
 
 
 @templates.command("enqueue")
-@click.argument("code")
+@click.argument("code", shell_complete=NamesOf("template"))
 @click.option(
     "--context",
     metavar="JSON",

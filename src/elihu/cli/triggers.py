@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from elihu.cli.complete import NamesOf
 from elihu.cli.group import Group
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import read_json
@@ -38,7 +39,7 @@ def ls(options: SharedOptions) -> None:
 
 
 @triggers.command("show")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("trigger"))
 @shared_options
 @pass_shared_options
 def show(options: SharedOptions, /, name: str) -> None:
@@ -60,7 +61,7 @@ def show(options: SharedOptions, /, name: str) -> None:
 
 
 @triggers.command("scan")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("trigger"))
 @click.option("--count", is_flag=True, help="Count matching records; store nothing.")
 @shared_options
 @pass_shared_options
@@ -91,7 +92,7 @@ def scan(options: SharedOptions, /, name: str, count: bool) -> None:
 
 
 @triggers.command("run")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("trigger"))
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @click.option("--input", "given", metavar="JSON", help="The action's input, a JSON object.")
 @click.option("--tenant", metavar="TENANT")
@@ -130,7 +131,7 @@ def run_records(
 
 
 @triggers.command("pause")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("trigger"))
 @shared_options
 @pass_shared_options
 def pause(options: SharedOptions, /, name: str) -> None:
@@ -143,7 +144,7 @@ def pause(options: SharedOptions, /, name: str) -> None:
 
 
 @triggers.command("resume")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("trigger"))
 @shared_options
 @pass_shared_options
 def resume(options: SharedOptions, /, name: str) -> None:

@@ -5,40 +5,31 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from elihu.app import Elihu
+from elihu.cli.known_names import KNOWN, Kind, newest
 
-READ: Final = 1_000
-"""So many of the newest jobs are read for the names of tasks, tags and templates."""
+_KINDS: Final[tuple[Kind, ...]] = ("task", "queue", "tags", "template", "node")
 
 
 async def unknown_names(app: Elihu, chosen: Mapping[str, Sequence[Any]]) -> list[str]:
     """A line for each name in the filters that nothing known has, with the nearest one."""
-    named = {
-        filter_: [str(name) for name in names]
-        for filter_, names in chosen.items()
-        if filter_ in {"task", "queue", "tags", "template", "node"}
-    }
-    if not named:
-        return []
-    known = await _known(app)
-    return [
-        f"no job of --{filter_.removesuffix('s')} {name!r} is stored"
-        f"{_nearest(name, known[filter_])}"
-        for filter_, names in named.items()
-        for name in names
-        if name not in known[filter_]
-    ]
+    lines = []
+    for kind in _KINDS:
+        names = [str(name) for name in chosen.get(kind, ())]
+        known = await _known(app, kind) if names else set()
+        lines += [
+            f"no job of --{kind.removesuffix('s')} {name!r} is stored{_nearest(name, known)}"
+            for name in names
+            if name not in known
+        ]
+    return lines
 
 
-async def _known(app: Elihu) -> dict[str, set[str]]:
-    jobs = (await app.jobs.list(limit=READ)).items
-    nodes = await app.nodes.list()
-    return {
-        "task": {*app.task_names(), *(job.task for job in jobs)},
-        "queue": {*app.config.queues, *await app.jobs.counts()},
-        "tags": {tag for job in jobs for tag in job.tags},
-        "template": {job.template for job in jobs if job.template is not None},
-        "node": {*(node.id for node in nodes), *(job.node for job in jobs if job.node)},
-    }
+async def _known(app: Elihu, kind: Kind) -> set[str]:
+    """The known names of a kind, with those that only jobs still have."""
+    known = await KNOWN[kind](app)
+    if kind in {"template", "node"}:
+        known |= {getattr(job, kind) for job in await newest(app)} - {None}
+    return known
 
 
 def _nearest(name: str, known: set[str]) -> str:

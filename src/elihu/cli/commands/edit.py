@@ -13,6 +13,7 @@ from elihu.cli.commands.group import (
     fields_as_flags,
     with_workspace,
 )
+from elihu.cli.complete import NamesOf
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
@@ -118,7 +119,12 @@ def ls(options: SharedOptions, /, text: str | None, limit: int, after: UUID | No
 )
 @click.option("--timezone", metavar="ZONE", default="UTC", help="Of new crons. Default UTC.")
 @click.option(
-    "--environment", "places", multiple=True, metavar="NAME", help="Repeatable; made if absent."
+    "--environment",
+    "places",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=NamesOf("environment"),
+    help="Repeatable; made if absent.",
 )
 @shared_options
 @pass_shared_options
@@ -165,7 +171,7 @@ def add(
 
 
 @commands.command("edit")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("command"))
 @click.option("--name", "new_name", metavar="NAME", help="Its new name.")
 @click.option("--command", "shell_command", metavar="COMMAND", help="What it runs.")
 @_options
@@ -193,7 +199,9 @@ def _switch(verb: str, line: str, *, enabled: bool) -> None:
     """Add a command that enables or disables commands."""
 
     @commands.command(verb, help=line)
-    @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+    @click.argument(
+        "names", metavar="NAME...", nargs=-1, required=True, shell_complete=NamesOf("command")
+    )
     @shared_options
     @pass_shared_options
     def switch(options: SharedOptions, /, names: tuple[str, ...]) -> None:

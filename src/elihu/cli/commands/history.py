@@ -13,6 +13,7 @@ from elihu.cli.commands.group import (
     environment_named,
     with_workspace,
 )
+from elihu.cli.complete import NamesOf
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ _FIELDS: Final = (
 
 
 @commands.command("runs")
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=NamesOf("command"))
 @click.option("--status", "statuses", multiple=True, type=click.Choice(STATUSES))
-@click.option("--environment", metavar="NAME")
+@click.option("--environment", metavar="NAME", shell_complete=NamesOf("environment"))
 @click.option("--text", metavar="TEXT", help="In the command or the reason.")
 @click.option("--limit", type=click.IntRange(1, MOST_ON_A_PAGE), default=50, show_default=True)
 @click.option("--after", type=click.UUID, metavar="RUN", help="Continue after this run.")

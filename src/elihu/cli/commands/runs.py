@@ -14,6 +14,7 @@ from elihu.cli.commands.group import (
     with_workspace,
 )
 from elihu.cli.commands.history import run_fields
+from elihu.cli.complete import NamesOf
 from elihu.cli.group import Failure
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 
@@ -33,8 +34,13 @@ _FOLLOW = click.option(
 
 
 @commands.command("run")
-@click.argument("name", metavar="NAME")
-@click.option("--environment", metavar="NAME", help="Default: the first one of its schedules.")
+@click.argument("name", metavar="NAME", shell_complete=NamesOf("command"))
+@click.option(
+    "--environment",
+    metavar="NAME",
+    shell_complete=NamesOf("environment"),
+    help="Default: the first one of its schedules.",
+)
 @click.option("--force", is_flag=True, help="Also if disabled, and beside runs under way.")
 @click.option("--in", "delay", type=float, metavar="SECONDS", help="Later, not now.")
 @_FOLLOW
