@@ -57,6 +57,12 @@ class Context:
         """Sessions on the database of the app."""
         return self.scheduler.sessions
 
+    @property
+    def engine(self) -> str:
+        """The name of the database's kind."""
+        is_sqlite = self.app.config.database_url.startswith("sqlite")
+        return "SQLite" if is_sqlite else "PostgreSQL"
+
     async def aclose(self) -> None:
         """End the streams, and close what was opened beside the app."""
         self.stopping.set()

@@ -7,7 +7,8 @@ import pytest
 
 from elihu.web.pages.cron_words import in_brief
 from elihu.web.pages.shapes import level, nights
-from elihu.web.pages.texts import kind_of
+from elihu.web.pages.texts import error_name, kind_of, size, took
+from elihu.web.pages.traces import trace_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,44 @@ def test_an_error_is_named_once() -> None:
     assert kind_of("builtins:ValueError", "ValueError: no invoice") == ("ValueError", "no invoice")
     assert kind_of("shop.mail:SmtpError", "gone") == ("SmtpError", "gone")
     assert kind_of(None, "exit status 6") == ("exit status 6", "")
+
+
+def test_an_error_is_told_by_its_name() -> None:
+    assert error_name("ConnectionRefusedError: [Errno 111]") == "ConnectionRefusedError"
+    assert error_name("shop.mail.SmtpError: gone") == "shop.mail.SmtpError"
+    assert error_name("exit status 6: gone") == "exit status 6: gone"
+
+
+def test_whole_lengths_and_sizes_have_no_noughts() -> None:
+    assert [took(each) for each in (0.44, 21, 1_205, 3_600, 41_280)] == [
+        "0.4\u00a0s", "21\u00a0s", "20:05", "1\u00a0h", "11\u00a0h 28\u00a0min",
+    ]  # fmt: skip
+    assert [size(each) for each in (0, 900, 10 * 2**20, 4_300_000, 2**40)] == [
+        "0\u00a0B", "900\u00a0B", "10\u00a0MiB", "4.1\u00a0MiB", "1,024\u00a0GiB",
+    ]  # fmt: skip
+
+
+LIBRARY = """  File "/app/lib/python3.11/site-packages/elihu/runtime/executor.py", line 75, in run
+    value = await call()
+            ^^^^^^^^^^^^
+"""
+OWN = """  File "/home/elihu/shop/tasks.py", line 3, in render
+    page = render(invoice)
+           ^^^^^^^^^^^^^^^
+"""
+HEAD, WHY = "Traceback (most recent call last):\n", "ValueError: no invoice\n"
+
+
+def test_a_traceback_shows_its_own_frames_first() -> None:
+    trace = trace_of(HEAD + LIBRARY + OWN + LIBRARY + WHY)
+    assert "\n".join(line for _, line in trace.brief) + "\n" == HEAD + OWN + WHY
+    assert [look for look, _ in trace.brief] == ["", "own", "own", "own", "why"]
+    assert trace.left_out == 2
+    assert len(trace.whole) == 11
+
+
+def test_a_traceback_of_libraries_alone_is_whole() -> None:
+    trace = trace_of(HEAD + LIBRARY + WHY)
+    assert trace.brief == trace.whole
+    assert trace.left_out == 0
+    assert trace_of("no traceback").whole == [("why", "no traceback")]

@@ -1,7 +1,9 @@
 """Commands: the list, one with its form and preview, and what runs it."""
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,15 +12,17 @@ from starlette.responses import Response
 
 from elihu import InvalidFields, NotRunnable
 from elihu.accounts import audit
-from elihu.commands.models import Environment
+from elihu.commands.models import Environment, Schedule
 from elihu.commands.rules import commands as rules
-from elihu.commands.rules import environments, history, runs, schedules, variables
+from elihu.commands.rules import crons, environments, history, runs, schedules, variables
 from elihu.commands.rules.rows import Page
+from elihu.commands.runner.environment import ALLOWED
 from elihu.web.pages import editing
 from elihu.web.pages.actions import announce, record_start, started_text
 from elihu.web.pages.run_filters import cursor
 from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
 from elihu.web.problems import Problem
+from elihu.web.reads import plan as plans
 from elihu.web.reads.latest import latest_runs
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -111,7 +115,7 @@ async def preview(visit: ViewVisit) -> Response:
         place = place or (places[0].id if places else None)
         seen = [] if place is None else await variables.seen_by(session, place)
     return visit.page(
-        "command_preview.html", places=places, place=place, seen=seen,
+        "command_preview.html", places=places, place=place, seen=seen, of_node=sorted(ALLOWED),
         parts=parts_of(visit.text("shell_command"), {each.name for each in seen}),
     )  # fmt: skip
 
@@ -200,13 +204,17 @@ async def _form(
     refused: editing.Refused | None = None,
 ) -> Response:
     async with visit.context.sessions.read() as session:
-        record, latest, planned, default = None, [], [], None
+        record, latest, planned, default, good, next_at = None, [], [], None, None, None
         places = (await environments.find_all(session, limit=100)).items
         if command_id is not None:
             record = await rules.get(session, command_id)
             latest = list((await history.find_all(session, command_id=command_id, limit=8)).items)
             planned = list((await schedules.find_all(session, command_id=command_id)).items)
+            good = await history.find_all(
+                session, command_id=command_id, statuses=("succeeded",), limit=1
+            )
             default = await _default(session, command_id)
+            next_at = await _next(session, planned, places) if record.enabled else None
         shown = default or (places[0] if places else None)
         seen = [] if shown is None else await variables.seen_by(session, shown.id)
     return visit.page(
@@ -220,13 +228,35 @@ async def _form(
         errors=dict(refused.errors) if refused else {},
         both=editing.conflicts(refused, KIND, _values(visit)) if refused else [],
         latest=latest,
+        good=next(iter(good.items), None) if good else None,
+        next_at=next_at,
         planned=planned,
         default=default,
         places=places,
+        of_node=sorted(ALLOWED),
         place=None if shown is None else shown.id,
         seen=seen,
         parts=parts_of(str(values["shell_command"]), {each.name for each in seen}),
     )
+
+
+async def _next(
+    session: Any, planned: Sequence[Schedule], places: Sequence[Environment]
+) -> datetime | None:
+    """The next start by one of these schedules, if there is one within a week."""
+    on = {place.id for place in places if place.enabled}
+    since = datetime.now(UTC) + timedelta(minutes=1)
+    found: list[datetime] = []
+    for cron_id in {
+        cron_id
+        for schedule in planned
+        if schedule.enabled and not on.isdisjoint(schedule.environment_ids)
+        for cron_id in schedule.cron_ids
+    }:
+        cron = await crons.get(session, cron_id)
+        if cron.enabled:
+            found += plans.ticks(cron, since, since + timedelta(days=7))[:1]
+    return min(found, default=None)
 
 
 def parts_of(text: str, known: set[str]) -> list[tuple[str, str]]:

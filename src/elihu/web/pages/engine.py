@@ -18,8 +18,10 @@ HOURS: Final = 24
 
 
 @router.get("/queues")
-async def list_queues(visit: ViewVisit) -> Response:
-    """Every queue, how it is served, and how much it did in each hour of a day."""
+async def list_queues(visit: ViewVisit, queue: str = "") -> Response:
+    """Every queue, how it is served, and how much it did in each hour of a day; of one of
+    them how long its jobs waited.
+    """
     app = visit.context.app
     queues = await app.queues.list(most=MOST + 1)
     nodes = await app.nodes.list()
@@ -32,8 +34,14 @@ async def list_queues(visit: ViewVisit) -> Response:
         if 0 <= number < HOURS and point.key is not None:
             done.setdefault(point.key, [0] * HOURS)[number] += point.jobs
             waits.setdefault(point.key, [0] * HOURS)[number] += point.wait_ms
+    chosen = queue if queue in waits else max(waits, key=lambda each: sum(waits[each]), default="")
     return visit.page(
         "queues.html",
+        chosen=chosen,
+        mean=[
+            wait / count / 1_000 if count else 0.0
+            for wait, count in zip(waits.get(chosen, ()), done.get(chosen, ()), strict=True)
+        ],
         queues=queues,
         nodes=nodes,
         pauses=await _pauses(visit, [queue.name for queue in queues if queue.paused]),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from starlette.responses import Response
 
 from elihu import ElihuError, Job, JobState
 from elihu.web.pages.editing import whole
-from elihu.web.pages.texts import is_secret_name
+from elihu.web.pages.texts import is_secret_name, plural
 from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
 from elihu.web.problems import Problem
 
@@ -157,16 +158,35 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _path(job: Job) -> list[tuple[str, str, str]]:
-    """The states passed, the present one and those ahead: look, state, note."""
-    found = [("was", "available", "stored")]
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A state passed (``was``), present (``is``) or ahead (``yet``), and what is said of it:
+    texts, and a time with how far it is away.
+    """
+
+    look: str
+    state: str
+    text: str = ""
+    at: datetime | None = None
+
+
+def _path(job: Job) -> list[Step]:
+    """The states passed, the present one and those ahead."""
+    found = [Step("was", "available", "stored", job.inserted_at)]
     if job.attempt and job.state is not JobState.EXECUTING:
-        found.append(("was", "executing", f"attempt {job.attempt}"))
-    found.append(("is", job.state.value, job.reason or ""))
+        attempts = plural(job.attempt, "attempt") + (", the last" if job.attempt > 1 else "")
+        found.append(Step("was", "executing", attempts, job.started_at))
+    match job.state:
+        case JobState.SCHEDULED | JobState.RETRYABLE:
+            found.append(Step("is", job.state.value, "next", job.scheduled_at))
+        case JobState.EXECUTING:
+            found.append(Step("is", job.state.value, f"attempt {job.attempt}", job.started_at))
+        case _:
+            found.append(Step("is", job.state.value, "", job.finished_at))
     if job.state not in _ENDED:
         if job.state is not JobState.EXECUTING:
-            found.append(("yet", "executing", f"attempt {job.attempt + 1}"))
-        found.append(("yet", "completed", f"or discarded after attempt {job.max_attempts}"))
-    if found[0][1] == found[1][1]:
+            found.append(Step("yet", "executing", f"attempt {job.attempt + 1}"))
+        found.append(Step("yet", "completed", f"or discarded after attempt {job.max_attempts}"))
+    if found[0].state == found[1].state:
         del found[0]
     return found

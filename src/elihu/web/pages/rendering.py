@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context as Values
 from markupsafe import Markup
 
-from elihu.web.pages import shapes, texts
+from elihu.web.pages import shapes, texts, traces
 from elihu.web.pages.cron_words import in_brief
 from elihu.web.pages.static_files import address_of_file
 
@@ -135,7 +135,7 @@ def environment() -> Environment:
         number=texts.number, took=texts.took, size=texts.size, moment=_moment, apart=_apart,
         utc=texts.utc, pretty=_pretty, brief=_brief, about=texts.about, node=_node,
         in_zone=texts.in_zone, in_brief=in_brief, kind_of=texts.kind_of,
-        tojson_text=_json_text, dict_keys=list,
+        tojson_text=_json_text, dict_keys=list, trace=traces.trace_of, error_name=texts.error_name,
     )  # fmt: skip
     made.globals.update(
         states=STATES, navigation=NAVIGATION, static=address_of_file, plural=texts.plural,

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from elihu import InvalidFields
@@ -29,15 +29,21 @@ KIND: Final = editing.Kind(
 DAYS: Final = 7
 MOST_COMMANDS: Final = 200
 FEW: Final = 2
+MOST_WEEKS: Final = 52
 
 
 @router.get("/schedules")
-async def list_schedules(visit: ViewVisit, text: str = "", off: str = "1") -> Response:
-    """The matrix, the week ahead and the load of each hour."""
+async def list_schedules(
+    visit: ViewVisit,
+    text: str = "",
+    off: str = "1",
+    week: Annotated[int, Query(ge=0, le=MOST_WEEKS)] = 0,
+) -> Response:
+    """The matrix, the days ahead and the load of each hour, from this week on or a later one."""
     zone = zone_of(visit.request.cookies.get(ZONE))
     moment = datetime.now(UTC)
     begin = moment.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [begin + timedelta(days=number) for number in range(DAYS)]
+    days = [begin + timedelta(days=DAYS * week + number) for number in range(DAYS)]
     async with visit.context.sessions.read() as session:
         plan = await plans.load(session)
     places = [
@@ -62,6 +68,8 @@ async def list_schedules(visit: ViewVisit, text: str = "", off: str = "1") -> Re
         cells=cells,
         loose=[each for each in plan.schedules if not each.environments or not each.crons],
         days=days,
+        number=week,
+        most=MOST_WEEKS,
         week=_week(places, days, moment),
         load=_load(places, days),
         today=((moment - begin).total_seconds() / 360) / 10,
@@ -70,7 +78,7 @@ async def list_schedules(visit: ViewVisit, text: str = "", off: str = "1") -> Re
             (each.schedule.id, each.environment.id, each.cron.id): _next(each, moment)
             for each in places
         },
-        changes=plans.clock_changes(plan, moment, DAYS),
+        changes=plans.clock_changes(plan, max(moment, days[0]), DAYS),
         text=text,
         off=off,
         count=len(plan.commands),

@@ -33,7 +33,8 @@ def took(seconds: float | None) -> str:
     if whole < 3_600:
         return f"{whole // 60}:{whole % 60:02d}"
     if whole < 172_800:
-        return f"{whole // 3_600}{NO_BREAK}h {whole % 3_600 // 60}{NO_BREAK}min"
+        minutes = whole % 3_600 // 60
+        return f"{whole // 3_600}{NO_BREAK}h" + (f" {minutes}{NO_BREAK}min" if minutes else "")
     return f"{whole // 86_400}{NO_BREAK}days"
 
 
@@ -78,16 +79,12 @@ def size(value: int | None) -> str:
     """4.1 MiB."""
     if value is None:
         return NOTHING
-    amount = float(value)
-    for unit in ("B", "KiB", "MiB"):
+    amount, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB"):
         if amount < 1_024:
-            return (
-                f"{amount:,.0f}{NO_BREAK}{unit}"
-                if unit == "B"
-                else f"{amount:,.1f}{NO_BREAK}{unit}"
-            )
-        amount /= 1_024
-    return f"{amount:,.1f}{NO_BREAK}GiB"
+            break
+        amount, unit = amount / 1_024, larger
+    return f"{amount:,.1f}".removesuffix(".0") + f"{NO_BREAK}{unit}"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
@@ -111,6 +108,12 @@ def kind_of(error_type: str | None, error: str) -> tuple[str, str]:
     if not name:
         return error, ""
     return name, error.removeprefix(name).removeprefix(":").strip()
+
+
+def error_name(text: str) -> str:
+    """The name that an error begins with, or the start of a text without one."""
+    name = text.partition(":")[0]
+    return name if name.replace(".", "").isidentifier() else text[:80]
 
 
 def is_secret_name(name: str) -> bool:

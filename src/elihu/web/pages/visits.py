@@ -88,6 +88,7 @@ class Visit:
                 "notice": notice,
                 "host": request.headers.get("host", ""),
                 "errors": {},
+                "engine": self.context.engine,
                 "menu": self.menu.counts,
                 "node_names": self.menu.nodes,
                 **values,

@@ -1,0 +1,62 @@
+"""What pages say of what comes next, and of how long it took."""
+
+import re
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from tests.web.pages.conftest import Browser, Things
+
+NEXT = re.compile(r"\. Next [^.]*, in \d")
+
+
+async def test_a_command_says_when_it_starts_next(browser: Browser, things: Things) -> None:
+    page = await browser.get(f"/commands/{things.command.id}")
+    assert NEXT.search(page.text())
+    assert "HOME, LANG" in page.text()
+    off = {"enabled": "0", "version": str(things.cron.version)}
+    await browser.post(f"/crons/{things.cron.id}/enabled", sent_from="/crons", **off)
+    assert not NEXT.search((await browser.get(f"/commands/{things.command.id}")).text())
+
+
+async def test_a_later_week_is_shown_too(browser: Browser, things: Things) -> None:
+    first = (await browser.get("/schedules")).text()
+    assert "Week ahead" in first
+    assert "today" in first
+    assert "Earlier" not in first
+    later = await browser.get("/schedules?week=52")
+    assert "Week from" in later.text()
+    assert "Earlier" in later.text()
+    assert "today" not in later.text()
+    assert "Later" not in later.text()
+    assert (await browser.get("/schedules?week=53")).answer.status_code == 422
+
+
+async def test_a_job_says_where_it_is(browser: Browser, things: Things) -> None:
+    page = (await browser.get(f"/jobs/{things.job}")).text()
+    assert f"job {things.job} in default , attempt 0 of" in page
+    assert "or discarded after attempt" in page
+    assert "SQLite, Elihu" in page or "PostgreSQL, Elihu" in page
+
+
+async def test_a_queue_shows_how_long_its_jobs_waited(
+    web: FastAPI, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def throughput(**_: object) -> list[Any]:
+        moment = datetime.now(UTC)
+        return [
+            SimpleNamespace(at=moment, key="mail", jobs=2, wait_ms=9_000),
+            SimpleNamespace(at=moment, key="default", jobs=2, wait_ms=2_000),
+        ]
+
+    monkeypatch.setattr(web.state.elihu.app.stats, "throughput", throughput)
+    page = await browser.get("/queues")
+    assert page.all("a", **{"href": "?queue=mail", "aria-current": "true"})
+    assert "Jobs of mail waited 4.5" in page.answer.text
+    other = await browser.get("/queues?queue=default")
+    assert "Jobs of default waited 1.0" in other.answer.text
+    unknown = await browser.get("/queues?queue=nothing")
+    assert "Jobs of mail waited" in unknown.answer.text
