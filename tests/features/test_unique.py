@@ -1,6 +1,7 @@
 """Unique jobs: keys, states, periods and concurrent inserts."""
 
 import asyncio
+from dataclasses import replace
 
 from elihu import (
     Elihu,
@@ -8,7 +9,11 @@ from elihu import (
     JobState,
     Unique,
 )
+from elihu.clients.client import Client
+from elihu.job import NewJob
 from elihu.options import UniqueStates
+from elihu.runtime.announcer import Hub
+from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobStopped
 from tests.support import EventRecorder
 
@@ -163,6 +168,32 @@ async def test_bulk_unique_inserts_in_opposite_orders_do_not_deadlock(
     assert await app.jobs.count() == 300
     assert sum(each.inserted for each in done) == 300
     assert sum(each.conflicts for each in done) == 900
+
+
+async def test_unique_jobs_are_counted_where_nobody_asks_for_ids(app: Elihu, events: EventRecorder):
+    @app.task(name="t", unique=Unique())
+    async def t(number: int): ...
+
+    first = await app.enqueue_many(t.build(number) for number in (1, 2, 2, 3))
+    assert (first.inserted, first.conflicts, first.ids) == (3, 1, None)
+    again = await app.enqueue_many(t.build(number) for number in range(2, 6))
+    assert (again.inserted, again.conflicts) == (2, 2)
+    assert (events.calls("insert_bulk"), events.calls("insert")) == (2, 0)
+    mixed = await app.enqueue_many([t.build(1), t.using(priority=1).build(6)])
+    assert (mixed.inserted, mixed.conflicts, events.calls("insert")) == (1, 1, 1)
+    assert await app.jobs.count() == 6
+
+
+async def test_a_queue_is_announced_where_a_counted_job_was_stored(app: Elihu):
+    hub, announced = Hub(), []
+    hub.join(lambda signal: announced.append(signal.payload))
+    client = Client(app.config, Bus(), hub)
+    jobs = [NewJob(task="t", queue="mail", unique_key=b"k", unique_scope=0)]
+    assert await client.insert_bulk(jobs) == (1, 0)
+    assert await client.insert_bulk(jobs) == (0, 1)
+    assert await client.insert_bulk([replace(jobs[0], unique_key=b"l", notify=False)]) == (1, 0)
+    assert announced == ["mail"]
+    await client.close()
 
 
 async def test_a_unique_job_changes_the_one_that_waits_and_its_queue_is_announced(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from elihu.clock import SystemClock
 from elihu.config import Config
-from elihu.engines.protocol import Engine, Inserted
+from elihu.engines.protocol import Counts, Engine, Inserted
 from elihu.engines.select import engine_for
 from elihu.enqueue import Inserter, check_free, stored_job
 from elihu.errors import SchemaOutdated
@@ -92,8 +92,8 @@ class Client:
         await self.ready(make=True)
         return await self._inserter.many(jobs)
 
-    async def insert_bulk(self, jobs: list[NewJob]) -> Sequence[Inserted] | int:
-        """``insert_many`` where nobody asks for ids: plain jobs are only counted."""
+    async def insert_bulk(self, jobs: list[NewJob]) -> Sequence[Inserted] | Counts:
+        """``insert_many`` where nobody asks for ids: most jobs are only counted."""
         await self.ready(make=True)
         return await self._inserter.bulk(jobs)
 

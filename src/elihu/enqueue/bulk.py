@@ -14,7 +14,7 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import Any, Final
 
-from elihu.engines.protocol import Inserted
+from elihu.engines.protocol import Counts, Inserted
 from elihu.errors import InvalidOption
 from elihu.job import NewJob
 
@@ -34,12 +34,13 @@ class Enqueued:
     conflicts: int = 0
     ids: list[int] | None = None
 
-    def add(self, rows: Sequence[Inserted] | int) -> None:
-        """Count a chunk that has been committed: what was stored, or only how many where
+    def add(self, rows: Sequence[Inserted] | Counts) -> None:
+        """Count a chunk that has been committed: what was stored, or only the counts where
         nobody asks for ids.
         """
-        if isinstance(rows, int):
-            self.inserted += rows
+        if isinstance(rows, Counts):
+            self.inserted += rows.inserted
+            self.conflicts += rows.conflicts
             return
         conflicts = sum(row.conflict for row in rows)
         self.conflicts += conflicts
@@ -65,14 +66,14 @@ def distinct_identifiers(jobs: Sequence[NewJob]) -> list[str]:
 
 
 async def store_all(
-    store: Callable[[list[NewJob]], Awaitable[Sequence[Inserted] | int]],
+    store: Callable[[list[NewJob]], Awaitable[Sequence[Inserted] | Counts]],
     jobs: Iterable[NewJob] | AsyncIterable[NewJob],
     done: Enqueued,
 ) -> None:
     """Store jobs chunk by chunk. The next ones are read while a chunk is stored. Raises
     ``InvalidOption``; the chunks before it are stored.
     """
-    storing: asyncio.Future[Sequence[Inserted] | int] | None = None
+    storing: asyncio.Future[Sequence[Inserted] | Counts] | None = None
     try:
         async for chunk in chunked(jobs):
             if storing is not None:

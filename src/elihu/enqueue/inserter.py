@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from elihu.engines.protocol import Engine, Inserted
+from elihu.engines.protocol import Counts, Engine, Inserted, are_alike
 from elihu.enqueue.bulk import distinct_identifiers
 from elihu.errors import DataRefused
 from elihu.job import JobState, NewJob
@@ -62,13 +62,16 @@ class Inserter:
         )
         return inserted
 
-    async def bulk(self, jobs: Sequence[NewJob]) -> Sequence[Inserted] | int:
-        """``many`` where nobody asks for ids. Plain jobs are only counted."""
-        if not all(new.is_plain for new in jobs):
+    async def bulk(self, jobs: Sequence[NewJob]) -> Sequence[Inserted] | Counts:
+        """``many`` where nobody asks for ids. Plain jobs and those that are alike are only
+        counted.
+        """
+        if not all(new.is_plain for new in jobs) and not are_alike(jobs):
             return await self.many(jobs)
-        await self._engine.insert_bulk(jobs)
-        self._announce({new.queue for new in jobs if new.notify})
-        return len(jobs)
+        inserted = await self._engine.insert_bulk(jobs)
+        if inserted:
+            self._announce({new.queue for new in jobs if new.notify})
+        return Counts(inserted, len(jobs) - inserted)
 
     async def _send(self) -> None:
         try:

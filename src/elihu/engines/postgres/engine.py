@@ -104,8 +104,8 @@ class PostgresEngine:
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         return await insert.insert(self._session, jobs)
 
-    async def insert_bulk(self, jobs: Sequence[NewJob]) -> None:
-        await insert.insert_bulk(self._session, jobs)
+    async def insert_bulk(self, jobs: Sequence[NewJob]) -> int:
+        return await insert.insert_bulk(self._session, jobs)
 
     async def exchange(
         self,

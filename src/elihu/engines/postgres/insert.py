@@ -40,8 +40,12 @@ async def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
     raise DatabaseUnavailable(f"insert: the identifiers changed {_ROUNDS} times in a row")
 
 
-async def insert_bulk(session: Session, jobs: Sequence[NewJob]) -> None:
-    """PostgreSQL: by COPY, which costs both sides half of a statement with arrays."""
+async def insert_bulk(session: Session, jobs: Sequence[NewJob]) -> int:
+    """PostgreSQL: plain jobs by COPY, which costs both sides half of a statement with
+    arrays.
+    """
+    if jobs[0].unique_key is not None:
+        return await _insert_alike(session, jobs)
     lines = _copied(jobs)
 
     async def work(connection: Connection) -> None:
@@ -50,6 +54,24 @@ async def insert_bulk(session: Session, jobs: Sequence[NewJob]) -> None:
         )
 
     await session.call("insert_bulk", work)
+    return len(jobs)
+
+
+async def _insert_alike(session: Session, jobs: Sequence[NewJob]) -> int:
+    """Arrays cost the driver most: what the jobs have in common is sent once."""
+    first = jobs[0]
+    values = (
+        first.task, first.queue, first.priority, first.max_attempts, first.options, first.meta,
+        first.tags, first.awaited, first.template, first.unique_scope, first.unique_period,
+        [job.args for job in jobs], [job.unique_key for job in jobs], _LOCK_TIMEOUT,
+    )  # fmt: skip
+    sql = session.sql["insert_alike"]
+
+    async def work(connection: Connection) -> int:
+        status = await connection.execute(sql, *values)
+        return int(status.removeprefix("INSERT 0 "))
+
+    return await session.call("insert_bulk", work, waits=True)
 
 
 def _copied(jobs: Sequence[NewJob]) -> bytes:

@@ -3,7 +3,7 @@
 from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable, TickJob
 from elihu.engines.protocol.engine import Engine
 from elihu.engines.protocol.exchange import Ack, AckStatus, ClaimedJob, Exchange, Position
-from elihu.engines.protocol.insert import Inserted
+from elihu.engines.protocol.insert import Counts, Inserted, are_alike
 from elihu.engines.protocol.jobs import BulkResult
 from elihu.engines.protocol.maintenance import Expired, Pruned, Rescued
 from elihu.engines.protocol.nodes import HeartbeatReply, NodeRow, Peer
@@ -21,6 +21,7 @@ __all__ = [
     "BulkResult",
     "ChainName",
     "ClaimedJob",
+    "Counts",
     "CronDeclaration",
     "CronRow",
     "CronTable",
@@ -46,4 +47,5 @@ __all__ = [
     "SignalKind",
     "TickJob",
     "Wait",
+    "are_alike",
 ]

@@ -1,8 +1,10 @@
 """Storing jobs."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from operator import attrgetter
+from typing import Final, NamedTuple, Protocol
 
 from elihu.job import JobState, NewJob
 
@@ -23,6 +25,29 @@ class Inserted(NamedTuple):
     woken: str | None = None
 
 
+class Counts(NamedTuple):
+    """How many jobs were stored, and how many met a job that has their unique key."""
+
+    inserted: int
+    conflicts: int
+
+
+_ALL_BUT_TWO: Final = attrgetter(
+    *(field.name for field in fields(NewJob) if field.name not in {"args", "unique_key"})
+)
+
+
+def are_alike(jobs: Sequence[NewJob]) -> bool:
+    """Whether these jobs are due at once, have unique keys, change no other job, and
+    differ in their arguments and keys alone.
+    """
+    first = jobs[0]
+    if first.replace or not replace(first, unique_key=None).is_plain:
+        return False
+    same = _ALL_BUT_TWO(first)
+    return all(job.unique_key is not None and _ALL_BUT_TWO(job) == same for job in jobs)
+
+
 class Insert(Protocol):
     """Storing jobs."""
 
@@ -32,6 +57,9 @@ class Insert(Protocol):
         """
         ...
 
-    async def insert_bulk(self, jobs: Sequence[NewJob]) -> None:
-        """Store plain jobs (``NewJob.is_plain``) in one transaction."""
+    async def insert_bulk(self, jobs: Sequence[NewJob]) -> int:
+        """Store jobs in one transaction: plain ones (``NewJob.is_plain``), or ones that are
+        alike (``are_alike``), of which those are left out whose unique key another job
+        has. Returns how many were stored.
+        """
         ...

@@ -115,8 +115,8 @@ class SqliteEngine:
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         return await self._database.write("insert", insert.insert, jobs) if jobs else []
 
-    async def insert_bulk(self, jobs: Sequence[NewJob]) -> None:
-        await self._database.write("insert_bulk", insert.insert_bulk, jobs)
+    async def insert_bulk(self, jobs: Sequence[NewJob]) -> int:
+        return await self._database.write("insert_bulk", insert.insert_bulk, jobs)
 
     async def exchange(
         self,

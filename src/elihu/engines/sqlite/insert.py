@@ -22,11 +22,12 @@ more.
 """
 
 _INSERT: Final = statement("insert")
+_INSERT_ALIKE: Final = statement("insert_alike")
 _HOLDERS: Final = statement("insert_holders")
 _REPLACE: Final = statement("insert_replace")
 _IDENTIFIERS: Final = statement("insert_identifiers")
 _WIDTH: Final = 18
-_KEY, _IDENTIFIER = 9, 17
+_ARGS, _KEY, _IDENTIFIER = 5, 9, 17
 
 
 def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
@@ -41,11 +42,24 @@ def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
         return store(session, jobs)
 
 
-def insert_bulk(session: Session, jobs: Sequence[NewJob]) -> None:
+def insert_bulk(session: Session, jobs: Sequence[NewJob]) -> int:
     with session.write():
         now = session.now()
+        if jobs[0].unique_key is not None:
+            return _store_alike(session, jobs, now)
         for portion in portions([row_of(job, now) for job in jobs]):
             session.execute(with_rows(_INSERT, len(portion), _WIDTH), flat(portion))
+    return len(jobs)
+
+
+def _store_alike(session: Session, jobs: Sequence[NewJob], now: float) -> int:
+    first = row_of(jobs[0], now)
+    same = [value for place, value in enumerate(first) if place not in {_ARGS, _KEY}]
+    own = [(job.args, _unique(job, now)[0]) for job in jobs]
+    return sum(
+        session.execute(with_rows(_INSERT_ALIKE, len(portion), 2), same + flat(portion)).rowcount
+        for portion in portions(own)
+    )
 
 
 def store(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
