@@ -8,17 +8,22 @@ from elihu import Elihu
 from elihu.commands import CommandScheduler
 from elihu.commands.host import Host
 from elihu.commands.secrets import new_key
+from elihu.engines.protocol import ChainName
 from elihu.orm.sessions import Sessions
 from elihu.system_queues import DISPATCH_QUEUE as DISPATCH
 from tests.commands.workshop import Workshop
 from tests.support import BUSY_MACHINE, QUICK
 
 
+@pytest.fixture(scope="session")
+def chains() -> tuple[ChainName, ...]:
+    return ("commands",)
+
+
 @pytest.fixture
-async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None, schema: str) -> AsyncIterator[Elihu]:
     settings = {**QUICK, **BUSY_MACHINE}
     app = Elihu(database_url, schema=schema, secret_key=new_key(), **settings)
-    await app.migrate("commands")
     yield app
     await app.aclose()
 

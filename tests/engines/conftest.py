@@ -39,10 +39,9 @@ async def opened(database_url: str, schema: str) -> AsyncIterator[Opener]:
 
 
 @pytest.fixture
-async def engine(opened: Opener, database_url: str, schema: str) -> Engine:
+async def engine(opened: Opener, tables: None, database_url: str, schema: str) -> Engine:
     """An open engine on migrated tables."""
     engine = await opened()
-    await engine.migrate()
     if FUTURE in os.environ:
         raw = await raw_for(database_url, schema).open()
         await migrate_to_the_future(raw)

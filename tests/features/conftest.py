@@ -13,18 +13,18 @@ from elihu import (
 from elihu.testing.postgres import PostgresServer
 from tests.features.caller import with_driver
 from tests.features.relays import HEARS
-from tests.support import BUSY_MACHINE, QUICK, EventRecorder, make_tables
+from tests.fixtures.databases import with_tables
+from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
 
 @pytest.fixture
-def postgres_url(emptied_postgres_url: str) -> str:
-    return emptied_postgres_url
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    return with_tables(request, "emptied_postgres_url")
 
 
 @pytest.fixture
-async def app(database_url: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None) -> AsyncIterator[Elihu]:
     """An app with quick services and its tables made."""
-    await make_tables(database_url)
     app = Elihu(database_url, **QUICK)
     yield app
     await app.aclose()

@@ -14,10 +14,9 @@ from tests.lifecycle.nodes import PROGRAMS, Processes
 
 
 @pytest.fixture
-async def app(database_url: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None) -> AsyncIterator[Elihu]:
     """The test's own app: it runs no node."""
     app = Elihu(database_url, call_timeout=5)
-    await app.migrate()
     yield app
     await app.aclose()
 

@@ -9,15 +9,14 @@ from elihu import Elihu
 from tests.engines.raw import Raw, raw_for
 from tests.runtime.harness import NodeHarness, open_harness
 from tests.runtime.workbench import Gate
-from tests.support import QUICK, EventRecorder, make_tables
+from tests.support import QUICK, EventRecorder
 
 HarnessFactory = Callable[..., Awaitable[NodeHarness]]
 
 
 @pytest.fixture
-async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None, schema: str) -> AsyncIterator[Elihu]:
     """An app with quick services and its tables made."""
-    await make_tables(database_url, schema=schema)
     app = Elihu(database_url, schema=schema, **QUICK)
     yield app
     await app.aclose()

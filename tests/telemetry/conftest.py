@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from elihu import Elihu
-from tests.support import QUICK, make_tables
+from tests.fixtures.databases import with_tables
+from tests.support import QUICK
 
 
 @pytest.fixture
-def postgres_url(emptied_postgres_url: str) -> str:
-    return emptied_postgres_url
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    return with_tables(request, "emptied_postgres_url")
 
 
 @pytest.fixture
-async def app(database_url: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None) -> AsyncIterator[Elihu]:
     """An app with quick services and its tables made."""
-    await make_tables(database_url)
     app = Elihu(database_url, **QUICK)
     yield app
     await app.aclose()

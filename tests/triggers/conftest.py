@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from elihu import Elihu
+from tests.fixtures.databases import with_tables
 from tests.support import QUICK, EventRecorder
 from tests.triggers.store import Store
 
 
 @pytest.fixture
-def postgres_url(emptied_postgres_url: str) -> str:
-    return emptied_postgres_url
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    return with_tables(request, "emptied_postgres_url")
 
 
 @pytest.fixture(params=["async", "sync"])
@@ -28,7 +29,7 @@ async def store(database_url: str, kind: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def app(database_url: str, store: Store) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None, store: Store) -> AsyncIterator[Elihu]:
     """Serves the queue of triggers on invoices."""
     app = Elihu(
         database_url,
@@ -36,7 +37,6 @@ async def app(database_url: str, store: Store) -> AsyncIterator[Elihu]:
         queues={"default": 5, "triggers": 5},
         **{**QUICK, "call_timeout": 5.0, "dead_after": 11.0},
     )
-    await app.migrate()
     yield app
     await app.aclose()
 

@@ -21,7 +21,7 @@ SECRET = "hunter2-is-no-password"
 
 
 @pytest.fixture
-async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None, schema: str) -> AsyncIterator[Elihu]:
     """An app with all tables, a task and a key for secrets."""
     async with Elihu(database_url, schema=schema, secret_key=new_key()) as app:
 
@@ -29,8 +29,6 @@ async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
         async def render(invoice: int = 0, token: str = "") -> int:
             return invoice
 
-        await app.migrate("commands")
-        await app.migrate("accounts")
         yield app
 
 
