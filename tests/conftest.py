@@ -4,7 +4,10 @@ import os
 
 import pytest
 
-pytest_plugins = ["elihu.testing.plugin", "tests.fixtures.databases"]
+# A test may write a module twice within the second that a compiled one would tell.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+pytest_plugins = ["elihu.testing.plugin", "tests.fixtures.databases", "tests.fixtures.programs"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

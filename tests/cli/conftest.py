@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell
-from tests.cli.warm import Warm
+from tests.fixtures.databases import with_tables
+from tests.fixtures.warm import Warm
 
 
-@pytest.fixture(scope="session")
-def warm() -> Iterator[Warm]:
-    """Runs the commands of this worker's tests."""
-    warm = Warm()
-    yield warm
-    warm.close()
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    return with_tables(request, "emptied_postgres_url")
 
 
 @pytest.fixture
@@ -43,8 +41,7 @@ def shell(bare: Shell, database_url: str) -> Shell:
 
 
 @pytest.fixture
-def shop(shell: Shell) -> Shell:
+def shop(shell: Shell, tables: None) -> Shell:
     """A shell with migrated tables and an app with tasks."""
     shell.environ["ELIHU_APP"] = "shop:app"
-    shell("migrate")
     return shell

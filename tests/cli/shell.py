@@ -1,6 +1,7 @@
 """Runs the command line in processes, in a folder with an app."""
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from tests.cli.warm import Warm
+from tests.fixtures.warm import Started, Warm
 
 BOUND = 30.0
 """Longest time in seconds to wait for a command."""
@@ -59,20 +60,18 @@ async def mailed() -> None:
 class Process:
     """A running command. A test reads its lines one by one."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(
+        self, process: Started | subprocess.Popen[str], stdout: IO[str], stderr: IO[str]
+    ) -> None:
         self.process = process
         self.seen: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._errors: list[str] = []
-        assert process.stdout
-        assert process.stderr
+        self._stdout = stdout
+        self._stderr = stderr
         self._readers = [
-            threading.Thread(
-                target=self._read, args=(process.stdout, self._lines.put), daemon=True
-            ),
-            threading.Thread(
-                target=self._read, args=(process.stderr, self._errors.append), daemon=True
-            ),
+            threading.Thread(target=self._read, args=(stdout, self._lines.put), daemon=True),
+            threading.Thread(target=self._read, args=(stderr, self._errors.append), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -126,9 +125,8 @@ class Process:
         """Kill the process if it still runs."""
         self.process.kill()
         self.end()
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream:
-                stream.close()
+        self._stdout.close()
+        self._stderr.close()
 
     @property
     def errors(self) -> str:
@@ -138,7 +136,7 @@ class Process:
     def _read(self, stream: IO[str], keep: Callable[[str | None], None]) -> None:
         for line in stream:
             keep(line)
-        if stream is self.process.stdout:
+        if stream is self._stdout:
             keep(None)
 
 
@@ -181,19 +179,33 @@ class Shell:
 
     def begin(self, *arguments: str) -> Process:
         """Start a long-running command. It is killed at the end of the test."""
-        process = Process(
-            subprocess.Popen(
-                [sys.executable, "-u", "-m", "elihu", *arguments],
-                cwd=self.folder,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+        (output, stdout), (errors, stderr) = os.pipe(), os.pipe()
+        with Path(os.devnull).open() as given:
+            started = self.start(*arguments, streams=(given.fileno(), stdout, stderr))
+        os.close(stdout)
+        os.close(stderr)
+        self._processes.append(Process(started, os.fdopen(output), os.fdopen(errors)))
+        return self._processes[-1]
+
+    def start(self, *arguments: str, streams: tuple[int, int, int], **environ: str) -> Started:
+        """Start a command on descriptors of its standard streams. The caller ends it."""
+        return self._warm.start(arguments, self.folder, self.environ | environ, streams)
+
+    def begin_anew(self, *arguments: str) -> Process:
+        """The same as ``begin`` in a process that has imported nothing."""
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "elihu", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        self._processes.append(process)
-        return process
+        assert process.stdout
+        assert process.stderr
+        self._processes.append(Process(process, process.stdout, process.stderr))
+        return self._processes[-1]
 
     def close(self) -> None:
         """Kill commands that still run."""

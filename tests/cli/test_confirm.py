@@ -2,8 +2,6 @@
 
 import os
 import pty
-import subprocess
-import sys
 
 import pytest
 
@@ -14,14 +12,7 @@ from tests.cli.test_node import read_until
 def on_terminal(shell: Shell, *arguments: str, answer: str | None) -> tuple[int, str]:
     """Run a command on a terminal and answer its question, if one is expected."""
     master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "elihu", *arguments],
-        cwd=shell.folder,
-        env={**shell.environ, "TERM": "dumb"},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
+    process = shell.start(*arguments, streams=(slave,) * 3, TERM="dumb")
     os.close(slave)
     try:
         seen = ""

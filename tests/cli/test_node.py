@@ -5,8 +5,6 @@ import pty
 import re
 import select
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -184,15 +182,7 @@ def test_progress_lines_without_a_terminal(bare: Shell) -> None:
 def test_live_display_on_a_terminal(shop: Shell) -> None:
     shop("enqueue", "brief")
     master, slave = pty.openpty()
-    environ = {**shop.environ, "TERM": "xterm", "COLUMNS": "100"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "elihu", "start"],
-        cwd=shop.folder,
-        env=environ,
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
+    process = shop.start("start", streams=(slave,) * 3, TERM="xterm", COLUMNS="100")
     os.close(slave)
     try:
         screen = read_until(master, "completed 1")
@@ -212,15 +202,7 @@ def test_live_display_on_a_narrow_terminal(bare: Shell) -> None:
         bare("enqueue", "brief", "--queue", queue)
     bare("enqueue", "brief", "--hold")
     master, slave = pty.openpty()
-    environ = {**bare.environ, "TERM": "xterm", "COLUMNS": "30"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "elihu", "start"],
-        cwd=bare.folder,
-        env=environ,
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
+    process = bare.start("start", streams=(slave,) * 3, TERM="xterm", COLUMNS="30")
     os.close(slave)
     try:
         read_until(master, "…")
@@ -343,7 +325,7 @@ def test_a_command_without_its_libraries_says_what_to_install(
     bare: Shell, command: str, package: str, extra: str
 ) -> None:
     without(bare, package)
-    process = bare.begin(*command.split())
+    process = bare.begin_anew(*command.split())
     assert process.end() == 1
     assert process.errors == (
         f"elihu: expected the packages of elihu[{extra}], got no {package}: "
@@ -353,7 +335,7 @@ def test_a_command_without_its_libraries_says_what_to_install(
 
 def test_up_without_the_libraries_of_commands_says_so_and_goes_on(bare: Shell) -> None:
     without(bare, "sqlalchemy")
-    node = bare.begin("up")
+    node = bare.begin_anew("up")
     node.wait_for("commands  not served: sqlalchemy is missing, install elihu[commands]")
     assert node.wait_for("queues  ").split()[3] == "none"
     node.wait_for("node  ")

@@ -1,16 +1,16 @@
 """``elihu triggers``, on both engines."""
 
 import json
-from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from tests.cli.shell import Shell
 from tests.triggers.store import driver_url
 
 APP = """
-from sqlalchemy import create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from elihu import Elihu
 
 engine = create_engine({url!r})
@@ -47,29 +47,28 @@ def check(line: Line) -> None: ...
 def by_region(invoice: Invoice) -> None: ...
 
 
-Base.metadata.create_all(engine)
-if __name__ == "__main__":
-    with Session(engine) as session, session.begin():
-        session.add_all([Invoice(), Invoice(), Invoice(note="old")])
 """
+TABLES = (
+    "CREATE TABLE invoice (id INTEGER PRIMARY KEY, note VARCHAR NOT NULL, region VARCHAR NOT NULL)",
+    "CREATE TABLE line (invoice INTEGER, name VARCHAR, PRIMARY KEY (invoice, name))",
+)
 
 
 @pytest.fixture
-def billing(shell: Shell, database_url: str) -> Shell:
+def billing(shell: Shell, database_url: str, tables: None) -> Shell:
     """A shell with an app that has triggers, and three invoices."""
     path = shell.folder / "billing.py"
     path.write_text(APP.format(url=driver_url(database_url, "sync")))
     shell.environ["ELIHU_APP"] = "billing:app"
-    shell("migrate")
-    _fill(path, shell)
+    engine = create_engine(driver_url(database_url, "sync"))
+    with engine.begin() as connection:
+        for table in TABLES:
+            connection.exec_driver_sql(table)
+        connection.exec_driver_sql(
+            "INSERT INTO invoice VALUES (1, '', 'no'), (2, '', 'no'), (3, 'old', 'no')"
+        )
+    engine.dispose()
     return shell
-
-
-def _fill(path: Path, shell: Shell) -> None:
-    import subprocess
-    import sys
-
-    subprocess.run([sys.executable, str(path)], check=True, env=shell.environ, cwd=path.parent)
 
 
 def test_ls_lists_what_the_app_declares(billing: Shell) -> None:

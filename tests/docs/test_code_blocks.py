@@ -28,6 +28,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import run_page
+from tests.fixtures.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -36,36 +37,26 @@ PAGES = [
 PAGE_BOUND = 170
 
 
-def run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(page: Path, folder: Path, warm: Warm) -> subprocess.CompletedProcess[str]:
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("ELIHU_", "COV", "PYTEST_"))
     }
     environment |= {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{warm.bin}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "NO_COLOR": "1",
         "COLUMNS": "120",
         "LC_ALL": "C.UTF-8",
     }
-    command = [sys.executable, "-X", "utf8", run_page.__file__, str(page)]
-    return subprocess.run(
-        command,
-        check=False,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PAGE_BOUND,
-    )
+    return warm.run((str(page),), folder, environment, "", PAGE_BOUND, run_page.__file__)
 
 
 @pytest.mark.timeout(PAGE_BOUND + 10)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page(page: Path, tmp_path: Path) -> None:
-    done = run(page, tmp_path)
-    assert done.returncode == 0, done.stdout
+def test_page(page: Path, tmp_path: Path, warm: Warm) -> None:
+    done = run(page, tmp_path, warm)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 GOOD = """
@@ -112,11 +103,11 @@ await connect("postgresql://…")
 """
 
 
-def test_a_good_page_passes(tmp_path: Path) -> None:
+def test_a_good_page_passes(tmp_path: Path, warm: Warm) -> None:
     page = tmp_path / "page.md"
     page.write_text(GOOD)
-    done = run(page, tmp_path)
-    assert done.returncode == 0, done.stdout
+    done = run(page, tmp_path, warm)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,10 +126,10 @@ def test_a_good_page_passes(tmp_path: Path) -> None:
         ("```toml\n= 1\n```", "TOMLDecodeError"),
     ],
 )
-def test_a_wrong_block_fails(text: str, complaint: str, tmp_path: Path) -> None:
+def test_a_wrong_block_fails(text: str, complaint: str, tmp_path: Path, warm: Warm) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
-    done = run(page, tmp_path)
+    done = run(page, tmp_path, warm)
     assert done.returncode == 1
     assert re.search(complaint, done.stdout), done.stdout
 
