@@ -13,6 +13,7 @@ from elihu.job import JobFilter, JobState
 from elihu.testing.postgres import PostgresServer
 from tests.engines.postgres_plans import (
     AVAILABLE,
+    FINISHED,
     QUERIES,
     _fill,
     examined,
@@ -245,7 +246,7 @@ async def test_prune_5000(large: str) -> None:
 async def test_a_piece_of_a_bulk_verb_by_ids_and_by_state(large: str) -> None:
     async with generic(large) as connection:
         some = conditions(
-            JobFilter(ids=tuple(range(1_050_000, 1_051_000))),
+            JobFilter(ids=tuple(range(FINISHED + 50_000, FINISHED + 51_000))),
             frozenset(JobState) - {JobState.EXECUTING},
             4,
         )
@@ -260,7 +261,7 @@ async def test_holders_are_found_by_their_index(large: str) -> None:
     async with generic(large) as connection:
         found = await scans(connection, QUERIES["insert_holders"], [["\\\\x01", "\\\\x02"]])
         assert examined(found) == 0
-        assert {scan.by for scan in found} == {"job_unique"}
+        assert {scan.by for scan in found} - {None} == {"job_unique"}  # a bitmap names no index
 
 
 async def test_callers_find_holders_and_their_own_job_by_an_index(large: str) -> None:
