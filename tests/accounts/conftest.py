@@ -8,16 +8,23 @@ from elihu import Elihu
 from elihu.accounts import users
 from elihu.accounts.models import User
 from elihu.accounts.roles import COMMAND_LINE
+from elihu.engines.protocol import ChainName
 from elihu.orm.sessions import Sessions
+from tests.fixtures.passwords import cheap_passwords
 
+__all__ = ["cheap_passwords"]
 PASSWORD = "correct horse battery"
 
 
+@pytest.fixture(scope="session")
+def chains() -> tuple[ChainName, ...]:
+    return ("accounts",)
+
+
 @pytest.fixture
-async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None, schema: str) -> AsyncIterator[Elihu]:
     """An app with the tables of accounts."""
     async with Elihu(database_url, schema=schema) as app:
-        await app.migrate("accounts")
         yield app
 
 

@@ -57,8 +57,9 @@ def test_a_role_may_do_what_those_before_it_may() -> None:
 
 
 async def test_a_password_is_stored_as_argon2id_with_a_salt_of_its_own(
-    sessions: Sessions,
+    sessions: Sessions, cheap_passwords: pytest.MonkeyPatch
 ) -> None:
+    cheap_passwords.undo()
     one, two = await add(sessions), await add(sessions, "bob")
     assert one.password is not None
     assert two.password is not None

@@ -8,33 +8,49 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from elihu import Elihu
 from elihu.accounts import keys, users
 from elihu.accounts.roles import COMMAND_LINE
+from elihu.engines.protocol import ChainName
 from elihu.orm.sessions import Sessions
 from elihu.web import create_app
 from elihu.web.app import lifespan
+from tests.fixtures.passwords import cheap_passwords
 
+__all__ = ["cheap_passwords"]
 PASSWORD = "correct horse battery"
 BASE = "http://localhost"
 
 Clients = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
+@pytest.fixture(scope="session")
+def chains() -> tuple[ChainName, ...]:
+    return ("commands", "accounts")
+
+
 @pytest.fixture
-async def app(database_url: str, schema: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None, schema: str) -> AsyncIterator[Elihu]:
     """An app with all tables."""
     async with Elihu(database_url, schema=schema) as app:
-        await app.migrate("commands")
-        await app.migrate("accounts")
         yield app
 
 
+@pytest.fixture(scope="session")
+def routes() -> list[BaseRoute]:
+    """The routes of an application. FastAPI works out the parameters of each at the
+    first request, which takes longer than most tests.
+    """
+    return create_app(Elihu()).router.routes
+
+
 @pytest.fixture
-async def web(app: Elihu) -> AsyncIterator[FastAPI]:
+async def web(app: Elihu, routes: list[BaseRoute]) -> AsyncIterator[FastAPI]:
     """The application as ``elihu web`` serves it on loopback."""
     made = create_app(app, open_on_loopback=True)
+    made.router.routes = routes
     async with lifespan(made):
         yield made
 
