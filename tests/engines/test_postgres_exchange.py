@@ -78,13 +78,13 @@ async def test_services_skip_locked_rows(engine: PostgresEngine, postgres_url: s
         postgres_url,
         f"SELECT FROM elihu.job WHERE id IN ({claims[0].id}, {claims[-1].id + 1}) FOR UPDATE",
     ):
-        assert await engine.stage(10) == {"default": 1}
+        assert (await engine.stage(10)).queues == {"default": 1}
         assert [rescued.id for rescued in await engine.rescue(10)] == [
             claim.id for claim in claims[1:]
         ]
         await engine.record_progress(node, [(claims[0].id, 1, "{}")])
         assert await engine.reconcile(node, [], 0) == []
-    assert await engine.stage(10) == {"default": 1}
+    assert (await engine.stage(10)).queues == {"default": 1}
     assert [rescued.id for rescued in await engine.rescue(10)] == [claims[0].id]
 
 

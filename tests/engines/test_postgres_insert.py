@@ -179,7 +179,7 @@ async def test_plain_inserts_of_other_languages_are_jobs_too(
         (),
         {},
     )
-    assert await engine.stage(10) == {"mail": 0}
+    assert (await engine.stage(10)).queues == {"mail": 0}
 
 
 async def test_a_retry_that_meets_a_holder_names_it_and_changes_nothing(

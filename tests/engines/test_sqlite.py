@@ -126,7 +126,7 @@ async def test_what_is_idle_takes_no_lock_and_wakes_nobody(
     outside.execute("BEGIN IMMEDIATE")
     assert await engine.exchange(here, "default", 10, []) == ([], [])
     assert await engine.exchange(here, "default", 0, []) == ([], [])
-    assert await engine.stage(100) == {}
+    assert (await engine.stage(100)).queues == {}
     assert await engine.rescue(100) == []
     assert await engine.reconcile(here, [], 0) == []
     assert await engine.prune(RetentionConfig(), 100) == (0, 0)
@@ -160,7 +160,7 @@ async def test_no_verb_leaves_a_lock_behind(engine: Engine, outside: sqlite3.Con
     await free(await acknowledge(engine, here, completed(claims[0]), failed(claims[1], delay=-1.0)))
     await engine.record_progress(here, [(claims[2].id, 1, "{}")])
     await free()
-    await free(await engine.stage(10))
+    await free((await engine.stage(10)).queues)
     await free(await engine.update(claims[1].id, JobChanges(priority=2)))
     for verb in ("hold", "release", "cancel", "retry", "delete"):
         await free(await getattr(engine, verb)(ANY))

@@ -136,7 +136,7 @@ def stage_batch(session: Session) -> Callable[[], object]:
     insert.insert(session, [NewJob(task="t", delay=60.0) for _ in range(BATCH)])
 
     def work() -> None:
-        assert maintenance.stage(session, BATCH) == {"default": BATCH}
+        assert maintenance.stage(session, BATCH).queues == {"default": BATCH}
 
     return work
 
@@ -168,7 +168,7 @@ def idle_polls(session: Session) -> Callable[[], object]:
             [],
             [],
         )
-        assert maintenance.stage(session, BATCH) == {}
+        assert maintenance.stage(session, BATCH).queues == {}
         assert maintenance.rescue(session, BATCH) == []
         assert maintenance.reconcile(session, "here", [], 60.0) == []
         assert maintenance.intents(session, "here") == []

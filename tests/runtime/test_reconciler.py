@@ -12,7 +12,7 @@ from elihu.engines.protocol.signals import SignalKind
 from elihu.job import JobFilter
 from elihu.runtime.queue.ledger import Key
 from elihu.runtime.queue.producer import Producer
-from elihu.runtime.queue.reconciler import Reconciler
+from elihu.runtime.queue.reconciler import FRESH, Reconciler
 from elihu.telemetry.events import JobStarted
 from tests.engines.raw import Ago, Raw
 from tests.runtime.harness import NodeHarness
@@ -84,6 +84,26 @@ async def test_jobs_of_other_nodes_are_none_of_its_business(harness: NodeHarness
     await raw.execute("UPDATE job SET node = '00000000-0000-0000-0000-000000000001'")
     await raw.put(job_id, started_at=Ago(3_600))
     assert (await Reconciler(harness.scope, held_by()).tick()).data == {"released_count": 0}
+
+
+async def test_asks_nothing_while_heartbeats_find_no_job_of_the_node(
+    harness: NodeHarness, raw: Raw
+):
+    lost = await harness.put()
+    await harness.engine.exchange(harness.node, "default", 1, [])
+    await raw.put(lost, started_at=Ago(3_600))
+    reconciler = Reconciler(harness.scope, held_by())
+    reconciler.executes(False)
+    assert (await reconciler.tick()).data == {"released_count": 0}
+    assert (await harness.engine.heartbeat(harness.node)).executes
+    reconciler.executes(True)
+    assert (await reconciler.tick()).data == {"released_count": 1}
+    assert not (await harness.engine.heartbeat(harness.node)).executes
+    await harness.engine.exchange(harness.node, "default", 1, [])
+    await raw.put(lost, started_at=Ago(3_600))
+    reconciler.executes(False)
+    harness.clock.time += (FRESH + 0.1) * harness.config.heartbeat
+    assert (await reconciler.tick()).data == {"released_count": 1}, "the finding is too old"
 
 
 async def test_an_end_that_waits_to_be_written_is_still_held(

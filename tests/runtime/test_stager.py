@@ -6,8 +6,9 @@ import pytest
 
 from elihu import ConfigError, DatabaseUnavailable, Elihu, JobState
 from elihu.config import load_config
-from elihu.engines.protocol import QueueOverride
+from elihu.engines.protocol import QueueOverride, Staged
 from elihu.runtime.leader.election import Leader
+from elihu.runtime.leader.expiry import FRESH, Expiry
 from elihu.runtime.leader.stager import ASK_AGAIN, Stager
 from elihu.telemetry.events import (
     EngineCalled,
@@ -32,7 +33,11 @@ async def leader_of(harness: NodeHarness) -> Leader:
 
 
 async def leading(harness: NodeHarness) -> Stager:
-    return Stager(harness.scope, await leader_of(harness))
+    return stager_of(harness, await leader_of(harness))
+
+
+def stager_of(harness: NodeHarness, leader: Leader) -> Stager:
+    return Stager(harness.scope, leader, Expiry(harness.scope, leader))
 
 
 async def due(
@@ -106,7 +111,7 @@ async def test_runs_on_the_leader_only_and_a_follower_stages_0(
     await follower.tick()
     assert not follower.is_leader
     job_id = await due(harness, raw)
-    assert (await Stager(other.scope, follower).tick()).data["staged_count"] == 0
+    assert (await stager_of(other, follower).tick()).data["staged_count"] == 0
     assert await harness.state(job_id) is JobState.SCHEDULED
 
 
@@ -163,7 +168,7 @@ async def test_a_queue_that_nobody_serves_is_staged_and_reported(
     harness: NodeHarness, raw: Raw, caplog: pytest.LogCaptureFixture
 ):
     leader = await leader_of(harness)
-    stager = Stager(harness.scope, leader)
+    stager = stager_of(harness, leader)
     job_id = await due(harness, raw, queue="nobody")
     await due(harness, raw, queue="default")
     for _ in range(3):
@@ -219,7 +224,7 @@ async def test_events_of_start_tick_failure_and_stop_carry_the_count(
     stage = harness.engine.stage
     calls = 0
 
-    async def fail_first(limit: int, *, ready: bool) -> dict[str, int]:
+    async def fail_first(limit: int, *, ready: bool) -> Staged:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -293,7 +298,7 @@ async def test_slow_reading_of_the_queues_with_jobs_is_not_repeated_at_each_tick
     stager = await leading(harness)
     stage, asked = harness.engine.stage, []
 
-    async def slow(limit: int, *, ready: bool) -> dict[str, int]:
+    async def slow(limit: int, *, ready: bool) -> Staged:
         asked.append(ready)
         harness.clock.time += 0.01
         return await stage(limit, ready=ready)
@@ -307,3 +312,31 @@ async def test_slow_reading_of_the_queues_with_jobs_is_not_repeated_at_each_tick
     harness.clock.time += 0.1
     await stager.tick()
     assert asked[-1]
+
+
+async def test_expiry_asks_nothing_while_the_stager_finds_nothing(harness: NodeHarness, raw: Raw):
+    leader = await leader_of(harness)
+    expiry = Expiry(harness.scope, leader)
+    stager = Stager(harness.scope, leader, expiry)
+
+    async def expired() -> tuple[int, int]:
+        """How many jobs a tick expires, and how often it asks the database."""
+        before = expire_calls(harness)
+        return (await expiry.tick()).data["expired_count"], expire_calls(harness) - before
+
+    assert await expired() == (0, 1), "the stager has not looked yet"
+    await stager.tick()
+    assert await expired() == (0, 0)
+    job_id = await harness.put(expires=60)
+    await raw.put(job_id, expires_at=Ago(1))
+    await stager.tick()
+    assert await expired() == (1, 1)
+    await stager.tick()
+    assert await expired() == (0, 0)
+    harness.clock.time += FRESH
+    await leader.tick()
+    assert await expired() == (0, 1), "the stager has not looked lately"
+
+
+def expire_calls(harness: NodeHarness) -> int:
+    return [event.verb for event in harness.of(EngineCalled)].count("expire")

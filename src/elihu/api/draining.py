@@ -91,7 +91,7 @@ async def stage_and_expire(engine: Engine, bus: Bus, node: str) -> dict[str, int
     """
     await expire_all(engine, PIECE, bus=bus, node=node)
     total: dict[str, int] = {}
-    while staged := await engine.stage(PIECE, ready=False):
+    while staged := (await engine.stage(PIECE, ready=False)).queues:
         for queue, jobs in staged.items():
             total[queue] = total.get(queue, 0) + jobs
     return total

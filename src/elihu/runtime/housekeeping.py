@@ -97,6 +97,7 @@ class Housekeeping:
         self._serving = False
         self._deaths = 0
         self._leader: Leader | None = None
+        self._reconciler: Reconciler | None = None
         self._services: list[Service] = []
 
     async def start(self) -> str:
@@ -268,17 +269,18 @@ class Housekeeping:
             await announcer.close()
 
     def _make_services(self, scope: Scope, monitor: LoopMonitor) -> list[Service]:
-        reconciler = Reconciler(scope, lambda: self._held(monitor))
+        self._reconciler = reconciler = Reconciler(scope, lambda: self._held(monitor))
         writer = RollUpWriter(scope)
         if not self._leads:
             return [reconciler, writer]
         self._leader = leader = Leader(scope)
+        expiry = Expiry(scope, leader)
         return [
             leader,
-            Stager(scope, leader),
+            Stager(scope, leader, expiry),
             Cron(scope, leader, self._timetable),
             Lifeline(scope, leader),
-            Expiry(scope, leader),
+            expiry,
             Pruner(scope, leader),
             reconciler,
             writer,
@@ -319,6 +321,8 @@ class Housekeeping:
     def _on_reply(self, reply: HeartbeatReply) -> None:
         if self._leader is not None:
             self._leader.lease_ends_in(reply.lease_ends_in)
+        if self._reconciler is not None:
+            self._reconciler.executes(reply.executes)
 
     def _rejoin(self, identity: Identity, node: str) -> None:
         identity.node = node

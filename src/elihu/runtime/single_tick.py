@@ -145,7 +145,7 @@ class SingleTick:
             node.scope.announcer.ended(job.id for job in expired if job.awaited)
 
     async def _stage(self) -> None:
-        staged = await self._node.engine.stage(self._config.stager.limit)
+        staged = (await self._node.engine.stage(self._config.stager.limit)).queues
         self._node.scope.announcer.queues(staged)
         self._staged = sum(staged.values())
 

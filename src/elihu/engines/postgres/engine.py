@@ -49,6 +49,7 @@ from elihu.engines.protocol import (
     QueueOverride,
     Rescued,
     Signal,
+    Staged,
     TickJob,
     Wait,
 )
@@ -129,7 +130,7 @@ class PostgresEngine:
     async def notify(self, signals: Sequence[Signal]) -> None:
         await exchange.notify(self._session, signals)
 
-    async def stage(self, limit: int, *, ready: bool = True) -> dict[str, int]:
+    async def stage(self, limit: int, *, ready: bool = True) -> Staged:
         return await maintenance.stage(self._session, limit, ready=ready)
 
     async def rescue(self, limit: int) -> list[Rescued]:

@@ -9,7 +9,7 @@ from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.filters import SMALLEST_ID
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
-from elihu.engines.protocol import Expired, Pruned, Rescued
+from elihu.engines.protocol import Expired, Pruned, Rescued, Staged
 from elihu.engines.retention import FinishedJob, Retention
 from elihu.errors import DataRefused
 from elihu.job import Intent, JobState
@@ -17,8 +17,10 @@ from elihu.job import Intent, JobState
 _INTENTS: Final = [intent.value for intent in Intent]
 
 
-async def stage(session: Session, limit: int, *, ready: bool) -> dict[str, int]:
-    return {row["queue"]: row["staged"] for row in await session.fetch("stage", limit, ready)}
+async def stage(session: Session, limit: int, *, ready: bool) -> Staged:
+    queues = {row["queue"]: row["staged"] for row in await session.fetch("stage", limit, ready)}
+    expired = queues.pop(None, None) is not None
+    return Staged(queues, expired if ready else None)
 
 
 async def rescue(session: Session, limit: int) -> list[Rescued]:

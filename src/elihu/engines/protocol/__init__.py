@@ -5,7 +5,7 @@ from elihu.engines.protocol.engine import Engine
 from elihu.engines.protocol.exchange import Ack, AckStatus, ClaimedJob, Exchange, Position
 from elihu.engines.protocol.insert import Counts, Inserted, are_alike
 from elihu.engines.protocol.jobs import BulkResult
-from elihu.engines.protocol.maintenance import Expired, Pruned, Rescued
+from elihu.engines.protocol.maintenance import Expired, Pruned, Rescued, Staged
 from elihu.engines.protocol.nodes import HeartbeatReply, NodeRow, Peer
 from elihu.engines.protocol.queues import QueueLoad, QueueOverride
 from elihu.engines.protocol.schema import CORE, ChainName, MigrationStep
@@ -45,6 +45,7 @@ __all__ = [
     "Rescued",
     "Signal",
     "SignalKind",
+    "Staged",
     "TickJob",
     "Wait",
     "are_alike",

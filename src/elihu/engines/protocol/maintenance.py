@@ -7,6 +7,15 @@ from elihu.config import RetentionConfig
 from elihu.job import Intent, JobState
 
 
+class Staged(NamedTuple):
+    """The number of jobs that a call of ``stage`` made available in each queue, and
+    whether a job is past its expiry; None where that was not looked up.
+    """
+
+    queues: dict[str, int]
+    expired: bool | None
+
+
 class Rescued(NamedTuple):
     """A job whose attempt ended as orphaned, or was returned because its node never
     received the claim.
@@ -36,10 +45,9 @@ class Pruned(NamedTuple):
 class Maintenance(Protocol):
     """The verbs of services."""
 
-    async def stage(self, limit: int, *, ready: bool = True) -> dict[str, int]:
-        """Make at most ``limit`` due jobs available, oldest first. Returns the number
-        staged for each queue; with ``ready`` also 0 for each other queue that has
-        available jobs.
+    async def stage(self, limit: int, *, ready: bool = True) -> Staged:
+        """Make at most ``limit`` due jobs available, oldest first. With ``ready`` the
+        result also has 0 for each other queue that has available jobs, and ``expired``.
         """
         ...
 

@@ -16,13 +16,14 @@ class Peer(NamedTuple):
 
 class HeartbeatReply(NamedTuple):
     """The answer to a heartbeat: whether this node is still registered, the other nodes,
-    and the seconds until the leader's lease ends (None without a leader, and where
-    there is no lease).
+    the seconds until the leader's lease ends (None without a leader, and where there is
+    no lease), and whether jobs execute in this node's name.
     """
 
     known: bool
     peers: list[Peer]
     lease_ends_in: float | None
+    executes: bool
 
 
 class NodeRow(NamedTuple):

@@ -31,6 +31,7 @@ from elihu.engines.protocol import (
     QueueOverride,
     Rescued,
     Signal,
+    Staged,
     TickJob,
     Wait,
 )
@@ -135,18 +136,16 @@ class SqliteEngine:
     async def ack_statuses(
         self, node: str, acks: Sequence[Ack]
     ) -> dict[tuple[int, int], AckStatus]:
-        return (
-            await self._database.write("ack_statuses", exchange.ack_statuses, node, acks)
-            if acks
-            else {}
-        )
+        if not acks:
+            return {}
+        return await self._database.write("ack_statuses", exchange.ack_statuses, node, acks)
 
     async def notify(self, signals: Sequence[Signal]) -> None:
         """SQLite: by datagram, since looking for commits takes longer."""
         if signals:
             self._database.datagrams.send(signals)
 
-    async def stage(self, limit: int, *, ready: bool = True) -> dict[str, int]:
+    async def stage(self, limit: int, *, ready: bool = True) -> Staged:
         return await self._database.write("stage", maintenance.stage, limit, ready=ready)
 
     async def register_node(self, node: str, name: str, info: dict[str, object]) -> None:

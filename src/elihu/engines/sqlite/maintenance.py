@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from elihu.config import RetentionConfig
-from elihu.engines.protocol import Expired, Pruned, Rescued
+from elihu.engines.protocol import Expired, Pruned, Rescued, Staged
 from elihu.engines.retention import FinishedJob, Retention
 from elihu.engines.sqlite.filters import SMALLEST_ID
 from elihu.engines.sqlite.queries import statement
@@ -42,7 +42,7 @@ _ALL: Final = -1
 _KNOWN: Final = frozenset(Intent)
 
 
-def stage(session: Session, limit: int, *, ready: bool = True) -> dict[str, int]:
+def stage(session: Session, limit: int, *, ready: bool = True) -> Staged:
     staged: dict[str, int] = {}
     if session.rows(_STAGE_DUE, {"now": session.now(), "limit": 1}):
         with session.write():
@@ -51,8 +51,10 @@ def stage(session: Session, limit: int, *, ready: bool = True) -> dict[str, int]
             session.execute(_STAGE, due)
             if ACTIVE and staged:
                 reach("inside staging")
-    queues = {queue for (queue,) in session.rows(_STAGE_READY)} if ready else ()
-    return dict.fromkeys(queues, 0) | staged
+    if not ready:
+        return Staged(staged, None)
+    queues = {queue for (queue,) in session.rows(_STAGE_READY)}
+    return Staged(dict.fromkeys(queues, 0) | staged, _is_any_expired(session))
 
 
 def rescue(session: Session, limit: int) -> list[Rescued]:
@@ -128,7 +130,7 @@ def lost_claims(
 
 
 def expire(session: Session, limit: int) -> list[Expired]:
-    if not session.rows(_EXPIRE_DUE, {"now": session.now(), "limit": 1}):
+    if not _is_any_expired(session):
         return []
     with session.write():
         now = session.now()
@@ -138,6 +140,10 @@ def expire(session: Session, limit: int) -> list[Expired]:
         ]
         session.execute(_EXPIRE, {"ids": dump([job.id for job in due]), "now": now})
     return sorted(due)
+
+
+def _is_any_expired(session: Session) -> bool:
+    return bool(session.rows(_EXPIRE_DUE, {"now": session.now(), "limit": 1}))
 
 
 def record_progress(session: Session, node: str, progress: Sequence[tuple[int, int, str]]) -> None:

@@ -13,6 +13,7 @@ _REGISTER: Final = statement("register_node")
 _UPDATE_INFO: Final = statement("update_node_info")
 _REMOVE: Final = statement("remove_dead_node")
 _PEERS: Final = statement("peers")
+_EXECUTES: Final = statement("heartbeat_executes")
 _LASTING: Final = statement("register_node_lasting")
 _NODES: Final = statement("nodes")
 
@@ -49,7 +50,8 @@ def deregister_node(session: Session, locks: Locks, node: str) -> None:
 def heartbeat(session: Session, locks: Locks, node: str) -> HeartbeatReply:
     """SQLite: the lock needs no renewal, so nothing is written."""
     ids = [id_ for (id_,) in session.rows(_PEERS)]
-    return HeartbeatReply(node in ids, _peers(locks, ids, node), None)
+    executes = bool(session.rows(_EXECUTES, {"node": node}))
+    return HeartbeatReply(node in ids, _peers(locks, ids, node), None, executes)
 
 
 def peers(session: Session, locks: Locks, node: str) -> list[Peer]:

@@ -12,20 +12,34 @@ end by this service.
 """
 
 
+FRESH: Final = 1.5
+"""Seconds for which the stager's finding that no job is past its expiry saves a call."""
+
+
 class Expiry(Service):
-    """Expires on the leader, every second and at most every ``lifeline.interval``."""
+    """Expires on the leader, every second and at most every ``lifeline.interval``, and at
+    once when the stager finds a job past its expiry.
+    """
 
     name: ClassVar = "expiry"
 
     def __init__(self, scope: Scope, leader: Leader) -> None:
         super().__init__(scope)
         self._leader = leader
+        self._none_at = float("-inf")
+
+    def looked(self, at: float, *, found: bool) -> None:
+        """The stager looked for jobs past their expiry, ``at`` by the monotonic clock."""
+        self._none_at = float("-inf") if found else at
+        if found:
+            self.wake()
 
     async def tick(self) -> Tick:
         scope = self.scope
         options = scope.config.lifeline
         delay = min(INTERVAL, options.interval)
-        if not self._leader.is_leader:
+        none_is_due = scope.clock.monotonic() - self._none_at < FRESH
+        if not self._leader.is_leader or none_is_due:
             return Tick(delay, {"expired_count": 0})
         expired = await expire_all(
             scope.engine, options.limit, bus=scope.bus, node=scope.identity.node

@@ -4,6 +4,7 @@ from typing import ClassVar, Final
 
 from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.leader.election import Leader
+from elihu.runtime.leader.expiry import Expiry
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.events import QueueUnserved
 
@@ -24,9 +25,10 @@ class Stager(Service):
 
     name: ClassVar = "stager"
 
-    def __init__(self, scope: Scope, leader: Leader) -> None:
+    def __init__(self, scope: Scope, leader: Leader, expiry: Expiry) -> None:
         super().__init__(scope)
         self._leader = leader
+        self._expiry = expiry
         self._looked_up: dict[str, float] = {}
         self._fetching: set[str] = set()
         self._ready_at = float("-inf")
@@ -38,7 +40,9 @@ class Stager(Service):
             return Tick(options.interval, {"staged_count": 0, "queues": ()})
         begun = self.scope.clock.monotonic()
         ready = begun >= self._ready_at
-        staged = await self.scope.engine.stage(options.limit, ready=ready)
+        staged, expired = await self.scope.engine.stage(options.limit, ready=ready)
+        if expired is not None:
+            self._expiry.looked(begun, found=expired)
         if ready:
             took = self.scope.clock.monotonic() - begun
             self._ready_at = begun + READY_PAUSE * took

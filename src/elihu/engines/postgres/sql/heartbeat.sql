@@ -1,9 +1,10 @@
--- Raise the beat of node $1. Read the beats of the other nodes and the rest of the leader's lease,
--- which the database's clock measures.
+-- Raise the beat of node $1. Read the beats of the other nodes, the rest of the leader's lease, which
+-- the database's clock measures, and whether jobs execute in the node's name.
 WITH mine AS (
   UPDATE elihu.node SET beat = beat + 1, beat_at = now() WHERE id = $1::uuid RETURNING id
 )
 SELECT EXISTS (SELECT FROM mine) AS known,
   ARRAY(SELECT id::text FROM elihu.node WHERE id <> $1::uuid ORDER BY id) AS ids,
   ARRAY(SELECT beat FROM elihu.node WHERE id <> $1::uuid ORDER BY id) AS beats,
-  (SELECT greatest(extract(epoch FROM expires_at - now()), 0)::float8 FROM elihu.leader) AS lease_ends_in
+  (SELECT greatest(extract(epoch FROM expires_at - now()), 0)::float8 FROM elihu.leader) AS lease_ends_in,
+  EXISTS (SELECT FROM elihu.job WHERE state = 'executing' AND node = $1::uuid) AS executes

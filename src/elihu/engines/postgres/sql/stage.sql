@@ -1,6 +1,7 @@
 -- Make at most $1 due jobs available, oldest first. Returns the number staged for each queue and, where
--- $2, 0 for each other queue that has available jobs. These are read from the index from queue to
--- queue, so that the cost is the number of queues, not of jobs.
+-- $2, 0 for each other queue that has available jobs, and a row without a queue if a job is past its
+-- expiry. The queues are read from the index from queue to queue, so that the cost is the number of
+-- queues, not of jobs.
 WITH RECURSIVE due AS MATERIALIZED (
   SELECT id FROM elihu.job
   WHERE state IN ('scheduled','retryable') AND scheduled_at <= now()
@@ -19,3 +20,9 @@ WITH RECURSIVE due AS MATERIALIZED (
 SELECT queue, sum(n)::bigint AS staged
 FROM (SELECT queue, 1 AS n FROM moved UNION ALL SELECT queue, 0 FROM ready WHERE queue IS NOT NULL) u
 GROUP BY queue
+UNION ALL
+SELECT NULL, 0
+WHERE $2::boolean AND EXISTS (
+  SELECT FROM elihu.job
+  WHERE state IN ('scheduled','available') AND expires_at IS NOT NULL AND expires_at <= now() AND started_at IS NULL
+)
