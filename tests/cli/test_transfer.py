@@ -75,6 +75,24 @@ def test_every_unfinished_job_moves_as_it_is(
     assert shell.json("enqueue", "once", "--args", "[7]", *source)["conflict"] is True
 
 
+def test_the_occurrence_of_a_cron_job_moves(shop: Shell) -> None:
+    other = ("--schema", "other")
+    shop("migrate", *other)
+    shop("enqueue", "brief")
+    shop("enqueue", "once", "--args", "[7]")
+    plain, once = map(json.loads, shop("jobs", "export").splitlines())
+    assert plain.pop("occurrence") is None  # as earlier releases wrote it
+    once["occurrence"] = "2030-01-01T03:00:00+00:00"
+    text = f"{json.dumps(plain)}\n{json.dumps(once)}\n"
+    assert shop("jobs", "import", "-", *other, text=text).startswith("2 stored")
+    assert shop.json("jobs", "show", "1", *other)["occurrence"] is None
+    assert shop.json("jobs", "show", "2", *other)["occurrence"] == "2030-01-01T03:00:00Z"
+    again = json.loads(shop("jobs", "export", *other).splitlines()[1])
+    assert again["occurrence"] == once["occurrence"]
+    once["id"] = 99
+    assert "1 with the unique key" in shop("jobs", "import", "-", *other, text=json.dumps(once))
+
+
 def test_a_held_unique_key_and_lines_that_cannot_be_read(shop: Shell) -> None:
     shop("enqueue", "once", "--args", "[7]")
     line = shop("jobs", "export")

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from elihu.app import Elihu
 from elihu.cli.group import Failure
-from elihu.engines.in_transaction import Act, open_session
+from elihu.engines.in_transaction import Act, Stored, open_session
 from elihu.engines.protocol.transfer import StoredJob
 from elihu.job import JobState, NewJob
 
@@ -22,7 +22,7 @@ PIECE: Final = 500
 LEDGER: Final = "elihu.jobs.import"
 """Under this name the ledger of triggers holds which jobs were imported."""
 FORM: Final = 1
-_TIMES: Final = ("scheduled_at", "expires_at")
+_TIMES: Final = ("scheduled_at", "expires_at", "occurrence")
 _TEXTS: Final = ("args", "options", "meta")
 _SQLITE: Final = "sqlite:///"
 
@@ -82,7 +82,14 @@ async def store_lines(
     return done
 
 
-async def _store(app: Elihu, piece: Sequence[tuple[bytes, NewJob]], done: Imported) -> None:
+class _Read(NamedTuple):
+    """A job to store, and the tick for which a cron entry made it."""
+
+    new: NewJob
+    occurrence: datetime | None
+
+
+async def _store(app: Elihu, piece: Sequence[tuple[bytes, _Read]], done: Imported) -> None:
     jobs = dict(piece)
     act = Act(LEDGER, sorted(jobs), None)
     url = app.config.database_url
@@ -91,7 +98,9 @@ async def _store(app: Elihu, piece: Sequence[tuple[bytes, NewJob]], done: Import
             session = open_session(connection, app.config)
             fresh = session.act_once(act)
             new = [job for digest, job in jobs.items() if digest in fresh]
-            stored = session.insert(new, notify=True) if new else []
+            stored = session.insert([job.new for job in new], notify=True) if new else []
+            if times := _occurrences(new, stored):
+                session.set_occurrences(times)
     else:
         connection = await app.tables.connect()
         try:
@@ -99,13 +108,28 @@ async def _store(app: Elihu, piece: Sequence[tuple[bytes, NewJob]], done: Import
                 session = open_session(connection, app.config)
                 fresh = await session.aact_once(act)
                 new = [job for digest, job in jobs.items() if digest in fresh]
-                stored = await session.ainsert(new, notify=True) if new else []
+                stored = await session.ainsert([job.new for job in new], notify=True) if new else []
+                if times := _occurrences(new, stored):
+                    await session.aset_occurrences(times)
         finally:
             await connection.close()
-    conflicts = sum(each.row.conflict or each.holder is not None for each in stored)
+    conflicts = sum(map(_is_held, stored))
     done.known += len(piece) - len(new)
     done.conflicts += conflicts
     done.stored += len(stored) - conflicts
+
+
+def _is_held(stored: Stored) -> bool:
+    return stored.row.conflict or stored.holder is not None
+
+
+def _occurrences(read: Sequence[_Read], stored: Sequence[Stored]) -> dict[int, datetime]:
+    """The occurrences of the jobs that were stored, by their new ids."""
+    return {
+        each.row.id: job.occurrence
+        for job, each in zip(read, stored, strict=True)
+        if job.occurrence is not None and not _is_held(each)
+    }
 
 
 @contextmanager
@@ -120,7 +144,7 @@ def _sqlite_transaction(url: str, timeout: float) -> Iterator[sqlite3.Connection
         connection.close()
 
 
-def _read(number: int, text: str) -> tuple[bytes, NewJob]:
+def _read(number: int, text: str) -> tuple[bytes, _Read]:
     """What tells the job from every other one, and the job to store."""
     try:
         values = json.loads(text)
@@ -128,14 +152,14 @@ def _read(number: int, text: str) -> tuple[bytes, NewJob]:
             raise ValueError("another form than this release writes")
         installation = str(values.pop("installation"))
         for name in _TIMES:
-            if values[name] is not None:
+            if values.get(name) is not None:
                 values[name] = datetime.fromisoformat(values[name])
         for name in _TEXTS:
             if values[name] is not None:
                 values[name] = json.dumps(values[name], ensure_ascii=False)
         job = StoredJob(**values)
         digest = hashlib.sha256(f"{installation}:{job.id}".encode()).digest()
-        return digest, _new(job)
+        return digest, _Read(_new(job), job.occurrence)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Failure(
             f"line {number}: expected a job as elihu jobs export writes it, got {error!r}; the "

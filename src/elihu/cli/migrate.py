@@ -53,7 +53,7 @@ def migrate(
     if sql:
         click.echo(_migration_sql(app.config, after or 0, chains[-1]), nl=False)
         return
-    database = f"{app.config.describe_database()} (schema {app.config.schema})"
+    database = app.config.describe_tables()
 
     async def migrate_all(app: "Elihu") -> "dict[ChainName, list[int]]":
         return {chain: await app.migrate(chain) for chain in chains}

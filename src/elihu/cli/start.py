@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from elihu.cli.event_loop import run_loop
+from elihu.cli.health import Health, address_of
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options_without_json
 from elihu.cli.page import Page
 from elihu.cli.scheduler import (
@@ -23,6 +24,7 @@ from elihu.cli.scheduler import (
 from elihu.cli.signals import StopSignals
 from elihu.cli.status import log_options, print_status, set_up_log
 from elihu.cli.web import web_options
+from elihu.errors import ElihuError
 
 if TYPE_CHECKING:
     from elihu.app import Elihu
@@ -37,6 +39,8 @@ NO_APP: Final = "none: this node knows no tasks and runs no jobs"
 COMMANDS_ONLY: Final = "none: this node runs commands alone"
 
 MOST_PROCESSES: Final = 1_000
+READY_TIMEOUT: Final = 2.0
+"""Seconds that the database has to answer for a probe."""
 
 _QUEUES = click.option(
     "--queues",
@@ -88,9 +92,24 @@ def up(
     _serve(options, needs_tasks=False, migrate=True, page=page, **flags)
 
 
+def _read_address(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> tuple[str, int] | None:
+    try:
+        return None if text is None else address_of(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command()
 @_QUEUES
 @_PROCESSES
+@click.option(
+    "--health",
+    metavar="HOST:PORT",
+    callback=_read_address,
+    help="Answer probes here: /livez and /readyz.",
+)
 @_SUPERVISED
 @log_options
 @shared_options_without_json
@@ -115,6 +134,7 @@ def _serve(
     needs_tasks: bool,
     migrate: bool,
     page: Page | None = None,
+    health: tuple[str, int] | None = None,
 ) -> None:
     from elihu.cli.load_app import AppNeed, open_app
     from elihu.config import find_app
@@ -145,9 +165,11 @@ def _serve(
     name = f"{named.value} ({_counted(tasks, 'task')})" if named else None
     print_startup = partial(_print_startup, app, name, served, part, migrate=migrate)
     if processes is None:
-        run_loop(_run_node(app, served, part, print_startup=print_startup, page=page))
+        run_loop(
+            _run_node(app, served, part, print_startup=print_startup, page=page, health=health)
+        )
     else:
-        sys.exit(run_loop(_run_supervisor(app, processes, print_startup, page)))
+        sys.exit(run_loop(_run_supervisor(app, processes, print_startup, page, health)))
 
 
 def _served(
@@ -175,7 +197,7 @@ async def _print_startup(
 ) -> None:
     """Print what is about to run. With ``migrate`` create or upgrade the tables first."""
     print_status("app", name or (NO_APP if part.scheduler is None else COMMANDS_ONLY))
-    print_status("database", f"{app.config.describe_database()} (schema {app.config.schema})")
+    print_status("database", app.config.describe_tables())
     if app.config.file:
         print_status("settings", str(app.config.file))
     if migrate:
@@ -195,6 +217,7 @@ async def _run_node(
     print_startup: Callable[[], Coroutine[Any, Any, None]] | None = None,
     link: "SupervisorLink | None" = None,
     page: Page | None = None,
+    health: tuple[str, int] | None = None,
 ) -> None:
     """Run a node until it stops. With a ``link`` to a supervisor it prints only its id
     and how it ended.
@@ -231,9 +254,17 @@ async def _run_node(
         )
         link.send_ready()
 
-    async with app, part.running(), page or nullcontext():
+    async def ready() -> str | None:
+        if signals.stopping.is_set():
+            return "stopping"
+        return await _unready(app) if nodes else "starting"
+
+    probes = None if health is None else Health(health, ready)
+    async with app, part.running(), page or nullcontext(), probes or nullcontext():
         if print_startup:
             await print_startup()
+        if probes:
+            print_status("health", probes.url)
         if page:
             await page.start()
         try:
@@ -251,9 +282,10 @@ async def _run_supervisor(
     processes: int,
     print_startup: Callable[[], Coroutine[Any, Any, None]],
     page: Page | None,
+    health: tuple[str, int] | None,
 ) -> int:
     """Run several nodes, one process each, started with the same command line. Returns
-    the exit status.
+    the exit status. This process answers the probes.
     """
     from elihu.cli.progress import Progress
     from elihu.cli.supervisor import Supervisor, command_of
@@ -266,8 +298,15 @@ async def _run_supervisor(
         grace=app.config.grace,
         print_status=partial(print_status, "process"),
     )
-    async with app, page or nullcontext():
+
+    async def ready() -> str | None:
+        return "stopping" if signals.stopping.is_set() else await _unready(app)
+
+    probes = None if health is None else Health(health, ready)
+    async with app, page or nullcontext(), probes or nullcontext():
         await print_startup()
+        if probes:
+            print_status("health", probes.url)
         if page:
             await page.start()
         print_status("processes", f"{processes:,}, supervisor pid {os.getpid()}")
@@ -280,6 +319,16 @@ async def _run_supervisor(
     if not status:
         print_status("stopped", "all processes")
     return status
+
+
+async def _unready(app: "Elihu") -> str | None:
+    """Why the app cannot use its tables, None where it can."""
+    try:
+        async with asyncio.timeout(READY_TIMEOUT):
+            await app.tables.check()
+    except (ElihuError, TimeoutError) as error:
+        return f"the tables cannot be used ({type(error).__name__})"
+    return None
 
 
 def _notice(app: "Elihu") -> str:

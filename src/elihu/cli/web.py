@@ -78,7 +78,7 @@ async def _serve(app: "Elihu", link: "ParentLink | None") -> None:
     signals = StopSignals("", lambda: None, stop_now_notice="")
     server = Server(app)
     async with app:
-        say("database", f"{app.config.describe_database()} (schema {app.config.schema})")
+        say("database", app.config.describe_tables())
         await server.prepare()
         _print_status("page", server.address)
         if server.is_local and not await has_users(app):

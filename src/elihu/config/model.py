@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from elihu.config.database import describe_url
+from elihu.config.database import SQLITE, describe_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +137,12 @@ class Config:
     def describe_database(self) -> str:
         """The database's URL without its password."""
         return describe_url(self.database_url)
+
+    def describe_tables(self) -> str:
+        """``describe_database`` and, on PostgreSQL, the schema: an SQLite file has none."""
+        if self.database_url.startswith(SQLITE):
+            return self.describe_database()
+        return f"{self.describe_database()} (schema {self.schema})"
 
     def __repr__(self) -> str:
         shown = {each.name: getattr(self, each.name) for each in fields(self)}

@@ -2,7 +2,8 @@
 that is the caller's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, Protocol, cast
 
 from elihu.config import Config
@@ -31,6 +32,10 @@ class Verbs(Protocol):
     def unfinished(self, link: Link, config: Config, after: int) -> Steps[list[Job]]: ...
 
     def forget_act(self, link: Link, config: Config, act: Act) -> Steps[None]: ...
+
+    def set_occurrences(
+        self, link: Link, config: Config, times: Mapping[int, datetime]
+    ) -> Steps[None]: ...
 
 
 class Session:
@@ -124,6 +129,16 @@ class Session:
         """Take back what ``act_once`` wrote in this transaction."""
         self._link.open()
         run(self._link, self._verbs().forget_act(self._link, self._config, act))
+
+    def set_occurrences(self, times: Mapping[int, datetime]) -> None:
+        """Set the occurrences of jobs, by id, that ``insert`` stored."""
+        self._link.open()
+        run(self._link, self._verbs().set_occurrences(self._link, self._config, times))
+
+    async def aset_occurrences(self, times: Mapping[int, datetime]) -> None:
+        """``set_occurrences`` on an asynchronous connection."""
+        await self._link.open()
+        await arun(self._link, self._verbs().set_occurrences(self._link, self._config, times))
 
     def _verbs(self) -> Verbs:
         here = engine_name(self._config)

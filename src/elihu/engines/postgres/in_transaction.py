@@ -1,9 +1,10 @@
 """Jobs stored and completed in a caller's transaction."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from elihu.config import Config
@@ -90,6 +91,16 @@ def _unfinished(schema: str, after: int) -> Steps[list[Job]]:
 def forget_act(link: Link, config: Config, act: Act) -> Steps[None]:
     """Take back what ``act_once`` wrote in this transaction."""
     return _saved(_forget_act(config.schema, act), config)
+
+
+def set_occurrences(link: Link, config: Config, times: Mapping[int, datetime]) -> Steps[None]:
+    """Set the occurrences of jobs, by id."""
+    return _saved(_set_occurrences(config.schema, times), config)
+
+
+def _set_occurrences(schema: str, times: Mapping[int, datetime]) -> Steps[None]:
+    given = [{"id": id_, "at": at.isoformat()} for id_, at in times.items()]
+    yield Statement(queries(schema)["in_transaction_occurrences"], _dump(given))
 
 
 def _act_once(schema: str, act: Act) -> Steps[set[bytes]]:

@@ -30,6 +30,7 @@ class StoredJob(NamedTuple):
     awaited: bool
     template: str | None
     identifier: str | None
+    occurrence: datetime | None = None
 
 
 class Transfer(Protocol):

@@ -2,7 +2,8 @@
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -33,6 +34,7 @@ _RUNS: Final = statement("in_transaction_complete_runs")
 _ACT_ONCE: Final = statement("in_transaction_act_once")
 _UNFINISHED: Final = statement("in_transaction_unfinished")
 _FORGET_ACT: Final = statement("in_transaction_forget_act")
+_OCCURRENCES: Final = statement("in_transaction_occurrences")
 _WHY: Final = statement("in_transaction_complete_why")
 _KEY: Final = 9
 _TIMES: Final = slice(11, 15)
@@ -146,6 +148,16 @@ def forget_act(link: Link, config: Config, act: Act) -> Steps[None]:
 def _forget_act(act: Act) -> Steps[None]:
     body = {"trigger": act.trigger, "digests": [digest.hex() for digest in act.digests]}
     yield Statement(_FORGET_ACT, dump(body))
+
+
+def set_occurrences(link: Link, config: Config, times: Mapping[int, datetime]) -> Steps[None]:
+    """Set the occurrences of jobs, by id."""
+    return _translated(_set_occurrences(times))
+
+
+def _set_occurrences(times: Mapping[int, datetime]) -> Steps[None]:
+    given = [{"id": id_, "at": round(at.timestamp() * MICROSECONDS)} for id_, at in times.items()]
+    yield Statement(_OCCURRENCES, dump(given))
 
 
 def _complete(

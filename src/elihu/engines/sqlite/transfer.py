@@ -18,12 +18,13 @@ def stored_jobs(session: Session, after: int, limit: int) -> list[StoredJob]:
 
 
 def _job(row: dict[str, Any]) -> StoredJob:
-    expires = row["expires_at"]
+    expires, occurrence = row["expires_at"], row["occurrence"]
     changed = {
         "state": JobState(row["state"]),
         "tags": tuple(json.loads(row["tags"])),
         "scheduled_at": moment(row["scheduled_at"]),
         "expires_at": None if expires is None else moment(expires),
         "awaited": bool(row["awaited"]),
+        "occurrence": None if occurrence is None else moment(occurrence),
     }
     return StoredJob(**row | changed)
