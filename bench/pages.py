@@ -21,6 +21,7 @@ from elihu import Elihu
 from elihu.testing.postgres import PostgresServer
 from elihu.web import create_app, guard
 from elihu.web.app import lifespan
+from elihu.web.server import keep_what_is_loaded
 
 ROUTES = (
     "/api/system/jobs",
@@ -67,6 +68,7 @@ async def measure(url: str, jobs: int, runs: int, rounds: int, only: str) -> Non
         await fill(app, jobs, runs)
         await fill_history(app)
         web = create_app(app, open_on_loopback=True)
+        keep_what_is_loaded()
         transport = httpx.ASGITransport(web, client=("127.0.0.1", 1))
         async with (
             lifespan(web),

@@ -1,6 +1,7 @@
 """Serves the application on uvicorn, in a process of its own beside the node."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -71,6 +72,7 @@ class Server:
         assert self._socket is not None
         web = create_app(self._app, open_on_loopback=self.is_local)
         context: Context = web.state.elihu
+        keep_what_is_loaded()
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         server = _Uvicorn(
             uvicorn.Config(
@@ -135,6 +137,14 @@ class _Uvicorn(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def keep_what_is_loaded() -> None:
+    """Take what this process has loaded so far out of the collections of garbage: one that
+    reads all of it keeps every request waiting for 0.1 s.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def is_local(settings: WebConfig) -> bool:

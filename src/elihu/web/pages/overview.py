@@ -32,10 +32,13 @@ Span = Literal["hour", "day", "week"]
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One command of the day ahead. Marks are minutes from the left edge, with a look."""
+    """One command of the day ahead, with how many starts are planned. Marks are minutes from
+    the left edge, with a look.
+    """
 
     command: Command
     words: str
+    planned: int
     marks: Sequence[tuple[float, float, str]]
 
 
@@ -159,10 +162,10 @@ def _planned(plan: plans.Plan, moment: datetime, left: datetime) -> list[Lane]:
     lanes = []
     for _, _, command, there in sorted(soonest, key=lambda each: each[:2])[:LANES]:
         fitting = [cron for cron in there if _first(cron, begin, end)]
-        times = {at for cron in fitting for at in plans.ticks(cron, begin, end)}
+        times = {at for cron in fitting for at in plans.ticks(cron, left, end) if at >= begin}
         words = ", ".join(dict.fromkeys(in_brief(cron.expression) for cron in fitting))
         marks = [(_minutes(at, left), 4.0, "plan") for at in sorted(times)[:200]]
-        lanes.append(Lane(command, words, marks))
+        lanes.append(Lane(command, words, len(marks), marks))
     return lanes
 
 

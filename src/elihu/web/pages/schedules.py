@@ -15,7 +15,7 @@ from elihu import InvalidFields
 from elihu.commands.models import CatchUp, Command, Cron
 from elihu.commands.rules import presets
 from elihu.commands.rules import schedules as rules
-from elihu.web.pages import editing
+from elihu.web.pages import editing, shapes
 from elihu.web.pages.kept import preview_of
 from elihu.web.pages.texts import zone_of
 from elihu.web.pages.visits import ZONE, EditVisit, PageRoute, ViewVisit, Visit
@@ -219,13 +219,13 @@ def _next(place: plans.Place, moment: datetime) -> datetime | None:
 @dataclass(frozen=True, slots=True)
 class Day:
     """The starts of a command on one day: how many, at how many different times, the first
-    of these times, and marks in minutes on a scale of 240 with their looks.
+    of these times, and paths on a scale of 240 with their looks.
     """
 
     starts: int
     times: int
     first: Sequence[str]
-    marks: Sequence[tuple[float, float, str]]
+    paths: Sequence[tuple[str, str]]
 
 
 def _week(
@@ -258,9 +258,9 @@ def _day(crons: Sequence[Cron], day: datetime, moment: datetime) -> Day:
     tenths = sorted({round((at - day).total_seconds() / 360) for at in ordered})
     today = (moment - day).total_seconds() / 360
     width = 2.0 if len(tenths) > 100 else 3.0
-    marks = [(float(tenth), width, "idle" if tenth < today else "plan") for tenth in tenths]
+    marks = [(tenth, width, "idle" if tenth < today else "plan") for tenth in tenths]
     first = [f"{at.astimezone(day.tzinfo):%H:%M}" for at in ordered[:FEW]]
-    return Day(starts, len(ordered), first, marks)
+    return Day(starts, len(ordered), first, shapes.row(marks, 2, 8))
 
 
 def _load(places: Sequence[plans.Place], days: Sequence[datetime]) -> list[list[int]]:

@@ -48,10 +48,13 @@ def row(
     """Marks of equal height in a row, each from an x on and so wide, as one path for each
     look, in the order in which the looks come.
     """
-    found: dict[str, list[Bar]] = {}
+    found: dict[str, list[str]] = {}
+    rests: dict[float, str] = {}
     for x, width, look in marks:
-        found.setdefault(look, []).append(Bar(x, y, width, height))
-    return [(look, path(boxes)) for look, boxes in found.items()]
+        if width not in rests:
+            rests[width] = f" {y:g}h{width:g}v{height:g}h-{width:g}z"
+        found.setdefault(look, []).append(f"M{x:g}{rests[width]}")
+    return [(look, "".join(boxes)) for look, boxes in found.items()]
 
 
 def strip(looks: Sequence[str]) -> list[tuple[str, str]]:
