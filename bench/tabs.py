@@ -1,8 +1,10 @@
 """Draining while the overview is open on eight tabs: ``python -m bench.tabs``.
 
-Turns without and with tabs alternate. The server of the page is a process of its own, as
-under ``elihu up``, and runs in both turns. Prints one JSON line for each engine: jobs a
-second without and with tabs, the median of the rounds, and the ratio of the two.
+Each tab has a stream, and asks for the page again after an event, at most once a second, as
+the script of the page does. Turns without and with tabs alternate. The server of the page is
+a process of its own, as under ``elihu up``, and runs in both turns. Prints one JSON line for
+each engine: jobs a second without and with tabs, the median of the rounds, and the ratio of
+the two.
 """
 
 import argparse
@@ -26,14 +28,27 @@ TABS = 8
 STREAM = "/api/stream?topic=overview&topic=queues&topic=nodes"
 READERS = """
 import asyncio, sys, httpx
+async def refresh(client, changed):
+    while True:
+        await changed.wait()
+        changed.clear()
+        answer = await client.get(sys.argv[3], headers={"HX-Request": "true", "X-Live": "1"})
+        answer.raise_for_status()
+        await asyncio.sleep(1.0)
 async def tab(client):
+    changed = asyncio.Event()
+    task = asyncio.create_task(refresh(client, changed))
     async with client.stream("GET", sys.argv[1]) as answer:
         answer.raise_for_status()
         first = True
         async for line in answer.aiter_lines():
-            if first and line.startswith("data:"):
+            if not line.startswith("data:"):
+                continue
+            changed.set()
+            if first:
                 print("open", flush=True)
                 first = False
+    await task
 async def main():
     async with httpx.AsyncClient(timeout=None) as client:
         await asyncio.gather(*(tab(client) for _ in range(int(sys.argv[2]))))
@@ -93,7 +108,7 @@ async def turns(url: str, jobs: int, rounds: int) -> None:
         async with (
             new_tables(url) as tables,
             page(tables) as address,
-            program("-c", READERS, address + STREAM, str(TABS)) as tabs,
+            program("-c", READERS, address + STREAM, str(TABS), f"{address}/") as tabs,
         ):
             assert tabs.stdout is not None
             for _ in range(TABS):

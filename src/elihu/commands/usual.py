@@ -25,7 +25,7 @@ async def usual_of(session: AsyncSession, pairs: Collection[Pair]) -> dict[Pair,
     found: dict[Pair, float | None] = dict.fromkeys(pairs)
     wanted = list(found)
     for start in range(0, len(wanted), PIECE):
-        rows: Any = await session.execute(_durations(wanted[start : start + PIECE]))
+        rows: Any = await session.execute(durations_of(wanted[start : start + PIECE]))
         for command_id, environment_id, durations in rows:
             if durations:
                 usual = median(map(int, durations.split(","))) / 1_000
@@ -33,7 +33,7 @@ async def usual_of(session: AsyncSession, pairs: Collection[Pair]) -> dict[Pair,
     return found
 
 
-def _durations(pairs: Collection[Pair]) -> Any:
+def durations_of(pairs: Collection[Pair]) -> Any:
     """Each pair with the durations of its last runs, joined by commas. The runs are found
     first, by their index: the newest events of all commands may be of any other one.
     """

@@ -14,6 +14,7 @@ from elihu.accounts.roles import Actor
 from elihu.commands.host import Host
 from elihu.commands.scheduler import CommandScheduler
 from elihu.orm.sessions import Sessions
+from elihu.web.live import LivePages
 
 if TYPE_CHECKING:
     from elihu.web.reads.ended import Ended
@@ -31,8 +32,8 @@ class Context:
     """``open`` is true where a loopback server needs no sign-in while there are no users.
     ``user`` is the host application's hook. ``scheduler`` belongs to an app of its own on
     the same database, so that its tasks are not those of a node that runs ``app``.
-    ``ended`` has the attempts that ended. ``stopping`` ends the streams. ``menu`` is what the
-    pages have counted last.
+    ``ended`` has the attempts that ended, ``live`` shares reads of pages among tabs.
+    ``stopping`` ends the streams. ``menu`` is what the pages have counted last.
     """
 
     app: Elihu
@@ -42,6 +43,7 @@ class Context:
     user: UserHook | None
     streams: "Streams"
     ended: "Ended"
+    live: LivePages = field(default_factory=LivePages)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     menu: object = None
     _have_users: bool = False
@@ -67,6 +69,7 @@ class Context:
         """End the streams, and close what was opened beside the app."""
         self.stopping.set()
         await self.streams.aclose()
+        await self.live.aclose()
         await self.ended.aclose()
         await self.scheduler.aclose()
         await self.scheduler.app.aclose()

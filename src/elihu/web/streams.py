@@ -35,6 +35,8 @@ FIGURES: Final = 1.0
 """Seconds between two reads of figures of many jobs at least: while a queue drains, they
 change all the time.
 """
+SHARE: Final = 20
+"""The time between two reads is at least so many times what the earlier one took."""
 COMMENT: Final = 15.0
 """Seconds without an event after which a comment keeps the connection open."""
 PER_USER: Final = 20
@@ -196,7 +198,10 @@ class Streams:
     async def _read(self, read: _Read, reader: Reader) -> str:
         await asyncio.sleep(max(0.0, read.at - time.monotonic()))
         read.signals = self._signals
-        return json.dumps(await reader(), separators=(",", ":"), default=str)
+        begun = time.monotonic()
+        text = json.dumps(await reader(), separators=(",", ":"), default=str)
+        read.until = max(read.until, begun + SHARE * (time.monotonic() - begun))
+        return text
 
 
 class Seen:

@@ -1,28 +1,26 @@
 """What pages read: bounded, and not more often for more rows, on both engines."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine, event
+from sqlalchemy import text as sql
 
 from elihu import DatabaseUnavailable, Elihu
 from elihu.commands.admission import Pair
 from elihu.commands.models import Command, CommandJob, CommandJobEvent, Environment
 from elihu.commands.rules import commands, crons, environments, schedules
-from elihu.commands.usual import USUAL_OF, usual_of, usual_seconds
+from elihu.commands.usual import USUAL_OF, durations_of, usual_of, usual_seconds
 from elihu.engines.protocol.rollups import NUMBERS, RollUp
 from elihu.orm.sessions import Sessions
-from elihu.telemetry.events import EngineCalled
 from elihu.web.pages import shapes
 from elihu.web.reads import ended
 from elihu.web.reads.ended import Ended
 from elihu.web.reads.latest import latest_runs
 from tests.web.pages.conftest import Browser
+from tests.web.pages.counting import counted
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -104,28 +102,6 @@ async def test_the_last_runs_of_each_command(sessions: Sessions) -> None:
     assert found[seldom.id].statuses == ["succeeded"]
 
 
-class Calls:
-    """Counts the statements of sessions and the calls of the engine."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def count(self, *_: Any) -> None:
-        self.number += 1
-
-
-@contextmanager
-def counted(app: Elihu) -> Iterator[Calls]:
-    calls = Calls()
-    event.listen(Engine, "before_cursor_execute", calls.count)
-    forget = app.on(EngineCalled, calls.count)
-    try:
-        yield calls
-    finally:
-        forget()
-        event.remove(Engine, "before_cursor_execute", calls.count)
-
-
 @pytest.mark.parametrize(
     ("path", "most"),
     [("/", 35), ("/commands", 16), ("/schedules", 20), ("/runs", 22), ("/queues", 12)],
@@ -158,6 +134,25 @@ async def test_a_page_asks_no_more_often_for_more_rows(
             await browser.get(path)
             before = await asked()
     assert await asked() == before <= most
+
+
+async def test_usual_times_are_read_from_the_runs_of_the_pair(
+    app: Elihu, sessions: Sessions
+) -> None:
+    place, (command,) = await place_and_commands(sessions, "a")
+    statement = durations_of([Pair(command.id, place.id)])
+    async with sessions.read() as session:
+        dialect = session.get_bind().dialect
+        text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        schema = app.config.schema
+        if dialect.name == "sqlite":
+            explain = "EXPLAIN QUERY PLAN " + text.replace("elihu.", "")
+        else:
+            await session.execute(sql("SET LOCAL enable_seqscan = off"))
+            explain = "EXPLAIN " + text.replace("elihu.", f'"{schema}".')
+        plan = " ".join(str(row) for row in await session.execute(sql(explain)))
+    assert "command_event_job" in plan
+    assert "command_event_pkey" not in plan
 
 
 class Clock:

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from elihu import ElihuError
 from elihu.accounts.roles import Actor, Role
 from elihu.accounts.tokens import form_token
-from elihu.web import problems
+from elihu.web import live, problems
 from elihu.web.audit_rows import record
 from elihu.web.auth import check_change, find_actor, session_token
 from elihu.web.context import Context, context_of
@@ -220,12 +220,26 @@ AdminVisit = Annotated[Visit, Depends(visit(Role.ADMIN))]
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages. An action that fails shows its page again."""
+    """A route whose errors are pages. An action that fails shows its page again. Tabs share
+    the reads of a page that they show live.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
+            if request.method != "GET" or live.HEADER not in request.headers:
+                return await page(request)
+            try:
+                actor = await find_actor(request)
+            except (HTTPException, ElihuError):
+                return await page(request)
+            if actor is None:
+                return await page(request)
+            shown = context_of(request).live
+            return await shown.answer(request, actor, lambda: page(request))
+
+        async def page(request: Request) -> Response:
             try:
                 return await handler(request)
             except SignInNeeded:
