@@ -1,10 +1,8 @@
 """Users, their roles and passwords; each change is audited."""
 
 import json
-import sqlite3
 from typing import Any
 
-import asyncpg
 import pytest
 
 from elihu import Elihu, InvalidOption, LastAdmin, UserExists, UserNotFound
@@ -13,38 +11,11 @@ from elihu.accounts.models import Base
 from elihu.accounts.roles import COMMAND_LINE, Role
 from elihu.orm.sessions import Sessions
 from tests.accounts.conftest import PASSWORD, add
-
-
-async def columns(app: Elihu) -> dict[str, dict[str, bool]]:
-    """The columns of every table of accounts, and which may be NULL."""
-    url = app.config.database_url
-    if url.startswith("sqlite"):
-        with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
-            rows = connection.execute(
-                'SELECT m.name, c.name, c."notnull" = 0 AND c.pk = 0 FROM sqlite_schema m '
-                "JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
-            ).fetchall()
-        connection.close()
-    else:
-        connected = await asyncpg.connect(url)
-        rows = [
-            tuple(row)
-            for row in await connected.fetch(
-                "SELECT table_name, column_name, is_nullable = 'YES' "
-                "FROM information_schema.columns WHERE table_schema = $1",
-                app.config.schema,
-            )
-        ]
-        await connected.close()
-    found: dict[str, dict[str, bool]] = {}
-    for table, column, nullable in rows:
-        if table.startswith("account"):
-            found.setdefault(table, {})[column] = bool(nullable)
-    return found
+from tests.columns import columns
 
 
 async def test_the_models_fit_the_tables(app: Elihu) -> None:
-    assert await columns(app) == {
+    assert await columns(app, "account") == {
         table.name: {column.name: bool(column.nullable) for column in table.columns}
         for table in Base.metadata.tables.values()
     }

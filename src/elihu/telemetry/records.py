@@ -39,7 +39,7 @@ def add_fields() -> None:
 
 def enable_own_loggers() -> None:
     """Enable the loggers of this package. ``logging.config.dictConfig`` disables loggers
-    that exist, unless told otherwise, and failures would be silent.
+    that exist, if ``disable_existing_loggers`` is left out, and failures would be silent.
     """
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and name.partition(".")[0] == _OWN:

@@ -5,12 +5,15 @@ lifespan, without a node and a stored job.
 import asyncio
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from elihu.app import Elihu
 from elihu.context import Context
+from elihu.engines.protocol import Inserted
+from elihu.enqueue.stored import stored_job
 from elihu.errors import InvalidOption
 from elihu.job import Job, JobState, NewJob
 from elihu.outcome import Cancel, Discard, Retry, Snooze
@@ -102,25 +105,11 @@ def _returned(app: Elihu, task: Task[..., Any], value: Any) -> Any:
 
 def _claimed(new: NewJob | Job, app: Elihu) -> Job:
     """The job as its task sees it."""
-    now = datetime.now(UTC)
     if isinstance(new, Job):
-        known = {name: getattr(new, name) for name in Job.__slots__}
-        return Job(**known | {"state": JobState.EXECUTING, "attempt": new.attempt + 1})
-    return Job(
-        id=0,
-        state=JobState.EXECUTING,
-        queue=new.queue,
-        task=new.task,
-        args=json.loads(new.args),
-        meta=json.loads(new.meta) if new.meta else {},
-        tags=new.tags,
-        priority=new.priority,
-        attempt=1,
-        max_attempts=new.max_attempts,
-        unique_key=None,
-        inserted_at=now,
-        scheduled_at=new.run_at or now,
-        started_at=now,
-        template=new.template,
-        identifier=new.identifier,
+        return replace(new, state=JobState.EXECUTING, attempt=new.attempt + 1)
+    now = datetime.now(UTC)
+    due = new.run_at or now
+    stored = stored_job(
+        new, Inserted(0, JobState.EXECUTING, now, due, conflict=False, unique_key=None)
     )
+    return replace(stored, attempt=1, started_at=now)
