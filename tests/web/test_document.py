@@ -35,7 +35,7 @@ class Client:
             for method, operation in methods.items()
         }
 
-    async def __call__(self, name: str, body: Any = None, **given: Any) -> Any:
+    async def __call__(self, name: str, body: Any = None, /, **given: Any) -> Any:
         """Call an operation with its parameters."""
         method, path, operation = self._operations[name]
         query = {}

@@ -43,7 +43,8 @@ async def add(
 ) -> tuple[ApiKey, str]:
     """Store a key of a user and return it with its text, which is not stored.
 
-    ``role`` may not be above the user's. Raises ``InvalidOption``.
+    ``role`` may not be above the user's, and ``areas`` are those of the key that makes it,
+    if one does. Raises ``InvalidOption``.
     """
     if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
         raise InvalidOption(
@@ -54,6 +55,14 @@ async def add(
         raise InvalidOption(
             f"role: expected at most {user.stored_role}, the role of {user.name}, got {checked}"
         )
+    wanted = _checked(areas)
+    if actor.areas is not None and (
+        wanted is None or not actor.areas.issuperset(wanted.split(","))
+    ):
+        raise InvalidOption(
+            f"areas: expected some of {', '.join(sorted(actor.areas))}, those of the key that "
+            f"makes it, got {wanted or 'all'}"
+        )
     if lifetime is not None and not timedelta(0) < lifetime <= LONGEST_LIFE:
         raise InvalidOption(f"lifetime: expected up to 3,660 days, got {lifetime}")
     text, moment = new_token(KEY_PREFIX), await now(session)
@@ -63,7 +72,7 @@ async def add(
         digest=digest(text),
         start=text[:KEY_START],
         stored_role=checked.value,
-        areas=_checked(areas),
+        areas=wanted,
         created_at=moment,
         expires_at=None if lifetime is None else moment + lifetime,
     )
@@ -107,9 +116,17 @@ async def is_stale(session: AsyncSession, key: ApiKey) -> bool:
     return key.used_at is None or await now(session) >= key.used_at + SEEN_AGAIN
 
 
-async def find_all(session: AsyncSession, user_id: UUID | None = None) -> Sequence[ApiKey]:
-    """The keys of a user, or of all, oldest first."""
-    statement = select(ApiKey).order_by(ApiKey.id).limit(10_000)
+async def find_all(
+    session: AsyncSession,
+    user_id: UUID | None = None,
+    *,
+    after: UUID | None = None,
+    limit: int = 10_000,
+) -> Sequence[ApiKey]:
+    """At most ``limit`` keys of a user, or of all, oldest first; those ``after`` one alone."""
+    statement = select(ApiKey).order_by(ApiKey.id).limit(limit)
+    if after is not None:
+        statement = statement.where(ApiKey.id > after)
     if user_id is not None:
         statement = statement.where(ApiKey.user_id == user_id)
     return (await session.scalars(statement)).all()

@@ -37,9 +37,12 @@ async def any_exist(session: AsyncSession) -> bool:
     return await session.scalar(select(User.id).limit(1)) is not None
 
 
-async def find_all(session: AsyncSession) -> Sequence[User]:
-    """All users, by name."""
-    return (await session.scalars(select(User).order_by(User.name_key).limit(10_000))).all()
+async def find_all(
+    session: AsyncSession, *, after: str = "", limit: int = 10_000
+) -> Sequence[User]:
+    """At most ``limit`` users, by name; those ``after`` a name alone."""
+    statement = select(User).where(User.name_key > name_key(after))
+    return (await session.scalars(statement.order_by(User.name_key).limit(limit))).all()
 
 
 async def get(session: AsyncSession, user_id: UUID) -> User:
@@ -67,7 +70,7 @@ async def add(
     _check_name(name)
     checked = role_of(role)
     stored = None if password is None else await hashed(check_password(password))
-    await _lock(session)
+    await lock(session)
     if await session.scalar(select(User.id).where(User.name_key == name_key(name))) is not None:
         raise UserExists(f"user {name!r} exists already")
     moment = await now(session)
@@ -104,7 +107,7 @@ async def change(
     if enabled is not None and not isinstance(enabled, bool):
         raise InvalidOption(f"enabled: expected true or false, got {enabled!r}")
     stored = None if password is None else await hashed(check_password(password))
-    await _lock(session)
+    await lock(session)
     await session.refresh(user)
     before = facts(user)
     stays = user.enabled if enabled is None else enabled
@@ -127,7 +130,7 @@ async def change(
 
 async def delete(session: AsyncSession, actor: Actor, user: User) -> None:
     """Delete a user with sessions and keys. Raises ``LastAdmin``."""
-    await _lock(session)
+    await lock(session)
     await session.refresh(user)
     if _is_admin(user):
         await _keep_an_admin(session, user)
@@ -169,7 +172,7 @@ async def _keep_an_admin(session: AsyncSession, user: User) -> None:
         )
 
 
-async def _lock(session: AsyncSession) -> None:
+async def lock(session: AsyncSession) -> None:
     """Let one transaction at a time change users, so that the last admin stays. SQLite:
     the write lock is held already.
     """

@@ -149,11 +149,16 @@ async def _on_elihu_error(_request: Request, error: Exception) -> Response:
 async def _on_invalid(_request: Request, error: Exception) -> Response:
     """The fields and what is expected; what was given may be a secret."""
     assert isinstance(error, RequestValidationError)
-    found = [
-        (".".join(str(part) for part in each["loc"][1:]) or str(each["loc"][0]), str(each["msg"]))
-        for each in error.errors()
-    ]
+    found = [(_place(each), str(each["msg"])) for each in error.errors()]
     return problem(422, "some values are not as expected", code="InvalidRequest", errors=found)
+
+
+def _place(found: Mapping[str, Any]) -> str:
+    """The field of a value that is not as expected, or which part of the request is not."""
+    part, *path = found["loc"]
+    if found["type"] == "json_invalid" or not path:
+        return str(part)
+    return ".".join(str(each) for each in path)
 
 
 async def _on_http(_request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, Field
 
 from elihu import SignInRefused
-from elihu.accounts import sign_in, users
+from elihu.accounts import audit, sign_in, users
 from elihu.accounts.roles import Actor, Role
 from elihu.web.api.models import Given
 from elihu.web.api.queues import Done
@@ -56,7 +56,12 @@ async def change_preferences(
     """Keep choices for the pages."""
     async with context_of(request).sessions.begin() as session:
         user = await users.get(session, _own(actor))
+        before = json.loads(user.preferences)
         users.set_preferences(user, given.preferences)
+        await audit.record(
+            session, actor, "account.change", "account", object_id=user.id, object_name=user.name,
+            before={"preferences": before}, after={"preferences": given.preferences},
+        )  # fmt: skip
         return AccountOut(name=user.name, role=user.role, preferences=given.preferences)
 
 

@@ -160,9 +160,13 @@ async def change_entry(
 
 
 @entries.delete("/{name:path}", status_code=204)
-async def delete_entry(request: Request, actor: CurrentActor, name: EntryName) -> None:
+async def delete_entry(
+    request: Request, actor: CurrentActor, name: EntryName, if_match: IfMatch = None
+) -> None:
     """Delete an entry that no code declares."""
     context = context_of(request)
+    entry = EntryOut.model_validate(await context.app.crons.get(name))
+    check_tag(if_match, _compared(entry), {})
     await context.app.crons.delete(name)
     await record(context, actor, "cron_entry.delete", KIND, object_id=name, object_name=name)
 

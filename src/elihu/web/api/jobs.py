@@ -284,10 +284,13 @@ async def change_job(
 
 
 @jobs.delete("/{id}", status_code=204)
-async def delete_job(request: Request, actor: CurrentActor, job_id: JobId) -> None:
+async def delete_job(
+    request: Request, actor: CurrentActor, job_id: JobId, if_match: IfMatch = None
+) -> None:
     """Delete a job that is not executing, with its runs."""
     context = context_of(request)
     job = await context.app.jobs.get(job_id)
+    check_tag(if_match, _whole(job), {})
     if not await context.app.jobs.delete(job_id):
         raise Problem(409, f"job {job_id} is executing: cancel or kill it first")
     await record(context, actor, "job.delete", KIND, object_id=job_id, object_name=job.task)

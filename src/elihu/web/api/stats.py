@@ -4,17 +4,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from elihu.accounts.roles import Role
 from elihu.web.api.jobs import Name
-from elihu.web.api.paging import Page
+from elihu.web.api.paging import Page, as_number
 from elihu.web.api.routes import Resource
 from elihu.web.audit_rows import record
 from elihu.web.auth import CurrentActor
 from elihu.web.context import context_of
 
 stats = Resource("/system", "system")
+
+Step = Annotated[Literal[60, 300, 900, 3_600, 21_600, 86_400], BeforeValidator(as_number)]
+"""Seconds; the address has them as text."""
 
 
 class PointOut(BaseModel):
@@ -89,7 +92,7 @@ async def throughput(
     request: Request,
     since: datetime,
     until: datetime,
-    step: Literal[60, 300, 900, 3_600, 21_600, 86_400] = 3_600,
+    step: Step = 3_600,
     by: Literal["all", "queue", "task"] = "all",
     queue: Name = None,
     task: Name = None,

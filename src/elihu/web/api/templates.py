@@ -152,8 +152,12 @@ async def change_template(
 
 
 @templates.delete("/{code:path}", status_code=204)
-async def delete_template(request: Request, actor: CurrentActor, code: Code) -> None:
+async def delete_template(
+    request: Request, actor: CurrentActor, code: Code, if_match: IfMatch = None
+) -> None:
     """Delete a job kind. Its jobs stay."""
     context = context_of(request)
+    template = TemplateOut.model_validate(await context.app.templates.get(code))
+    check_tag(if_match, template, {})
     await context.app.templates.delete(code)
     await record(context, actor, "template.delete", KIND, object_id=code)

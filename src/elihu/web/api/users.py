@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Path, Query, Request
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from elihu.accounts import audit, keys, signed_in, users
-from elihu.accounts.models import ApiKey
+from elihu.accounts.models import ApiKey, User
 from elihu.accounts.roles import Role
+from elihu.web.api.changes import IfMatch, check_tag, digest_tag
 from elihu.web.api.paging import Limit, Page
 from elihu.web.api.routes import Resource
 from elihu.web.auth import CurrentActor
@@ -127,35 +128,52 @@ UserId = Annotated[UUID, Path(alias="id")]
 
 
 @people.get(role=Role.ADMIN)
-async def list_users(request: Request) -> Page[UserOut]:
-    """All users, by name."""
+async def list_users(
+    request: Request,
+    after: Annotated[str, Query(max_length=users.LONGEST_NAME)] = "",
+    limit: Limit = 100,
+) -> Page[UserOut]:
+    """Users, by name."""
     async with context_of(request).sessions.read() as session:
-        found = await users.find_all(session)
-        return Page(items=[UserOut.model_validate(user) for user in found])
+        found = await users.find_all(session, after=after, limit=limit + 1)
+        return Page(
+            items=[UserOut.model_validate(user) for user in found[:limit]],
+            next=found[limit - 1].name if len(found) > limit else None,
+        )
 
 
 @people.post(role=Role.ADMIN, status_code=201)
-async def add_user(request: Request, actor: CurrentActor, given: UserIn) -> UserOut:
+async def add_user(
+    request: Request, response: Response, actor: CurrentActor, given: UserIn
+) -> UserOut:
     """Add a user."""
     async with context_of(request).sessions.begin() as session:
         user = await users.add(session, actor, given.name, given.role, given.password)
-        return UserOut.model_validate(user)
+        return _shown(response, user)
 
 
 @people.get("/{id}", role=Role.ADMIN)
-async def get_user(request: Request, user_id: UserId) -> UserOut:
+async def get_user(request: Request, response: Response, user_id: UserId) -> UserOut:
     """One user."""
     async with context_of(request).sessions.read() as session:
-        return UserOut.model_validate(await users.get(session, user_id))
+        return _shown(response, await users.get(session, user_id))
 
 
 @people.patch("/{id}", role=Role.ADMIN)
 async def change_user(
-    request: Request, actor: CurrentActor, user_id: UserId, given: UserChange
+    request: Request,
+    response: Response,
+    actor: CurrentActor,
+    user_id: UserId,
+    given: UserChange,
+    if_match: IfMatch = None,
 ) -> UserOut:
     """Change a role or a password, or disable. This may end the user's sessions."""
     async with context_of(request).sessions.begin() as session:
+        await users.lock(session)
         user = await users.get(session, user_id)
+        values = given.model_dump(mode="json", exclude_unset=True, exclude={"password"})
+        check_tag(if_match, _compared(user), values)
         changed = await users.change(
             session,
             actor,
@@ -164,14 +182,19 @@ async def change_user(
             enabled=given.enabled,
             password=given.password,
         )
-        return UserOut.model_validate(changed)
+        return _shown(response, changed)
 
 
 @people.delete("/{id}", role=Role.ADMIN, status_code=204)
-async def delete_user(request: Request, actor: CurrentActor, user_id: UserId) -> None:
+async def delete_user(
+    request: Request, actor: CurrentActor, user_id: UserId, if_match: IfMatch = None
+) -> None:
     """Delete a user with sessions and keys."""
     async with context_of(request).sessions.begin() as session:
-        await users.delete(session, actor, await users.get(session, user_id))
+        await users.lock(session)
+        user = await users.get(session, user_id)
+        check_tag(if_match, _compared(user), {})
+        await users.delete(session, actor, user)
 
 
 @people.get("/{id}/sessions", role=Role.ADMIN)
@@ -195,10 +218,16 @@ async def sign_out_user(request: Request, actor: CurrentActor, user_id: UserId) 
 
 
 @programs.get(role=Role.ADMIN)
-async def list_keys(request: Request, user_id: UUID | None = None) -> Page[KeyOut]:
-    """The keys of a user, or of all."""
+async def list_keys(
+    request: Request, user_id: UUID | None = None, after: UUID | None = None, limit: Limit = 100
+) -> Page[KeyOut]:
+    """The keys of a user, or of all, oldest first."""
     async with context_of(request).sessions.read() as session:
-        return Page(items=[_key(key) for key in await keys.find_all(session, user_id)])
+        found = await keys.find_all(session, user_id, after=after, limit=limit + 1)
+        return Page(
+            items=[_key(key) for key in found[:limit]],
+            next=str(found[limit - 1].id) if len(found) > limit else None,
+        )
 
 
 @programs.post(role=Role.ADMIN, status_code=201)
@@ -246,6 +275,17 @@ async def list_changes(
             items=[_entry(entry) for entry in page.items],
             next=None if page.next is None else str(page.next),
         )
+
+
+def _compared(user: User) -> UserOut:
+    """The user without what changes by itself."""
+    return UserOut.model_validate(user).model_copy(update={"signed_in_at": None})
+
+
+def _shown(response: Response, user: User) -> UserOut:
+    """The user, with an ETag."""
+    response.headers["ETag"] = digest_tag(_compared(user))
+    return UserOut.model_validate(user)
 
 
 def _key(key: ApiKey) -> KeyOut:
