@@ -35,6 +35,12 @@ class RunOutcome(StrEnum):
     RETURNED = "returned"
 
 
+FAILURES: Final = frozenset(
+    {RunOutcome.FAILED, RunOutcome.KILLED, RunOutcome.TIMED_OUT, RunOutcome.ORPHANED}
+)
+"""The outcomes of attempts that went wrong."""
+
+
 class Intent(StrEnum):
     """What was asked of a job while it was executing."""
 

@@ -17,7 +17,7 @@ from opentelemetry.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
 
 from elihu.context import Context
-from elihu.job import NewJob
+from elihu.job import FAILURES, NewJob
 from elihu.telemetry import measures
 from elihu.telemetry.events import Event, JobRaised, JobStarted, JobStopped, NodeRejoined
 from elihu.telemetry.measures import BUCKETS, MEASURES, Measure, Measurements
@@ -25,7 +25,6 @@ from elihu.telemetry.measures import BUCKETS, MEASURES, Measure, Measurements
 E = TypeVar("E", bound=Event)
 
 SYSTEM: Final = "elihu"
-_FAILED: Final = frozenset({"failed", "killed", "timed_out", "orphaned"})
 
 
 class App(measures.App, Protocol):
@@ -112,7 +111,7 @@ class _Traces:
             span.record_exception(event.error)
             span.set_attribute("error.type", type(event.error).__qualname__)
             span.set_status(Status(StatusCode.ERROR, str(event.error)))
-        elif event.outcome in _FAILED:
+        elif event.outcome in FAILURES:
             span.set_attribute("error.type", str(event.outcome))
             span.set_status(Status(StatusCode.ERROR, str(event.outcome)))
         span.end()

@@ -13,12 +13,12 @@ from sentry_sdk.utils import event_from_exception
 
 from elihu.attempt_waits import current_attempt
 from elihu.context import Context
+from elihu.job import FAILURES
 from elihu.telemetry.events import Event, JobStopped
 from elihu.telemetry.records import FIELDS
 
 E = TypeVar("E", bound=Event)
 
-_FAILED: Final = frozenset({"failed", "killed", "timed_out", "orphaned"})
 _FRAME: Final = re.compile(
     r'^  File "(?P<file>.+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE
 )
@@ -42,7 +42,7 @@ def instrument(app: App, *, retries: bool = False) -> None:
     app.around(_around)
 
     def stopped(event: JobStopped) -> None:
-        if event.outcome in _FAILED and (retries or event.state != "retryable"):
+        if event.outcome in FAILURES and (retries or event.state != "retryable"):
             _capture(event)
 
     app.on(JobStopped, stopped)

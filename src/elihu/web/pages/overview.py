@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from elihu.commands.models import Command, Cron
 from elihu.commands.rules import commands as command_rules
+from elihu.job import FAILURES
 from elihu.web.pages.cron_words import in_brief
 from elihu.web.pages.texts import zone_of
 from elihu.web.pages.visits import ZONE, PageRoute, ViewVisit
@@ -219,7 +220,7 @@ async def _work(ended: Ended, moment: datetime, span: Span) -> Work:
         if 0 <= number < count:
             if point.outcome == "completed":
                 completed[number] += point.jobs
-            elif point.outcome in {"failed", "timed_out", "killed", "orphaned"}:
+            elif point.outcome in FAILURES:
                 failed[number] += point.jobs
     labels = [datetime.fromtimestamp(first + number * length, UTC) for number in range(count)]
     return Work(labels, completed, failed, unit)
