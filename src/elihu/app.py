@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from elihu.api.crons import Crons
 from elihu.api.enqueueing import EnqueuesJobs
@@ -29,8 +29,6 @@ from elihu.job import Job, NewJob
 from elihu.relay import Relay
 from elihu.runtime.attempts.middleware import Middleware
 from elihu.runtime.attempts.surroundings import Around
-from elihu.runtime.node import Node
-from elihu.runtime.single_tick import TickCounts
 from elihu.task import DeclaredCron, Registry, Task
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import Event
@@ -44,6 +42,10 @@ from elihu.triggers import (
     Triggers,
 )
 from elihu.triggers.scheduled import ScheduledAction
+
+if TYPE_CHECKING:
+    from elihu.runtime.node import Node
+    from elihu.runtime.single_tick import TickCounts
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -274,7 +276,9 @@ class Elihu(EnqueuesJobs, DeclaresTriggers):
 
     # nodes
 
-    def running(self, queues: Mapping[str, int] | None = None) -> AbstractAsyncContextManager[Node]:
+    def running(
+        self, queues: Mapping[str, int] | None = None
+    ) -> "AbstractAsyncContextManager[Node]":
         """Run a node inside this program. When the context ends, running jobs have
         ``grace`` seconds to end; then they are given back.
 
@@ -289,7 +293,7 @@ class Elihu(EnqueuesJobs, DeclaresTriggers):
         *,
         stopping: asyncio.Event,
         stop_now: asyncio.Event,
-        started: Callable[[Node], None] = lambda node: None,
+        started: "Callable[[Node], None]" = lambda node: None,
     ) -> None:
         """Run a node until ``stopping`` is set. With ``stop_now`` the stop waits for no
         running job.
@@ -302,7 +306,7 @@ class Elihu(EnqueuesJobs, DeclaresTriggers):
         *,
         stopping: asyncio.Event | None = None,
         stop_now: asyncio.Event | None = None,
-    ) -> TickCounts:
+    ) -> "TickCounts":
         """Do one bounded round without a running node: fire due cron entries, rescue,
         expire and stage jobs, start at most ``limit`` (1 to 10,000) jobs here, wait for
         them, and prune.

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from elihu.api.jobs import Jobs
 from elihu.engines.protocol import Engine
 from elihu.job import JobState
 from elihu.runtime.leader.lifeline import expire_all
-from elihu.runtime.node import Node
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobStopped
+
+if TYPE_CHECKING:
+    from elihu.runtime.node import Node
 
 SLOTS: Final = 10
 PIECE: Final = 5_000
@@ -28,7 +30,7 @@ class Draining:
 
     jobs: Jobs
     bus: Bus
-    running: Callable[[Mapping[str, int], StartBudget], AbstractAsyncContextManager[Node]]
+    running: "Callable[[Mapping[str, int], StartBudget], AbstractAsyncContextManager[Node]]"
 
     async def run(
         self,
@@ -68,14 +70,14 @@ class Draining:
         finally:
             stop_counting()
 
-    async def _make_available(self, node: Node, names: list[str], *, scheduled: bool) -> int:
+    async def _make_available(self, node: "Node", names: list[str], *, scheduled: bool) -> int:
         """Stage and expire as a leader does, and return how many jobs changed."""
         moved = await self.jobs.retry(queue=names, state=_LATER) if scheduled else 0
         staged = await stage_and_expire(node.engine, self.bus, node.id)
         node.scope.announcer.queues(staged)
         return moved + sum(staged.values())
 
-    async def _idle(self, node: Node) -> None:
+    async def _idle(self, node: "Node") -> None:
         """Wait until each queue has run what it held, the jobs of a scan included."""
         for _ in range(2):
             await asyncio.gather(*(producer.wait_idle() for producer in node.producers))

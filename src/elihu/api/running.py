@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from elihu.clients.clients import Clients
 from elihu.clock import Clock
@@ -16,12 +16,14 @@ from elihu.errors import DatabaseError, InvalidOption
 from elihu.options import check_range
 from elihu.runtime.attempts.middleware import Middleware
 from elihu.runtime.attempts.surroundings import Around
-from elihu.runtime.node import Node, Program
 from elihu.runtime.queue.start_budget import StartBudget
-from elihu.runtime.single_tick import SingleTick, TickCounts
 from elihu.runtime.timers import when
 from elihu.task import Registry, tasks_left_out
 from elihu.telemetry.bus import Bus
+
+if TYPE_CHECKING:
+    from elihu.runtime.node import Node
+    from elihu.runtime.single_tick import TickCounts
 
 MOST_STARTED: Final = 10_000
 
@@ -63,7 +65,7 @@ class NodeRunner:
     @asynccontextmanager
     async def running(
         self, queues: Mapping[str, int] | None, start_budget: StartBudget | None = None
-    ) -> AsyncIterator[Node]:
+    ) -> "AsyncIterator[Node]":
         """Run a node while the context is open."""
         if queues is None or queues:
             self._report_missing_tasks()
@@ -83,7 +85,7 @@ class NodeRunner:
         queues: Mapping[str, int] | None,
         stopping: asyncio.Event,
         stop_now: asyncio.Event,
-        started: Callable[[Node], None],
+        started: "Callable[[Node], None]",
     ) -> None:
         """Run a node until ``stopping`` is set."""
         async with self.running(queues) as node:
@@ -97,8 +99,10 @@ class NodeRunner:
 
     async def tick(
         self, limit: int, stopping: asyncio.Event | None, stop_now: asyncio.Event | None
-    ) -> TickCounts:
+    ) -> "TickCounts":
         """Do one bounded round of all of a node's work."""
+        from elihu.runtime.single_tick import SingleTick
+
         check_range("limit", limit, 1, MOST_STARTED)
         self._report_missing_tasks()
         once = SingleTick(
@@ -110,8 +114,10 @@ class NodeRunner:
 
     def node(
         self, queues: Mapping[str, int] | None, start_budget: StartBudget | None = None
-    ) -> Node:
+    ) -> "Node":
         """A new node, not started, for these queues or the configured ones."""
+        from elihu.runtime.node import Node, Program
+
         config = self.config()
         if queues is not None:
             config = changed_config(config, {"queues": queues})
@@ -146,7 +152,7 @@ class NodeRunner:
         elif left_out:
             logger.warning("no app includes the group of these tasks: %s", ", ".join(left_out[:5]))
 
-    def _report_unserved(self, node: Node) -> None:
+    def _report_unserved(self, node: "Node") -> None:
         known = {*node.queues.served, *node.queues.stopped}
         unserved: dict[str, list[str]] = {}
         for task in self.registry:
@@ -162,7 +168,7 @@ class NodeRunner:
                 queue,
             )
 
-    async def _report_undeclared(self, node: Node) -> None:
+    async def _report_undeclared(self, node: "Node") -> None:
         """Warn of cron entries that were declared by code and are no longer."""
         try:
             table = await node.engine.crons()

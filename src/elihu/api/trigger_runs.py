@@ -4,19 +4,21 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elihu.api.draining import Draining
 from elihu.errors import InvalidOption
 from elihu.job import JobState, RunOutcome
 from elihu.options import check_range
-from elihu.runtime.node import Node
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import JobStopped
 from elihu.triggers import Trigger, TriggerRegistry
 from elihu.triggers.scheduled import ScheduledAction
 from elihu.triggers.tenants import store_actor
+
+if TYPE_CHECKING:
+    from elihu.runtime.node import Node
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class TriggerRuns:
     registry: TriggerRegistry
     scheduled: Callable[[], Iterable[ScheduledAction]]
     bus: Bus
-    running: Callable[[Mapping[str, int], StartBudget | None], AbstractAsyncContextManager[Node]]
+    running: "Callable[[Mapping[str, int], StartBudget | None], AbstractAsyncContextManager[Node]]"
 
     async def run(
         self,
