@@ -1,12 +1,15 @@
 """Each subject of bench/ runs, with meaningless numbers, and prints its figures."""
 
 import json
+import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
+
+from tests.fixtures.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 SMALL = (
@@ -23,19 +26,17 @@ ALONE = {("pipe", "supervisor_mib")}
 """What the other side does not have."""
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def bench(warm: Warm) -> Bench:
+    """Runs ``python -m bench``."""
+    return lambda *arguments: warm.run(arguments, ROOT, dict(os.environ), "", 50, "bench")
 
 
 @pytest.mark.parametrize("subject", UNITS)
-def test_subject(subject: str, database_url: str) -> None:
+def test_subject(bench: Bench, subject: str, database_url: str) -> None:
     done = bench(subject, "--database", database_url, *SMALL)
     assert done.returncode == 0, done.stderr
     figures = [json.loads(line) for line in done.stdout.splitlines()]
@@ -52,14 +53,14 @@ def test_subject(subject: str, database_url: str) -> None:
     assert len(rows) == sum(figure["of"] == "elihu" for figure in figures)
 
 
-def test_leaves_an_sqlite_file_alone(sqlite_url: str, tmp_path: Path) -> None:
+def test_leaves_an_sqlite_file_alone(bench: Bench, sqlite_url: str, tmp_path: Path) -> None:
     (tmp_path / "elihu.db").touch()
     assert bench("insert", "--database", sqlite_url, *SMALL).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["elihu.db"]
     assert (tmp_path / "elihu.db").stat().st_size == 0
 
 
-async def test_leaves_no_schema_behind(postgres_url: str) -> None:
+async def test_leaves_no_schema_behind(bench: Bench, postgres_url: str) -> None:
     assert bench("insert", "--database", postgres_url, *SMALL).returncode == 0
     connection = await asyncpg.connect(postgres_url)
     left = await connection.fetch(
@@ -72,5 +73,5 @@ async def test_leaves_no_schema_behind(postgres_url: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [("dig",), ("insert", "--jobs", "0"), ("insert", "--callers", "many"), ()]
 )
-def test_wrong_use(arguments: tuple[str, ...]) -> None:
+def test_wrong_use(bench: Bench, arguments: tuple[str, ...]) -> None:
     assert bench(*arguments).returncode == 2

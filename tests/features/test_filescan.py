@@ -11,7 +11,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from elihu import Elihu
 from elihu.telemetry.events import JobStopped
 from filescan.app import app, scan
 from filescan.paths import read_path, write_path
+from tests.fixtures.warm import Warm
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "filescan"
 BOUND = 30.0
@@ -269,9 +269,9 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(example: Path, **variables: str) -> Iterator[Served]:
+def serving(elihu: Path, example: Path, **variables: str) -> Iterator[Served]:
     with subprocess.Popen(
-        [sys.executable, "-m", "elihu", "up"],
+        [elihu, "up"],
         cwd=example,
         env=environment(**variables),
         stdin=subprocess.DEVNULL,
@@ -287,22 +287,23 @@ def serving(example: Path, **variables: str) -> Iterator[Served]:
 
 
 @pytest.mark.timeout(4 * BOUND)
-def test_up_scans_once_and_again_when_asked(folder: Path, example: Path, database_url: str) -> None:
+def test_up_scans_once_and_again_when_asked(
+    folder: Path, example: Path, database_url: str, warm: Warm
+) -> None:
+    elihu = warm.bin / "elihu"
     variables = {"FILESCAN_FOLDER": str(folder)}
     if not database_url.startswith("sqlite"):  # else what elihu.toml and its folder say
         variables["ELIHU_DATABASE_URL"] = database_url
-    with serving(example, **variables) as served:
+    with serving(elihu, example, **variables) as served:
         report = read_report(served.wait_for("duration"))
         assert (report["files"], report["lines"]) == (
             ("12", "100,014 in 10 text files") if os.geteuid() == 0 else ("11", TOTALS["lines"])
         )
         assert served.interrupt() == 0
-    with serving(example, **variables) as served:
+    with serving(elihu, example, **variables) as served:
         assert f"scan 1 of {folder} is completed" in served.wait_for("FILESCAN_AGAIN")
         enqueue = [
-            sys.executable,
-            "-m",
-            "elihu",
+            str(elihu),
             "enqueue",
             "filescan.scan",
             "--args",
@@ -321,7 +322,7 @@ def test_up_scans_once_and_again_when_asked(folder: Path, example: Path, databas
         assert f"scan {done.stdout.strip()} of {folder} has ended" in text
         assert read_report(text)["files"] == report["files"]
         assert served.interrupt() == 0
-    with serving(example, FILESCAN_AGAIN="1", **variables) as served:
+    with serving(elihu, example, FILESCAN_AGAIN="1", **variables) as served:
         assert read_report(served.wait_for("duration"))["files"] == report["files"]
         assert served.interrupt() == 0
 
