@@ -149,6 +149,7 @@ def test_an_import_that_is_killed_is_finished_by_the_next_one(shell: Shell) -> N
 
 
 def test_executing_jobs_are_not_exported(shop: Shell) -> None:
+    shop.environ["ELIHU_GRACE"] = "0.1"
     shop("enqueue", "long")
     node = shop.begin("start")
     node.wait_for("long job begins")

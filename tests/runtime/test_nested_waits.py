@@ -23,8 +23,14 @@ async def until_reported(events: EventRecorder) -> QueueBlockedByWaits:
 @pytest.mark.parametrize("way", ["aresult", "agather", "result", "gather", "wait_retries"])
 @pytest.mark.parametrize("slots", [1, 2])
 async def test_a_wait_in_every_form_is_reported(
-    app: Elihu, events: EventRecorder, caplog: pytest.LogCaptureFixture, way: str, slots: int
+    app: Elihu,
+    events: EventRecorder,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    slots: int,
 ):
+    monkeypatch.setattr(nested_waits, "INTERVAL", 0.1)
     errors: list[Any] = []
 
     @app.task(name="child")
@@ -35,10 +41,10 @@ async def test_a_wait_in_every_form_is_reported(
         relay = await child.asubmit()
         match way:
             case "agather":
-                errors.extend(await elihu.agather([relay], timeout=4))
+                errors.extend(await elihu.agather([relay], timeout=2))
             case _:
                 try:
-                    await relay.aresult(timeout=4, wait_retries=way == "wait_retries")
+                    await relay.aresult(timeout=2, wait_retries=way == "wait_retries")
                 except RelayTimeout as error:
                     errors.append(error)
 
@@ -46,10 +52,10 @@ async def test_a_wait_in_every_form_is_reported(
     def parent_thread() -> None:
         relay = child.submit()
         if way == "gather":
-            errors.extend(elihu.gather([relay], timeout=4))
+            errors.extend(elihu.gather([relay], timeout=2))
         else:
             try:
-                relay.result(timeout=4)
+                relay.result(timeout=2)
             except RelayTimeout as error:
                 errors.append(error)
 
