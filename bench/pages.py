@@ -61,12 +61,19 @@ ROUTES = (
 )
 
 
-async def measure(url: str, jobs: int, runs: int, rounds: int, only: str) -> None:
+async def make(url: str, jobs: int, runs: int) -> None:
+    """Fill the tables where there are no jobs."""
+    async with Elihu(url) as app:
+        await app.migrate()
+        if not (await app.jobs.summaries(limit=1)).items:
+            await fill(app, jobs, runs)
+            await fill_history(app)
+
+
+async def measure(url: str, jobs: int, rounds: int, only: str) -> None:
     """Print the times of each route."""
     guard.Rates.wait = lambda self, address: 0.0  # type: ignore[method-assign]
     async with Elihu(url) as app:
-        await fill(app, jobs, runs)
-        await fill_history(app)
         web = create_app(app, open_on_loopback=True)
         keep_what_is_loaded()
         transport = httpx.ASGITransport(web, client=("127.0.0.1", 1))
@@ -76,6 +83,7 @@ async def measure(url: str, jobs: int, runs: int, rounds: int, only: str) -> Non
         ):
             for route in (each for each in ROUTES if each.startswith(only)):
                 times = []
+                await http.get(route)
                 used = time.process_time()
                 for _ in range(rounds):
                     web.state.elihu.menu = None
@@ -107,16 +115,23 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--only", default="/", help="routes that begin so")
     parser.add_argument("--engine", choices=["sqlite", "postgres"], action="append")
+    parser.add_argument("--database", metavar="URL", help="one to keep: filled if it has no jobs")
     given = parser.parse_args(arguments)
+    if given.database:
+        asyncio.run(make(given.database, given.jobs, given.runs))
+        asyncio.run(measure(given.database, given.jobs, given.rounds, given.only))
+        return
     for engine in given.engine or ["postgres", "sqlite"]:
         if engine == "sqlite":
             with tempfile.TemporaryDirectory() as folder:
                 url = f"sqlite:///{Path(folder) / 'pages.db'}"
-                asyncio.run(measure(url, given.jobs, given.runs, given.rounds, given.only))
+                asyncio.run(make(url, given.jobs, given.runs))
+                asyncio.run(measure(url, given.jobs, given.rounds, given.only))
         else:
             with PostgresServer() as server:
                 url = server.create_database("pages")
-                asyncio.run(measure(url, given.jobs, given.runs, given.rounds, given.only))
+                asyncio.run(make(url, given.jobs, given.runs))
+                asyncio.run(measure(url, given.jobs, given.rounds, given.only))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from elihu.web.api.routes import Resource
 from elihu.web.api.runs import OneRunOut
 from elihu.web.context import Context, context_of
 from elihu.web.reads import overview as reads
+from elihu.web.reads.concerns import Concern, find_concerns
 from elihu.web.reads.plan import HALF_HOUR
 
 _Jobs = asyncio.Task[Mapping[JobState, Any]]
@@ -97,7 +98,7 @@ async def get_overview(request: Request) -> OverviewOut:
         return OverviewOut(
             at=datetime.now(UTC),
             counts=await _counts(session, jobs),
-            concerns=[_concern(each) for each in await reads.concerns(session)],
+            concerns=[_concern(each) for each in await find_concerns(session)],
             running=[
                 OneRunOut.model_validate(run).model_copy(update={"usual_seconds": usual})
                 for run, usual in await reads.running(session)
@@ -138,7 +139,7 @@ async def _counts(session: Any, jobs: _Jobs) -> CountsOut:
     )
 
 
-def _concern(found: reads.Concern) -> ConcernOut:
+def _concern(found: Concern) -> ConcernOut:
     return ConcernOut(
         command_id=found.command_id,
         command_name=found.command_name,

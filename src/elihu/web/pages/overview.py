@@ -19,6 +19,7 @@ from elihu.web.pages.visits import ZONE, PageRoute, ViewVisit
 from elihu.web.reads import overview as reads
 from elihu.web.reads import plan as plans
 from elihu.web.reads import run_figures
+from elihu.web.reads.concerns import find_concerns
 from elihu.web.reads.ended import Ended
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -74,7 +75,7 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
         values: dict[str, Any] = {
             "counts": await reads.active_counts(session),
             "running": await reads.running(session),
-            "troubles": await reads.concerns(session),
+            "troubles": await find_concerns(session),
             "failed": await reads.failed_since(session, moment - DAY),
             "lately": await run_figures.in_steps(session, moment - DAY, 7_200, 12),
         }

@@ -70,11 +70,9 @@ async def list_runs(visit: ViewVisit, q: str = "") -> Response:
         )  # fmt: skip
         shown = () if group else page.items
         usual = await usual_of(session, [pair for run in shown if (pair := pair_of(run))])
-        tab_counts = {
-            key: await run_figures.count(session, statuses)
-            for key, (_, statuses) in VIEWS.items()
-            if statuses
-        }
+        tab_counts = await run_figures.counts(
+            session, {key: statuses for key, (_, statuses) in VIEWS.items() if statuses}
+        )
         places = sorted(await names_of(session, Environment))
     return visit.page(
         "runs.html",

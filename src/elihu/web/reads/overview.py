@@ -1,13 +1,14 @@
-"""What the first page shows: what needs a look, what runs, and what runs next."""
+"""What the first page shows: figures, what runs, and what runs next."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.commands.admission import pair_of
@@ -31,29 +32,8 @@ from elihu.web.reads.plan import HALF_HOUR, next_tick, starts_of
 MOST: Final = 10_000
 SHOWN: Final = 50
 LATEST: Final = 1_000
-GROUPS: Final = 20
-RESULTS: Final = 20
 PLACES: Final = 5_000
 """Schedules with their crons and environments that are looked at."""
-DAY: Final = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concern:
-    """Runs of one command in one environment that ended alike within a day. ``results``
-    are the last runs there, newest first.
-    """
-
-    command_id: UUID | None
-    command_name: str
-    environment_id: UUID | None
-    environment_name: str
-    status: str
-    reason: str | None
-    runs: int
-    last_run_id: UUID
-    last_at: datetime
-    results: Sequence[tuple[UUID, str]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +63,17 @@ async def active_counts(session: AsyncSession) -> dict[str, int]:
     """How many runs have not ended, by status, and how many of them are late or long;
     counted up to 10,000.
     """
+    found: Counter[str] = Counter()
+    rows: Any = await session.execute(_active())
+    for status, late, long, runs in rows:
+        found[status] += runs
+        found["late"] += runs if late and status == "queued" else 0
+        found["long"] += runs if long and status == "running" else 0
+    return {name: found[name] for name in (*ACTIVE, "late", "long")}
+
+
+@cache
+def _active() -> Any:
     read = (
         select(
             CommandJob.status,
@@ -94,13 +85,7 @@ async def active_counts(session: AsyncSession) -> dict[str, int]:
         .subquery()
     )
     columns = (read.c.status, read.c.late, read.c.long)
-    found: Counter[str] = Counter()
-    rows: Any = await session.execute(select(*columns, func.count()).group_by(*columns))
-    for status, late, long, runs in rows:
-        found[status] += runs
-        found["late"] += runs if late and status == "queued" else 0
-        found["long"] += runs if long and status == "running" else 0
-    return {name: found[name] for name in (*ACTIVE, "late", "long")}
+    return select(*columns, func.count()).group_by(*columns)
 
 
 async def running(session: AsyncSession) -> list[tuple[CommandJob, float | None]]:
@@ -143,55 +128,6 @@ async def recent(
     return [Recent(*row) for row in await session.execute(statement)]
 
 
-async def concerns(session: AsyncSession) -> list[Concern]:
-    """What did not succeed within a day, among the latest 1,000, the newest first."""
-    since = await now(session) - DAY
-    latest = (
-        select(
-            CommandJob.id, CommandJob.command_id, CommandJob.command_name,
-            CommandJob.environment_id, CommandJob.environment_name, CommandJob.status,
-            CommandJob.reason, CommandJob.finished_at, CommandJob.created_at,
-        )
-        .where(
-            CommandJob.status.in_(UNSUCCESSFUL),
-            CommandJob.id > first_id(since),
-            CommandJob.finished_at >= since,
-        )
-        .order_by(CommandJob.id.desc())
-        .limit(LATEST)
-        .subquery()
-    )  # fmt: skip
-    alike = (
-        latest.c.command_id, latest.c.command_name, latest.c.environment_id, latest.c.status,
-        latest.c.reason,
-    )  # fmt: skip
-    numbered = select(
-        latest,
-        func.count().over(partition_by=alike).label("runs"),
-        func.row_number().over(partition_by=alike, order_by=latest.c.id.desc()).label("place"),
-    ).subquery()
-    statement = (
-        select(numbered).where(numbered.c.place == 1).order_by(numbered.c.id.desc()).limit(GROUPS)
-    )
-    shown: list[Any] = list(await session.execute(statement))
-    results = await _results(session, {_pair(run) for run in shown})
-    return [
-        Concern(
-            command_id=run.command_id,
-            command_name=run.command_name,
-            environment_id=run.environment_id,
-            environment_name=run.environment_name,
-            status=run.status,
-            reason=run.reason,
-            runs=run.runs,
-            last_run_id=run.id,
-            last_at=run.finished_at or run.created_at,
-            results=results.get(_pair(run), ()),
-        )
-        for run in shown
-    ]
-
-
 async def upcoming(session: AsyncSession, limit: int = 20) -> list[Upcoming]:
     """The next starts that the schedules plan, soonest first."""
     moment = await now(session)
@@ -224,36 +160,6 @@ async def ahead(session: AsyncSession) -> tuple[datetime, list[int]]:
     return begin, starts_of(crons, begin)
 
 
-def _pair(run: Any) -> tuple[UUID | None, UUID | None]:
-    return run.command_id, run.environment_id
-
-
-async def _results(
-    session: AsyncSession, pairs: set[tuple[UUID | None, UUID | None]]
-) -> dict[tuple[UUID | None, UUID | None], list[tuple[UUID, str]]]:
-    """The last runs of each command in its environment, newest first, in one statement."""
-    parts = []
-    for command_id, environment_id in pairs:
-        if command_id is None:
-            continue
-        last = (
-            select(
-                CommandJob.id, CommandJob.status, CommandJob.command_id, CommandJob.environment_id
-            )
-            .where(CommandJob.command_id == command_id, CommandJob.environment_id == environment_id)
-            .order_by(CommandJob.id.desc())
-            .limit(RESULTS)
-            .subquery()
-        )
-        parts.append(select(last))
-    found: dict[tuple[UUID | None, UUID | None], list[tuple[UUID, str]]] = {}
-    if parts:
-        rows: Any = await session.execute(union_all(*parts))
-        for run_id, status, command_id, environment_id in rows:
-            found.setdefault((command_id, environment_id), []).append((run_id, status))
-    return {pair: sorted(results, reverse=True) for pair, results in found.items()}
-
-
 async def _places(session: AsyncSession) -> Sequence[Any]:
     """Each enabled schedule, cron, command and environment that together start runs."""
     statement = (
@@ -281,13 +187,18 @@ async def _places(session: AsyncSession) -> Sequence[Any]:
 
 async def failed_since(session: AsyncSession, since: datetime) -> int:
     """How many runs did not succeed since then, counted up to 10,000."""
-    inner = (
+    return int(await session.scalar(_failed(), {"first": first_id(since)}) or 0)
+
+
+@cache
+def _failed() -> Any:
+    some = (
         select(CommandJob.id)
-        .where(CommandJob.status.in_(UNSUCCESSFUL), CommandJob.id > first_id(since))
+        .where(CommandJob.status.in_(UNSUCCESSFUL), CommandJob.id > bindparam("first"))
         .limit(MOST)
         .subquery()
     )
-    return int(await session.scalar(select(func.count()).select_from(inner)) or 0)
+    return select(func.count()).select_from(some)
 
 
 async def count_commands(session: AsyncSession) -> int:

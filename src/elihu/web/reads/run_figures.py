@@ -1,12 +1,13 @@
 """Figures of runs: how many began in each hour, and the end of what one wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Float, Integer, cast, func, select, type_coerce
+from sqlalchemy import Float, Integer, cast, func, literal, select, type_coerce, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.commands.models import UNSUCCESSFUL, CommandJob, Output
@@ -48,7 +49,7 @@ async def in_steps(
     if session.get_bind().dialect.name == "sqlite":
         step = cast((type_coerce(latest.c.at, Float) - begin) / seconds, Integer)
     else:
-        step = func.floor((func.extract("epoch", latest.c.at) - begin) / seconds)
+        step = func.floor((func.date_part("epoch", latest.c.at) - begin) / seconds)
     rows: Any = await session.execute(
         select(step, latest.c.status, latest.c.late, func.count()).group_by(
             step, latest.c.status, latest.c.late
@@ -66,15 +67,26 @@ async def in_steps(
     return Steps(found.runs, found.failed, found.late, number == MOST)
 
 
-async def count(session: AsyncSession, statuses: Sequence[str]) -> tuple[int, bool]:
-    """How many runs have one of these statuses, up to 10,000, and whether there are more."""
-    found = 0
-    for status in statuses:
-        some = select(CommandJob.id).where(CommandJob.status == status).limit(MOST + 1 - found)
-        found += int(await session.scalar(select(func.count()).select_from(some.subquery())) or 0)
-        if found > MOST:
-            return MOST, True
-    return found, False
+async def counts(
+    session: AsyncSession, groups: Mapping[str, Collection[str]]
+) -> dict[str, tuple[int, bool]]:
+    """How many runs have one of the statuses of each group, up to 10,000, and whether there
+    are more.
+    """
+    rows: Any = await session.execute(_of_each(frozenset().union(*groups.values())))
+    found = dict(tuple(row) for row in rows)
+    totals = {name: sum(found[each] for each in statuses) for name, statuses in groups.items()}
+    return {name: (min(total, MOST), total > MOST) for name, total in totals.items()}
+
+
+@cache
+def _of_each(statuses: frozenset[str]) -> Any:
+    """The number of runs of each status, up to one more than 10,000."""
+    parts = []
+    for status in sorted(statuses):
+        some = select(CommandJob.id).where(CommandJob.status == status).limit(MOST + 1)
+        parts.append(select(literal(status), func.count()).select_from(some.subquery()))
+    return union_all(*parts)
 
 
 @dataclass(frozen=True, slots=True)

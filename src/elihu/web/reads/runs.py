@@ -32,7 +32,7 @@ async def histogram(
     if session.get_bind().dialect.name == "sqlite":
         number = cast(type_coerce(CommandJob.created_at, Float) / step, Integer)
     else:
-        number = cast(func.floor(func.extract("epoch", CommandJob.created_at) / step), Integer)
+        number = cast(func.floor(func.date_part("epoch", CommandJob.created_at) / step), Integer)
     read = (
         select(number.label("step"), CommandJob.status)
         .where(
