@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from elihu.engines.protocol import Engine, Peer
+from elihu.engines.protocol import Engine, Peer, QueueOverride
 from tests.engines.builders import fetch, new, node, put
 from tests.engines.conftest import Opener
 from tests.engines.raw import Raw
@@ -156,3 +156,22 @@ async def test_a_node_of_a_single_round_is_no_first_node_and_hides_none(engine: 
     assert first is not None
     await engine.register_node(str(uuid4()), "second", {})
     assert await booted() == first
+
+
+async def test_the_digest_of_overrides_changes_with_those_that_apply(engine: Engine) -> None:
+    first, second = await node(engine), await node(engine)
+
+    async def digest() -> str | None:
+        return (await engine.heartbeat(first)).overrides
+
+    before = await digest()
+    if engine.name == "sqlite":
+        assert before is None, "reading them is as cheap as a digest"
+        return
+    assert await digest() == before
+    await engine.set_queue(QueueOverride("mail", second, limit=3))
+    assert await digest() == before, "of another node"
+    await engine.set_queue(QueueOverride("mail", first, limit=3))
+    own = await digest()
+    await engine.set_queue(QueueOverride("mail", paused=True))
+    assert len({before, own, await digest()}) == 3

@@ -69,6 +69,7 @@ def heartbeat_thread(harness: NodeHarness) -> tuple[Housekeeping, Reports]:
             cut_off=reports.was_cut_off,
             held=list,
             describe=lambda task: None,
+            overrides=lambda digest: None,
         ),
     ), reports
 

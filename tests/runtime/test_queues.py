@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 
@@ -9,6 +10,7 @@ from elihu import DatabaseUnavailable, JobState
 from elihu.engines.protocol import QueueOverride
 from elihu.runtime.queue.manager import QueueManager, Setting
 from elihu.telemetry.events import (
+    EngineCalled,
     JobStarted,
     JobStopped,
     QueuePaused,
@@ -261,3 +263,54 @@ async def test_queues_that_cannot_be_looked_up_do_not_start(
     with pytest.raises(DatabaseUnavailable):
         await manager.start()
     assert list(manager.producers) == []
+
+
+async def test_reads_the_overrides_again_when_a_heartbeat_finds_others(
+    harness: NodeHarness, manager: QueueManager
+):
+    async def reads() -> int:
+        """How often a tick reads the overrides."""
+        before = override_reads(harness)
+        await manager.tick()
+        return override_reads(harness) - before
+
+    assert await reads() == 1, "no heartbeat has answered yet"
+    manager.digest_is("one")
+    assert await reads() == 1, "they may have changed before the heartbeat"
+    assert await reads() == 0
+    await harness.engine.set_queue(QueueOverride("default", limit=3))
+    manager.digest_is("two")
+    assert await reads() == 1
+    assert manager.served == {"default": Setting(3)}
+    assert await reads() == 0
+    manager.wake()
+    assert await reads() == 1, "a change was announced"
+    harness.scope.identity.node = str(uuid4())
+    assert await reads() == 1, "another node has other overrides"
+    harness.clock.time += 2 * harness.config.heartbeat
+    assert await reads() == 1, "the digest is too old"
+    manager.digest_is(None)
+    assert [await reads(), await reads()] == [1, 1]
+
+
+async def test_a_change_that_is_announced_during_a_read_is_read_too(
+    harness: NodeHarness, manager: QueueManager, monkeypatch: pytest.MonkeyPatch
+):
+    read = harness.engine.queue_overrides
+
+    async def change_behind(node: str | None = None) -> list[QueueOverride]:
+        found = await read(node)
+        await harness.engine.set_queue(QueueOverride("default", limit=3))
+        manager.wake()
+        return found
+
+    manager.digest_is("one")
+    with monkeypatch.context() as patched:
+        patched.setattr(harness.engine, "queue_overrides", change_behind)
+        await manager.tick()
+    await manager.tick()
+    assert manager.served == {"default": Setting(3)}
+
+
+def override_reads(harness: NodeHarness) -> int:
+    return [event.verb for event in harness.of(EngineCalled)].count("queue_overrides")

@@ -56,6 +56,7 @@ class NodeCallbacks:
     cut_off: Callable[[bool], None]
     held: Callable[[], list[Key]]
     describe: Callable[["asyncio.Task[Any]"], tuple[str, int, str] | None]
+    overrides: Callable[[str | None], None]
 
 
 class Housekeeping:
@@ -323,6 +324,7 @@ class Housekeeping:
             self._leader.lease_ends_in(reply.lease_ends_in)
         if self._reconciler is not None:
             self._reconciler.executes(reply.executes)
+        self._call_node(self._callbacks.overrides, reply.overrides)
 
     def _rejoin(self, identity: Identity, node: str) -> None:
         identity.node = node

@@ -115,6 +115,7 @@ class Node:
                 cut_off=self._on_cut_off,
                 held=self._held,
                 describe=self._describe,
+                overrides=self._on_overrides,
             ),
             counts=self.scope.counts,
         )
@@ -276,6 +277,9 @@ class Node:
             if execution := producer.attempts.execution_of(task):
                 return execution.task.name, execution.claim.id, producer.queue
         return None
+
+    def _on_overrides(self, digest: str | None) -> None:
+        self.queues.digest_is(digest)
 
     def _on_cut_off(self, cut: bool) -> None:
         for producer in self.producers:

@@ -34,7 +34,9 @@ async def heartbeat(session: Session, node: str) -> HeartbeatReply:
     row = await session.fetch_row("heartbeat", node)
     assert row is not None
     peers = [Peer(id_, beat, False) for id_, beat in zip(row["ids"], row["beats"], strict=True)]
-    return HeartbeatReply(row["known"], peers, row["lease_ends_in"], row["executes"])
+    return HeartbeatReply(
+        row["known"], peers, row["lease_ends_in"], row["executes"], row["overrides"]
+    )
 
 
 async def peers(session: Session, node: str) -> list[Peer]:

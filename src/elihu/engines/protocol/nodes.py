@@ -17,13 +17,15 @@ class Peer(NamedTuple):
 class HeartbeatReply(NamedTuple):
     """The answer to a heartbeat: whether this node is still registered, the other nodes,
     the seconds until the leader's lease ends (None without a leader, and where there is
-    no lease), and whether jobs execute in this node's name.
+    no lease), whether jobs execute in this node's name, and a digest of the queue
+    overrides that apply to it (None where the engine makes none).
     """
 
     known: bool
     peers: list[Peer]
     lease_ends_in: float | None
     executes: bool
+    overrides: str | None = None
 
 
 class NodeRow(NamedTuple):

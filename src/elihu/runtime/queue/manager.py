@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from elihu.engines.protocol import QueueOverride
+from elihu.runtime.membership.heartbeat import FRESH
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.service import Scope, Service, Tick
 from elihu.telemetry.events import (
@@ -67,7 +68,9 @@ class QueueManager(Service):
     with each heartbeat.
 
     ``make`` returns a producer that has not started, ``describe`` writes the node's
-    row. ``stopped`` are the queues that an override stopped on this node.
+    row. ``stopped`` are the queues that an override stopped on this node. The overrides
+    are read again after ``wake``, and with a heartbeat whose digest of them is another
+    one, or that has none.
     """
 
     name: ClassVar = "queues"
@@ -90,6 +93,11 @@ class QueueManager(Service):
         self._retirements: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self.stopped: frozenset[str] = frozenset()
+        self._overrides: Sequence[QueueOverride] = ()
+        self._known: tuple[str, str] | None = None
+        self._digest: str | None = None
+        self._digest_at = float("-inf")
+        self._wakes = 0
         self._described = {name: Setting(limit) for name, limit in configured.items()}
 
     @property
@@ -123,11 +131,23 @@ class QueueManager(Service):
         if tasks:
             await asyncio.wait(tasks)
 
+    def wake(self) -> None:
+        """Read the overrides again at once; called in the loop's thread."""
+        self._wakes += 1
+        self._known = None
+        super().wake()
+
+    def digest_is(self, digest: str | None) -> None:
+        """A heartbeat read this digest of the overrides."""
+        self._digest, self._digest_at = digest, self.scope.clock.monotonic()
+        if self._known is not None and self._known[0] != digest:
+            self.wake()
+
     async def tick(self) -> Tick:
         for name, retirement in list(self._retirements.items()):
             if retirement.cancelled():
                 self._retire(name)
-        overrides = await self.scope.engine.queue_overrides(self.scope.identity.node)
+        overrides = await self._read_overrides()
         planned = plan(self._configured, overrides, split=self._split)
         self.stopped = (
             frozenset(rule.queue for rule in overrides if rule.served is False) - planned.keys()
@@ -147,6 +167,16 @@ class QueueManager(Service):
             )
             self._described = planned
         return Tick(self.scope.config.heartbeat, {"queues": planned})
+
+    async def _read_overrides(self) -> Sequence[QueueOverride]:
+        age = self.scope.clock.monotonic() - self._digest_at
+        digest = self._digest if age < FRESH * self.scope.config.heartbeat else None
+        node, wakes = self.scope.identity.node, self._wakes
+        if digest is None or self._known != (digest, node):
+            self._overrides = await self.scope.engine.queue_overrides(node)
+            if wakes == self._wakes:  # nobody has announced a change meanwhile
+                self._known = None if digest is None else (digest, node)
+        return self._overrides
 
     async def _describe_resumed(self, planned: Mapping[str, Setting]) -> None:
         """Write that queues are no longer paused before they fetch again: who reads that

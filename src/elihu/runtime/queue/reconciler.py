@@ -3,14 +3,12 @@ it does not run, since the answer to their fetch was lost.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from elihu.runtime.leader.lifeline import available_queues, awaited_ends
+from elihu.runtime.membership.heartbeat import FRESH
 from elihu.runtime.queue.ledger import Key
 from elihu.runtime.service import Scope, Service, Tick, logger
-
-FRESH: Final = 1.5
-"""So many heartbeats the finding of one counts."""
 
 
 class Reconciler(Service):

@@ -1,5 +1,6 @@
 -- Raise the beat of node $1. Read the beats of the other nodes, the rest of the leader's lease, which
--- the database's clock measures, and whether jobs execute in the node's name.
+-- the database's clock measures, whether jobs execute in the node's name, and a digest of the queue
+-- overrides that apply to it.
 WITH mine AS (
   UPDATE elihu.node SET beat = beat + 1, beat_at = now() WHERE id = $1::uuid RETURNING id
 )
@@ -7,4 +8,7 @@ SELECT EXISTS (SELECT FROM mine) AS known,
   ARRAY(SELECT id::text FROM elihu.node WHERE id <> $1::uuid ORDER BY id) AS ids,
   ARRAY(SELECT beat FROM elihu.node WHERE id <> $1::uuid ORDER BY id) AS beats,
   (SELECT greatest(extract(epoch FROM expires_at - now()), 0)::float8 FROM elihu.leader) AS lease_ends_in,
-  EXISTS (SELECT FROM elihu.job WHERE state = 'executing' AND node = $1::uuid) AS executes
+  EXISTS (SELECT FROM elihu.job WHERE state = 'executing' AND node = $1::uuid) AS executes,
+  (SELECT md5(coalesce(string_agg(o, ';' ORDER BY o), '')) FROM (
+     SELECT q::text AS o FROM elihu.queue q UNION ALL SELECT n::text FROM elihu.node_queue n WHERE n.node = $1::uuid) all_of_it
+  ) AS overrides
