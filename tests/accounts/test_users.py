@@ -58,8 +58,8 @@ async def test_names_are_unique_whatever_their_case(sessions: Sessions) -> None:
         ("a\nb", "view", PASSWORD, "name: expected a text of 1 to 100"),
         ("x" * 101, "view", PASSWORD, "name: expected a text of 1 to 100"),
         ("a", "root", PASSWORD, "role: expected one of view, run, edit, admin, got 'root'"),
-        ("a", "view", "short", "password: expected a text of 10 to 1,000 characters"),
-        ("a", "view", "x" * 1_001, "password: expected a text of 10 to 1,000 characters"),
+        ("a", "view", "short", "password: expected 10 to 1,000 characters, got fewer"),
+        ("a", "view", "x" * 1_001, "password: expected 10 to 1,000 characters, got more"),
     ],
 )
 async def test_bad_input_stores_nothing(

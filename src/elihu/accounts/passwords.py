@@ -27,10 +27,11 @@ def check_password(password: object) -> str:
     """The password in its one normal form. Raises ``InvalidOption``, which does not show
     it.
     """
-    if not isinstance(password, str) or not SHORTEST <= len(password) <= LONGEST:
-        raise InvalidOption(
-            f"password: expected a text of {SHORTEST} to {LONGEST:,} characters, got another"
-        )
+    if not isinstance(password, str):
+        raise InvalidOption(f"password: expected a text, got {type(password).__name__}")
+    if not SHORTEST <= len(password) <= LONGEST:
+        got = "fewer" if len(password) < SHORTEST else "more"
+        raise InvalidOption(f"password: expected {SHORTEST} to {LONGEST:,} characters, got {got}")
     return normal(password)
 
 

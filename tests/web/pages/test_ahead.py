@@ -1,14 +1,16 @@
 """What pages say of what comes next, and of how long it took."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
+from elihu.web.pages.overview import _marks
 from tests.web.pages.conftest import Browser, Things
+from tests.web.pages.test_actions import COMMAND
 
 NEXT = re.compile(r"\. Next [^.]*, in \d")
 
@@ -60,3 +62,23 @@ async def test_a_queue_shows_how_long_its_jobs_waited(
     assert "Jobs of default waited 1.0" in other.answer.text
     unknown = await browser.get("/queues?queue=nothing")
     assert "Jobs of mail waited" in unknown.answer.text
+
+
+async def test_a_new_installation_leads_to_the_first_command(browser: Browser) -> None:
+    page = await browser.get("/")
+    assert "No command is kept here yet." in page.text()
+    assert page.all("a", href="/commands/new")
+    await browser.post("/environments/new", sent_from="/environments/new", name="live")
+    fields = {"name": "Hello", "shell_command": "echo hello", "timeout": "60"}
+    await browser.post("/commands/new", sent_from="/commands/new", **COMMAND | fields)
+    after = await browser.get("/")
+    assert "Run a command" in after.text()
+    assert not after.all("a", href="/commands/new")
+
+
+def test_starts_that_touch_are_one_mark() -> None:
+    left = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    minutely = [left + timedelta(minutes=number) for number in range(1_440)]
+    assert _marks(minutely, left) == [(0.0, 1_443.0, "plan")]
+    hourly = minutely[::60]
+    assert _marks(hourly, left) == [(60.0 * hour, 4.0, "plan") for hour in range(24)]

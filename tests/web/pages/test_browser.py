@@ -170,6 +170,8 @@ async def test_a_command_from_its_form_to_its_end_with_keys_alone(
         await page.locator(".menu[open] .pop button").first.focus()
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/runs/*")
+        await page.locator(".crumbs a", has_text="Runs").wait_for()
+        assert (await page.locator(".nav [aria-current]").inner_text()).startswith("Runs")
         await page.locator(".state.pill", has_text="succeeded").wait_for()
         await page.locator(".log .tx", has_text="hello").first.wait_for()
         await page.goto(f"{address}/crons/new")

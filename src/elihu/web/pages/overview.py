@@ -24,6 +24,8 @@ from elihu.web.reads.ended import Ended
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 LANES: Final = 12
+MARK: Final = 4.0
+"""How wide a start is, in minutes."""
 BEFORE: Final = timedelta(hours=2)
 """The past that the picture of a day shows at least."""
 DAY: Final = timedelta(days=1)
@@ -166,9 +168,21 @@ def _planned(plan: plans.Plan, moment: datetime, left: datetime) -> list[Lane]:
         fitting = [cron for cron in there if _first(cron, begin, end)]
         times = {at for cron in fitting for at in plans.ticks(cron, left, end) if at >= begin}
         words = ", ".join(dict.fromkeys(in_brief(cron.expression) for cron in fitting))
-        marks = [(_minutes(at, left), 4.0, "plan") for at in sorted(times)[:200]]
-        lanes.append(Lane(command, words, len(marks), marks))
+        lanes.append(Lane(command, words, len(times), _marks(sorted(times), left)))
     return lanes
+
+
+def _marks(times: Sequence[datetime], left: datetime) -> list[tuple[float, float, str]]:
+    """Marks of starts; those that touch are one, so that a day has a bounded number."""
+    found: list[tuple[float, float, str]] = []
+    for at in times:
+        x = _minutes(at, left)
+        if found and x <= sum(found[-1][:2]):
+            begin = found[-1][0]
+            found[-1] = begin, x + MARK - begin, "plan"
+        else:
+            found.append((x, MARK, "plan"))
+    return found
 
 
 def _first(cron: Cron, begin: datetime, end: datetime) -> datetime | None:
