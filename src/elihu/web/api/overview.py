@@ -11,6 +11,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict
 
 from elihu import JobState
+from elihu.orm.sessions import now
 from elihu.web.api.jobs import CountOut
 from elihu.web.api.routes import Resource
 from elihu.web.api.runs import OneRunOut
@@ -95,15 +96,18 @@ async def get_overview(request: Request) -> OverviewOut:
     """What needs a look, what runs, and what runs next."""
     context = context_of(request)
     async with _reading_jobs(context) as jobs, context.sessions.read() as session:
+        moment = await now(session)
         return OverviewOut(
             at=datetime.now(UTC),
             counts=await _counts(session, jobs),
-            concerns=[_concern(each) for each in await find_concerns(session)],
+            concerns=[_concern(each) for each in await find_concerns(session, moment)],
             running=[
                 OneRunOut.model_validate(run).model_copy(update={"usual_seconds": usual})
                 for run, usual in await reads.running(session)
             ],
-            upcoming=[UpcomingOut.model_validate(each) for each in await reads.upcoming(session)],
+            upcoming=[
+                UpcomingOut.model_validate(each) for each in await reads.upcoming(session, moment)
+            ],
         )
 
 

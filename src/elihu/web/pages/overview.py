@@ -77,7 +77,7 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
         values: dict[str, Any] = {
             "counts": await reads.active_counts(session),
             "running": await reads.running(session),
-            "troubles": await find_concerns(session),
+            "troubles": await find_concerns(session, moment),
             "failed": await reads.failed_since(session, moment - DAY),
             "lately": await run_figures.in_steps(session, moment - DAY, 7_200, 12),
         }

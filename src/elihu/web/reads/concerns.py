@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.commands.models import UNSUCCESSFUL, CommandJob
 from elihu.orm.columns import first_id
-from elihu.orm.sessions import now
 
 LATEST: Final = 1_000
 GROUPS: Final = 20
@@ -38,9 +37,11 @@ class Concern:
     results: Sequence[tuple[UUID, str]] = ()
 
 
-async def find_concerns(session: AsyncSession) -> list[Concern]:
-    """What did not succeed within a day, among the latest 1,000, the newest first."""
-    since = await now(session) - DAY
+async def find_concerns(session: AsyncSession, moment: datetime) -> list[Concern]:
+    """What did not succeed within a day before ``moment``, among the latest 1,000, the newest
+    first.
+    """
+    since = moment - DAY
     values = {"since": since, "first": first_id(since)}
     shown: list[Any] = list(await session.execute(_statement(), values))
     results = await _results(session, {_pair(run) for run in shown})

@@ -128,9 +128,8 @@ async def recent(
     return [Recent(*row) for row in await session.execute(statement)]
 
 
-async def upcoming(session: AsyncSession, limit: int = 20) -> list[Upcoming]:
-    """The next starts that the schedules plan, soonest first."""
-    moment = await now(session)
+async def upcoming(session: AsyncSession, moment: datetime, limit: int = 20) -> list[Upcoming]:
+    """The next starts after ``moment`` that the schedules plan, soonest first."""
     found = []
     for place in await _places(session):
         at = next_tick(place.expression, place.timezone, moment)
@@ -162,7 +161,12 @@ async def ahead(session: AsyncSession) -> tuple[datetime, list[int]]:
 
 async def _places(session: AsyncSession) -> Sequence[Any]:
     """Each enabled schedule, cron, command and environment that together start runs."""
-    statement = (
+    return (await session.execute(_of_places())).all()
+
+
+@cache
+def _of_places() -> Any:
+    return (
         select(
             Schedule.id.label("schedule_id"), Cron.id.label("cron_id"), Cron.expression,
             Cron.timezone, Command.id.label("command_id"), Command.name.label("command_name"),
@@ -182,7 +186,6 @@ async def _places(session: AsyncSession) -> Sequence[Any]:
         )
         .limit(PLACES)
     )  # fmt: skip
-    return (await session.execute(statement)).all()
 
 
 async def failed_since(session: AsyncSession, since: datetime) -> int:
