@@ -178,6 +178,10 @@ class InvalidCron(CronError, ValueError):
 class CronNotFound(CronError, LookupError):
     """No cron entry has this name."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"cron {name!r} not found")
+        self.name = name
+
 
 class DuplicateCron(CronError):
     """Another cron entry has this name."""

@@ -79,6 +79,8 @@ def test_create_change_and_delete_an_entry(crons: Shell) -> None:
     assert shown.count("04:00+09:00") == 2
     job = int(crons("crons", "run", "mine"))
     assert crons.json("jobs", "show", str(job))["args"] == {"number": 2}
+    near = crons.refused("crons", "show", "mime", status=1)
+    assert near == "elihu: cron 'mime' not found; did you mean 'mine'?\n"
     assert crons("crons", "delete", "mine") == "cron mine deleted\n"
     assert crons.json("crons", "ls") == []
 

@@ -41,6 +41,8 @@ def test_create_show_update_and_delete(shop: Shell) -> None:
         == "template sum updated\n"
     )
     assert shop.json("templates", "show", "sum")["schema"] == {}
+    near = shop.refused("templates", "show", "sun", status=1)
+    assert near == "elihu: template 'sun' not found; did you mean 'sum'?\n"
     assert shop("templates", "delete", "sum") == "template sum deleted\n"
     assert "template 'sum' not found" in shop.refused("templates", "show", "sum", status=1)
 

@@ -316,7 +316,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _only(table: CronTable, name: str) -> CronRow:
     if not table.rows:
-        raise CronNotFound(f"cron {name!r} not found")
+        raise CronNotFound(name)
     return table.rows[0]
 
 

@@ -56,7 +56,7 @@ class Checks:
                 return check_bool("active", value)
             case "display_order":
                 return check_range("display_order", value, -_LARGEST_ORDER, _LARGEST_ORDER)
-        names = ", ".join(TemplateFields.__optional_keys__)
+        names = ", ".join(sorted(TemplateFields.__optional_keys__))
         raise InvalidOption(f"template: expected a field out of {names}, got {name!r}")
 
     def task(self, name: Any) -> str:

@@ -25,18 +25,19 @@ class NamesOf:
     kind: "Kind"
 
     def __call__(self, ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-        names = sorted(name for name in _read(ctx, self.kind) if name.startswith(incomplete))
+        names = sorted(name for name in known(ctx, self.kind) if name.startswith(incomplete))
         return [_quoted(name) for name in names]
 
 
-def _read(ctx: click.Context, kind: "Kind") -> set[str]:
+def known(ctx: click.Context, kind: "Kind") -> set[str]:
+    """The known names of a kind; none where the app or its database fails, or is slow."""
     import asyncio
     from contextlib import redirect_stderr, redirect_stdout
     from io import StringIO
 
     async def read() -> set[str]:
         async with asyncio.timeout(DEADLINE), app:
-            return await known(app)
+            return await names(app)
 
     # What the app prints while it is imported is no name.
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
@@ -45,7 +46,7 @@ def _read(ctx: click.Context, kind: "Kind") -> set[str]:
             from elihu.cli.load_app import open_app
             from elihu.cli.options import SharedOptions
 
-            known = KNOWN[kind]
+            names = KNOWN[kind]
             options = ctx.find_object(SharedOptions) or SharedOptions()
             app = open_app(options, call_timeout=DEADLINE)
             return asyncio.run(read())

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from elihu.cli.group import Failure, Group
+from elihu.cli.group import Failure, Group, nearest
 from elihu.cli.options import shared_options
-from elihu.errors import ElihuError, InvalidCron, InvalidOption
+from elihu.errors import CronNotFound, ElihuError, InvalidCron, InvalidOption, UnknownTemplate
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -92,8 +92,18 @@ class LazyGroup(Group):
             return super().invoke(ctx)
         except (InvalidCron, InvalidOption) as error:
             raise click.UsageError(str(error)) from error
+        except (CronNotFound, UnknownTemplate) as error:
+            raise Failure(f"{error}{_nearest(ctx, error)}") from error
         except ElihuError as error:
             raise Failure(str(error)) from error
+
+
+def _nearest(ctx: click.Context, error: CronNotFound | UnknownTemplate) -> str:
+    from elihu.cli.complete import known
+
+    if isinstance(error, CronNotFound):
+        return nearest(error.name, known(ctx, "cron"))
+    return nearest(error.code, known(ctx, "template"))
 
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
