@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from elihu import InvalidOption, JobState, Task, WrongDatabase
+from elihu import Cancel, InvalidOption, JobState, Snooze, Task, WrongDatabase
 from elihu.testing import AppUnderTest, Drained
 from tests.triggers.store import driver_url
 
@@ -72,6 +72,73 @@ async def test_inline_leaves_a_job_to_its_transaction(
         assert job.state is JobState.AVAILABLE
         await session.commit()
     assert await elihu_app.drain() == Drained(completed=1)
+
+
+@pytest.fixture
+def ran(elihu_app: AppUnderTest, connection: Any) -> list[str]:
+    """What tasks of every end write when they run."""
+    ran: list[str] = []
+
+    @elihu_app.task(name="first")
+    def first() -> None:
+        ran.append("first")
+
+    @elihu_app.task(name="snooze", queue="other")
+    async def snooze() -> Snooze:
+        ran.append("snooze")
+        return Snooze(5)
+
+    @elihu_app.task(name="fail", max_attempts=2)
+    async def fail() -> None:
+        ran.append("fail")
+        raise ValueError
+
+    @elihu_app.task(name="give_up", max_attempts=1)
+    async def give_up() -> None:
+        ran.append("give_up")
+        raise ValueError
+
+    @elihu_app.task(name="cancel")
+    async def cancel() -> None:
+        ran.append("cancel")
+        raise Cancel
+
+    return ran
+
+
+def test_drain_inside_a_transaction(
+    elihu_app: AppUnderTest, connection: Any, ran: list[str]
+) -> None:
+    for name in ("first", "snooze", "fail", "give_up", "cancel"):
+        elihu_app.task_named(name).using(conn=connection).enqueue()
+    elihu_app.task_named("first").using(conn=connection, delay="1h").enqueue()
+    assert elihu_app.drain() == Drained()
+    assert ran == []
+    assert elihu_app.drain(queue="other", conn=connection) == Drained(snoozed=1)
+    assert elihu_app.drain(conn=connection) == Drained(
+        completed=1, failed=1, discarded=1, cancelled=1
+    )
+    assert ran == ["snooze", "first", "fail", "give_up", "cancel"]
+    assert elihu_app.drain(conn=connection) == Drained()
+    elihu_app.clock.advance(3_601)
+    assert elihu_app.drain(conn=connection) == Drained(completed=1)
+    connection.rollback()
+    elihu_app.task_named("first").using(conn=connection, delay="1h").enqueue()
+    assert elihu_app.drain(conn=connection) == Drained()
+    assert elihu_app.drain(conn=connection, scheduled=True) == Drained(completed=1)
+
+
+async def test_drain_runs_what_its_jobs_enqueue_in_the_transaction(
+    elihu_app: AppUnderTest, note: Note, session: AsyncSession
+) -> None:
+    @elihu_app.task(name="outer")
+    async def outer() -> None:
+        await note.using(conn=session).aenqueue(7)
+
+    await outer.using(conn=session).aenqueue()
+    assert await elihu_app.drain(conn=session) == Drained(completed=2)
+    await session.rollback()
+    assert await elihu_app.drain() == Drained()
 
 
 def test_connections_that_cannot_be_used(elihu_app: AppUnderTest, note: Note) -> None:

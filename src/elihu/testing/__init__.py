@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from elihu.testing.app import AppUnderTest as AppUnderTest
-    from elihu.testing.app import Drained as Drained
     from elihu.testing.calls import HelperNotAwaited as HelperNotAwaited
     from elihu.testing.clock import FakeClock as FakeClock
+    from elihu.testing.drained import Drained as Drained
 
 _MODULES = {
     "AppUnderTest": "app",
-    "Drained": "app",
+    "Drained": "drained",
     "FakeClock": "clock",
     "HelperNotAwaited": "calls",
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Unpack
 
@@ -12,20 +11,20 @@ from elihu.config import changed_config, load_config
 from elihu.engines.in_transaction import Session, open_session
 from elihu.errors import InvalidOption
 from elihu.event_loop import in_loop
-from elihu.job import Job, JobState, NewJob, RunOutcome
+from elihu.job import Job, JobState, NewJob
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.telemetry.events import JobStopped
 from elihu.testing import triggered
 from elihu.testing.calls import Call, Calls, in_both
 from elihu.testing.clock import FakeClock
 from elihu.testing.databases import DatabaseOfTest
+from elihu.testing.drained import Drained
 from elihu.testing.enqueued import AnyTask, WantedFields, none_of, one_of, wanted
+from elihu.testing.inside import MOST, DrainInside, Key
 from elihu.testing.performing import new_job, perform
 from elihu.testing.stored import aunfinished_in, unfinished, unfinished_in
 from elihu.triggers import Trigger
 
-MOST: Final = 10_000
-"""Attempts of one ``drain``: jobs that store jobs for ever end it with an error."""
 _OF_APP: Final = frozenset(
     {
         "actor_persister",
@@ -39,33 +38,6 @@ _OF_APP: Final = frozenset(
         "tenants",
     }
 )
-
-
-@dataclass(slots=True)
-class Drained:
-    """How many attempts ended in each way. ``failed`` are those that will be tried
-    again.
-    """
-
-    completed: int = 0
-    failed: int = 0
-    discarded: int = 0
-    snoozed: int = 0
-    cancelled: int = 0
-
-    def count(self, event: JobStopped) -> None:
-        """Count the end of an attempt."""
-        match event.outcome, event.state:
-            case RunOutcome.COMPLETED, _:
-                self.completed += 1
-            case RunOutcome.SNOOZED, _:
-                self.snoozed += 1
-            case _, JobState.CANCELLED:
-                self.cancelled += 1
-            case _, JobState.DISCARDED:
-                self.discarded += 1
-            case RunOutcome.FAILED | RunOutcome.KILLED | RunOutcome.TIMED_OUT, _:
-                self.failed += 1
 
 
 class AppUnderTest(Elihu):
@@ -94,6 +66,7 @@ class AppUnderTest(Elihu):
         self._declared: Elihu = self
         self._before: Any = None
         self._draining = False
+        self._performed: set[Key] = set()
         self._clients.portal().run(self.migrate())
 
     def run(self, coroutine: Any) -> Any:
@@ -182,18 +155,30 @@ class AppUnderTest(Elihu):
         """
         return await perform(self._declared, new_job(what, args, kwargs))
 
-    @in_both
-    async def drain(self, *, queue: str | None = None, scheduled: bool = False) -> Drained:
+    def drain(self, *, queue: str | None = None, scheduled: bool = False, conn: Any = None) -> Any:
         """Run the jobs that are due, and those that they enqueue, on a node of this
         program until none is left; of one queue where given. With ``scheduled`` those
         that are due later run at once too. Returns the counts of ends.
 
-        A failure is stored and logged as a node does. Raises ``RuntimeError`` after
-        10,000 attempts.
+        A failure is stored and logged as a node does. With ``conn`` the jobs that the
+        caller's open transaction sees run, each once and as by ``perform``: their ends
+        are counted and not stored. Raises ``RuntimeError`` after 10,000 attempts.
         """
-        done = Drained()
-        await self._drain(done.count, queue=queue, scheduled=scheduled)
-        return done
+        if conn is None:
+            whole = self._drained(queue=queue, scheduled=scheduled)
+            return self.calls.add(Call("drain", whole)) if in_loop() else self.run(whole)
+        inside = DrainInside(
+            app=self._declared,
+            session=open_session(conn, self._declared.config),
+            performed=self._performed,
+            now=self.clock.now,
+            queue=queue,
+            scheduled=scheduled,
+        )
+        if in_loop():
+            return self.calls.add(Call("drain", inside.arun()))
+        inside.session.require_sync("drain() in a synchronous test", "the helper in an async test")
+        return inside.run(self.run)
 
     @contextmanager
     def inline(self) -> Iterator[None]:
@@ -272,6 +257,11 @@ class AppUnderTest(Elihu):
         return check(
             await aunfinished_in(session) if session.asynchronous else unfinished_in(session)
         )
+
+    async def _drained(self, *, queue: str | None, scheduled: bool) -> Drained:
+        done = Drained()
+        await self._drain(done.count, queue=queue, scheduled=scheduled)
+        return done
 
     async def _drain(
         self,
