@@ -130,12 +130,14 @@ def test_wrong_use(bare: Shell, seconds: str) -> None:
 @pytest.mark.parametrize(
     ("bound", "measured", "commits", "words"),
     [
-        (Bound.PYTHON, Measured(50_000, 1.0, 0.9, 100), True, "90% of the time"),
-        (Bound.DISK_FLUSH, Measured(300, 1.0, 0.05, 300), True, "300 commits of 2 ms"),
-        (Bound.CONNECTIONS, Measured(9_000, 1.0, 0.5, 9_000), False, "10 connections of 1 ms"),
-        (Bound.PYTHON, Measured(9_000, 1.0, 0.9, 9_000), False, "90% of the time"),
-        (Bound.DATABASE, Measured(50_000, 1.0, 0.2, 50), True, "65% of the time"),
-        (Bound.ROUND_TRIPS, Measured(700, 1.0, 0.1, 700), False, "700 calls of 1 ms"),
+        (Bound.PYTHON, Measured(50_000, 1.0, 0.9, 0.0, 100), True, "90% of the time"),
+        (Bound.DISK_FLUSH, Measured(300, 1.0, 0.05, 0.0, 300), True, "300 commits of 2 ms"),
+        (Bound.CONNECTIONS, Measured(9_000, 1.0, 0.5, 0.0, 9_000), False, "10 connections of 1 ms"),
+        (Bound.PYTHON, Measured(9_000, 1.0, 0.9, 0.0, 9_000), False, "90% of the time"),
+        (Bound.DATABASE, Measured(50_000, 1.0, 0.2, 0.0, 50), True, "65% of the time"),
+        (Bound.ROUND_TRIPS, Measured(700, 1.0, 0.1, 0.0, 700), False, "700 calls of 1 ms"),
+        (Bound.BUSY_MACHINE, Measured(900, 1.0, 0.2, 0.7, 300), True, "70% of the time"),
+        (Bound.BUSY_MACHINE, Measured(9_000, 1.0, 0.2, 0.7, 9_000), False, "70% of the time"),
     ],
 )
 def test_what_bounds_a_figure(bound: Bound, measured: Measured, commits: bool, words: str) -> None:
@@ -145,12 +147,12 @@ def test_what_bounds_a_figure(bound: Bound, measured: Measured, commits: bool, w
 
 
 def test_round_trips_bound_where_a_commit_is_cheap() -> None:
-    found = bound_of(Measured(700, 1.0, 0.1, 700), Costs(0.001, 0.0001, None), commits=True)
+    found = bound_of(Measured(700, 1.0, 0.1, 0.0, 700), Costs(0.001, 0.0001, None), commits=True)
     assert found.bound == Bound.ROUND_TRIPS
     assert found.share == pytest.approx(0.7)
 
 
 def test_the_shares_of_calls_under_way_together_fit_the_time() -> None:
-    found = bound_of(Measured(10_000, 1.0, 0.25, 2_000), COSTS, commits=True)
+    found = bound_of(Measured(10_000, 1.0, 0.25, 0.0, 2_000), COSTS, commits=True)
     assert found.bound == Bound.DISK_FLUSH
     assert found.share == pytest.approx(0.5)

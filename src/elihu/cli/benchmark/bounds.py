@@ -11,6 +11,7 @@ class Bound(StrEnum):
     """What most of the time went to."""
 
     PYTHON = "Python"
+    BUSY_MACHINE = "a busy machine"
     ROUND_TRIPS = "round trips"
     DISK_FLUSH = "disk flush"
     CONNECTIONS = "connections"
@@ -19,6 +20,7 @@ class Bound(StrEnum):
 
 _ADVICE: Final = {
     Bound.PYTHON: "start more processes: elihu start --processes, or more nodes",
+    Bound.BUSY_MACHINE: "measure again when less else runs here",
     Bound.ROUND_TRIPS: "run nearer to the database, or let a call carry more jobs: callers at "
     "the same time, enqueue_many, more slots",
     Bound.DISK_FLUSH: "a disk that flushes faster helps, and so does what shares a commit: callers "
@@ -53,13 +55,15 @@ class Finding:
 def bound_of(measured: Measured, costs: Costs, *, commits: bool) -> Finding:
     """What bounds a figure whose calls commit, or only read.
 
-    Python is what the thread of the event loop computed. The rest of the time it waited:
-    for round trips and flushes at their measured cost, at most for all of the rest. What
-    still remains is the database's own work. Calls that only read are bound by the
-    connections where these were all busy and the thread was not.
+    Python is what the thread of the event loop computed; a busy machine is where it was
+    ready and got no processor. The rest of the time it waited for the database: for round
+    trips and flushes at their measured cost, at most for all of the rest. What still
+    remains is the database's own work. Calls that only read are bound by the connections
+    where these were all busy and the thread was not.
     """
     python = min(1.0, measured.processor / measured.seconds)
-    if not commits and costs.connections is not None and python < _ALL_BUSY:
+    ready = min(1.0 - python, measured.ready / measured.seconds)
+    if not commits and costs.connections is not None and python + ready < _ALL_BUSY:
         allowed = costs.connections / costs.round_trip
         share = min(1.0, measured.rate / allowed)
         if share >= _ALL_BUSY:
@@ -69,12 +73,13 @@ def bound_of(measured: Measured, costs: Costs, *, commits: bool) -> Finding:
                 f"{costs.connections} connections of {_ms(costs.round_trip)} a call allow "
                 f"{allowed:,.0f} calls a second, {measured.rate:,.0f} were reached",
             )
-    waited = 1.0 - python
+    waited = 1.0 - python - ready
     trips = measured.calls * costs.round_trip / measured.seconds
     flushes = measured.calls * costs.flush / measured.seconds if commits else 0.0
     fits = min(1.0, waited / (trips + flushes)) if trips + flushes else 1.0
     shares = {
         Bound.PYTHON: python,
+        Bound.BUSY_MACHINE: ready,
         Bound.ROUND_TRIPS: trips * fits,
         Bound.DISK_FLUSH: flushes * fits,
         Bound.DATABASE: waited - (trips + flushes) * fits,
@@ -82,6 +87,7 @@ def bound_of(measured: Measured, costs: Costs, *, commits: bool) -> Finding:
     bound = max(shares, key=lambda each: shares[each])
     why = {
         Bound.PYTHON: "in which this process computed",
+        Bound.BUSY_MACHINE: "in which this process was ready and waited for a processor",
         Bound.ROUND_TRIPS: f"for {measured.calls:,} calls of {_ms(costs.round_trip)}",
         Bound.DISK_FLUSH: f"for {measured.calls:,} commits of {_ms(costs.flush)}",
         Bound.DATABASE: "in which this process waited for more than round trips and flushes",

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import quantiles
 from typing import Any, Final
 
@@ -15,25 +16,57 @@ from elihu.engines.protocol import Engine
 from elihu.task import Task
 from elihu.telemetry.events import EngineCalled
 
+_SCHEDULED: Final = Path("/proc/thread-self/schedstat")
 PAUSE: Final = 0.03
 """Seconds between two jobs of ``latency``, so that all work for the first has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """So many jobs, or reads, in so many seconds, of which the event loop's thread computed
-    for ``processor``, with so many calls to the database.
+    """So many jobs, or reads, in so many seconds, with so many calls to the database. The
+    event loop's thread computed for ``processor`` seconds, and was ready but had to wait
+    for a processor for ``ready`` seconds.
     """
 
     jobs: int
     seconds: float
     processor: float
+    ready: float
     calls: int
 
     @property
     def rate(self) -> float:
         """Jobs a second."""
         return self.jobs / self.seconds
+
+
+class Stopwatch:
+    """The times of this thread since the watch was made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._processor = time.thread_time()
+        self._ready = ready_seconds()
+
+    def measured(self, jobs: int, calls: int) -> Measured:
+        """What was done since then."""
+        return Measured(
+            jobs,
+            time.perf_counter() - self._began,
+            time.thread_time() - self._processor,
+            ready_seconds() - self._ready,
+            calls,
+        )
+
+
+def ready_seconds() -> float:
+    """How long this thread has waited for a processor; always 0 where the system does not
+    say so.
+    """
+    try:
+        return int(_SCHEDULED.read_bytes().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 class Noop:
@@ -61,29 +94,27 @@ class Noop:
 
 class Calls:
     """The calls of one verb: when the first began, how long each took, when the last
-    ended; and the processor time between the ends of the first and the last.
+    ended.
     """
 
     def __init__(self) -> None:
         self.durations: list[float] = []
         self._began = self._ended = 0.0
-        self._processor = self._processor_ended = 0.0
+        self._watch = Stopwatch()
 
     def note(self, duration: float) -> None:
         """A call ended now."""
-        self._ended, self._processor_ended = time.perf_counter(), time.thread_time()
+        self._ended = time.perf_counter()
         if not self.durations:
-            self._began, self._processor = self._ended - duration, self._processor_ended
+            self._began, self._watch = self._ended - duration, Stopwatch()
         self.durations.append(duration)
 
     def measured(self, jobs: int) -> Measured:
-        """What was done from the first call to the last."""
-        return Measured(
-            jobs,
-            self._ended - self._began,
-            self._processor_ended - self._processor,
-            len(self.durations),
-        )
+        """What was done from the first call to the last. The thread's times are those
+        since the end of the first call.
+        """
+        times = self._watch.measured(jobs, len(self.durations))
+        return replace(times, seconds=self._ended - self._began)
 
 
 @contextmanager
@@ -130,27 +161,17 @@ async def insert(
         return done
 
     with calls_of(app, "insert") as calls:
-        began, processor = time.perf_counter(), time.thread_time()
+        watch = Stopwatch()
         done = await asyncio.gather(*(call() for _ in range(callers)))
-        return Measured(
-            sum(done),
-            time.perf_counter() - began,
-            time.thread_time() - processor,
-            len(calls.durations),
-        )
+        return watch.measured(sum(done), len(calls.durations))
 
 
 async def bulk(app: Elihu, task: Task[[int], Any], numbers: Iterator[int]) -> Measured:
     """One call of ``enqueue_many``."""
     with calls_of(app, "insert_bulk") as calls:
-        began, processor = time.perf_counter(), time.thread_time()
+        watch = Stopwatch()
         done = await app.enqueue_many(task.build(number) for number in numbers)
-        return Measured(
-            done.inserted,
-            time.perf_counter() - began,
-            time.thread_time() - processor,
-            len(calls.durations),
-        )
+        return watch.measured(done.inserted, len(calls.durations))
 
 
 async def drain(
