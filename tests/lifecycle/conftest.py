@@ -17,6 +17,7 @@ from tests.lifecycle.nodes import PROGRAMS, Processes
 async def app(database_url: str, tables: None) -> AsyncIterator[Elihu]:
     """The test's own app: it runs no node."""
     app = Elihu(database_url, call_timeout=5)
+    await app.migrate()  # for a test with a server of its own
     yield app
     await app.aclose()
 
