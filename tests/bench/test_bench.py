@@ -22,6 +22,7 @@ UNITS |= {each: {"seconds"} for each in ("dispatch", "at_once")}
 UNITS |= {"output": {"seconds", "node_mib", "supervisor_mib"}}
 BESIDE = {"relay": "latency", "gather": "drain", "output": "pipe"}
 BESIDE |= {"dispatch": "plain rows", "at_once": "processes"}
+ALWAYS = {"insert", "drain", "latency"}
 ALONE = {("pipe", "supervisor_mib")}
 """What the other side does not have."""
 
@@ -35,7 +36,10 @@ def bench(warm: Warm) -> Bench:
     return lambda *arguments: warm.run(arguments, ROOT, dict(os.environ), "", 50, "bench")
 
 
-@pytest.mark.parametrize("subject", UNITS)
+@pytest.mark.parametrize(
+    "subject",
+    [pytest.param(one, marks=() if one in ALWAYS else pytest.mark.more) for one in UNITS],
+)
 def test_subject(bench: Bench, subject: str, database_url: str) -> None:
     done = bench(subject, "--database", database_url, *SMALL)
     assert done.returncode == 0, done.stderr
