@@ -45,6 +45,7 @@ async def test_jobs_are_counted(app: Elihu):
         await events.until(lambda: samples(registry).get("elihu_jobs_stored", {}).get(stored) == 1)
         during = samples(registry)
         assert during["elihu_leader"] == {(): 1}
+        assert during["elihu_listening"] == {(): 1}
         assert during["elihu_queue_slots"] == {(("queue", "default"),): 3}
     found = samples(registry)
     ended = {

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from concurrent.futures import CancelledError
 from typing import Any, Final, TypeVar
 
 from elihu.clients.client import Client
@@ -113,7 +114,7 @@ class Clients:
             if loop.is_closed() or loop is running_loop():
                 client.abandon()
             elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(client.close(), loop).result(EXIT_TIMEOUT)
+                _close_in(loop, client)
             else:
                 loop.run_until_complete(client.close())
         if portal is not None:
@@ -138,6 +139,20 @@ class Clients:
                 await self.aclose()
         except Exception as error:
             logger.warning("the app did not close within %g s: %s", EXIT_TIMEOUT, error)
+
+
+def _close_in(loop: asyncio.AbstractEventLoop, client: Client) -> None:
+    """Close a client in the loop of another thread, or abandon it where that loop ends
+    meanwhile: the portal of another app may do so.
+    """
+    closing = client.close()
+    try:
+        asyncio.run_coroutine_threadsafe(closing, loop).result(EXIT_TIMEOUT)
+    except (CancelledError, TimeoutError):
+        client.abandon()
+    except RuntimeError:  # the loop is closed
+        closing.close()
+        client.abandon()
 
 
 class _Open:

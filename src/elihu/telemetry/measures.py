@@ -152,6 +152,7 @@ class Measurements:
         self._interval = interval
         self._running: dict[tuple[int, int], tuple[str, str]] = {}
         self._leaders: set[str] = set()
+        self._polling: set[str] = set()
         self._counting: dict[str, asyncio.Task[None]] = {}
         for event, handler in {
             events.JobStarted: self._job_started,
@@ -205,8 +206,10 @@ class Measurements:
         self._counting[event.node] = counting
         if event.node not in self._leaders:
             self._sink.set(LEADER, 0)
+        self._show_listening()
 
     def _node_stopped(self, event: events.NodeStopped) -> None:
+        self._polling.discard(event.node)
         if (counting := self._counting.pop(event.node, None)) is not None:
             counting.cancel()
 
@@ -228,7 +231,14 @@ class Measurements:
             self._sink.clear(JOBS_STORED)
 
     def _notifier_switched(self, event: events.NotifierSwitched) -> None:
-        self._sink.set(LISTENING, int(event.mode == "listening"))
+        if event.mode == "listening":
+            self._polling.discard(event.node)
+        else:
+            self._polling.add(event.node)
+        self._show_listening()
+
+    def _show_listening(self) -> None:
+        self._sink.set(LISTENING, int(not self._polling))
 
     def _slots(self, event: events.QueueStarted | events.QueueScaled) -> None:
         self._sink.set(QUEUE_SLOTS, event.limit, queue=event.queue)

@@ -96,10 +96,10 @@ class AppUnderTest(Elihu):
         """Close every connection, give an app that was taken over its settings back, and
         raise ``HelperNotAwaited`` if a helper's call was not awaited.
         """
-        self._clients.drop()
-        if self._declared is not self:
+        if self._declared is not self:  # first, since helpers use it in the loop of this app
             self._declared._clients.drop()
             self._declared.config = self._before
+        self._clients.drop()
         self.calls.check()
 
     # what was enqueued
