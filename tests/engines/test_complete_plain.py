@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, event, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from elihu.config import Config
 from elihu.engines.in_transaction import Answer, Completion, open_session
@@ -14,7 +16,9 @@ from elihu.engines.in_transaction.steps import are_plain
 from elihu.engines.postgres import in_transaction
 from elihu.engines.postgres.channel import channel_of
 from elihu.engines.postgres.engine import PostgresEngine
+from elihu.errors import SchemaOutdated
 from elihu.job import JobState, NewJob, RunOutcome
+from tests.engines.builders import job
 from tests.engines.postgres_support import engine_on, registered
 
 END = Completion(1, 1, "node", "here", "1", None, None, None, False)
@@ -138,3 +142,41 @@ def test_ends_with_different_values_are_not_plain_together() -> None:
     assert are_plain([END._replace(value="2", wanted=True)])
     assert not are_plain([END, END._replace(id=2, value="2")])
     assert not are_plain([END, END._replace(id=2, wanted=True)])
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_an_end_in_a_known_database_is_executed_below_sqlalchemy(
+    engine: PostgresEngine, postgres_url: str, driver: str
+) -> None:
+    node = await registered(engine)
+    await engine.insert([NewJob(task="t")] * 2)
+    claims = (await engine.exchange(node, "default", 9, [])).claims
+    here = await engine.installation()
+    ends = [
+        END._replace(id=claim.id, claim=claim.claim, node=node, installation=here)
+        for claim in claims
+    ]
+    seen: list[str] = []
+
+    def work(connection: Connection) -> list[Answer]:
+        connection.execute(text("SELECT 1"))  # begins the transaction
+        event.listen(connection, "before_cursor_execute", lambda *given: seen.append(given[2]))
+        session = open_session(connection, Config(database_url=postgres_url))
+        answers = session.complete(ends[:1], known=True)
+        elsewhere = open_session(connection, Config(database_url=postgres_url, schema="nowhere"))
+        savepoint = connection.begin_nested()
+        with pytest.raises(SchemaOutdated):
+            elsewhere.complete(ends[1:], known=True)
+        savepoint.rollback()
+        return answers + session.complete(ends[1:], known=True)
+
+    database = create_async_engine(postgres_url.replace("postgresql:", f"postgresql+{driver}:"))
+    try:
+        async with database.begin() as connection:
+            answers = await connection.run_sync(work)
+    finally:
+        await database.dispose()
+    assert answers == [Answer(True, here, JobState.EXECUTING)] * 2
+    assert [sql for sql in seen if "SAVEPOINT" not in sql] == []
+    for claim in claims:
+        assert (await job(engine, claim.id)).state is JobState.COMPLETED

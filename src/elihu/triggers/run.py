@@ -319,7 +319,8 @@ class Runner:
                 self.what,
             )
             return False
-        self._with_jobs[connection.engine] = True
+        if not known:
+            self._with_jobs[connection.engine] = True
         return True
 
     def _handle(self, member: Member, error: BaseException, call: Calls) -> Any:

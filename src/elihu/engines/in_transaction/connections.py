@@ -198,13 +198,36 @@ class SqlAlchemy(Link):
         return _all(self._connection.exec_driver_sql(*self._marked(statement)))
 
     def inside(self) -> Executes:
-        """The driver's connection where it is one to SQLite. Each step of a cursor of
-        SQLAlchemy is a call of aiosqlite's thread, and a statement has four.
+        """The connection below SQLAlchemy's, whose own results cost as much as the
+        statement. aiosqlite's is used itself: each step of a cursor is a call of its
+        thread, and a statement has four.
         """
-        raw = self.raw_sqlite() if self.engine == "sqlite" else None
+        if self.engine == "postgres":
+            return Cursors(self)
+        raw = self.raw_sqlite()
         if isinstance(raw, sqlite3.Connection):
             return Sqlite3(raw)
         return Aiosqlite(raw) if hasattr(raw, "execute_fetchall") else self
+
+    def execute_below(self, statement: Statement) -> Rows:
+        """``execute`` by a cursor of the driver, or of SQLAlchemy's adapter to it."""
+        cursor = self._connection.connection.cursor()
+        try:
+            cursor.execute(*self._marked(statement))
+            return cursor.fetchall() if cursor.description else ()
+        finally:
+            cursor.close()
+
+
+class Cursors:
+    """Executes the statements of a connection of SQLAlchemy's by cursors below it."""
+
+    def __init__(self, link: SqlAlchemy) -> None:
+        self._link = link
+
+    def execute(self, statement: Statement) -> Rows:
+        """All rows."""
+        return self._link.execute_below(statement)
 
 
 class Aiosqlite:

@@ -250,7 +250,9 @@ class Ledger:
         """The attempt has ended in a transaction that is known to be committed."""
         self.held.discard(execution.key)
         duration = self._scope.clock.monotonic() - execution.started
-        self._publish(AttemptReport(execution, ack, None, duration).as_completed())
+        self._count(execution, _COMPLETED, duration)
+        if JobStopped in self._scope.bus:
+            AttemptReport(execution, ack, None, duration).as_completed().publish(self._scope.bus)
         self._scope.counts.add(self._queue, self._ended)
         self._ended = []
         self._freed()

@@ -46,8 +46,11 @@ class Calls:
         return await_only(value)
 
     def close(self, session: Any) -> None:
-        """Close a session of either kind."""
-        self(session.close)
+        """Close a session of either kind. ``AsyncSession.close`` would enter a greenlet of
+        its own for the same work.
+        """
+        own = type(session).close is AsyncSession.close
+        self(session.sync_session.close if own else session.close)
 
 
 def inner(session: Any) -> Session:
