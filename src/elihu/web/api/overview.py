@@ -1,8 +1,7 @@
 """``/api/overview``: what needs a look, what runs, and what runs next."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +16,7 @@ from elihu.web.api.routes import Resource
 from elihu.web.api.runs import OneRunOut
 from elihu.web.context import Context, context_of
 from elihu.web.reads import overview as reads
+from elihu.web.reads.beside import beside
 from elihu.web.reads.concerns import Concern, find_concerns
 from elihu.web.reads.plan import HALF_HOUR
 
@@ -95,19 +95,23 @@ class AheadOut(BaseModel):
 async def get_overview(request: Request) -> OverviewOut:
     """What needs a look, what runs, and what runs next."""
     context = context_of(request)
-    async with _reading_jobs(context) as jobs, context.sessions.read() as session:
+    async with (
+        beside(context.app.stats.counts()) as jobs,
+        context.sessions.read() as session,
+    ):
         moment = await now(session)
+        concerns = await find_concerns(session, moment)
+        running = await reads.running(session)
+        upcoming = await reads.upcoming(session, moment)
         return OverviewOut(
             at=datetime.now(UTC),
             counts=await _counts(session, jobs),
-            concerns=[_concern(each) for each in await find_concerns(session, moment)],
+            concerns=[_concern(each) for each in concerns],
             running=[
                 OneRunOut.model_validate(run).model_copy(update={"usual_seconds": usual})
-                for run, usual in await reads.running(session)
+                for run, usual in running
             ],
-            upcoming=[
-                UpcomingOut.model_validate(each) for each in await reads.upcoming(session, moment)
-            ],
+            upcoming=[UpcomingOut.model_validate(each) for each in upcoming],
         )
 
 
@@ -121,18 +125,11 @@ async def get_ahead(request: Request) -> AheadOut:
 
 async def read_counts(context: Context) -> CountsOut:
     """The figures that change often."""
-    async with _reading_jobs(context) as jobs, context.sessions.read() as session:
+    async with (
+        beside(context.app.stats.counts()) as jobs,
+        context.sessions.read() as session,
+    ):
         return await _counts(session, jobs)
-
-
-@asynccontextmanager
-async def _reading_jobs(context: Context) -> AsyncIterator[_Jobs]:
-    """Read the numbers of jobs meanwhile, on another connection."""
-    jobs = asyncio.create_task(context.app.stats.counts(), name="elihu-counts")
-    try:
-        yield jobs
-    finally:
-        await asyncio.wait([jobs])
 
 
 async def _counts(session: Any, jobs: _Jobs) -> CountsOut:

@@ -11,6 +11,7 @@ from elihu.accounts import audit
 from elihu.web.pages.editing import whole
 from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
 from elihu.web.problems import Problem
+from elihu.web.reads.beside import beside
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 MOST: Final = 10_000
@@ -23,13 +24,17 @@ async def list_queues(visit: ViewVisit, queue: str = "") -> Response:
     them how long its jobs waited.
     """
     app = visit.context.app
-    queues = await app.queues.list(most=MOST + 1)
-    nodes = await app.nodes.list()
     last = int(datetime.now(UTC).timestamp()) // 3_600 * 3_600
     first = last - (HOURS - 1) * 3_600
     done: dict[str, list[int]] = {}
     waits: dict[str, list[int]] = {}
-    for point in await visit.context.ended.points(first, last + 3_600, 3_600, by="queue"):
+    async with beside(
+        visit.context.ended.points(first, last + 3_600, 3_600, by="queue")
+    ) as reading:
+        queues = await app.queues.list(most=MOST + 1)
+        nodes = await app.nodes.list()
+        points = await reading
+    for point in points:
         number = int(point.at.timestamp() - first) // 3_600
         if 0 <= number < HOURS and point.key is not None:
             done.setdefault(point.key, [0] * HOURS)[number] += point.jobs

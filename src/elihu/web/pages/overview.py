@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
+from elihu import Elihu, FailureGroup, Queue
 from elihu.commands.models import Command, Cron
 from elihu.commands.rules import commands as command_rules
 from elihu.job import FAILURES
@@ -19,6 +20,7 @@ from elihu.web.pages.visits import ZONE, PageRoute, ViewVisit
 from elihu.web.reads import overview as reads
 from elihu.web.reads import plan as plans
 from elihu.web.reads import run_figures
+from elihu.web.reads.beside import beside
 from elihu.web.reads.concerns import find_concerns
 from elihu.web.reads.ended import Ended
 
@@ -62,30 +64,34 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
     context = visit.context
     moment = datetime.now(UTC)
     left = _left(moment, zone_of(visit.request.cookies.get(ZONE)))
-    queues = await context.app.queues.list(most=10_001)
-    nodes = await context.app.nodes.list()
+    async with (
+        beside(_work(context.ended, moment, span)) as work,
+        beside(_of_engine(context.app)) as engine,
+    ):
+        async with context.sessions.read() as session:
+            plan = await plans.load(session)
+            planned = _planned(plan, moment, left)
+            recent = await reads.recent(session, left, [lane.command.id for lane in planned])
+            values: dict[str, Any] = {
+                "counts": await reads.active_counts(session),
+                "running": await reads.running(session),
+                "troubles": await find_concerns(session, moment),
+                "failed": await reads.failed_since(session, moment - DAY),
+                "lately": await run_figures.in_steps(session, moment - DAY, 7_200, 12),
+            }
+        queues, nodes, failures = await engine
+        values["work"] = await work
     slots: dict[str, list[int]] = {node.id: [0, 0] for node in nodes}
     for queue in queues:
         for each in queue.nodes:
             found = slots.setdefault(each.node, [0, 0])
             found[0] += each.executing
             found[1] += each.limit
-    async with context.sessions.read() as session:
-        plan = await plans.load(session)
-        planned = _planned(plan, moment, left)
-        recent = await reads.recent(session, left, [lane.command.id for lane in planned])
-        values: dict[str, Any] = {
-            "counts": await reads.active_counts(session),
-            "running": await reads.running(session),
-            "troubles": await find_concerns(session, moment),
-            "failed": await reads.failed_since(session, moment - DAY),
-            "lately": await run_figures.in_steps(session, moment - DAY, 7_200, 12),
-        }
     coming = _coming(plan, moment)
     return visit.page(
         "overview.html",
         **values,
-        failures=[group for group in await context.app.stats.failures() if _is_new(group, moment)],
+        failures=[group for group in failures if _is_new(group, moment)],
         upcoming=coming[:8],
         lanes=[_with_runs(lane, recent, moment, left) for lane in planned],
         presses=_presses(plan, left),
@@ -96,7 +102,6 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
         queues=queues,
         waiting=sum(min(queue.available, 10_000) for queue in queues),
         waiting_more=any(queue.available > 10_000 for queue in queues),
-        work=await _work(context.ended, moment, span),
         span=span,
         commands=len(plan.commands),
         is_open=context.user is None and visit.who.via == "loopback",
@@ -119,6 +124,14 @@ async def jump(visit: ViewVisit, q: str = "") -> Response:
         str(visit.request.url.replace(path=visit.address("/commands"), query="")
             .include_query_params(text=text)), 303,
     )  # fmt: skip
+
+
+async def _of_engine(app: Elihu) -> tuple[list[Queue], list[Any], list[FailureGroup]]:
+    return (
+        await app.queues.list(most=10_001),
+        await app.nodes.list(),
+        await app.stats.failures(),
+    )
 
 
 def _is_new(group: Any, moment: datetime) -> bool:
