@@ -15,9 +15,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import elihu
 from elihu import Elihu
+from elihu.telemetry import prometheus
 from elihu.telemetry.events import EngineCalled
 from oracle.proxy import Proxy
 
@@ -115,6 +117,15 @@ async def test_the_calls_and_exchanges_of_a_drain(app: Elihu):
     assert calls.names["Bus.emit"] < JOBS / 10, "no event is built where nobody listens"
     assert c <= 31
     assert exchanges <= JOBS / SLOTS + 6
+
+
+async def test_the_calls_of_a_drain_that_prometheus_watches(app: Elihu):
+    prometheus.instrument(app, registry=CollectorRegistry(), interval=60)
+    calls = Calls()
+    await drained(app, calls)
+    python, c = calls.a_job(MEASURED)
+    assert python <= 60, calls.names.most_common(50)
+    assert c <= 42
 
 
 class Garbage:
