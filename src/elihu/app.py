@@ -179,6 +179,13 @@ class Elihu(EnqueuesJobs, DeclaresTriggers):
             else load_config(flags=flags, keywords=self._keywords)
         )
 
+    def _use(self, config: Config) -> None:
+        """Work with this configuration from now on. Connections of the earlier one are
+        dropped.
+        """
+        self._clients.drop()
+        self.config = config
+
     def lifespan(self) -> AbstractAsyncContextManager[Any] | None:
         """A new context manager of the app's lifespan, None without one. Each node and
         child process enters its own.

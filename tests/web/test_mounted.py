@@ -1,13 +1,15 @@
 """The application inside another one, with the users of that one."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute
 
-from elihu import Elihu
+from elihu import Elihu, NewJob
 from elihu.accounts.roles import Actor, Role
 from elihu.web import create_app
 from elihu.web.app import lifespan
@@ -15,7 +17,7 @@ from elihu.web.app import lifespan
 
 async def user(connection: HTTPConnection) -> Actor | None:
     name = connection.headers.get("x-user")
-    return Actor(name, Role.RUN, "host") if name else None
+    return Actor(name, Role.EDIT if name == "eve" else Role.RUN, "host") if name else None
 
 
 @pytest.fixture
@@ -55,3 +57,36 @@ async def test_other_sites_are_refused_below_the_path_too(site: httpx.AsyncClien
     assert other.status_code == 403
     simple = await site.post(path, content=b"{}", headers={"Content-Type": "text/plain"})
     assert simple.status_code == 415
+
+
+async def test_everything_follows_the_app_to_another_database(
+    app: Elihu, routes: list[BaseRoute], tmp_path: Path
+) -> None:
+    """As in a test that takes the app of the site over: what the pages have open and
+    have read belongs to the database before.
+    """
+    async with Elihu(f"sqlite:///{tmp_path}/shop.db") as shop:
+        web = create_app(shop, user=user)
+        web.router.routes = routes
+        transport = httpx.ASGITransport(web)
+        headers = {"x-user": "eve"}
+        async with lifespan(web):
+            pass
+        async with (
+            lifespan(web),
+            httpx.AsyncClient(
+                transport=transport, base_url="https://shop", headers=headers
+            ) as client,
+        ):
+            for queue, config in (("first", shop.config), ("second", app.config)):
+                shop._use(config)
+                await shop.migrate("commands")
+                await shop.migrate("accounts")
+                await shop.aenqueue(NewJob(task="pay", queue=queue))
+                polled = await client.get("/api/stream/poll", params={"topic": "queues"})
+                assert queue in polled.text
+                made = await client.post("/api/environments", json={"name": "here"})
+                assert made.status_code == 201, made.text
+                listed = await client.get("/api/environments")
+                assert [item["name"] for item in listed.json()["items"]] == ["here"]
+            assert not web.state.elihu.stopping.is_set()

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from elihu import (
+    Config,
     DatabaseError,
     DatabaseTimeout,
     DatabaseUnavailable,
@@ -40,9 +41,9 @@ class Sessions:
 
     def __init__(self, app: Elihu) -> None:
         self._app = app
-        self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
-            WeakKeyDictionary()
-        )
+        self._engines: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[Config, AsyncEngine]
+        ] = WeakKeyDictionary()
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
             WeakKeyDictionary()
         )
@@ -66,8 +67,8 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
-        if engine := self._engines.pop(asyncio.get_running_loop(), None):
-            await engine.dispose()
+        if known := self._engines.pop(asyncio.get_running_loop(), None):
+            await known[1].dispose()
 
     @asynccontextmanager
     async def _session(
@@ -75,7 +76,7 @@ class Sessions:
     ) -> AsyncIterator[AsyncSession]:
         seconds = self._app.config.call_timeout if deadline is None else deadline
         options = {_WRITES: writes}
-        bind = self._engine().execution_options(**options)
+        bind = (await self._engine()).execution_options(**options)
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -104,11 +105,17 @@ class Sessions:
             return nullcontext()
         return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
-    def _engine(self) -> AsyncEngine:
-        loop = asyncio.get_running_loop()
-        if loop not in self._engines:
-            self._engines[loop] = self._make()
-        return self._engines[loop]
+    async def _engine(self) -> AsyncEngine:
+        """The engine of this event loop, for the app's present configuration."""
+        loop, config = asyncio.get_running_loop(), self._app.config
+        known = self._engines.get(loop)
+        if known is not None and known[0] is config:
+            return known[1]
+        engine = self._make()
+        self._engines[loop] = config, engine
+        if known is not None:
+            await known[1].dispose()
+        return engine
 
     def _make(self) -> AsyncEngine:
         config = self._app.config

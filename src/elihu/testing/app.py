@@ -82,14 +82,15 @@ class AppUnderTest(Elihu):
             raise InvalidOption(
                 "take_over(): expected one app, and no task or app before it, got another one"
             )
-        app._clients.drop()
         self._declared, self._before = app, app.config
-        app.config = changed_config(
-            app.config,
-            {
-                name: getattr(self.config, name)
-                for name in ("database_url", "schema", "synchronous")
-            },
+        app._use(
+            changed_config(
+                app.config,
+                {
+                    name: getattr(self.config, name)
+                    for name in ("database_url", "schema", "synchronous")
+                },
+            )
         )
 
     def close(self) -> None:
@@ -97,8 +98,7 @@ class AppUnderTest(Elihu):
         raise ``HelperNotAwaited`` if a helper's call was not awaited.
         """
         if self._declared is not self:  # first, since helpers use it in the loop of this app
-            self._declared._clients.drop()
-            self._declared.config = self._before
+            self._declared._use(self._before)
         self._clients.drop()
         self.calls.check()
 

@@ -17,8 +17,6 @@ from elihu.web.api import ROUTERS
 from elihu.web.api.document import PROBLEM, page
 from elihu.web.context import Context, UserHook, context_of
 from elihu.web.guard import LOOPBACK, Guard, Proxies
-from elihu.web.reads.ended import Ended
-from elihu.web.streams import Streams
 
 PUBLIC: Final = frozenset({"/livez", "/readyz", "/api/openapi.json", "/api/docs", "/api/session"})
 """The paths that need no sign-in."""
@@ -61,8 +59,6 @@ def create_app(
         read_only=settings.read_only if read_only is None else read_only,
         open=open_on_loopback,
         user=user,
-        streams=Streams(app),
-        ended=Ended(app),
     )
     problems.install(web)
     web.add_middleware(
@@ -85,6 +81,7 @@ async def lifespan(web: FastAPI) -> AsyncIterator[None]:
     lifespan.
     """
     context: Context = web.state.elihu
+    context.stopping.clear()
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from starlette.requests import HTTPConnection
 
@@ -15,10 +15,8 @@ from elihu.commands.host import Host
 from elihu.commands.scheduler import CommandScheduler
 from elihu.orm.sessions import Sessions
 from elihu.web.live import LivePages
-
-if TYPE_CHECKING:
-    from elihu.web.reads.ended import Ended
-    from elihu.web.streams import Streams
+from elihu.web.reads.ended import Ended
+from elihu.web.streams import Streams
 
 UserHook = Callable[[HTTPConnection], Awaitable[Actor | None]]
 """The host application's own user of a request; None where nobody is signed in."""
@@ -41,13 +39,16 @@ class Context:
     read_only: bool
     open: bool
     user: UserHook | None
-    streams: "Streams"
-    ended: "Ended"
-    live: LivePages = field(default_factory=LivePages)
+    streams: Streams = field(init=False)
+    ended: Ended = field(init=False)
+    live: LivePages = field(init=False)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    menu: object = None
-    _have_users: bool = False
-    _looked_at: float = float("-inf")
+    menu: object = field(init=False)
+    _have_users: bool = field(init=False)
+    _looked_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._begin()
 
     @property
     def host(self) -> Host:
@@ -64,6 +65,24 @@ class Context:
         """The name of the database's kind."""
         is_sqlite = self.app.config.database_url.startswith("sqlite")
         return "SQLite" if is_sqlite else "PostgreSQL"
+
+    def follow(self) -> None:
+        """Begin anew if the app's configuration is another one, as that of a test: what
+        is open and known belongs to the earlier database.
+        """
+        beside = self.scheduler.app
+        if beside.config is not self.app.config:
+            beside._use(self.app.config)
+            self.streams.abandon()
+            self._begin()
+
+    def _begin(self) -> None:
+        self.streams = Streams(self.app)
+        self.ended = Ended(self.app)
+        self.live = LivePages()
+        self.menu = None
+        self._have_users = False
+        self._looked_at = float("-inf")
 
     async def aclose(self) -> None:
         """End the streams, and close what was opened beside the app."""
@@ -87,4 +106,6 @@ class Context:
 
 def context_of(connection: HTTPConnection) -> Context:
     """The context of a request's application."""
-    return cast(Context, connection.app.state.elihu)
+    context = cast(Context, connection.app.state.elihu)
+    context.follow()
+    return context

@@ -161,6 +161,11 @@ class Streams:
             async with asyncio.timeout(1.0):
                 await self._ready.wait()
 
+    def abandon(self) -> None:
+        """Listen for no more signals: the database is another one now."""
+        if self._listening is not None and not self._listening.get_loop().is_closed():
+            self._listening.cancel()
+
     async def aclose(self) -> None:
         """End what listens for signals, and wait for reads that have begun."""
         reads: list[asyncio.Task[Any]] = [read.text for read in self._reads.values()]
