@@ -216,6 +216,7 @@ async def test_an_app_that_is_taken_over(
 
     shop = Elihu(f"sqlite:///{tmp_path}/shop.db", lifespan=lifespan, grace=3)
 
+    @shop.cron("0 * * * *", name="pay")
     @shop.task(name="pay")
     async def pay(*, ctx: Context = Context()) -> str:
         return str(ctx.state)
@@ -230,6 +231,11 @@ async def test_an_app_that_is_taken_over(
     assert shop.config.grace == 3.0
     with elihu_app.inline():
         assert (await pay.aenqueue()).state is JobState.COMPLETED
+    assert (await elihu_app.tick()).cron == 0
+    elihu_app.clock.advance(3600)
+    ticked = await elihu_app.tick()
+    assert (ticked.cron, ticked.start.ok) == (1, 1)
+    assert elihu_app.task_names() == ["pay"]
     assert not (tmp_path / "shop.db").exists()
     with pytest.raises(InvalidOption, match="one app"):
         elihu_app.take_over(Elihu(f"sqlite:///{tmp_path}/other.db"))

@@ -75,8 +75,9 @@ class AppUnderTest(Elihu):
 
     def take_over(self, app: Elihu) -> None:
         """Work with the app of the code under test: its tasks, middleware and lifespan
-        are used, and until the test ends its calls use the test's database. Its other
-        settings stay. Raises ``InvalidOption`` for a second one.
+        are used, also by ``tick`` and ``running`` of this app, and until the test ends its
+        calls use the test's database. Its other settings stay. Raises ``InvalidOption``
+        for a second one.
         """
         if self._declared is not self or len(self._registry):
             raise InvalidOption(
@@ -92,6 +93,8 @@ class AppUnderTest(Elihu):
                 },
             )
         )
+        self._clients.drop()
+        vars(self).update(vars(app))
 
     def close(self) -> None:
         """Close every connection, give an app that was taken over its settings back, and
