@@ -13,8 +13,10 @@ import pytest
 
 from elihu import Elihu
 from elihu.cli.diagnosis import CHECKS, Finding, diagnose
+from elihu.commands.models import Variable
 from elihu.engines.protocol import Engine
 from elihu.engines.sqlite import diagnosis as sqlite_diagnosis
+from elihu.orm.sessions import Sessions, now
 from elihu.testing import AppUnderTest
 from elihu.testing.postgres import PostgresServer
 from tests.cli.shell import Shell
@@ -206,10 +208,15 @@ async def test_a_network_file_system(
     assert "local disk" in str(finding.advice)
 
 
-@ON_SQLITE
 async def test_a_missing_key(elihu_app: AppUnderTest, engine: Engine) -> None:
     await elihu_app.migrate("commands")
     await node(engine)
+    assert "none is stored" in (await found(elihu_app, "secrets", "ok")).text
+    sessions = Sessions(elihu_app)
+    async with sessions.begin() as session:
+        moment = await now(session)
+        session.add(Variable(name="TOKEN", secret="1.key.x", created_at=moment, updated_at=moment))
+    await sessions.aclose()
     finding = await found(elihu_app, "secrets", "failed")
     assert "ELIHU_SECRET_KEY" in str(finding.advice)
 
