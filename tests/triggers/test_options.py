@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from elihu import Context, Elihu, JobState
+from elihu.system_queues import DISPATCH_QUEUE
 from elihu.triggers.run import current_trigger
 from tests.support import QUICK
 from tests.triggers.models import Invoice
@@ -221,10 +222,16 @@ async def test_what_nothing_answers_to_is_reported_at_start(
     app: Elihu, store: Store, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     declared(app, store, cron="0 4 * * *")
+
+    @app.cron("0 4 * * *", name="commands.prune")
+    @app.task(name="commands.prune", queue=DISPATCH_QUEUE)
+    async def prune() -> None: ...
+
     async with app.running():
         pass
     await app.aclose()
     caplog.clear()
+    caplog.set_level("INFO")
     later = Elihu(
         database_url,
         queues={"triggers": 1},
@@ -237,3 +244,5 @@ async def test_what_nothing_answers_to_is_reported_at_start(
     async with later, later.running():
         pass
     assert lines(caplog, "cron entry 'process.scan' is declared neither by this app") == ["WARNING"]
+    assert not lines(caplog, "commands.prune")
+    assert lines(caplog, "no living node runs commands") == ["INFO"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from elihu.api.cron_entries import entry_of
 from elihu.clients.clients import Clients
 from elihu.clock import Clock
 from elihu.config import Config, changed_config
@@ -18,6 +19,7 @@ from elihu.runtime.attempts.middleware import Middleware
 from elihu.runtime.attempts.surroundings import Around
 from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.timers import when
+from elihu.system_queues import DISPATCH_QUEUE, SYSTEM_QUEUES
 from elihu.task import Registry, tasks_left_out
 from elihu.telemetry.bus import Bus
 
@@ -174,13 +176,23 @@ class NodeRunner:
             table = await node.engine.crons()
         except DatabaseError:
             return
+        commands_wait = False
         for row in table.rows:
-            if row.declared is not None and not row.live and not row.paused:
+            if row.declared is None or row.live or row.paused:
+                continue
+            if entry_of(row, table.now).queue in SYSTEM_QUEUES:
+                commands_wait = True
+            else:
                 logger.warning(
                     "cron entry %r is declared neither by this app nor by another living node, and "
                     "does not fire: if it is gone for good, delete it with elihu crons delete",
                     row.name,
                 )
+        if commands_wait:
+            logger.info(
+                "no living node runs commands: elihu up does, or a node that serves the queue %r",
+                DISPATCH_QUEUE,
+            )
 
 
 def _is_async(function: Any) -> bool:

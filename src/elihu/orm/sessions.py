@@ -41,9 +41,9 @@ class Sessions:
 
     def __init__(self, app: Elihu) -> None:
         self._app = app
-        self._engines: WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[Config, AsyncEngine]
-        ] = WeakKeyDictionary()
+        self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Config, AsyncEngine]] = (
+            WeakKeyDictionary()
+        )
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
             WeakKeyDictionary()
         )
