@@ -115,7 +115,7 @@ async def preview(visit: ViewVisit) -> Response:
         place = place or (places[0].id if places else None)
         seen = [] if place is None else await variables.seen_by(session, place)
     return visit.page(
-        "command_preview.html", places=places, place=place, seen=seen, of_node=sorted(ALLOWED),
+        "command_preview.html", places=places, place=place, seen=seen, of_node=_of_node(visit),
         parts=parts_of(visit.text("shell_command"), {each.name for each in seen}),
     )  # fmt: skip
 
@@ -233,11 +233,16 @@ async def _form(
         planned=planned,
         default=default,
         places=places,
-        of_node=sorted(ALLOWED),
+        of_node=_of_node(visit),
         place=None if shown is None else shown.id,
         seen=seen,
         parts=parts_of(str(values["shell_command"]), {each.name for each in seen}),
     )
+
+
+def _of_node(visit: Visit) -> list[str]:
+    """The names that a command gets of the node's own environment."""
+    return sorted({*ALLOWED, *visit.context.app.config.commands.pass_environment})
 
 
 async def _next(
