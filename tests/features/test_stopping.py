@@ -24,10 +24,9 @@ from tests.support import QUICK, EventRecorder
 
 
 @pytest.fixture
-async def app(database_url: str) -> AsyncIterator[Elihu]:
+async def app(database_url: str, tables: None) -> AsyncIterator[Elihu]:
     """Its jobs expire soon."""
     app = Elihu(database_url, **QUICK, lifeline={"interval": 0.1})
-    await app.migrate()
     yield app
     await app.aclose()
 

@@ -28,7 +28,7 @@ async def events(app: Elihu) -> EventRecorder:
 
 
 @pytest.fixture
-async def harnesses(database_url: str, schema: str) -> AsyncIterator[HarnessFactory]:
+async def harnesses(database_url: str, tables: None, schema: str) -> AsyncIterator[HarnessFactory]:
     """Makes nodes without services, each with an engine of its own, on one database."""
     opened: list[NodeHarness] = []
 

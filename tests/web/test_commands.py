@@ -18,11 +18,9 @@ SECRET = "hunter2-is-no-password"
 
 
 @pytest.fixture
-async def app(database_url: str, schema: str) -> Any:
+async def app(database_url: str, tables: None, schema: str) -> Any:
     """An app with all tables and a key for secrets."""
     async with Elihu(database_url, schema=schema, secret_key=new_key()) as app:
-        await app.migrate("commands")
-        await app.migrate("accounts")
         yield app
 
 
