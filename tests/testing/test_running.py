@@ -18,6 +18,7 @@ from elihu import (
     JobState,
     Snooze,
     Tasks,
+    agather,
 )
 from elihu.clients.client import Client
 from elihu.testing import AppUnderTest, Drained
@@ -284,3 +285,20 @@ def test_a_client_whose_loop_ends_meanwhile_is_abandoned(
         with monkeypatch.context() as patched:
             patched.setattr(Client, "close", cancelled)
             helpers.close()
+
+
+async def test_a_task_that_waits_for_jobs_of_another_queue(elihu_app: AppUnderTest) -> None:
+    @elihu_app.task(name="part", queue="parts", record=True)
+    async def part(number: int) -> int:
+        return number
+
+    @elihu_app.task(name="whole", record=True)
+    async def whole() -> int:
+        found = await agather([part.asubmit(number) for number in range(3)], timeout=20)
+        return sum(each for each in found if isinstance(each, int))
+
+    await whole.aenqueue()
+    assert await elihu_app.drain() == Drained(completed=4)
+    with elihu_app.inline():
+        assert await (await whole.asubmit()).aresult(timeout=20) == 3
+        assert await elihu_app.perform(whole) == 3
