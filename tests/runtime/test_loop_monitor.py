@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import threading
 import time
 
 import pytest
 
 from elihu import Context, Elihu
+from elihu.runtime.loop_monitor import BLOCKED, LoopMonitor
+from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import LeaderElected, LoopBlocked, Ticked
 from tests.support import EventRecorder
 
@@ -36,6 +39,18 @@ async def test_a_task_that_blocks_the_loop_is_named(
     assert "test_loop_monitor.py" in event.place
     assert f"job {job.id} (rude)" in caplog.text
     assert len(events.of(LoopBlocked)) == 1
+
+
+async def test_what_runs_no_job_is_not_called_a_job(caplog: pytest.LogCaptureFixture) -> None:
+    """As a request of the program that runs a node beside its server."""
+    loop = asyncio.get_running_loop()
+    monitor = LoopMonitor(
+        loop, threading.get_ident(), Bus(), node=lambda: "n", describe=lambda _: None
+    )
+    monitor._asked = time.monotonic() - 2 * BLOCKED
+    monitor._check()
+    assert "which runs no job" in caplog.text
+    assert "declare the task" not in caplog.text
 
 
 async def test_a_middleware_that_blocks_the_loop_is_named_by_its_job(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ async def test_a_client_made_from_the_document_works(
         await call(name)
     await call("commands_change_command", {"enabled": False}, id=command["id"])
     await call("schedules_list_schedules", command_id=command["id"])
+
+
+async def test_the_document_is_made_in_a_thread(web: FastAPI, client: httpx.AsyncClient) -> None:
+    """It takes so long that streams and a node in the same event loop would wait."""
+    threads = []
+
+    def make() -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        return {"paths": {}}
+
+    web.openapi = make  # type: ignore[method-assign]
+    await client.get("/api/openapi.json")
+    await client.get("/api/docs")
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
 
 
 def test_every_operation_has_a_name_a_text_and_errors(web: FastAPI) -> None:

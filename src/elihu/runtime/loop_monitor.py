@@ -19,6 +19,8 @@ INTERVAL: Final = 0.5
 BLOCKED: Final = 1.0
 """Seconds without an answer after which the loop is reported."""
 
+_FOR_JOBS: Final = 'declare the task with def or run_in="process", or await what it waits for'
+_FOR_OTHERS: Final = "await what it waits for, or run it in a thread by asyncio.to_thread"
 _OURS: Final = f"{Path(__file__).parents[1]}{os.sep}"
 
 
@@ -96,17 +98,17 @@ class LoopMonitor:
         who = (
             f"job {job[1]} ({job[0]})"
             if job
-            else f"task {task.get_name()}"
+            else f"asyncio task {task.get_name()}, which runs no job,"
             if task
-            else "a callback"
+            else "a callback, which runs no job,"
         )
         self._reported = f"{who}{place}"
         self._last_blocked = time.monotonic()
         logger.warning(
-            "the event loop has been blocked for over %g s by %s: declare the task with def or "
-            'run_in="process", or await what it waits for',
+            "the event loop has been blocked for over %g s by %s: %s",
             BLOCKED,
             self._reported,
+            _FOR_JOBS if job else _FOR_OTHERS,
         )
         if LoopBlocked in self._bus:
             self._bus.emit(

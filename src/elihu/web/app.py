@@ -105,12 +105,13 @@ def _own_routes() -> APIRouter:
             return problems.of_error(error)
         return JSONResponse({"status": "ok"})
 
+    # Without async: the document takes half a second to make, and so is made in a thread.
     @router.get("/api/openapi.json")
-    async def document(request: Request) -> Response:
+    def document(request: Request) -> Response:
         return JSONResponse(request.app.openapi())
 
     @router.get("/api/docs")
-    async def docs(request: Request) -> Response:
+    def docs(request: Request) -> Response:
         return HTMLResponse(page(request.app.openapi()))
 
     return router
