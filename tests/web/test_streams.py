@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 
 from elihu import Elihu, NewJob
@@ -200,6 +202,27 @@ async def test_the_streams_of_a_user_and_of_all_are_bounded(
         monkeypatch.setattr(streams, "MOST", 2)
         assert (await client.get(path)).status_code == 503
     assert web.state.elihu.streams.open == 0
+
+
+async def test_streams_end_when_a_uvicorn_around_stops(
+    web: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the lifespan only when no request is open."""
+    monkeypatch.setattr(streams, "INTERVAL", 0.05)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(web, lifespan="off", log_config=None))
+    serving = asyncio.create_task(server.serve([listening]))
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    async with (
+        httpx.AsyncClient(base_url=address, timeout=20) as client,
+        client.stream("GET", "/api/stream?topic=queues") as answer,
+    ):
+        lines = answer.aiter_lines()
+        await anext(lines)
+        server.should_exit = True
+        async with asyncio.timeout(20):
+            await serving
+        assert [line async for line in lines]
 
 
 async def test_streams_share_their_reads(web: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What every request needs: the app, sessions on its database, and how it is served."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -60,6 +61,10 @@ class Context:
         """Sessions on the database of the app."""
         return self.scheduler.sessions
 
+    def ends_streams(self) -> bool:
+        """Whether this application stops, or the server that runs it."""
+        return self.stopping.is_set() or _uvicorn_stops()
+
     @property
     def engine(self) -> str:
         """The name of the database's kind."""
@@ -102,6 +107,14 @@ class Context:
                 self._have_users = await users.any_exist(session)
             self._looked_at = time.monotonic()
         return not self._have_users
+
+
+def _uvicorn_stops() -> bool:
+    """Whether a uvicorn that serves this process has been told to stop: it waits for open
+    streams, and ends the lifespan after them. It handles signals by its own method.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return getattr(server, "should_exit", False) is True
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -270,15 +270,15 @@ async def events(
     streams: Streams,
     seen: Seen,
     *,
-    stopping: asyncio.Event,
+    ends: Callable[[], bool],
     allowed: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[str]:
-    """The events of a stream, until the server stops or the user may no longer read."""
+    """The events of a stream, until ``ends`` says so or the user may no longer read."""
     yield "retry: 2000\n\n"
     await streams.listen()
     quiet_since = checked_at = time.monotonic()
     with streams.subscribe(seen.topics) as signals:
-        while not stopping.is_set():
+        while not ends():
             signals.clear()
             try:
                 found = await seen.changes()

@@ -169,7 +169,7 @@ async def _output_events(
     yield "retry: 2000\n\n"
     await context.streams.listen()
     with context.streams.subscribe([topic_of(run_id)]) as signals:
-        while not context.stopping.is_set():
+        while not context.ends_streams():
             signals.clear()
             if time.monotonic() > checked_at + streams.COMMENT:
                 if not await may_still_read(request):

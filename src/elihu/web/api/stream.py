@@ -60,7 +60,7 @@ async def open_stream(
             async for line in events(
                 context.streams,
                 seen,
-                stopping=context.stopping,
+                ends=context.ends_streams,
                 allowed=partial(may_still_read, request),
             ):
                 yield line
