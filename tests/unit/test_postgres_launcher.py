@@ -202,10 +202,12 @@ def test_programs_out_of_reach_are_copied(tmp_path: Path, monkeypatch: pytest.Mo
 LAUNCH = [sys.executable, "-m", "elihu.testing.postgres"]
 
 
-def test_command_gets_the_url_and_gives_its_status() -> None:
-    done = launch("--", "sh", "-c", "echo $ELIHU_DATABASE_URL; exit 7")
+def test_command_gets_the_url_and_gives_its_status(reachable: Path) -> None:
+    data = ("--data", str(reachable / "data"))
+    done = launch(*data, "--", "sh", "-c", "echo $ELIHU_DATABASE_URL; exit 7")
     assert done.returncode == 7
     assert done.stdout.startswith(f"postgresql://postgres@{HOST}:")
+    assert done.stderr == done.stdout
 
 
 def test_command_gets_the_signals_and_the_server_ends_with_it() -> None:

@@ -452,7 +452,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="a data folder to keep; without it the data is deleted with the server",
+        help="a data folder to keep, whose URL is printed to standard error; without it the data "
+        "is deleted with the server",
     )
     parser.add_argument("--durable", action="store_true", help="turn fsync on")
     parser.add_argument(
@@ -471,6 +472,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if command:
                 server.survive_exec()
                 os.environ["ELIHU_DATABASE_URL"] = server.url
+                if given.data is not None:
+                    print(server.url, file=sys.stderr, flush=True)
                 os.execvp(command[0], command)
             signal.pthread_sigmask(signal.SIG_BLOCK, stops)
             print(server.url, flush=True)
