@@ -152,6 +152,7 @@ def exchange(
     n = len(other)
     return [
         *exchange_plain(node, free, plain, after=after),
+        0,
         604_800.0,
         604_800.0,
         [id_ for id_, _ in other],
@@ -161,6 +162,8 @@ def exchange(
         [15.0] * n,
         [0] * n,
         *([[None] * n] * 6),
+        [0.0] * n,
+        [0.0] * len(plain),
     ]
 
 
@@ -184,6 +187,18 @@ def exchange_plain(
         [claim for _, claim in claims],
         [None] * len(claims),
     ]
+
+
+def exchange_plain_ahead(
+    node: str,
+    free: int,
+    claims: Sequence[tuple[int, int]] = (),
+    *,
+    after: tuple[int, datetime, int] = FRONT,
+) -> list[Any]:
+    """The values of exchange_plain.sql where claims wait in the node."""
+    plain = exchange_plain(node, free, claims, after=after)
+    return [*plain, free // 2, [0.25] * len(claims)]
 
 
 async def node_in(connection: Any) -> str:

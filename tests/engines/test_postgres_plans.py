@@ -19,6 +19,7 @@ from tests.engines.postgres_plans import (
     examined,
     exchange,
     exchange_plain,
+    exchange_plain_ahead,
     fetched,
     generic,
     node_in,
@@ -38,7 +39,11 @@ def large(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop_database("large")
 
 
-VALUES = {"exchange": exchange, "exchange_plain": exchange_plain}
+VALUES = {
+    "exchange": exchange,
+    "exchange_plain": exchange_plain,
+    "exchange_plain_ahead": exchange_plain_ahead,
+}
 
 
 @pytest.mark.parametrize("name", VALUES)

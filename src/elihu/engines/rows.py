@@ -24,6 +24,9 @@ JOB_TIMES: Final = frozenset(
 )
 JOB_JSON: Final = frozenset({"args", "meta", "result", "progress"})
 
+STARTED_AT: Final = "CASE WHEN state = 'executing' AND ahead = claim THEN NULL ELSE started_at END"
+"""The expression of a job's start: one that waits in its node for a slot has none."""
+
 COLUMNS: Final = "/* job columns */"
 COLUMNS_AS_TEXT: Final = "/* job columns as text */"
 PAGE_TEXT: Final = 16 * 1_048_576

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from elihu.engines.protocol.reads import SCANNED, Place, SummaryPage, View
-from elihu.engines.rows import same
+from elihu.engines.rows import STARTED_AT, same
 from elihu.job import JobState, JobSummary
 
 REASON: Final = 300
@@ -33,6 +33,8 @@ def page_statement(
         if name == "reason"
         else f"{node} AS node"
         if name == "node"
+        else f"{STARTED_AT} AS started_at"
+        if name == "started_at"
         else name
         for name in _COLUMNS
     )

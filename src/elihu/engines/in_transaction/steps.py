@@ -37,6 +37,7 @@ class Completion(NamedTuple):
     JSON stays text. ``value``, or the reason why there is none, is kept where it is
     ``wanted`` or the job is awaited. ``outcome`` is ``failed`` for an attempt whose
     error was handled in the same transaction; ``to_state`` is where the job goes.
+    ``waited`` as in ``Ack``.
     """
 
     id: int
@@ -52,6 +53,7 @@ class Completion(NamedTuple):
     outcome: str = RunOutcome.COMPLETED.value
     error: str | None = None
     traceback: str | None = None
+    waited: float = 0.0
 
     @property
     def is_plain(self) -> bool:

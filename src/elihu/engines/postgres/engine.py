@@ -117,9 +117,10 @@ class PostgresEngine:
         *,
         after: Position | None = None,
         exclude: Sequence[str] = (),
+        ahead: int | None = None,
     ) -> Exchange:
         return await exchange.exchange(
-            self._session, node, queue, free, acks, after=after, exclude=exclude
+            self._session, node, queue, free, acks, after=after, exclude=exclude, ahead=ahead
         )
 
     async def ack_statuses(
@@ -151,6 +152,9 @@ class PostgresEngine:
 
     async def expire(self, limit: int) -> list[Expired]:
         return await maintenance.expire(self._session, limit)
+
+    async def record_starts(self, node: str, starts: Sequence[tuple[int, int, float]]) -> list[int]:
+        return await maintenance.record_starts(self._session, node, starts)
 
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
         await maintenance.record_progress(self._session, node, progress)

@@ -9,7 +9,7 @@ from elihu.engines.postgres.channel import channel_of, payload_of
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
-from elihu.engines.protocol.exchange import is_plain, to_trim
+from elihu.engines.protocol.exchange import is_plain, is_plain_ahead, to_trim
 from elihu.engines.protocol.signals import Signal
 from elihu.failpoints import ACTIVE, reach
 
@@ -32,11 +32,13 @@ async def exchange(
     *,
     after: Position | None,
     exclude: Sequence[str],
+    ahead: int | None,
 ) -> Exchange:
     plain: list[Ack] = []
     other: list[Ack] = []
+    plainly = is_plain if ahead is None else is_plain_ahead
     for ack in acks:
-        (plain if is_plain(ack) else other).append(ack)
+        (plain if plainly(ack) else other).append(ack)
     if ACTIVE and acks:
         asyncio.get_running_loop().call_later(_UNDER_WAY, reach, "inside acknowledge")
     completed, *ages = session.retention.ages.values()
@@ -52,11 +54,17 @@ async def exchange(
         [ack.claim for ack in plain],
         _unless_empty([ack.value for ack in plain]),
     )
-    if not other:
+    if not other and ahead is None:
         return _exchanged(await session.fetch("exchange", *values, part="plain"))
+    waits = [ack.waited for ack in plain]
+    if not other:
+        return _exchanged(
+            await session.fetch("exchange", *values, ahead, waits, part="plain_ahead")
+        )
     rows = await session.fetch(
         "exchange",
         *values,
+        ahead or 0,
         *ages,
         [ack.id for ack in other],
         [ack.claim for ack in other],
@@ -70,6 +78,8 @@ async def exchange(
         [ack.traceback for ack in other],
         [ack.log for ack in other],
         [ack.error_type for ack in other],
+        [ack.waited for ack in other],
+        waits,
     )
     if jobs := to_trim(other):
         await session.fetch(

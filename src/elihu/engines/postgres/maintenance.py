@@ -68,6 +68,13 @@ async def expire(session: Session, limit: int) -> list[Expired]:
     ]
 
 
+async def record_starts(
+    session: Session, node: str, starts: Sequence[tuple[int, int, float]]
+) -> list[int]:
+    ids, claims, waits = (list(column) for column in zip(*starts, strict=True))
+    return [row["id"] for row in await session.fetch("record_starts", node, ids, claims, waits)]
+
+
 async def record_progress(
     session: Session, node: str, progress: Sequence[tuple[int, int, str]]
 ) -> None:

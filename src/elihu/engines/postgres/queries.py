@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Final
 
 from elihu.clock import TEST_SCHEMAS
+from elihu.engines.ahead import with_ahead, without_ahead
 from elihu.engines.postgres.filters import Where
 from elihu.engines.postgres.rows import ROWS, TEXT_ROWS
 
@@ -17,6 +18,9 @@ _CLOCK: Final = re.compile(r"\b(?:now|statement_timestamp|clock_timestamp)\(\)")
 _FILTER: Final = "/* filter */"
 _CLAIMS: Final = "exchange_claims"
 """A part of two statements, which takes the place of its mark."""
+_PLAIN: Final = "exchange_plain"
+_PLAIN_AHEAD: Final = "exchange_plain_ahead"
+"""That statement where claims wait in the node."""
 
 
 def in_schema(sql: str, schema: str) -> str:
@@ -39,8 +43,9 @@ class Queries:
             if file.name.endswith(".sql")
         }
         claims = texts.pop(_CLAIMS)
+        texts[_PLAIN_AHEAD] = texts[_PLAIN]
         self._texts = {
-            name: in_schema(_with_columns(text.replace(f"/* {_CLAIMS} */", claims)), schema).strip()
+            name: in_schema(_complete(name, text, claims), schema).strip()
             for name, text in texts.items()
         }
         self._filtered: dict[tuple[str, str], str] = {}
@@ -54,6 +59,11 @@ class Queries:
         if found is None:
             found = self._filtered[name, where.sql] = self._texts[name].replace(_FILTER, where.sql)
         return found
+
+
+def _complete(name: str, text: str, claims: str) -> str:
+    sql = _with_columns(text.replace(f"/* {_CLAIMS} */", claims))
+    return without_ahead(sql) if name == _PLAIN else with_ahead(sql)
 
 
 def _with_columns(sql: str) -> str:

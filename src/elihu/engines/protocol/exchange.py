@@ -54,7 +54,8 @@ class Ack(NamedTuple):
     ``state`` is the job's next state. ``delay`` is in seconds from now; None leaves
     ``scheduled_at`` as it is. ``refund_attempt`` is 1 where the attempt does not count.
     ``value`` is the result as JSON text. ``error_type`` is the type of the error as
-    ``module:qualname``.
+    ``module:qualname``. ``waited`` are the seconds from the claim to the start of an
+    attempt that waited in its node for a slot.
     """
 
     id: int
@@ -69,6 +70,7 @@ class Ack(NamedTuple):
     traceback: str | None = None
     log: str | None = None
     error_type: str | None = None
+    waited: float = 0.0
 
 
 def plain_ack(key: tuple[int, int], value: str | None = None) -> Ack:
@@ -83,8 +85,14 @@ def is_plain(ack: Ack) -> bool:
     return ack[2:6] == _BEFORE_VALUE and ack[7:] == _AFTER_VALUE
 
 
+def is_plain_ahead(ack: Ack) -> bool:
+    """Whether it is what ``plain_ack`` makes, of a claim that may have waited."""
+    return ack[2:6] == _BEFORE_VALUE and ack[7:12] == _NO_TEXTS
+
+
 _BEFORE_VALUE: Final = (RunOutcome.COMPLETED, JobState.COMPLETED, None, 0)
-_AFTER_VALUE: Final = (None,) * 5
+_NO_TEXTS: Final = (None,) * 5
+_AFTER_VALUE: Final = (*_NO_TEXTS, 0.0)
 
 
 def to_trim(acks: Sequence[Ack]) -> list[tuple[int, int]]:
@@ -134,10 +142,13 @@ class Exchanges(Protocol):
         *,
         after: Position | None = None,
         exclude: Sequence[str] = (),
+        ahead: int | None = None,
     ) -> Exchange:
         """Write the ends in ``acks`` and claim at most ``free`` jobs of ``queue``, in one
         round trip. Jobs up to the position ``after`` and jobs of the tasks in
-        ``exclude`` are left out.
+        ``exclude`` are left out. The last ``ahead`` of the ``free`` jobs wait in the node
+        and have not started; one of them that has started before has no ``expires_at``.
+        None is for a queue whose jobs never wait.
 
         A job is in ``acks`` at most once. The call waits for no row lock. It claims
         nothing for a node that is not registered. Raises ``DataRefused`` when a value

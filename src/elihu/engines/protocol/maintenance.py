@@ -82,6 +82,12 @@ class Maintenance(Protocol):
         """
         ...
 
+    async def record_starts(self, node: str, starts: Sequence[tuple[int, int, float]]) -> list[int]:
+        """Record under the guard that jobs which waited in the node have started, as (id,
+        claim, seconds from the claim to the start); not none. Returns the ids written.
+        """
+        ...
+
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
         """Store progress under the guard, as (id, claim, JSON text)."""
         ...

@@ -128,10 +128,10 @@ class SqliteEngine:
         *,
         after: Position | None = None,
         exclude: Sequence[str] = (),
+        ahead: int | None = None,
     ) -> Exchange:
-        return await self._database.write(
-            "exchange", exchange.exchange, node, queue, free, acks, after, exclude, self._retention
-        )
+        given = node, queue, free, acks, after, exclude, self._retention, ahead
+        return await self._database.write("exchange", exchange.exchange, *given)
 
     async def ack_statuses(
         self, node: str, acks: Sequence[Ack]
@@ -149,9 +149,8 @@ class SqliteEngine:
         return await self._database.write("stage", maintenance.stage, limit, ready=ready)
 
     async def register_node(self, node: str, name: str, info: dict[str, object]) -> None:
-        await self._database.write(
-            "register_node", nodes.register_node, self._locks, node, name, info
-        )
+        given = self._locks, node, name, info
+        await self._database.write("register_node", nodes.register_node, *given)
 
     async def update_node_info(self, node: str, info: dict[str, object]) -> None:
         await self._database.write("update_node_info", nodes.update_node_info, node, info)
@@ -202,11 +201,13 @@ class SqliteEngine:
     async def expire(self, limit: int) -> list[Expired]:
         return await self._database.write("expire", maintenance.expire, limit)
 
+    async def record_starts(self, node: str, starts: Sequence[tuple[int, int, float]]) -> list[int]:
+        return await self._database.write("record_starts", maintenance.record_starts, node, starts)
+
     async def record_progress(self, node: str, progress: Sequence[tuple[int, int, str]]) -> None:
         if progress:
-            await self._database.write(
-                "record_progress", maintenance.record_progress, node, progress
-            )
+            given = node, progress
+            await self._database.write("record_progress", maintenance.record_progress, *given)
 
     async def prune(self, retention: RetentionConfig, limit: int) -> Pruned:
         return await self._database.write("prune", maintenance.prune, retention, limit)

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from elihu.engines.ahead import with_ahead, without_ahead
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
-from elihu.engines.protocol.exchange import is_plain, to_trim
+from elihu.engines.protocol.exchange import is_plain, is_plain_ahead, to_trim
 from elihu.engines.retention import Retention
 from elihu.engines.sqlite.queries import flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, stored_time
 from elihu.engines.sqlite.session import Session
 from elihu.failpoints import ACTIVE, reach
 
-_PLAIN: Final = statement("exchange_plain")
+_PLAIN: Final = without_ahead(statement("exchange_plain"))
+_PLAIN_AHEAD: Final = with_ahead(statement("exchange_plain"))
 _OTHER: Final = statement("exchange_other")
 _CLEAR: Final = statement("exchange_clear")
 _WIDTH: Final = len(Ack._fields) + 1
@@ -22,11 +24,13 @@ _WRITTEN: Final = statement("exchange_written")
 _RUNS: Final = statement("exchange_runs")
 _TRIM: Final = statement("exchange_trim")
 _ACK: Final = statement("exchange_ack")
-_CLAIMS: Final = statement("exchange_claims")
-_FETCH: Final = statement("exchange_fetch")
+_CLAIMS: Final = without_ahead(statement("exchange_claims"))
+_CLAIMS_AHEAD: Final = with_ahead(statement("exchange_claims"))
+_FETCH: Final = without_ahead(statement("exchange_fetch"))
+_FETCH_AHEAD: Final = with_ahead(statement("exchange_fetch"))
 _STATUSES: Final = statement("ack_statuses")
-_SCHEDULED_AT, _AWAITED, _EXPIRES_AT, _OCCURRENCE = map(
-    ClaimedJob._fields.index, ("scheduled_at", "awaited", "expires_at", "occurrence")
+_ID, _SCHEDULED_AT, _AWAITED, _EXPIRES_AT, _OCCURRENCE = map(
+    ClaimedJob._fields.index, ("id", "scheduled_at", "awaited", "expires_at", "occurrence")
 )
 
 
@@ -39,6 +43,7 @@ def exchange(
     after: Position | None,
     exclude: Sequence[str],
     retention: Retention,
+    ahead: int | None = None,
 ) -> Exchange:
     where: dict[str, Any] = {
         "node": node,
@@ -54,12 +59,12 @@ def exchange(
     if not acks and (free <= 0 or not session.row(_PEEK, where)[0]):
         return Exchange([], [])
     with session.write():
-        acked = _acknowledge(session, where, acks) if acks else []
+        acked = _acknowledge(session, where, acks, ahead) if acks else []
         if not acks:
             where["now"] = session.now()
         if ACTIVE and acks:
             reach("inside acknowledge")
-        claims = _claim(session, where) if free > 0 else []
+        claims = _claim(session, where, ahead) if free > 0 else []
     return Exchange(acked, claims)
 
 
@@ -74,17 +79,19 @@ def ack_statuses(
 
 
 def _acknowledge(
-    session: Session, where: dict[str, Any], acks: Sequence[Ack]
+    session: Session, where: dict[str, Any], acks: Sequence[Ack], ahead: int | None
 ) -> list[tuple[int, bool]]:
-    plain: dict[int, int] = {}
+    plain: dict[int, int | tuple[int, float]] = {}
     other: list[tuple[Any, ...]] = []
+    plainly = is_plain if ahead is None else is_plain_ahead
     for ack in acks:
-        if ack.value is None and is_plain(ack):
-            plain[ack.id] = ack.claim
+        if ack.value is None and plainly(ack):
+            plain[ack.id] = ack.claim if ahead is None else (ack.claim, ack.waited)
         else:
             other.append((*ack, where["node"]))
     if plain:
-        session.execute(_PLAIN, {"done": dump(plain), "node": where["node"]})
+        insert = _PLAIN if ahead is None else _PLAIN_AHEAD
+        session.execute(insert, {"done": dump(plain), "node": where["node"]})
     for portion in portions(other):
         session.execute(with_rows(_OTHER, len(portion), _WIDTH), flat(portion))
     where["now"], written = session.row(_WRITTEN)
@@ -97,10 +104,13 @@ def _acknowledge(
     return [(id_, bool(awaited)) for id_, awaited in json.loads(written)]
 
 
-def _claim(session: Session, where: dict[str, Any]) -> list[ClaimedJob]:
-    (found,) = session.row(_CLAIMS, where)
+def _claim(session: Session, where: dict[str, Any], ahead: int | None) -> list[ClaimedJob]:
+    (found,) = session.row(_CLAIMS_AHEAD if ahead else _CLAIMS, where)
     rows = json.loads(found)
-    if rows:
+    if rows and ahead:
+        where["at_once"] = dump([row[_ID] for row in rows[: where["free"] - ahead]])
+        session.execute(_FETCH_AHEAD, where)
+    elif rows:
         session.execute(_FETCH, where)
     started_at = moment(where["now"])
     return [_claim_from(row, started_at) for row in rows]

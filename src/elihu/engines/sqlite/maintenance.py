@@ -29,6 +29,7 @@ _EXPIRE_DUE: Final = statement("expire_due")
 _EXPIRE: Final = statement("expire")
 _LOST_CLAIMS: Final = statement("lost_claims")
 _INTENTS: Final = statement("intents")
+_STARTS: Final = statement("record_starts")
 _PROGRESS: Final = statement("record_progress")
 _PRUNE_PICK: Final = statement("prune_pick")
 _PRUNE: Final = statement("prune")
@@ -144,6 +145,16 @@ def expire(session: Session, limit: int) -> list[Expired]:
 
 def _is_any_expired(session: Session) -> bool:
     return bool(session.rows(_EXPIRE_DUE, {"now": session.now(), "limit": 1}))
+
+
+def record_starts(
+    session: Session, node: str, starts: Sequence[tuple[int, int, float]]
+) -> list[int]:
+    guarded = [
+        (id_, claim, node, JobState.EXECUTING.value, waited) for id_, claim, waited in starts
+    ]
+    with session.write():
+        return [id_ for (id_,) in session.rows(_STARTS, {"starts": dump(guarded)})]
 
 
 def record_progress(session: Session, node: str, progress: Sequence[tuple[int, int, str]]) -> None:

@@ -9,6 +9,7 @@ from elihu.engines.protocol import NodeRow
 from elihu.engines.rows import (
     COLUMNS_AS_TEXT,
     JOB_TIMES,
+    STARTED_AT,
     JobRows,
     from_microseconds,
     info_of,
@@ -44,11 +45,14 @@ def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-ROWS: Final = JobRows(moment=moment, tags=json.loads)
+ROWS: Final = JobRows(expressions={"started_at": STARTED_AT}, moment=moment, tags=json.loads)
 """Jobs in rows of the engine's own connections."""
 TEXT_ROWS: Final = JobRows(
     mark=COLUMNS_AS_TEXT,
-    expressions={name: f"CAST({name} * 1000000.0 + 0.5 AS INTEGER)" for name in JOB_TIMES},
+    expressions={
+        **{name: f"CAST({name} * 1000000.0 + 0.5 AS INTEGER)" for name in JOB_TIMES},
+        "started_at": f"CAST({STARTED_AT} * 1000000.0 + 0.5 AS INTEGER)",
+    },
     moment=from_microseconds,
     tags=json.loads,
 )

@@ -27,7 +27,7 @@ class Outbox:
     def put(self, ack: Ack) -> int:
         """Add an acknowledgement and return how many there are."""
         self._acks.append(ack)
-        if ack[6:] != _NO_TEXTS:
+        if ack[6:12] != _NO_TEXTS:
             self._size += _size(ack)
         return len(self._acks)
 
@@ -59,7 +59,7 @@ class Outbox:
 
 def _size(ack: Ack) -> int:
     """The characters of its texts."""
-    return sum(len(text) for text in ack[6:] if text is not None)
+    return sum(len(text) for text in ack[6:12] if text is not None)
 
 
 def smaller(acks: Sequence[Ack], error: DataRefused) -> list[Sequence[Ack]]:

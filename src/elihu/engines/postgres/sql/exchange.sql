@@ -1,7 +1,10 @@
 -- Acknowledge and fetch in one statement, one round trip and one commit. $1 node, $2 queue, $3 free
 -- slots, $4-$6 the position to start behind, $7 tasks to leave out, $8 the ages at which jobs of
 -- single queues and tasks are pruned, as JSON, $9 that of completed jobs, $10-$12 plain completions,
--- $13 and $14 the ages of cancelled and discarded jobs, $15-$26 other ends.
+-- $13 how many of the slots are places to wait, $14 and $15 the ages of cancelled and discarded jobs, $16-$28
+-- other ends, $29 the seconds for which the plain ones waited.
+--
+-- A job that waited in its node was claimed at started_at; its end brings the seconds until it started.
 --
 -- No part waits for a row lock. An id that does not come back is locked by another transaction or
 -- no longer belongs to this claim; ack_statuses.sql tells which. The statement does not see its own
@@ -13,20 +16,22 @@
 -- that are always true (BETWEEN $2 AND $2, = id + 0) and a CASE in place of <> ALL make it assume
 -- few rows.
 WITH mine AS MATERIALIZED (
-  SELECT d.*, j.attempt, j.started_at, j.final
+  SELECT d.*, j.attempt, j.started_at, j.final, j.never_started
   FROM (
     SELECT id, claim, value, 'completed' AS outcome, 'completed' AS to_state, NULL::float8 AS delay, 0 AS refund_attempt,
-      NULL AS reason, NULL AS error, NULL AS traceback, NULL AS log, NULL AS error_type
-    FROM unnest($10::bigint[], $11::integer[], $12::text[]) AS c(id, claim, value)
+      NULL AS reason, NULL AS error, NULL AS traceback, NULL AS log, NULL AS error_type, waited
+    FROM unnest($10::bigint[], $11::integer[], $12::text[], $29::float8[]) AS c(id, claim, value, waited)
     UNION ALL
-    SELECT id, claim, value, outcome, to_state, delay, refund_attempt, reason, error, traceback, log, error_type
-    FROM unnest($15::bigint[], $16::integer[], $17::text[], $18::text[], $19::float8[], $20::integer[], $21::text[], $22::text[],
-        $23::text[], $24::text[], $25::text[], $26::text[])
-      AS o(id, claim, outcome, to_state, delay, refund_attempt, value, reason, error, traceback, log, error_type)
+    SELECT id, claim, value, outcome, to_state, delay, refund_attempt, reason, error, traceback, log, error_type, waited
+    FROM unnest($16::bigint[], $17::integer[], $18::text[], $19::text[], $20::float8[], $21::integer[], $22::text[], $23::text[],
+        $24::text[], $25::text[], $26::text[], $27::text[], $28::float8[])
+      AS o(id, claim, outcome, to_state, delay, refund_attempt, value, reason, error, traceback, log, error_type, waited)
   ) d
   -- LATERAL: a plain join may start at job_running and compare every end with every running job of the node
   CROSS JOIN LATERAL (
-    SELECT attempt, started_at,
+    SELECT attempt,
+      CASE WHEN ahead = job.claim AND d.waited > 0 THEN started_at + make_interval(secs => d.waited) ELSE started_at END AS started_at,
+      ahead = job.claim AND d.waited = 0 AS never_started,
       CASE WHEN intent = 'cancel' AND d.to_state IN ('available','scheduled','retryable') THEN 'cancelled' ELSE d.to_state END AS final
     FROM elihu.job
     WHERE job.id = d.id AND state = 'executing' AND job.claim = d.claim AND node = $1::uuid
@@ -48,14 +53,15 @@ WITH mine AS MATERIALIZED (
     scheduled_at = CASE WHEN m.delay IS NOT NULL AND m.final IN ('available','scheduled','retryable')
       THEN now() + make_interval(secs => m.delay) ELSE j.scheduled_at END,
     -- given back without a start: such a job can still expire
-    started_at = CASE WHEN m.outcome = 'returned' AND m.delay IS NOT NULL AND j.attempt = m.refund_attempt THEN NULL ELSE j.started_at END,
+    started_at = CASE WHEN m.outcome = 'returned' AND (m.delay IS NOT NULL OR m.never_started) AND j.attempt = m.refund_attempt
+      THEN NULL ELSE m.started_at END,
     finished_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN now() END,
     prune_at = CASE WHEN m.final IN ('completed','discarded','cancelled') THEN greatest(
       now() + make_interval(secs => coalesce(
         CASE WHEN $8::text IS NOT NULL THEN (
           SELECT (s.value ->> 3)::float8 FROM json_array_elements($8::text::json) WITH ORDINALITY AS s(value, place)
           WHERE s.value ->> 0 = m.final AND (s.value ->> 1 = j.queue OR s.value ->> 2 = j.task) ORDER BY s.place LIMIT 1) END,
-        CASE m.final WHEN 'completed' THEN $9::float8 WHEN 'cancelled' THEN $13::float8 ELSE $14::float8 END)),
+        CASE m.final WHEN 'completed' THEN $9::float8 WHEN 'cancelled' THEN $14::float8 ELSE $15::float8 END)),
       j.keep_until, CASE WHEN j.awaited THEN now() + interval '1 h' END) END
   FROM mine m
   WHERE j.id = m.id AND m.id = m.id + 0

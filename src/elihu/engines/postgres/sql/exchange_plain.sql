@@ -1,9 +1,10 @@
 -- exchange.sql where every end is a plain completion, or there is none: nearly always. It has $1-$12 of
--- the values. The server spends less on expressions and plan nodes that are not needed, which counts most where
+-- the values, and with claims that wait in the node also $13, and as $14 the seconds for which each waited.
+-- It exists in both forms, see engines/ahead.py. The server spends less on expressions and plan nodes that are not needed, which counts most where
 -- a batch is small. tests/engines compare the two on the same jobs.
 WITH mine AS MATERIALIZED (
-  SELECT d.id, d.value
-  FROM unnest($10::bigint[], $11::integer[], $12::text[]) AS d(id, claim, value)
+  SELECT d.id, d.value/*ahead , d.waited ahead*/
+  FROM unnest($10::bigint[], $11::integer[], $12::text[]/*ahead , $14::float8[] ahead*/) AS d(id, claim, value/*ahead , waited ahead*/)
   -- LATERAL: a plain join may start at job_running and compare every end with every running job of the node
   CROSS JOIN LATERAL (
     SELECT FROM elihu.job
@@ -18,7 +19,8 @@ WITH mine AS MATERIALIZED (
     reason = NULL,
     result = m.value::json,
     orphans = 0,
-    finished_at = now(),
+/*ahead     started_at = CASE WHEN ahead = claim AND m.waited > 0 THEN started_at + make_interval(secs => m.waited) ELSE started_at END,
+ ahead*/    finished_at = now(),
     prune_at = greatest(
       now() + make_interval(secs => coalesce(
         CASE WHEN $8::text IS NOT NULL THEN (

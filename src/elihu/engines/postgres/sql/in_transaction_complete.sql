@@ -9,11 +9,13 @@
 WITH given AS MATERIALIZED (
   SELECT * FROM json_to_recordset(CAST(CAST($1 AS text) AS json)) AS end_of(id bigint, claim integer, node uuid, installation text,
     to_state text, outcome text, value text, reason text, error text, traceback text, log text, error_type text, wanted boolean,
-    channel text)
+    channel text, waited float8)
 ), here AS MATERIALIZED (
   SELECT value AS installation FROM elihu.meta WHERE key = 'installation_id'
 ), mine AS MATERIALIZED (
-  SELECT j.id, j.claim, j.attempt, j.node, j.started_at, j.awaited OR given.wanted AS kept, given.to_state, given.outcome,
+  SELECT j.id, j.claim, j.attempt, j.node,
+    CASE WHEN j.ahead = j.claim AND given.waited > 0 THEN j.started_at + make_interval(secs => given.waited) ELSE j.started_at END AS started_at,
+    j.awaited OR given.wanted AS kept, given.to_state, given.outcome,
     given.value, given.reason, given.error, given.traceback, given.log, given.error_type
   FROM given JOIN here USING (installation)
   CROSS JOIN LATERAL (
@@ -24,7 +26,8 @@ WITH given AS MATERIALIZED (
 ), done AS (
   UPDATE elihu.job j SET state = mine.to_state, intent = NULL,
     reason = CASE WHEN mine.kept OR mine.outcome <> 'completed' THEN mine.reason END,
-    result = CASE WHEN mine.kept THEN mine.value::json END, orphans = 0, finished_at = statement_timestamp()
+    result = CASE WHEN mine.kept THEN mine.value::json END, orphans = 0, started_at = mine.started_at,
+    finished_at = statement_timestamp()
   FROM mine
   WHERE j.id = mine.id
   RETURNING j.id, j.awaited

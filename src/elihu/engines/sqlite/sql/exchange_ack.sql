@@ -1,6 +1,7 @@
 -- Write the ends under the guard. An intent to cancel wins over every state from which the job
--- would run again. A job that is given back with a delay before it ever started (no attempt
--- counts) loses started_at, so that it can still expire.
+-- would run again. A job that is given back before it ever started (no attempt counts), with a delay or
+-- while it waited in its node, loses started_at, so that it can still expire. A job that waited was claimed
+-- at started_at, and its end brings the seconds until it started.
 UPDATE job SET
   state = e.final,
   attempt = attempt - e.refund_attempt,
@@ -13,7 +14,10 @@ UPDATE job SET
   orphans = CASE WHEN e.outcome = 'returned' THEN orphans ELSE 0 END,
   scheduled_at = CASE WHEN e.delay IS NOT NULL AND e.final IN ('available', 'scheduled', 'retryable')
     THEN round((:now + e.delay) * 1000000.0) / 1000000.0 ELSE scheduled_at END,
-  started_at = CASE WHEN e.outcome = 'returned' AND e.delay IS NOT NULL AND attempt = e.refund_attempt THEN NULL ELSE started_at END,
+  started_at = CASE
+    WHEN e.outcome = 'returned' AND (e.delay IS NOT NULL OR (ahead = job.claim AND e.waited = 0.0)) AND attempt = e.refund_attempt THEN NULL
+    WHEN e.waited > 0.0 AND ahead = job.claim THEN round((started_at + e.waited) * 1000000.0) / 1000000.0
+    ELSE started_at END,
   finished_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN :now END,
   prune_at = CASE WHEN e.final IN ('completed', 'discarded', 'cancelled') THEN max(
     coalesce(keep_until, 0.0), CASE WHEN awaited THEN :now + 3600.0 ELSE 0.0 END, :now + coalesce(

@@ -4,4 +4,4 @@
 -- compare batch × slots rows or, after ANALYZE, build a Bloom filter over the whole table. Without
 -- an index of its own, ending can only be the outer loop.
 CREATE TEMP TABLE IF NOT EXISTS ending (id INTEGER, claim INTEGER, outcome TEXT, state TEXT, delay REAL, refund_attempt INTEGER, value TEXT,
-  reason TEXT, error TEXT, traceback TEXT, log TEXT, error_type TEXT, node TEXT, held TEXT DEFAULT 'executing')
+  reason TEXT, error TEXT, traceback TEXT, log TEXT, error_type TEXT, waited REAL, node TEXT, held TEXT DEFAULT 'executing')

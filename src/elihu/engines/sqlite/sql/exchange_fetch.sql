@@ -1,6 +1,9 @@
 -- Claim the jobs. The same conditions under the same lock find the same jobs, by the index alone
--- and in order.
-UPDATE job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = :node, started_at = :now
+-- and in order. All but the jobs :at_once wait in the node. A job that has started once never expires, and
+-- the node knows it by the missing expiry.
+UPDATE job SET state = 'executing', claim = claim + 1, attempt = attempt + 1, node = :node, started_at = :now/*ahead ,
+  ahead = CASE WHEN id NOT IN (SELECT value FROM json_each(:at_once)) THEN claim + 1 END,
+  expires_at = CASE WHEN started_at IS NULL THEN expires_at END ahead*/
 WHERE id IN (
   SELECT id FROM job
   WHERE state = 'available' AND queue = :queue AND (priority, scheduled_at, id) > (:after_priority, :after_at, :after_id)
