@@ -23,6 +23,7 @@ from elihu.api.trigger_runs import TriggerRunCounts, TriggerRuns
 from elihu.clients.clients import Clients
 from elihu.clock import Clock, SystemClock
 from elihu.config import Config, changed_config, load_config
+from elihu.config.slots import QueueSlots
 from elihu.engines.protocol import CORE, ChainName
 from elihu.enqueue import Carriers, TransactionInserter, check_new
 from elihu.job import Job, NewJob
@@ -283,9 +284,7 @@ class Elihu(EnqueuesJobs, DeclaresTriggers):
 
     # nodes
 
-    def running(
-        self, queues: Mapping[str, int] | None = None
-    ) -> "AbstractAsyncContextManager[Node]":
+    def running(self, queues: QueueSlots | None = None) -> "AbstractAsyncContextManager[Node]":
         """Run a node inside this program. When the context ends, running jobs have
         ``grace`` seconds to end; then they are given back.
 
@@ -296,7 +295,7 @@ class Elihu(EnqueuesJobs, DeclaresTriggers):
 
     async def serve(
         self,
-        queues: Mapping[str, int] | None = None,
+        queues: QueueSlots | None = None,
         *,
         stopping: asyncio.Event,
         stop_now: asyncio.Event,

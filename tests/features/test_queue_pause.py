@@ -38,8 +38,8 @@ async def test_it_waits_for_a_fetch_under_way(
 ):
     asked, answer, ask = asyncio.Event(), asyncio.Event(), Producer._ask
 
-    async def slow(self, node, free, acks, after):
-        found = await ask(self, node, free, acks, after)
+    async def slow(self, node, free, acks, after, ahead):
+        found = await ask(self, node, free, acks, after, ahead)
         if free:
             asked.set()
             await answer.wait()

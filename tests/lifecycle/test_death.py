@@ -45,6 +45,37 @@ async def test_a_node_killed_among_5000_jobs_loses_none_and_leadership_moves(
     assert [node.id for node in await app.nodes.list()] == [second.node]
 
 
+async def test_claims_that_wait_in_a_killed_node_run_elsewhere(
+    app: Elihu, processes: Processes, tmp_path: Path
+):
+    door = tmp_path / "door"
+    first = await processes.node(QUEUES="default=2+50")
+    holds = [await app.aenqueue(job("until_file", args={"path": str(door)})) for _ in range(2)]
+    await processes.printed(first, "began until_file", 2)
+    await app.enqueue_many(job("brief", args={"number": number}) for number in range(30))
+
+    async def wait() -> bool:
+        return await app.jobs.count(state="executing") == 32
+
+    await processes.until_found(wait)
+    waiting = (await app.jobs.list(task="brief", limit=50)).items
+    assert [each.started_at for each in waiting] == [None] * 30
+    second = await processes.node(QUEUES="default=2")
+    first.send(signal.SIGKILL)
+    assert await first.end() == -signal.SIGKILL
+    door.touch()
+
+    async def drained() -> bool:
+        return await app.jobs.count(state="completed") == 32
+
+    await processes.until_found(drained, within=45)
+    assert first.count("began brief") == 0
+    assert second.count("began brief") == 30
+    for each in [*holds, *waiting]:
+        runs = [run.outcome for run in await app.jobs.runs(each.id)]
+        assert runs == [RunOutcome.ORPHANED, RunOutcome.COMPLETED], each.id
+
+
 async def test_a_job_of_a_killed_node_starts_again_soon(
     app: Elihu, processes: Processes, tmp_path: Path
 ):

@@ -127,7 +127,9 @@ class NodeHarness:
         tasks = Tasks()
         self.registry.add(tasks.task(**options)(fn))
 
-    def producer(self, limit: int = 2, queue: str = "default", poll: float = 3_600) -> Producer:
+    def producer(
+        self, limit: int = 2, queue: str = "default", poll: float = 3_600, prefetch: int = 0
+    ) -> Producer:
         """A producer that has not started; it is stopped with the node."""
         producer = Producer(
             self.scope,
@@ -140,6 +142,7 @@ class NodeHarness:
             progress=Progress(self.scope),
             abandoned=self.abandoned,
             poll=lambda: poll,
+            prefetch=prefetch,
         )
         self._producers.append(producer)
         return producer

@@ -123,14 +123,14 @@ async def test_an_intent_set_before_the_attempt_begins_is_followed(harness: Node
     harness.task(t, name="t")
     producer = harness.producer()
     job_id = await harness.put()
-    begin = producer._begin
+    begin = producer.starter._begin
 
     def begin_and_cancel(claims, node):
         begin(claims, node)
         for claim in claims:
             producer.end((claim.id, claim.claim), Cause.CANCEL)
 
-    producer._begin = begin_and_cancel  # type: ignore[method-assign]
+    producer.starter._begin = begin_and_cancel  # type: ignore[method-assign]
     await producer.start()
     await harness.until(lambda: bool(harness.of(JobStopped)) and not producer.held)
     assert ran == []
@@ -148,16 +148,16 @@ async def test_a_task_cancelled_from_outside_before_its_first_step_is_given_back
     harness.task(t, name="t")
     producer = harness.producer()
     ids = [await harness.put(args=f'{{"number": {number}}}') for number in range(2)]
-    begin = producer._begin
+    begin = producer.starter._begin
 
     def begin_and_cancel(claims, node):
         begin(claims, node)
-        producer._begin = begin  # type: ignore[method-assign]
+        producer.starter._begin = begin  # type: ignore[method-assign]
         handle = producer.running[claims[0].id, claims[0].claim].handle
         assert handle is not None
         handle.cancel()
 
-    producer._begin = begin_and_cancel  # type: ignore[method-assign]
+    producer.starter._begin = begin_and_cancel  # type: ignore[method-assign]
     await producer.start()
     producer.fetch_soon()
     await harness.until(lambda: len(harness.of(JobStopped)) == 3 and not producer.held)

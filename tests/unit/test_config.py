@@ -19,6 +19,7 @@ from elihu.config import (
 )
 from elihu.config.model import CommandsConfig, WebConfig
 from elihu.config.settings import known_keys
+from elihu.config.slots import Slots, prefetch_of, shown_slots
 from elihu.errors import ConfigError, ElihuError
 from tests.unit.configs import DAY, refused
 
@@ -75,6 +76,25 @@ def test_an_app_refused(load: Callable[..., Config], value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        {"default": {"limit": 10, "prefetch": 1_000}, "mail": 5, "web": {"limit": 5}},
+        {"default": Slots(10, 1_000), "mail": 5, "web": {"limit": 5, "prefetch": 0}},
+        "default=10+1000,mail=5,web=5+0",
+    ],
+)
+def test_queues_whose_jobs_wait(load: Callable[..., Config], value: object) -> None:
+    queues = load(queues=value).queues
+    assert queues == {"default": 10, "mail": 5, "web": 5}
+    assert {name: prefetch_of(slots) for name, slots in queues.items()} == {
+        "default": 1_000,
+        "mail": 0,
+        "web": 0,
+    }
+    assert [shown_slots(slots) for slots in queues.values()] == ["10+1000", "5", "5"]
+
+
+@pytest.mark.parametrize(
     ("value", "queues"),
     [
         ({"default": 1, "mail": 10_000}, {"default": 1, "mail": 10_000}),
@@ -106,8 +126,23 @@ def test_queues(load: Callable[..., Config], value: object, queues: dict[str, in
         ({"default": "10"}, "queues.default: expected a whole number from 1 to 10,000, got '10'"),
         ({"default": True}, "queues.default: expected a whole number from 1 to 10,000, got True"),
         (
-            {"default": {"limit": 3}},
-            "queues.default: expected a whole number from 1 to 10,000, got {",
+            {"default": {"limit": 0}},
+            "queues.default: expected as limit a whole number from 1 to 10,000, got 0",
+        ),
+        (
+            {"default": {"limit": 3, "prefetch": 1_001}},
+            "queues.default: expected as prefetch a whole number from 0 to 1,000, got 1001",
+        ),
+        (
+            {"default": {"limit": 3, "prefetch": "5"}},
+            "queues.default: expected as prefetch a whole number from 0 to 1,000, got '5'",
+        ),
+        ("default=3+1001", "queues.default: expected as prefetch a whole number from 0 to 1,000"),
+        ("default=3+", "queues.default: expected a whole number from 1 to 10,000, got '3+'"),
+        ({"default": {"prefetch": 3}}, "queues.default: expected a table of limit and, where"),
+        (
+            {"default": {"limit": 3, "most": 3}},
+            "queues.default: expected a table of limit and, where it has one, prefetch, got {",
         ),
         ({"": 3}, "queues: expected as a name text"),
         ({"a\nb": 3}, "queues: expected as a name text"),

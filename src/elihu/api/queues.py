@@ -23,14 +23,16 @@ PAUSE_POLL: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueOnNode:
-    """How one node serves a queue: at most ``limit`` jobs at a time. ``executing`` jobs
-    run now. A ``paused`` queue fetches none.
+    """How one node serves a queue: at most ``limit`` jobs at a time, and at most
+    ``prefetch`` more wait in the node. ``executing`` jobs run or wait there now. A
+    ``paused`` queue fetches none.
     """
 
     node: str
     limit: int
     paused: bool
     executing: int
+    prefetch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,7 @@ class Queues:
                             limit=limit,
                             paused=name in _paused(each),
                             executing=loads.get((name, each.id), 0),
+                            prefetch=_prefetch(each).get(name, 0),
                         )
                         for each in nodes
                         if (limit := _served(each).get(name)) is not None
@@ -231,10 +234,18 @@ def _node_of(given: Any, nodes: list[NodeRow]) -> NodeRow:
 
 def _served(node: NodeRow) -> dict[str, int]:
     """The queues in the node's row, which is not trusted to be well-formed."""
-    queues = node.info.get("queues")
+    return _numbers(node, "queues")
+
+
+def _prefetch(node: NodeRow) -> dict[str, int]:
+    return _numbers(node, "prefetch")
+
+
+def _numbers(node: NodeRow, key: str) -> dict[str, int]:
+    numbers = node.info.get(key)
     return (
-        {name: limit for name, limit in queues.items() if isinstance(limit, int)}
-        if isinstance(queues, dict)
+        {name: number for name, number in numbers.items() if isinstance(number, int)}
+        if isinstance(numbers, dict)
         else {}
     )
 

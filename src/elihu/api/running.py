@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from elihu.api.cron_entries import entry_of
 from elihu.clients.clients import Clients
 from elihu.clock import Clock
 from elihu.config import Config, changed_config
+from elihu.config.slots import QueueSlots
 from elihu.errors import DatabaseError, InvalidOption
 from elihu.options import check_range
 from elihu.runtime.attempts.middleware import Middleware
@@ -66,7 +67,7 @@ class NodeRunner:
 
     @asynccontextmanager
     async def running(
-        self, queues: Mapping[str, int] | None, start_budget: StartBudget | None = None
+        self, queues: QueueSlots | None, start_budget: StartBudget | None = None
     ) -> "AsyncIterator[Node]":
         """Run a node while the context is open."""
         if queues is None or queues:
@@ -84,7 +85,7 @@ class NodeRunner:
 
     async def serve(
         self,
-        queues: Mapping[str, int] | None,
+        queues: QueueSlots | None,
         stopping: asyncio.Event,
         stop_now: asyncio.Event,
         started: "Callable[[Node], None]",
@@ -114,9 +115,7 @@ class NodeRunner:
             limit, stopping=stopping or asyncio.Event(), stop_now=stop_now or asyncio.Event()
         )
 
-    def node(
-        self, queues: Mapping[str, int] | None, start_budget: StartBudget | None = None
-    ) -> "Node":
+    def node(self, queues: QueueSlots | None, start_budget: StartBudget | None = None) -> "Node":
         """A new node, not started, for these queues or the configured ones."""
         from elihu.runtime.node import Node, Program
 

@@ -40,7 +40,8 @@ def ls(options: SharedOptions, /, node: str | None) -> None:
     """List queues with their stored settings, jobs and nodes.
 
     LIMIT is the stored number of concurrent jobs on each node. SLOTS is the sum over
-    all nodes that serve the queue.
+    all nodes that serve the queue, and what follows a plus sign is how many claims may
+    wait for them in the nodes.
     """
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import field_values, print_json, print_table
@@ -60,6 +61,7 @@ def ls(options: SharedOptions, /, node: str | None) -> None:
         paused = sum(each.paused for each in queue.nodes)
         nodes = f"{len(queue.nodes)}{f' ({paused} paused)' if paused else ''}"
         slots = sum(each.limit for each in queue.nodes)
+        prefetch = sum(each.prefetch for each in queue.nodes)
         rows.append(
             (
                 queue.name,
@@ -68,7 +70,7 @@ def ls(options: SharedOptions, /, node: str | None) -> None:
                 f"{queue.available:,}",
                 f"{queue.executing:,}",
                 nodes,
-                f"{slots:,}",
+                f"{slots:,}{f' + {prefetch:,}' if prefetch else ''}",
             )
         )
     print_table(("queue", "stored", "limit", "available", "executing", "nodes", "slots"), rows)

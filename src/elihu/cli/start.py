@@ -196,6 +196,8 @@ async def _print_startup(
     migrate: bool,
 ) -> None:
     """Print what is about to run. With ``migrate`` create or upgrade the tables first."""
+    from elihu.config.slots import shown_slots
+
     print_status("app", name or (NO_APP if part.scheduler is None else COMMANDS_ONLY))
     print_status("database", app.config.describe_tables())
     if app.config.file:
@@ -206,7 +208,8 @@ async def _print_startup(
     if note := await part.prepare(app, migrate=migrate):
         print_status("commands", note)
     queues = app.config.queues if served is None else served
-    print_status("queues", ", ".join(f"{name}={limit}" for name, limit in queues.items()) or "none")
+    shown = (f"{name}={shown_slots(slots)}" for name, slots in queues.items())
+    print_status("queues", ", ".join(shown) or "none")
 
 
 async def _run_node(

@@ -5,9 +5,10 @@ final form, or raises ``InvalidValue``.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from elihu.config.slots import Slots
 from elihu.duration import parse_duration
 from elihu.errors import InvalidOption
 
@@ -91,6 +92,32 @@ def whole(low: int, high: int) -> Check:
         return number
 
     return check
+
+
+_LIMIT: Final = whole(1, 10_000)
+_PREFETCH: Final = whole(0, 1_000)
+_SLOTS: Final = re.compile(r"([0-9]{1,18}) ?\+ ?([0-9]{1,18})", re.ASCII)
+
+
+def slots(value: Any, textual: bool) -> int:
+    """The number of a queue's slots; or a table of this ``limit`` and of ``prefetch``,
+    0 to 1,000, which is 0 where it is missing; or text such as ``"10+100"``.
+    """
+    if isinstance(value, Slots):
+        return value
+    if isinstance(value, str) and (found := _SLOTS.fullmatch(value)):
+        value = {"limit": int(found[1]), "prefetch": int(found[2])}
+    if not isinstance(value, Mapping):
+        return int(_LIMIT(value, textual))
+    if "limit" not in value or not value.keys() <= {"limit", "prefetch"}:
+        raise InvalidValue("a table of limit and, where it has one, prefetch", shown(value))
+    checked = {}
+    for key, check in (("limit", _LIMIT), ("prefetch", _PREFETCH)):
+        try:
+            checked[key] = int(check(value.get(key, 0), textual))
+        except InvalidValue as error:
+            raise InvalidValue(f"as {key} {error.expected}", error.got) from None
+    return Slots(**checked) if checked["prefetch"] else checked["limit"]
 
 
 def size(low: int, high: int) -> Check:

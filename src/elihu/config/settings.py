@@ -14,6 +14,7 @@ from elihu.config.checks import (
     name,
     one_of,
     size,
+    slots,
     texts,
     whole,
 )
@@ -58,7 +59,7 @@ SETTINGS: Final = Table(
         "synchronous": one_of("full", "normal"),
         "connections": whole(1, 1_000),
         "call_timeout": duration(0.05, HOUR),
-        "queues": Named(whole(1, 10_000)),
+        "queues": Named(slots),
         "require_queues": flag,
         "node_name": name,
         "poll": duration(0.01, HOUR),

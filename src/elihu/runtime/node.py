@@ -9,6 +9,7 @@ from typing import Any
 
 from elihu.clock import Clock
 from elihu.config import Config
+from elihu.config.slots import prefetch_of
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.engines.select import engine_for
 from elihu.processes.forks import guard_forks
@@ -33,6 +34,7 @@ from elihu.runtime.queue.manager import QueueManager
 from elihu.runtime.queue.nested_waits import NestedWaits
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.queue.start_budget import StartBudget
+from elihu.runtime.queue.start_recorder import StartRecorder
 from elihu.runtime.service import Identity, Scope, logger
 from elihu.runtime.shielded_stop import ShieldedStop
 from elihu.task import Registry
@@ -90,9 +92,14 @@ class Node:
         self.progress = Progress(self.scope)
         self.canceller = Canceller(self.scope, lambda: self.producers)
         self._nested_waits = NestedWaits(self.scope, lambda: self.producers)
+        self._start_recorder = StartRecorder(self.scope, lambda: self.producers)
         self._start_budget = start_budget
+        self._prefetch = {
+            name: most for name, slots in program.queues.items() if (most := prefetch_of(slots))
+        }
         self._info: dict[str, object] = {
             "queues": dict(program.queues),
+            "prefetch": dict(self._prefetch),
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "crons": digests(declarations(program.registry.timetable)),
@@ -202,7 +209,10 @@ class Node:
         await self.listener.start()
         stop.add(self.housekeeping.stop_services)
         await self.housekeeping.start_services()
-        for service in (self.canceller, self.abandoned, self._nested_waits, self.progress):
+        services = [self.canceller, self.abandoned, self._nested_waits, self.progress]
+        if self._prefetch:
+            services.append(self._start_recorder)
+        for service in services:
             stop.add(service.stop)
             await service.start()
         stop.add(self._close_threads)
@@ -255,8 +265,9 @@ class Node:
             abandoned=self.abandoned,
             poll=self._poll,
             start_budget=self._start_budget,
+            prefetch=0 if self._start_budget else self._prefetch.get(queue, 0),
         )
-        producer.state = self._state
+        producer.starter.state = self._state
         return producer
 
     def _poll(self) -> float:

@@ -77,6 +77,7 @@ class Completer:
             outcome=ack.outcome.value,
             error=ack.error,
             traceback=ack.traceback,
+            waited=execution.waited,
         )
 
     def _judge(self, executions: Sequence[Execution], answers: Sequence[Answer]) -> None:

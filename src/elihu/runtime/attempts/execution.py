@@ -69,7 +69,8 @@ class Execution:
     ``key`` is the job's id and its claim. ``threads`` are the attempt's calls in
     threads that have not returned, None where it made none. ``reported`` is true once
     it has reported progress. ``completing`` is true once it may have ended in a
-    transaction of its task, ``committed`` once it has.
+    transaction of its task, ``committed`` once it has. ``waited`` are the seconds for
+    which its claim waited for a slot, until its start is recorded.
 
     Most jobs use little of this: what has a default here, and the context, the options
     and the waits, are made where they are first needed.
@@ -86,6 +87,7 @@ class Execution:
     threads: "set[asyncio.Future[Any]] | None" = None
     timer: asyncio.TimerHandle | None = None
     unkept: Complete | None = None
+    waited = 0.0
     _context: Context | None = None
     _options: Mapping[str, Any] | None = None
     _waits: AttemptWaits | None = None

@@ -15,7 +15,9 @@ _CAUSES: Final = {Intent.CANCEL: Cause.CANCEL, Intent.KILL: Cause.KILL}
 
 
 class Canceller(Service):
-    """Ticks on announcement and with each heartbeat. Reads nothing while no job runs."""
+    """Ticks on announcement and with each heartbeat. Reads nothing while no job runs or
+    waits for a slot.
+    """
 
     name: ClassVar = "canceller"
 
@@ -25,7 +27,7 @@ class Canceller(Service):
 
     async def tick(self) -> Tick:
         engine, node = self.scope.engine, self.scope.identity.node
-        running = {key: producer for producer in self._producers() for key in producer.running}
+        running = {key: producer for producer in self._producers() for key in producer.claims}
         counts: Counter[Cause] = Counter()
         if running:
             found = [

@@ -7,6 +7,7 @@ claimed ──begin──> running ──ended──> ended ──batch──> s
 
 written: the end is in the database. refused: the claim is no longer this node's, so
 nothing was written. busy: another transaction holds the row, so the end is sent again.
+A claimed job begins at once, or waits in the line until a slot is free.
 ``drop_all`` forgets every attempt, since the node was removed from the database.
 """
 
@@ -41,7 +42,8 @@ Key = tuple[int, int]
 class Ledger:
     """``running`` are the attempts that run. ``held`` are the claims whose ends are not
     written. ``returned`` are the jobs that this node gave back because it stopped.
-    ``wake`` is called when an end waits to be sent, ``freed`` when one is written already.
+    ``wake`` is called when an end waits to be sent, ``freed`` when one is written already,
+    ``on_free_slot`` when an attempt has ended.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Ledger:
         self.held: set[Key] = set()
         self.returned: list[int] = []
         self.idle = asyncio.Event()
+        self.on_free_slot: Callable[[], None] | None = None
         self._scope = scope
         self._queue = queue
         self._wake = wake
@@ -67,8 +70,8 @@ class Ledger:
         return len(self._outbox)
 
     def claimed(self, claim: ClaimedJob) -> None:
-        """A job was fetched that this node will not run. It holds the claim until it
-        gives the job back.
+        """A job was fetched that does not run yet, or will not run. The node holds the
+        claim until it gives the job back.
         """
         self.held.add((claim.id, claim.claim))
 
@@ -88,6 +91,10 @@ class Ledger:
             return
         self._send(ack)
 
+    def drop(self, claim: ClaimedJob) -> None:
+        """A claimed job that does not run is no longer this node's."""
+        self.held.discard((claim.id, claim.claim))
+
     def ended(self, execution: Execution, ack: Ack, error: BaseException | None) -> None:
         """An attempt that runs has ended, by ``error`` where it raised one. Nothing
         happens when it is no longer among ``running``.
@@ -102,6 +109,10 @@ class Ledger:
             return
         if not self.running:
             self.idle.set()
+        if self.on_free_slot is not None:
+            self.on_free_slot()
+        if execution.waited:
+            ack = ack._replace(waited=execution.waited)
         outcome = ack.outcome
         if outcome is _RETURNED and execution.cause is not Cause.STOP:
             self.returned.append(ack.id)

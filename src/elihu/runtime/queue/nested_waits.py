@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 from elihu.job import JobFilter, JobState
 from elihu.runtime.attempts.execution import Execution
 from elihu.runtime.queue.producer import Producer
+from elihu.runtime.queue.starter import BLOCKED
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.events import QueueBlockedByWaits
 
@@ -19,7 +20,8 @@ MOST_JOBS: Final = 1_000
 class NestedWaits(Service):
     """A queue is blocked when each of its slots runs an attempt that waits for a job
     and one of these jobs is available in the queue. It is logged, emitted, and named in
-    the error of the waits. While no attempt waits, nothing is read.
+    the error of the waits. No claim waits for its slots then (``prefetch``), so that another
+    node can take the awaited job. While no attempt waits, nothing is read.
     """
 
     name: ClassVar = "nested-waits"
@@ -31,7 +33,10 @@ class NestedWaits(Service):
         self._reported: set[str] = set()
 
     async def tick(self) -> Tick:
-        full = {each.queue: each for each in self._producers() if _only_waits(each)}
+        producers = self._producers()
+        full = {each.queue: each for each in producers if _only_waits(each)}
+        for producer in producers:
+            producer.starter.forbid(BLOCKED, producer.queue in full)
         blocked = await self._blocked(full)
         for queue in blocked & self._suspected:
             self._report(full[queue])

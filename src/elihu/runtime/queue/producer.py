@@ -7,13 +7,11 @@ wake (announcement, an attempt's end, the poll)
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from elihu.engines.protocol import Ack, ClaimedJob, Exchange, Position
+from elihu.engines.protocol import Ack, Exchange, Position
 from elihu.errors import DatabaseTimeout, DataRefused
 from elihu.failpoints import ACTIVE, reach
-from elihu.runtime.attempts.ack import given_back
-from elihu.runtime.attempts.complete_in_transaction import Completer
 from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.executor import Executor
 from elihu.runtime.attempts.progress import Progress
@@ -23,7 +21,7 @@ from elihu.runtime.queue.front import Front
 from elihu.runtime.queue.lanes import Lanes
 from elihu.runtime.queue.ledger import Key, Ledger
 from elihu.runtime.queue.start_budget import StartBudget
-from elihu.runtime.queue.unknown_tasks import UnknownTasks
+from elihu.runtime.queue.starter import CUT_OFF, PAUSED, Starter
 from elihu.runtime.queue.wakes import Wakes
 from elihu.runtime.service import FIRST_BACKOFF, Scope, backoff_after, log_restart, logger
 from elihu.runtime.timers import Poll, pause
@@ -32,8 +30,9 @@ from elihu.telemetry.events import QueueShutdown
 
 
 class Producer:
-    """Serves one queue with ``limit`` slots; ``attempts`` runs its jobs. ``start`` and
-    ``stop`` may each be called twice, ``stop`` before ``start`` too.
+    """Serves one queue with ``limit`` slots; ``attempts`` runs its jobs. At most
+    ``prefetch`` claims wait for a slot. ``start`` and ``stop`` may each be called twice,
+    ``stop`` before ``start`` too.
     """
 
     def __init__(
@@ -48,24 +47,22 @@ class Producer:
         abandoned: Abandoned,
         poll: Callable[[], float],
         start_budget: StartBudget | None = None,
+        prefetch: int = 0,
     ) -> None:
         self.queue = queue
         self._name = f"queue {queue}"
         self.limit = limit
+        self.prefetch = prefetch
         self.paused = False
         self._no_fetch = asyncio.Event()
         self._no_fetch.set()
-        self.state: object = None
         self._scope = scope
         self._registry = registry
-        self._progress = progress
         self._abandoned = abandoned
-        self._completer = Completer(scope)
         self._poll = Poll(poll, self.fetch_soon)
         self._wakes = Wakes(self.fetch_soon)
-        self._begun = 0
         self._woken = asyncio.Event()
-        self._lanes = Lanes(self, two=scope.engine.overlaps, woken=self._woken)
+        self._lanes = Lanes(self, two=scope.engine.overlaps and not prefetch, woken=self._woken)
         self._ledger = Ledger(scope, queue, wake=self._woken.set, freed=self._lanes.freed)
         self.attempts = AttemptRunner(scope, self._ledger, executor, progress, abandoned)
         self._start_budget = start_budget or StartBudget()
@@ -84,13 +81,19 @@ class Producer:
         self._front = Front()
         self._front_timer: asyncio.TimerHandle | None = None
         self._most: int | None = None
-        self._unknown = UnknownTasks(scope, queue, give_back=self._ledger.give_back)
+        work = self._ledger, self.attempts, progress, abandoned
+        self.starter = Starter(scope, queue, prefetch, registry, *work, free=self._free_slots)
         self._failures = 0
 
     @property
     def running(self) -> dict[Key, Execution]:
         """The attempts that run, by job and claim."""
         return self._ledger.running
+
+    @property
+    def claims(self) -> list[Key]:
+        """The claims that run or wait for a slot."""
+        return [*self.running, *self.starter.line.keys]
 
     @property
     def held(self) -> set[Key]:
@@ -109,6 +112,7 @@ class Producer:
         """
         self.limit = limit
         self.paused = paused
+        self.starter.forbid(PAUSED, paused)
         self.fetch_soon()
 
     @property
@@ -168,6 +172,7 @@ class Producer:
         """
         self._fetching = False
         self.attempts.stopping = True
+        self.starter.stop()
         self._poll.stop()
         self._wakes.cancel()
         if self._front_timer is not None:
@@ -201,17 +206,21 @@ class Producer:
             )
 
     def end(self, key: Key, cause: Cause) -> bool:
-        """End the attempt with this key and return whether it runs here."""
-        return self.attempts.end(key, cause)
+        """End the attempt with this key, or give it back where it waits, and return
+        whether it is here.
+        """
+        return self.starter.end(key, cause) or self.attempts.end(key, cause)
 
     def lose_all(self) -> None:
         """The node was removed: end every attempt and acknowledge none."""
+        self.starter.line.clear()
         self.attempts.lose_all()
         self.fetch_soon()
 
     def cut_off(self, cut: bool) -> None:
         """The node is cut off from the database, or no longer: fetch nothing meanwhile."""
         self._cut_off = cut
+        self.starter.forbid(CUT_OFF, cut)
         if cut:
             self.attempts.cut_off()
         else:
@@ -288,17 +297,23 @@ class Producer:
         free = self._free if self._more_expected else 0
         return self._lanes.may_send(self._ledger.ready, free, len(self.running), self.limit)
 
+    def _free_slots(self) -> int:
+        return self.limit - len(self.running)
+
     @property
     def _free(self) -> int:
         if not self._fetching or self.paused or self._cut_off or not len(self._registry):
             return 0
-        return self._start_budget.most(self.limit - len(self.running) - self._lanes.reserved)
+        free = self.limit - len(self.running) - self._lanes.reserved
+        if self.prefetch and free >= 0:
+            free += self.starter.room
+        return self._start_budget.most(free)
 
     async def round(self) -> None:
         """Send what ended and fetch for the free slots, within the budget of starts."""
         self._idle_now.clear()
         wanted = self._lanes.size(max(self._free, 0), self.limit)
-        free, begun = self._start_budget.take(wanted), self._begun
+        free, begun = self._start_budget.take(wanted), self.starter.started
         if free:
             self._no_fetch.clear()
         try:
@@ -307,7 +322,7 @@ class Producer:
         finally:
             if not self._lanes.reserved:
                 self._no_fetch.set()
-            self._start_budget.add(free - (self._begun - begun))
+            self._start_budget.add(free - (self.starter.started - begun))
 
     async def _exchange(self, free: int) -> None:
         node, after, generation = self._scope.identity.node, self._after, self._generation
@@ -320,11 +335,12 @@ class Producer:
             behind_front = after is not None
         if self._most is not None:
             free = min(free, self._most)
+        ahead = self.starter.ahead(free) if self.prefetch else None
         self._more_expected = False
         if ACTIVE and acks:
             reach("before acknowledge")
         try:
-            answer = await self._ask(node, free, acks, after)
+            answer = await self._ask(node, free, acks, after, ahead)
         except DataRefused as error:
             if not acks:
                 raise
@@ -342,7 +358,7 @@ class Producer:
         if ACTIVE and answer.claims:
             reach("after claim")
         if node == self._scope.identity.node:
-            self._begin(answer.claims, node)
+            self.starter.claimed(answer.claims, node, free - (ahead or 0))
         if free:
             if answer.claims or not acks:
                 self._wakes.fetched(claimed=bool(answer.claims))
@@ -375,26 +391,10 @@ class Producer:
         self._front_timer = None
         self.fetch_soon()
 
-    async def _ask(self, node: str, free: int, acks: list[Ack], after: Position | None) -> Exchange:
-        exclude = (*self._unknown.names, *self._abandoned.excluded)
+    async def _ask(
+        self, node: str, free: int, acks: list[Ack], after: Position | None, ahead: int | None
+    ) -> Exchange:
+        exclude = (*self.starter.unknown.names, *self._abandoned.excluded)
         return await self._scope.engine.exchange(
-            node, self.queue, free, acks, after=after, exclude=exclude
+            node, self.queue, free, acks, after=after, exclude=exclude, ahead=ahead
         )
-
-    def _begin(self, claims: Sequence[ClaimedJob], node: str) -> None:
-        find, now = self._registry.find, self._scope.clock.monotonic()
-        shared = self.state, self._progress, now, self._completer
-        executions = []
-        for claim in claims:
-            task = find(claim.task)
-            if task is not None and self._fetching:
-                executions.append(Execution(claim, self.queue, node, task, *shared))
-                continue
-            self._ledger.claimed(claim)
-            if task is None:
-                self._unknown.meet(claim, node)
-            else:
-                self._ledger.returned.append(claim.id)
-                self._ledger.give_back(claim, given_back(claim, "the node stopped"))
-        self._begun += len(executions)
-        self.attempts.begin(executions)

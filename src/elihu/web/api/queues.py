@@ -23,7 +23,9 @@ QueueName = Annotated[str, Path(alias="name", min_length=1, max_length=200)]
 
 
 class QueueOnNodeOut(BaseModel):
-    """How one node serves a queue."""
+    """How one node serves a queue. Beside the jobs in its ``limit`` slots, at most
+    ``prefetch`` wait in the node and count as executing.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -31,6 +33,7 @@ class QueueOnNodeOut(BaseModel):
     limit: int
     paused: bool
     executing: int
+    prefetch: int
 
 
 class QueueOut(BaseModel):
