@@ -77,6 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--slots", type=natural, metavar="N", help="drain, thread, process: jobs at a time"
     )
+    parser.add_argument(
+        "--prefetch",
+        type=natural,
+        metavar="N",
+        help="drain, thread, process: claims that wait for a slot (none)",
+    )
     parser.add_argument("--callers", type=natural, metavar="N", help="insert: callers at a time")
     parser.add_argument("--mib", type=natural, metavar="N", help="output: what a command prints")
     parser.add_argument(
@@ -88,7 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     logging.getLogger("elihu").setLevel(logging.ERROR)
-    options = Options(jobs=given.jobs, slots=given.slots, callers=given.callers, mib=given.mib)
+    options = Options(
+        jobs=given.jobs,
+        slots=given.slots,
+        callers=given.callers,
+        mib=given.mib,
+        prefetch=given.prefetch,
+    )
     rows: list[list[str]] = []
     with databases(given.database) as urls:
         for url in urls:

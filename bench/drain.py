@@ -5,7 +5,7 @@ limit completes a batch and fetches the next.
 import time
 
 from bench.limit import open_limit
-from bench.subject import Case, Figures, Options, Subject, expect, rate
+from bench.subject import Case, Figures, Options, Subject, expect, rate, slots_of
 from bench.tables import Tables
 from elihu.cli.benchmark import subjects
 from elihu.cli.benchmark.subjects import Noop
@@ -16,7 +16,7 @@ JOBS = 20_000
 def cases(options: Options) -> list[Case]:
     """Ten slots, a hundred and five hundred."""
     return [
-        Case(slots=each, jobs=options.jobs or JOBS)
+        Case(slots=each, jobs=options.jobs or JOBS, prefetch=options.prefetch)
         for each in ([options.slots] if options.slots else [10, 100, 500])
     ]
 
@@ -26,7 +26,7 @@ async def ours(tables: Tables, case: Case) -> Figures:
     async with tables.app() as app:
         noop = Noop(app)
         await app.enqueue_many(noop.task.build(number) for number in range(case.jobs))
-        measured = await subjects.drain(app, noop, case.slots or 1, case.jobs)
+        measured = await subjects.drain(app, noop, slots_of(case), case.jobs)
         expect("jobs completed", case.jobs, await app.jobs.count(state="completed"))
     return {"jobs_per_second": measured.rate}
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.subject import Case, Figures, Options, Subject, expect, rate
+from bench.subject import Case, Figures, Options, Subject, expect, rate, slots_of
 from bench.tables import Tables
 from elihu import Task, Tasks
 from elihu.telemetry.events import EngineCalled, JobStarted, JobStopped
@@ -45,7 +45,9 @@ def in_process(number: int) -> None: ...
 
 def cases(options: Options) -> list[Case]:
     """As many jobs at a time as asked for, ten without."""
-    return [Case(slots=options.slots or SLOTS, jobs=options.jobs or JOBS)]
+    return [
+        Case(slots=options.slots or SLOTS, jobs=options.jobs or JOBS, prefetch=options.prefetch)
+    ]
 
 
 def ours(task: Task[[int], None]) -> Callable[[Tables, Case], Awaitable[Figures]]:
@@ -55,7 +57,7 @@ def ours(task: Task[[int], None]) -> Callable[[Tables, Case], Awaitable[Figures]
 
     async def measure(tables: Tables, case: Case) -> Figures:
         slots = case.slots or 1
-        async with tables.app(slots=slots) as app:
+        async with tables.app(slots=slots_of(case)) as app:
             app.include(tasks)
             stopped = 0
             first = last = 0.0

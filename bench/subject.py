@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.tables import Tables
+from elihu.config.slots import Slots
 
 Figures = Mapping[str, float]
 """Value by unit: ``jobs_per_second``, ``p50_ms``, ``p99_ms``, ``seconds``, and
@@ -19,12 +20,13 @@ class Options:
     slots: int | None = None
     callers: int | None = None
     mib: int | None = None
+    prefetch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One setting of a subject: how many jobs, by how many slots or callers, where the
-    worker is, and how much each job prints.
+    worker is, how much each job prints, and how many claims wait for slots.
     """
 
     jobs: int
@@ -32,6 +34,7 @@ class Case:
     callers: int | None = None
     worker: str | None = None
     mib: int | None = None
+    prefetch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Subject:
     ours: Callable[[Tables, Case], Awaitable[Figures]]
     limit: Callable[[Tables, Case], Awaitable[Figures]]
     beside: str = "limit"
+
+
+def slots_of(case: Case) -> int:
+    """The slots of a case's queue, one where it has none, with its ``prefetch``."""
+    return Slots(case.slots or 1, case.prefetch or 0)
 
 
 def rate(jobs: int, seconds: float) -> Figures:

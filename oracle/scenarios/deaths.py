@@ -64,6 +64,46 @@ async def killed_nodes(experiment: Experiment, size: Size, server: PostgresServe
     await experiment.drained(within=300, hurry=True)
 
 
+async def killed_with_waiting_claims(
+    experiment: Experiment, size: Size, server: PostgresServer | None
+) -> None:
+    """Nodes whose claims wait for slots are killed, frozen and stopped."""
+    experiment.first_run_bound = SOON
+    node = partial(experiment.node, QUEUES="default=4+40", GRACE="0.3")
+    nodes = [await node() for _ in range(3)]
+    enqueuer = await experiment.enqueuer(
+        Plan(
+            jobs=size.count(300, 2_000, 10_000),
+            how="bulk",
+            together=200,
+            seconds=(0, 0.1),
+            delayed=0.1,
+            failing=0.05,
+            seed=experiment.seed,
+        )
+    )
+    for number in range(size.count(3, 12, 100)):
+        await asyncio.sleep(experiment.rng.uniform(0.5, 2))
+        victim = nodes.pop(experiment.rng.randrange(len(nodes)))
+        match number % 3:
+            case 0:
+                await experiment.kill(victim)
+            case 1:
+                experiment.terminate(victim)
+                await victim.end(within=20)
+            case _:
+                experiment.freeze(victim)
+                await asyncio.sleep(experiment.rng.uniform(0.5, 9))
+                experiment.thaw(victim)
+                nodes.append(victim)
+                continue
+        nodes.append(await node())
+        if not enqueuer.alive and not await experiment.database.unfinished():
+            break
+    await enqueuer.end(within=120)
+    await experiment.drained(within=300, hurry=True)
+
+
 async def killed_enqueuers(
     experiment: Experiment, size: Size, server: PostgresServer | None
 ) -> None:
@@ -218,6 +258,7 @@ async def defaults(experiment: Experiment, size: Size, server: PostgresServer | 
 
 SCENARIOS = (
     Scenario("nodes killed", killed_nodes),
+    Scenario("nodes killed with waiting claims", killed_with_waiting_claims),
     Scenario("enqueuers killed around their commit", killed_enqueuers),
     Scenario("nodes frozen briefly", frozen_briefly),
     Scenario("nodes frozen for long", frozen_long),
