@@ -1,5 +1,6 @@
 """What pages say of what comes next, and of how long it took."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from elihu import Elihu
 from elihu.web.pages.overview import _marks
 from tests.web.pages.conftest import Browser, Things
 from tests.web.pages.test_actions import COMMAND
@@ -62,6 +64,27 @@ async def test_a_queue_shows_how_long_its_jobs_waited(
     assert "Jobs of default waited 1.0" in other.answer.text
     unknown = await browser.get("/queues?queue=nothing")
     assert "Jobs of mail waited" in unknown.answer.text
+
+
+async def test_jobs_of_tasks_and_their_crons_are_counted_too(app: Elihu, browser: Browser) -> None:
+    started, go = asyncio.Event(), asyncio.Event()
+
+    @app.cron("30 * * * *", name="tidy up")
+    @app.task(name="tidy")
+    async def tidy() -> None:
+        started.set()
+        await go.wait()
+
+    async with app.running():
+        await tidy.aenqueue()
+        await started.wait()
+        page = await browser.get("/")
+        go.set()
+    assert "0 runs, 1 job of tasks on 1 node" in page.text()
+    assert page.all("a", href="/jobs?state=executing")
+    assert page.all("a", href="/entries/tidy%20up")
+    assert "Nothing runs" not in page.text()
+    assert "No start is planned" not in page.text()
 
 
 async def test_a_new_installation_leads_to_the_first_command(browser: Browser) -> None:

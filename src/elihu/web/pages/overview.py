@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, Literal
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
-from elihu import Elihu, FailureGroup, Queue
+from elihu import CronEntry, Elihu, FailureGroup, Queue
 from elihu.commands.models import Command, Cron
 from elihu.commands.rules import commands as command_rules
 from elihu.job import FAILURES
+from elihu.system_queues import SYSTEM_QUEUES
 from elihu.web.pages.cron_words import in_brief
 from elihu.web.pages.texts import zone_of
 from elihu.web.pages.visits import ZONE, PageRoute, ViewVisit
@@ -49,6 +51,16 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """A start to come of a command, in these environments, or of a cron entry of tasks."""
+
+    at: datetime
+    name: str
+    path: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """Attempts that ended in steps of equal length, the last one now."""
 
@@ -79,7 +91,7 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
                 "failed": await reads.failed_since(session, moment - DAY),
                 "lately": await run_figures.in_steps(session, moment - DAY, 7_200, 12),
             }
-        queues, nodes, failures = await engine
+        queues, nodes, failures, entries = await engine
         values["work"] = await work
     slots: dict[str, list[int]] = {node.id: [0, 0] for node in nodes}
     for queue in queues:
@@ -87,12 +99,12 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
             found = slots.setdefault(each.node, [0, 0])
             found[0] += each.executing
             found[1] += each.limit
-    coming = _coming(plan, moment)
+    coming = [*_coming(plan, moment), *_of_tasks(entries, moment)]
     return visit.page(
         "overview.html",
         **values,
         failures=[group for group in failures if _is_new(group, moment)],
-        upcoming=coming[:8],
+        upcoming=sorted(coming, key=lambda each: (each.at, each.name))[:8],
         lanes=[_with_runs(lane, recent, moment, left) for lane in planned],
         presses=_presses(plan, left),
         left=left,
@@ -100,6 +112,7 @@ async def overview(visit: ViewVisit, span: Span = "day") -> Response:
         nodes=nodes,
         slots=slots,
         queues=queues,
+        jobs=sum(queue.executing for queue in queues if queue.name not in SYSTEM_QUEUES),
         waiting=sum(min(queue.available, 10_000) for queue in queues),
         waiting_more=any(queue.available > 10_000 for queue in queues),
         span=span,
@@ -126,11 +139,14 @@ async def jump(visit: ViewVisit, q: str = "") -> Response:
     )  # fmt: skip
 
 
-async def _of_engine(app: Elihu) -> tuple[list[Queue], list[Any], list[FailureGroup]]:
+async def _of_engine(
+    app: Elihu,
+) -> tuple[list[Queue], list[Any], list[FailureGroup], list[CronEntry]]:
     return (
         await app.queues.list(most=10_001),
         await app.nodes.list(),
         await app.stats.failures(),
+        await app.crons.list(system=False),
     )
 
 
@@ -138,21 +154,31 @@ def _is_new(group: Any, moment: datetime) -> bool:
     return bool(group.last_at >= moment - DAY) and not group.task.startswith("commands.")
 
 
-def _coming(plan: plans.Plan, moment: datetime) -> list[tuple[datetime, Command, list[str], str]]:
-    """The next start of each command with a cron, soonest first, with the environments."""
-    found: dict[tuple[datetime, Any], tuple[Command, list[str], str]] = {}
+def _coming(plan: plans.Plan, moment: datetime) -> list[Coming]:
+    """The next start of each command with a cron."""
+    found: dict[tuple[datetime, UUID], tuple[Command, list[str]]] = {}
     for place in plan.places():
         if not place.on:
             continue
         at = plans.next_tick(place.cron.expression, place.cron.timezone, moment)
         if at is not None and at < (moment + DAY).replace(second=0, microsecond=0):
             key = at, place.command.id
-            _, names, _ = found.setdefault(key, (place.command, [], place.cron.expression))
+            _, names = found.setdefault(key, (place.command, []))
             if place.environment.name not in names:
                 names.append(place.environment.name)
-    return sorted(
-        ((key[0], *value) for key, value in found.items()), key=lambda each: (each[0], each[1].name)
-    )
+    return [
+        Coming(at, command.name, f"/commands/{command.id}", ", ".join(names))
+        for (at, _), (command, names) in found.items()
+    ]
+
+
+def _of_tasks(entries: Sequence[CronEntry], moment: datetime) -> list[Coming]:
+    """The next start of each cron entry of tasks."""
+    return [
+        Coming(entry.next_at, entry.name, f"/entries/{quote(entry.name)}", f"task {entry.task}")
+        for entry in entries
+        if entry.fires and entry.next_at is not None and entry.next_at < moment + DAY
+    ]
 
 
 def _left(moment: datetime, zone: tzinfo) -> datetime:
