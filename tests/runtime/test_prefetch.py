@@ -16,8 +16,10 @@ from elihu.runtime.queue.nested_waits import NestedWaits
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.queue.start_recorder import StartRecorder
 from elihu.telemetry.events import JobStarted, JobStopped
+from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.runtime.producers import stop, wait_idle
+from tests.support import BUSY_MACHINE
 
 
 class Line:
@@ -83,8 +85,11 @@ RUNS, WAITS, GIVEN_BACK = ("executing", True, 1), ("executing", False, 1), ("ava
 
 
 @pytest.fixture
-def line(harness: NodeHarness, monkeypatch: pytest.MonkeyPatch) -> Line:
-    return Line(harness, monkeypatch)
+async def line(harnesses: HarnessFactory, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """On a node that waits for a busy machine: after a call that had no answer in time it
+    would ask for fewer jobs.
+    """
+    return Line(await harnesses(**BUSY_MACHINE), monkeypatch)
 
 
 async def test_claims_wait_and_start_in_order_without_a_fetch(line: Line):
