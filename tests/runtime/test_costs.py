@@ -148,8 +148,9 @@ async def test_a_drain_leaves_no_garbage_that_only_the_collector_finds(app: Elih
     assert garbage.count <= MEASURED / 4, "exchanges may leave some, jobs none"
 
 
-@pytest.mark.parametrize(("callers", "python", "c"), [(1, 92, 50), (50, 34, 33)])
+@pytest.mark.parametrize(("callers", "python", "c"), [(1, 100, 54), (50, 36, 35)])
 async def test_the_calls_of_an_enqueue(app: Elihu, callers: int, python: float, c: float):
+    # the slower the machine, the more announcements, which are debounced by time
     @app.task(name="t")
     async def t(number: int) -> None: ...
 
