@@ -83,6 +83,22 @@ async def test_no_node(elihu_app: AppUnderTest, engine: Engine) -> None:
     assert "elihu start" in str((await found(elihu_app, "leader", "warning")).advice)
 
 
+async def test_a_dead_node_that_no_other_removes(elihu_app: AppUnderTest, engine: Engine) -> None:
+    dead = await node(engine)
+    await elihu_app.aclose()
+    if engine.name == "postgres":
+        with psycopg.connect(elihu_app.config.database_url) as connection:
+            connection.execute(
+                f"UPDATE \"{elihu_app.config.schema}\".node SET beat_at = now() - interval '1 hour'"
+            )
+    findings = {each.check: each for each in await diagnose(elihu_app)}
+    assert (findings["leader"].state, findings["nodes"].state) == ("warning", "failed")
+    assert f"here ({dead[:8]})" in findings["nodes"].text
+    assert "no node runs" in findings["leader"].text
+    assert await elihu_app.nodes.list() == []
+    assert [queue.nodes for queue in await elihu_app.queues.list()] == [()]
+
+
 @pytest.mark.parametrize(("seconds", "state"), [(600, "failed"), (2, "warning")])
 @ON_SQLITE
 async def test_a_clock_that_is_off(

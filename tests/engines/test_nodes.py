@@ -103,6 +103,24 @@ async def test_a_dead_node_is_removed_once(engine: Engine, opened: Opener) -> No
     assert len(await engine.rescue(10)) == 1
 
 
+async def test_a_dead_node_is_marked_until_its_row_is_removed(
+    engine: Engine, opened: Opener, raw: Raw
+) -> None:
+    dying = await opened()
+    dead, here = await node(dying), await node(engine)
+
+    async def marks() -> dict[str, bool]:
+        return {row.id: row.dead for row in await engine.nodes()}
+
+    assert await marks() == {dead: False, here: False}
+    await dying.close()
+    if engine.name == "postgres":
+        await raw.execute("UPDATE node SET beat_at = now() - interval '1 h' WHERE id = %s", dead)
+    for _ in range(2):
+        assert await marks() == {dead: True, here: False}
+    assert (await engine.heartbeat(here)).known
+
+
 async def test_a_removed_node_learns_it(engine: Engine, other: Engine) -> None:
     first, second = await node(engine), await node(other)
     await other.deregister_node(first)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from elihu.api.cron_entries import entry_of, values_of
+from elihu.api.nodes import living_nodes
 from elihu.clients.client import Client
 from elihu.engines.protocol import Engine
 from elihu.engines.protocol.crons import CronRow, CronTable
@@ -205,7 +206,7 @@ class Crons:
         for _ in range(_TRIES):
             row = await self._row(name)
             if row.declared is not None and (
-                row.live or self._registry.timetable.get(name) or not await engine.nodes()
+                row.live or self._registry.timetable.get(name) or not await living_nodes(engine)
             ):
                 raise CronError(f"delete: cron {name!r} is declared in code: pause it")
             if await engine.delete_cron(name, row.rev):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from elihu.clients.client import Client
-from elihu.engines.protocol import NodeRow
+from elihu.engines.protocol import Engine, NodeRow
 
 
 class Nodes:
@@ -13,5 +13,10 @@ class Nodes:
         self._client = client
 
     async def list(self) -> list[NodeRow]:
-        """Every registered node."""
-        return await (await self._client().ready()).nodes()
+        """Every living node, oldest first."""
+        return await living_nodes(await self._client().ready())
+
+
+async def living_nodes(engine: Engine) -> list[NodeRow]:
+    """The nodes without those that are dead and whose row nobody has removed."""
+    return [node for node in await engine.nodes() if not node.dead]

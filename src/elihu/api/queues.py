@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+from elihu.api.nodes import living_nodes
 from elihu.clients.client import Client
 from elihu.engines.protocol import Engine, NodeRow, QueueOverride
 from elihu.engines.protocol.signals import Signal, SignalKind
@@ -78,7 +79,7 @@ class Queues:
         """
         check_range("most", most, 1, UNBOUNDED)
         engine = await self._engine()
-        nodes = await engine.nodes()
+        nodes = await living_nodes(engine)
         stored = {rule.queue: rule for rule in await engine.queue_overrides() if rule.node is None}
         found = await engine.queue_loads(most)
         loads = {(load.queue, load.node): load.jobs for load in found}
@@ -137,7 +138,7 @@ class Queues:
         while True:
             fetching = [
                 each.id
-                for each in await engine.nodes()
+                for each in await living_nodes(engine)
                 if only in {None, each.id} and name in _served(each) and name not in _paused(each)
             ]
             if not fetching or loop.time() > deadline:
@@ -175,7 +176,7 @@ class Queues:
         """Store or announce a rule. Returns the id of the node that it is for."""
         check_name("queue", rule.queue)
         engine = await self._client().writing("queues: a change")
-        nodes = await engine.nodes()
+        nodes = await living_nodes(engine)
         node = None if rule.node is None else _node_of(rule.node, nodes)
         if not (rule.served and rule.limit):
             known = await self._known(engine, nodes, node)

@@ -38,13 +38,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What the checks look at."""
+    """What the checks look at. ``nodes`` live; nobody has removed the row of ``dead`` ones."""
 
     app: Elihu
     engine: Engine
     vitals: Vitals
     off: float
     nodes: list[NodeRow]
+    dead: list[NodeRow]
     queues: list[Queue]
 
 
@@ -86,7 +87,9 @@ async def _patient(app: Elihu, engine: Engine) -> Patient:
     vitals = await engine.vitals()
     off = vitals.now.timestamp() - (before + time.time()) / 2
     nodes = [node for node in await engine.nodes() if not node.info.get("once")]
-    return Patient(app, engine, vitals, off, nodes, await app.queues.list(most=1_000))
+    living = [node for node in nodes if not node.dead]
+    dead = [node for node in nodes if node.dead]
+    return Patient(app, engine, vitals, off, living, dead, await app.queues.list(most=1_000))
 
 
 async def clock(patient: Patient) -> Finding:
@@ -139,19 +142,16 @@ async def leader(patient: Patient) -> Finding:
 
 
 async def nodes(patient: Patient) -> Finding:
-    """Whether every node beats."""
-    silent = [
-        node
-        for node in patient.nodes
-        if node.beat_at is not None
-        and (patient.vitals.now - node.beat_at).total_seconds() > patient.app.config.dead_after
-    ]
-    if silent:
-        names = ", ".join(f"{node.name} ({node.id[:8]})" for node in silent[:SHOWN])
+    """Whether every registered node lives."""
+    if patient.dead:
+        names = ", ".join(f"{node.name} ({node.id[:8]})" for node in patient.dead[:SHOWN])
+        sign = f"no heartbeat within {patient.app.config.dead_after:g} s"
+        if patient.dead[0].beat_at is None:
+            sign = "the lock is free"
         return Finding(
             "nodes",
             "failed",
-            f"no heartbeat within {patient.app.config.dead_after:g} s of {names}",
+            f"{sign} of {names}",
             "a living node removes them and rescues their jobs; if none runs, start one",
         )
     return Finding("nodes", "ok", f"{len(patient.nodes)} run")

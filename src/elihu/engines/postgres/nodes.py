@@ -69,6 +69,7 @@ async def nodes(session: Session) -> list[NodeRow]:
             row["leader"],
             row["running"],
             info_of(row["info"]),
+            row["dead"],
         )
-        for row in await session.fetch("nodes")
+        for row in await session.fetch("nodes", session.config.dead_after)
     ]

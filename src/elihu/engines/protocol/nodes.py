@@ -30,7 +30,8 @@ class HeartbeatReply(NamedTuple):
 
 class NodeRow(NamedTuple):
     """A registered node. ``beat_at`` is None where the node holds a lock in place of
-    heartbeats.
+    heartbeats. ``dead``: its lock is free, or its last heartbeat is more than ``dead_after``
+    seconds ago by the database's clock, and nobody has removed its row.
     """
 
     id: str
@@ -40,6 +41,7 @@ class NodeRow(NamedTuple):
     leader: bool
     running: int
     info: dict[str, object]
+    dead: bool
 
 
 class Nodes(Protocol):
@@ -91,5 +93,5 @@ class Nodes(Protocol):
         ...
 
     async def nodes(self) -> list[NodeRow]:
-        """All nodes, oldest first."""
+        """All nodes, also the dead ones whose row is still there, oldest first."""
         ...

@@ -89,4 +89,4 @@ def resign(session: Session, locks: Locks, node: str) -> bool:
 
 def nodes(session: Session, locks: Locks) -> list[NodeRow]:
     leader = locks.leader()
-    return [node_from(row, leader) for row in session.rows(_NODES)]
+    return [node_from(row, leader, locks.is_dead(row[0])) for row in session.rows(_NODES)]

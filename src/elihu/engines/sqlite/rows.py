@@ -79,7 +79,7 @@ def run_from(job_id: int, row: Sequence[Any]) -> Run:
     )
 
 
-def node_from(row: Sequence[Any], leader: str | None) -> NodeRow:
+def node_from(row: Sequence[Any], leader: str | None, dead: bool) -> NodeRow:
     """The node in a row of nodes.sql."""
     id_, name, started_at, info, running = row
-    return NodeRow(id_, name, moment(started_at), None, id_ == leader, running, info_of(info))
+    return NodeRow(id_, name, moment(started_at), None, id_ == leader, running, info_of(info), dead)
