@@ -98,6 +98,7 @@ def test_absent_tables(shell: Shell) -> None:
 
 CRONTAB = """MAILTO=root
 DAY=monday
+PGPASSWORD=hunter22
 0 3 * * * backup --all
 @hourly report $DAY
 61 * * * * never
@@ -108,14 +109,16 @@ def test_a_crontab(kept: Shell) -> None:
     (kept.folder / "tab").write_text(CRONTAB)
     arguments = ("commands", "import", "tab", "--timezone", "Europe/Oslo")
     dry = kept.run(*arguments, "--dry-run")
-    assert dry.stdout.endswith("8 created; nothing stored (--dry-run)\n")
+    assert dry.stdout.endswith("9 created; nothing stored (--dry-run)\n")
     assert dry.stderr.splitlines()[0] == (
         "elihu: line 1: MAILTO=root: MAILTO is not taken: add an alert instead"
     )
-    assert "line 5: 61 * * * * never: " in dry.stderr
+    assert "line 6: 61 * * * * never: " in dry.stderr
+    assert "line 3: PGPASSWORD is named like a secret" in dry.stderr
+    assert "hunter22" not in dry.stdout + dry.stderr
     assert kept.json("commands", "ls")["items"] == []
-    assert kept(*arguments).endswith("8 created\n")
-    assert kept(*arguments) == "8 unchanged\n"
+    assert kept(*arguments).endswith("9 created\n")
+    assert kept(*arguments) == "9 unchanged\n"
     assert [
         (each["name"], each["crons"], each["environments"])
         for each in kept.json("commands", "ls")["items"]
@@ -124,7 +127,8 @@ def test_a_crontab(kept: Shell) -> None:
         ("report $DAY", ["@hourly Europe/Oslo"], ["crontab"]),
     ]
     printed = json.loads(kept.run(*arguments, "--json").stdout)
-    assert [each["line"] for each in printed["refused"]] == [1, 5]
+    assert [each["line"] for each in printed["refused"]] == [1, 6]
+    assert [each["name"] for each in printed["warnings"]] == ["PGPASSWORD"]
     assert printed["stored"] is True
     system = "* * * * * nobodyatall true\n* * * * * root\n"
     done = kept.run("commands", "import", "-", "--format", "system-crontab", text=system)

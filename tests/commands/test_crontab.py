@@ -142,3 +142,11 @@ def test_lines_of_other_users_are_refused() -> None:
     crontab = read_crontab(SYSTEM, system=True, user="root")
     assert [each.line for each in crontab.entries] == [2]
     assert crontab.refusals[0].reason == "runs as www-data, and commands here run as root"
+
+
+def test_variables_named_like_a_secret_are_told_without_their_value():
+    text = "PGPASSWORD=hunter22\nAPI_TOKEN=\nREGION=eu\n@daily pg_dump\nMY_KEY=unused22\n"
+    warnings = read_crontab(text).warnings
+    assert [(each.line, each.name) for each in warnings] == [(1, "PGPASSWORD")]
+    assert "hunter22" not in repr(warnings)
+    assert "secret variable" in warnings[0].reason

@@ -320,10 +320,11 @@ async def test_what_is_set_up_is_exported_and_imported(client: httpx.AsyncClient
 
 
 async def test_a_crontab_is_imported(client: httpx.AsyncClient) -> None:
-    text = "0 5 * * * backup --all\n61 * * * * wrong\n"
+    text = "API_TOKEN=hunter22\n0 5 * * * backup --all\n61 * * * * wrong\n"
     given = {"format": "crontab", "text": text, "dry_run": False, "timezone": "Europe/Oslo"}
     shown = (await client.post("/api/transfer", json=given)).json()
-    assert [each["line"] for each in shown["refusals"]] == [2]
+    assert [each["line"] for each in shown["refusals"]] == [3]
+    assert [(each["line"], each["name"]) for each in shown["warnings"]] == [(1, "API_TOKEN")]
     assert {each["kind"] for each in shown["changes"]} >= {"command", "cron", "schedule"}
     assert (await client.get("/api/crons")).json()["items"][0]["timezone"] == "Europe/Oslo"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from elihu import Cron, InvalidCron
+from elihu.secret_names import is_secret_name
 
 SHELL: Final = "/bin/sh"
 END: Final = "ELIHU_INPUT"
@@ -32,6 +33,11 @@ _NOT_TAKEN: Final = {
     "USER": "commands run as the user of the node",
 }
 """Assignments that mean something to cron, and what to do here."""
+
+_PLAIN_SECRET: Final = (
+    "is named like a secret, and its value becomes plain text: leave the line out, and store a "
+    "secret variable of the environment instead"
+)
 
 _NICKNAMES: Final = {"@every_minute": "* * * * *"}
 """Nicknames of other crons than Debian's."""
@@ -65,11 +71,23 @@ class CrontabRefusal:
 
 
 @dataclass(frozen=True, slots=True)
+class CrontabWarning:
+    """A line whose variable ``name`` is taken, and what is wrong with that. The value of
+    the variable is not told.
+    """
+
+    line: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Crontab:
-    """What a crontab would make, and what it could not."""
+    """What a crontab would make, what it could not, and what it should not hold."""
 
     entries: tuple[CrontabEntry, ...] = ()
     refusals: tuple[CrontabRefusal, ...] = ()
+    warnings: tuple[CrontabWarning, ...] = ()
 
 
 class _Refused(Exception):
@@ -86,7 +104,9 @@ def read_crontab(text: str, *, system: bool = False, user: str | None = None) ->
     reader = _Reader(system=system, user=user)
     for number, line in enumerate(_lines(text), 1):
         reader.read(number, line)
-    return Crontab(tuple(reader.entries), tuple(reader.refusals))
+    last = max((entry.line for entry in reader.entries), default=0)
+    warnings = [each for each in reader.warnings if each.line < last]
+    return Crontab(tuple(reader.entries), tuple(reader.refusals), tuple(warnings))
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -101,6 +121,7 @@ class _Reader:
     def __init__(self, *, system: bool, user: str | None) -> None:
         self.entries: list[CrontabEntry] = []
         self.refusals: list[CrontabRefusal] = []
+        self.warnings: list[CrontabWarning] = []
         self._system = system
         self._user = user
         self._variables: dict[str, str] = {}
@@ -113,13 +134,13 @@ class _Reader:
             return
         try:
             if match := _ASSIGNMENT.fullmatch(line):
-                self._assign(_unquoted(match[1]), _unquoted(match[2].rstrip(_BLANKS)))
+                self._assign(number, _unquoted(match[1]), _unquoted(match[2].rstrip(_BLANKS)))
             else:
                 self.entries.append(self._entry(number, line))
         except _Refused as refused:
             self.refusals.append(CrontabRefusal(number, line, str(refused)))
 
-    def _assign(self, name: str, value: str) -> None:
+    def _assign(self, number: int, name: str, value: str) -> None:
         if instead := _NOT_TAKEN.get(name):
             raise _Refused(f"{name} is not taken: {instead}")
         if name == "SHELL":
@@ -134,6 +155,8 @@ class _Reader:
             )
         else:
             self._variables[name] = value
+            if value and is_secret_name(name):
+                self.warnings.append(CrontabWarning(number, name, f"{name} {_PLAIN_SECRET}"))
 
     def _entry(self, number: int, line: str) -> CrontabEntry:
         expression, rest = _schedule(line)

@@ -118,12 +118,14 @@ async def test_a_crontab_is_shown_first_and_then_imported(
 ) -> None:
     where = "/schedules/import"
     given = {
-        "text": "MAILTO=ops\n*/5 * * * * /usr/bin/prune <b>\nnonsense\n", "environment": "old",
+        "text": "MAILTO=ops\nMY_KEY=hunter22\n*/5 * * * * /usr/bin/prune <b>\nnonsense\n",
+        "environment": "old",
         "timezone": "Europe/Oslo",
     }  # fmt: skip
     seen = await browser.post(where, sent_from=where, action="check", **given)
     assert "/usr/bin/prune <b>" in seen.text()
     assert "nonsense" in seen.text()
+    assert "MY_KEY is named like a secret" in seen.text()
     async with sessions.read() as session:
         assert not (await commands.find_all(session)).items
     stored = await browser.post(where, sent_from=where, action="import", **given)

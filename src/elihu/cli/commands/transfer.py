@@ -18,7 +18,7 @@ from elihu.errors import InvalidFields
 
 if TYPE_CHECKING:
     from elihu.cli.commands.group import Workspace
-    from elihu.commands.crontab import CrontabRefusal
+    from elihu.commands.crontab import CrontabRefusal, CrontabWarning
     from elihu.commands.transfer.apply import Change
     from elihu.commands.transfer.document import Document
 
@@ -103,17 +103,18 @@ def import_file(
         raise click.UsageError(f"{', '.join(wrong)}: expected another format, got {kind}")
     text = _read(file)
     refusals: Sequence[CrontabRefusal] = ()
+    warnings: Sequence[CrontabWarning] = ()
     try:
         if kind == "toml":
             from elihu.commands.transfer.document import parse
 
             document = parse(text)
         else:
-            document, refusals = _of_crontab(text, kind, **of_crontabs)
+            document, refusals, warnings = _of_crontab(text, kind, **of_crontabs)
         changes = _store(options, document, dry_run, prune, _secrets(secrets))
     except InvalidFields as error:
         raise Failure(f"{file}: nothing stored: {error}") from error
-    _print(options, changes, refusals, dry_run=dry_run)
+    _print(options, changes, refusals, warnings, dry_run=dry_run)
 
 
 @commands.command("rotate-key")
@@ -194,7 +195,7 @@ def _of_crontab(
     timezone: str | None,
     timeout: float | None,
     any_user: bool,
-) -> "tuple[Document, Sequence[CrontabRefusal]]":
+) -> "tuple[Document, Sequence[CrontabRefusal], Sequence[CrontabWarning]]":
     from elihu.commands.crontab import read_crontab
     from elihu.commands.transfer.from_crontab import TIMEOUT, document_of
 
@@ -206,7 +207,7 @@ def _of_crontab(
         timezone=timezone or local_zone(),
         timeout=TIMEOUT if timeout is None else timeout,
     )
-    return document, crontab.refusals
+    return document, crontab.refusals, crontab.warnings
 
 
 def local_zone() -> str:
@@ -260,6 +261,7 @@ def _print(
     options: SharedOptions,
     changes: "Sequence[Change]",
     refusals: "Sequence[CrontabRefusal]",
+    warnings: "Sequence[CrontabWarning]",
     *,
     dry_run: bool,
 ) -> None:
@@ -270,6 +272,7 @@ def _print(
             {
                 "changes": [field_values(each) for each in changes],
                 "refused": [field_values(each) for each in refusals],
+                "warnings": [field_values(each) for each in warnings],
                 "stored": not dry_run,
             }
         )
@@ -283,6 +286,8 @@ def _print(
         print_table(("action", "item", "fields"), rows)
     for each in refusals:
         click.echo(f"elihu: line {each.line}: {cell(each.text)}: {each.reason}", err=True)
+    for warning in warnings:
+        click.echo(f"elihu: line {warning.line}: {warning.reason}", err=True)
     counts = Counter(each.action for each in changes)
     text = ", ".join(f"{count:,} {action}" for action, count in counts.items()) or "nothing to do"
     click.echo(f"{text}; nothing stored (--dry-run)" if dry_run else text)

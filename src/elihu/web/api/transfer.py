@@ -1,6 +1,6 @@
 """``/api/transfer``: everything that people set up, as TOML, and crontabs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from getpass import getuser
 from typing import Annotated, Any, Final, Literal
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from elihu.accounts import audit
 from elihu.accounts.roles import Role
-from elihu.commands.crontab import CrontabRefusal, read_crontab
+from elihu.commands.crontab import Crontab, read_crontab
 from elihu.commands.transfer.apply import Change, apply
 from elihu.commands.transfer.document import Document, parse, render
 from elihu.commands.transfer.from_crontab import document_of
@@ -64,12 +64,21 @@ class RefusalOut(BaseModel):
     reason: str
 
 
+class WarningOut(BaseModel):
+    """A line of a crontab whose variable is taken, and what is wrong with that."""
+
+    line: int
+    name: str
+    reason: str
+
+
 class ImportOut(BaseModel):
     """What changed, or would change."""
 
     stored: bool
     changes: list[ChangeOut]
     refusals: list[RefusalOut]
+    warnings: list[WarningOut]
 
 
 @transfer.get(response_class=Response)
@@ -90,7 +99,7 @@ async def import_all(request: Request, actor: CurrentActor, given: ImportIn) -> 
     it is stored or nothing.
     """
     context = context_of(request)
-    document, refusals = _read(given)
+    document, crontab = _read(given)
     async with context.sessions.begin(deadline=DEADLINE) as session:
         changes = await apply(
             session, context.host, document, prune=given.prune, secrets=given.secrets
@@ -109,19 +118,24 @@ async def import_all(request: Request, actor: CurrentActor, given: ImportIn) -> 
         stored=not given.dry_run,
         changes=[_shown(change) for change in changes],
         refusals=[
-            RefusalOut(line=each.line, text=each.text, reason=each.reason) for each in refusals
+            RefusalOut(line=each.line, text=each.text, reason=each.reason)
+            for each in crontab.refusals
+        ],
+        warnings=[
+            WarningOut(line=each.line, name=each.name, reason=each.reason)
+            for each in crontab.warnings
         ],
     )
 
 
-def _read(given: ImportIn) -> tuple[Document, Sequence[CrontabRefusal]]:
+def _read(given: ImportIn) -> tuple[Document, Crontab]:
     if given.format == "toml":
-        return parse(given.text), ()
+        return parse(given.text), Crontab()
     system = given.format == "system-crontab"
     user = getuser() if system and not given.any_user else None
     crontab = read_crontab(given.text, system=system, user=user)
     document = document_of(crontab, environment=given.environment, timezone=given.timezone)
-    return document, crontab.refusals
+    return document, crontab
 
 
 def _values(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -62,7 +62,14 @@ async def import_crontab(visit: EditVisit) -> Response:
         field = "environment" if "environment" in str(error) else "text"
         return _form(visit, typed, {field: str(error)})
     if not is_stored:
-        return _form(visit, typed, changes=made, refusals=crontab.refusals, read=True)
+        return _form(
+            visit,
+            typed,
+            changes=made,
+            read=True,
+            refusals=crontab.refusals,
+            warnings=crontab.warnings,
+        )
     for kind in {change.kind for change in made}:
         await visit.context.app.topics.announce(kind)
     commands = sum(change.kind == "command" for change in made)
@@ -76,5 +83,5 @@ def _form(
     return visit.page(
         "crontab.html", 422 if errors else 200, values=values, errors=errors or {},
         zones=sorted(available_timezones()),
-        **({"changes": [], "refusals": [], "read": False} | more),
+        **({"changes": [], "refusals": [], "warnings": [], "read": False} | more),
     )  # fmt: skip

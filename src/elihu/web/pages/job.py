@@ -10,8 +10,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from elihu import ElihuError, Job, JobState
+from elihu.secret_names import is_secret_name
 from elihu.web.pages.editing import whole
-from elihu.web.pages.texts import is_secret_name, plural
+from elihu.web.pages.texts import plural
 from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
 from elihu.web.problems import Problem
 

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from elihu.secret_names import is_secret_name
+
 NOTHING: Final = "\N{EN DASH}"
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _LONGEST_ZONE: Final = 64
-_SECRET: Final = ("password", "token", "secret", "key", "authorization")
 MASK: Final = "••••••"
 
 
@@ -114,12 +115,6 @@ def error_name(text: str) -> str:
     """The name that an error begins with, or the start of a text without one."""
     name = text.partition(":")[0]
     return name if name.replace(".", "").isidentifier() else text[:80]
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether an argument of this name is masked in pages."""
-    lower = name.lower()
-    return any(word in lower for word in _SECRET)
 
 
 def masked(value: Any) -> Any:
