@@ -60,9 +60,9 @@ async def test_run_follow_and_read_again(served: Served) -> None:
     )
     head, line = (await served("runs", "--status", "succeeded")).splitlines()
     assert head.split() == [
-        *("id", "command", "environment", "status", "started_at", "duration", "reason")
+        *("id", "command", "environment", "status", "attempt", "started_at", "duration", "reason")
     ]
-    assert line.split()[:4] == [run_id, "hello", "default", "succeeded"]
+    assert line.split()[:5] == [run_id, "hello", "default", "succeeded", "1"]
     assert (await served("runs", "--status", "failed")).count("\n") == 1
 
 

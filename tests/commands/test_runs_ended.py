@@ -9,7 +9,7 @@ import pytest
 
 from elihu import DatabaseUnavailable, Elihu, InvalidFields, NotRunnable, RecordNotFound
 from elihu.commands.models import CommandJob
-from elihu.commands.rules import environments, runs, variables
+from elihu.commands.rules import alerts, commands, environments, runs, variables
 from elihu.commands.scheduler import CommandScheduler
 from elihu.commands.secrets import new_key
 from elihu.commands.watch import watch
@@ -67,12 +67,38 @@ async def test_a_run_whose_job_is_cancelled_is_killed(serving: Workshop) -> None
             await asyncio.sleep(0.05)
 
 
+async def alerting(workshop: Workshop) -> None:
+    """Let every end of a run that alerts store a delivery, which no node takes."""
+    workshop.app.override(commands={"private_targets": True})
+    async with workshop.sessions.begin() as session:
+        await alerts.create(
+            session, workshop.host, name="all", on=["failed", "lost", "recovered"],
+            channel="webhook", target="http://127.0.0.1:9/",
+        )  # fmt: skip
+
+
+async def succeed(workshop: Workshop, before: CommandJob) -> None:
+    """Run the command of a run again, with a text that succeeds."""
+    assert before.command_id is not None
+    async with workshop.sessions.begin() as session:
+        command = await commands.update(session, before.command_id, shell_command="true")
+    run = await workshop.run(command, environment_id=before.environment_id)
+    assert (await workshop.until(run)).status == "succeeded"
+
+
+async def alerted(workshop: Workshop) -> list[Any]:
+    """The events of the deliveries, oldest first."""
+    found = await workshop.app.jobs.list(task="commands.alert")
+    return [job.args["event"] for job in reversed(found.items)]
+
+
 @pytest.mark.parametrize("rerun_lost", [False, True])
 async def test_a_run_whose_node_stops_is_killed_or_runs_again_where_asked(
     workshop: Workshop, rerun_lost: bool
 ) -> None:
     queues = {"commands": 2}
     workshop.app.override(grace=0)
+    await alerting(workshop)
     async with workshop.app.running(queues=queues):
         run = await begun(workshop, rerun_lost=rerun_lost)
     stopped = await workshop.get(run.id)
@@ -87,13 +113,17 @@ async def test_a_run_whose_node_stops_is_killed_or_runs_again_where_asked(
             await workshop.until(run, {"running"})
             await workshop.kill(run)
         done = await workshop.until(run)
-    assert (done.status, done.attempt) == ("killed", 2 if rerun_lost else 1)
+        assert (done.status, done.attempt) == ("killed", 2 if rerun_lost else 1)
+        assert await alerted(workshop) == ([] if rerun_lost else ["failed"])
+        await succeed(workshop, done)
+    assert await alerted(workshop) == ([] if rerun_lost else ["failed", "recovered"])
 
 
 @pytest.mark.parametrize("rerun_lost", [False, True])
 async def test_a_run_whose_node_died_is_lost_or_runs_again_where_asked(
     workshop: Workshop, rerun_lost: bool
 ) -> None:
+    await alerting(workshop)
     command = await workshop.command("echo again", rerun_lost=rerun_lost)
     run = await workshop.run(command, environment_id=(await workshop.environment()).id)
     async with workshop.sessions.begin() as session:
@@ -110,6 +140,7 @@ async def test_a_run_whose_node_died_is_lost_or_runs_again_where_asked(
     else:
         assert (done.status, done.reason) == ("lost", "the node died")
         assert events == [(1, "lost")]
+    assert await alerted(workshop) == ["lost"]
 
 
 async def test_a_run_whose_job_is_gone_is_lost(workshop: Workshop) -> None:

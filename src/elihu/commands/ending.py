@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from elihu.commands.admission import Pair, lock_command, start_next
@@ -41,7 +41,7 @@ async def end_run(
     moment: datetime,
 ) -> None:
     """Write the end of a locked run, report it, and let the next one start."""
-    before = await _status_before(session, run)
+    failed_before = await _failed_before(session, run)
     run.status = status
     run.reason = reason
     run.finished_at = moment
@@ -49,11 +49,11 @@ async def end_run(
     await session.flush()
     announce_runs(session, host, [run.id])
     happened = []
-    if status in FAILED:
+    if status in FAILED or (status == "killed" and reason == STOPPED):
         happened.append(Happened("failed", run))
     elif status == "lost":
         happened.append(Happened("lost", run))
-    elif status == "succeeded" and before in {*FAILED, "lost"}:
+    elif status == "succeeded" and failed_before:
         happened.append(Happened("recovered", run))
     await raise_alerts(session, host, happened, moment)
     if run.command_id is not None and run.environment_id is not None:
@@ -110,29 +110,33 @@ async def end_lost(
         run.token = None
         await session.flush()
         announce_runs(session, host, [run.id])
+        await raise_alerts(session, host, [] if stopped else [Happened("lost", run)], moment)
         return True
     reason = run.kill_reason or reason
     await end_run(session, host, run, "killed" if stopped else "lost", reason, moment)
     return False
 
 
-async def _status_before(session: AsyncSession, run: CommandJob) -> str | None:
-    """How the last run of the same command in the same environment ended that said
-    whether it works.
+async def _failed_before(session: AsyncSession, run: CommandJob) -> bool:
+    """Whether the last run of the same command in the same environment that said whether
+    it works ended without success. One that somebody killed does not say it.
     """
     statement = (
         select(CommandJob.status)
         .where(
             CommandJob.command_id == run.command_id,
             CommandJob.environment_id == run.environment_id,
-            CommandJob.status.in_(("succeeded", "lost", *FAILED)),
+            or_(
+                CommandJob.status.in_(("succeeded", "lost", *FAILED)),
+                and_(CommandJob.status == "killed", CommandJob.reason == STOPPED),
+            ),
             CommandJob.id != run.id,
             CommandJob.finished_at.is_not(None),
         )
         .order_by(CommandJob.finished_at.desc())
         .limit(1)
     )
-    return await session.scalar(statement)
+    return await session.scalar(statement) not in {None, "succeeded"}
 
 
 def is_active(run: CommandJob) -> bool:

@@ -107,13 +107,14 @@ def runs(
         print_json({"items": rows, "next": following})
         return
     print_table(
-        ("id", "command", "environment", "status", "started_at", "duration", "reason"),
+        ("id", "command", "environment", "status", "attempt", "started_at", "duration", "reason"),
         [
             [
                 row["id"],
                 row["command_name"],
                 row["environment_name"],
                 row["status"],
+                row["attempt"],
                 row["started_at"],
                 _duration(row),
                 row["reason"],
