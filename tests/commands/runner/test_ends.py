@@ -95,6 +95,7 @@ async def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_NODE", "x")
     monkeypatch.setenv("PYTHONPATH", "/x")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/x")
+    monkeypatch.setenv("ELIHU_NODE_NAME", "x")
     end, sink = await ended(
         "umask; cat; ls -l /proc/self/fd | wc -l; env",
         variables={"A": "b"},
@@ -108,6 +109,7 @@ async def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {line.partition("=")[0] for line in environment if line}
     assert {"A", "PATH", "LC_TIME", "SSH_AUTH_SOCK"} <= names
     assert not names & {"SECRET_OF_THE_NODE", "PYTHONPATH", "UNKNOWN"}
+    assert [name for name in names if name.startswith("ELIHU_")] == ["ELIHU_STARTED_BY"]
 
 
 async def test_signals_are_as_a_program_expects() -> None:
