@@ -145,13 +145,13 @@ async def nodes(patient: Patient) -> Finding:
     """Whether every registered node lives."""
     if patient.dead:
         names = ", ".join(f"{node.name} ({node.id[:8]})" for node in patient.dead[:SHOWN])
-        sign = f"no heartbeat within {patient.app.config.dead_after:g} s"
+        sign = f"no heartbeat within {patient.app.config.dead_after:g} s of"
         if patient.dead[0].beat_at is None:
-            sign = "the lock is free"
+            sign = "nobody holds the lock of"
         return Finding(
             "nodes",
             "failed",
-            f"{sign} of {names}",
+            f"{sign} {names}",
             "a living node removes them and rescues their jobs; if none runs, start one",
         )
     return Finding("nodes", "ok", f"{len(patient.nodes)} run")

@@ -36,7 +36,7 @@ _NOT_TAKEN: Final = {
 
 _PLAIN_SECRET: Final = (
     "is named like a secret, and its value becomes plain text: leave the line out, and store a "
-    "secret variable of the environment instead"
+    "secret variable of the environment instead, on the page or with import --secrets"
 )
 
 _NICKNAMES: Final = {"@every_minute": "* * * * *"}
