@@ -69,7 +69,7 @@ class Price(Base):
 
     __tablename__ = "price"
 
-    id: Mapped[Decimal] = mapped_column(Numeric(9, 3), primary_key=True)
+    id: Mapped[Decimal] = mapped_column(Numeric(9, 3), primary_key=True, autoincrement=False)
     done: Mapped[bool] = mapped_column(default=False)
 
 
