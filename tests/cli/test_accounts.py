@@ -30,7 +30,7 @@ def test_bad_input_is_refused(shell: Shell) -> None:
     add = ("users", "add", "ann", "--role", "admin", "--password-stdin")
     short = shell.run(*add, text="x\n")
     assert short.returncode == 2
-    assert "password: expected a text of 10" in short.stderr
+    assert "password: expected 10 to 1,000" in short.stderr
     assert "expected a line on standard input" in shell.refused(*add, status=2)
     assert "user 'bob' not found" in shell.refused("users", "rm", "bob", status=1)
 

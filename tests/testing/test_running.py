@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -243,34 +242,6 @@ async def test_an_app_that_is_taken_over(
     await elihu_app.aclose()
     elihu_app.close()
     assert shop.config.database_url == f"sqlite:///{tmp_path}/shop.db"
-
-
-@ONE_ENGINE
-def test_an_app_that_was_taken_over_closes_before_the_loop_that_helpers_ran_it_in(
-    elihu_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = Elihu(f"sqlite:///{tmp_path}/own.db")
-
-    @app.task(name="note")
-    async def note() -> None: ...
-
-    closed: list[bool] = []
-    close = Client.close
-
-    async def seen(client: Client) -> None:
-        await close(client)
-        closed.append(client in of_app)
-
-    with database_of_test(elihu_database_url) as database:
-        helpers = AppUnderTest(database)
-        helpers.take_over(app)
-        note.enqueue()
-        assert helpers.drain().completed == 1
-        of_app = list(app._clients._open.clients.values())
-        assert len(of_app) == 2, "one for enqueue, one for drain"
-        monkeypatch.setattr(Client, "close", seen)
-        helpers.close()
-    assert closed[:2] == [True, True]
 
 
 @ONE_ENGINE

@@ -90,7 +90,9 @@ async def run_benchmark(
             loop.add_signal_handler(number, lambda: None)
         task.cancel()
 
-    logging.getLogger("elihu").setLevel(logging.ERROR)
+    logger = logging.getLogger("elihu")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     loop, task = asyncio.get_running_loop(), cast("asyncio.Task[object]", asyncio.current_task())
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop)
@@ -100,6 +102,7 @@ async def run_benchmark(
     except TimeoutError as error:
         raise Failure(f"expected an end within {LONGEST:g} s, got none") from error
     finally:
+        logger.setLevel(level)
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
 

@@ -100,7 +100,7 @@ class AppUnderTest(Elihu):
         """Close every connection, give an app that was taken over its settings back, and
         raise ``HelperNotAwaited`` if a helper's call was not awaited.
         """
-        if self._declared is not self:  # first, since helpers use it in the loop of this app
+        if self._declared is not self:
             self._declared._use(self._before)
         self._clients.drop()
         self.calls.check()
