@@ -118,8 +118,8 @@ async def end_lost(
 
 
 async def _failed_before(session: AsyncSession, run: CommandJob) -> bool:
-    """Whether the last run of the same command in the same environment that said whether
-    it works ended without success. One that somebody killed does not say it.
+    """Whether the last run of the same command in the same environment ended without
+    success. Runs that were killed on request do not count.
     """
     statement = (
         select(CommandJob.status)

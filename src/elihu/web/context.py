@@ -110,8 +110,8 @@ class Context:
 
 
 def _uvicorn_stops() -> bool:
-    """Whether a uvicorn that serves this process has been told to stop: it waits for open
-    streams, and ends the lifespan after them. It handles signals by its own method.
+    """Whether the uvicorn server of this process has been told to stop. It waits for open
+    streams before it ends the lifespan. Its signal handler is a method of the server.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return getattr(server, "should_exit", False) is True
