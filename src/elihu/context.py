@@ -95,6 +95,8 @@ class Attempt(Protocol):
     committed: bool
 
     @property
+    def cause(self) -> str | None: ...
+    @property
     def carrier(self) -> Mapping[str, str]: ...
     @property
     def attempt(self) -> int: ...
@@ -210,6 +212,14 @@ class Context:
         """
         self.noticed = self._cancelled
         return self._cancelled
+
+    @property
+    def cause(self) -> str | None:
+        """Why this attempt was asked to end, None before and in a child process:
+        ``"cancel"`` or ``"kill"`` where that was requested of its job, ``"release"``
+        where its node stops, or another value of ``Cause``.
+        """
+        return self._attempt.cause if self._attempt else None
 
     async def wait_cancelled(self) -> None:
         """Return when this attempt is asked to end."""

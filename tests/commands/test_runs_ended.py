@@ -14,7 +14,7 @@ from elihu.commands.scheduler import CommandScheduler
 from elihu.commands.secrets import new_key
 from elihu.commands.watch import watch
 from elihu.orm.sessions import Sessions
-from tests.commands.workshop import Workshop
+from tests.commands.workshop import Workshop, until
 
 FOREVER = "echo begun; exec sleep 300"
 
@@ -53,18 +53,53 @@ async def test_a_queued_run_that_is_killed_never_starts(workshop: Workshop) -> N
             await runs.kill(session, workshop.host, where.id)
 
 
-async def test_a_run_whose_job_is_cancelled_is_killed(serving: Workshop) -> None:
+@pytest.mark.parametrize(("verb", "done"), [("cancel", "cancelled"), ("kill", "killed")])
+async def test_a_run_whose_job_is_ended_is_killed_and_alerts_nobody(
+    serving: Workshop, verb: str, done: str
+) -> None:
+    await alerting(serving)
     run = await begun(serving, rerun_lost=True)
+    await getattr(serving.app.jobs, verb)(run.job_id)
+    ended = await serving.until(run, {"killed", "retrying"})
+    assert (ended.status, ended.reason, ended.attempt) == ("killed", f"its job was {done}", 1)
+    events = [(event.status, event.reason) for event in await serving.events(run.id)]
+    assert events == [("started", None), ("killed", f"its job was {done}")]
+    assert await alerted(serving) == []
+
+
+async def test_a_run_whose_job_is_cancelled_before_it_starts_is_cancelled(
+    workshop: Workshop,
+) -> None:
+    command = await workshop.command()
+    run = await workshop.run(command, environment_id=(await workshop.environment()).id)
     assert run.job_id is not None
-    await serving.app.jobs.cancel(run.job_id)
+    await workshop.app.jobs.cancel(run.job_id)
+    await watch(workshop.host)
+    ended = await workshop.get(run.id)
+    assert (ended.status, ended.reason) == ("cancelled", "its job was cancelled")
 
-    async def ended() -> bool:
-        await watch(serving.host)
-        return (await serving.get(run.id)).status == "killed"
 
-    async with asyncio.timeout(20):
-        while not await ended():  # noqa: ASYNC110 (a minute's watch, at once)
-            await asyncio.sleep(0.05)
+@pytest.mark.parametrize(("verb", "done"), [("cancel", "cancelled"), ("kill", "killed")])
+async def test_a_run_whose_job_is_ended_by_a_node_that_could_not_write_it(
+    workshop: Workshop, verb: str, done: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unwritten(*_: object) -> None:
+        """The database was away."""
+
+    monkeypatch.setattr("elihu.commands.scheduler.interrupted", unwritten)
+    await alerting(workshop)
+    async with workshop.app.running(queues={"commands": 1}):
+        run = await begun(workshop)
+        assert run.job_id is not None
+        await getattr(workshop.app.jobs, verb)(run.job_id)
+        await until_ended(workshop, run.job_id)
+        if verb == "kill":
+            await workshop.app.jobs.update(run.job_id, run_at=await workshop.now())
+        else:
+            await watch(workshop.host)
+        ended = await workshop.until(run)
+    assert (ended.status, ended.reason) == ("killed", f"its job was {done}")
+    assert await alerted(workshop) == []
 
 
 async def alerting(workshop: Workshop) -> None:
@@ -84,6 +119,15 @@ async def succeed(workshop: Workshop, before: CommandJob) -> None:
         command = await commands.update(session, before.command_id, shell_command="true")
     run = await workshop.run(command, environment_id=before.environment_id)
     assert (await workshop.until(run)).status == "succeeded"
+
+
+async def until_ended(workshop: Workshop, job_id: int) -> None:
+    """Return when the job does not execute."""
+
+    async def ended() -> bool:
+        return (await workshop.app.jobs.get(job_id)).state != "executing"
+
+    await until(ended)
 
 
 async def alerted(workshop: Workshop) -> list[Any]:
@@ -151,7 +195,8 @@ async def test_a_run_whose_job_is_gone_is_lost(workshop: Workshop) -> None:
     await workshop.app.jobs.cancel(run.job_id)
     await workshop.app.jobs.delete(run.job_id)
     assert (await watch(workshop.host))["lost"] == 1
-    assert (await workshop.get(run.id)).status == "lost"
+    gone = await workshop.get(run.id)
+    assert (gone.status, gone.reason) == ("lost", "its job was deleted")
     assert (await watch(workshop.host))["lost"] == 0
 
 

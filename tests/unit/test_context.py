@@ -18,6 +18,7 @@ from elihu.job import Job, JobState
 class FakeAttempt:
     """An attempt that keeps what it is told."""
 
+    cause: str | None = None
     on_error_due: str | None = None
     committed = False
     carrier = MappingProxyType({"a": "b"})

@@ -10,11 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from elihu import Context, Discard, NotRunnable, Retry, SecretError
 from elihu.commands.admission import Admission, Pair
 from elihu.commands.ending import (
-    JOB_ENDED,
+    JOB_CANCELLED,
+    JOB_KILLED,
+    JOB_STOPPED,
     LOST,
     STOPPED,
     add_event,
-    end_lost,
+    end_attempt,
     end_run,
     is_active,
     lock_run,
@@ -30,6 +32,18 @@ from elihu.orm.sessions import now
 
 FIRST_RETRY: Final = 15.0
 LONGEST_RETRY: Final = 3_600.0
+
+_BY_CAUSE: Final = {"cancel": JOB_CANCELLED, "kill": JOB_KILLED, "lost": LOST}
+"""What the reason of a run says where the node cancelled its attempt, else the stop of
+the node.
+"""
+_BY_OUTCOME: Final = {
+    "cancelled": JOB_CANCELLED,
+    "killed": JOB_KILLED,
+    "returned": STOPPED,
+    "stopped": JOB_STOPPED,
+}
+"""The same for an attempt of which only the end that its node wrote is known."""
 
 Result = dict[str, Any] | Discard | Retry
 
@@ -75,12 +89,12 @@ async def _begin(
         spec = await _spec(session, host, run, command)
         return Begun(run.id, token, run.attempt, run.started_at or moment, spec)
     before = None if run.status == "queued" else await _outcome_before(host, ctx)
-    if run.status == "running" and not await end_lost(
-        session, host, run, command, moment, _why_gone(before)
+    if run.status == "running" and not await end_attempt(
+        session, host, run, command, moment, _BY_OUTCOME.get(before or "", LOST)
     ):
         return _result(run)
     if before == "killed":
-        await end_run(session, host, run, "killed", run.kill_reason or JOB_ENDED, moment)
+        await end_run(session, host, run, "killed", run.kill_reason or JOB_KILLED, moment)
         return _result(run)
     if not run.admitted and not await _admit(session, host, run, command, moment):
         return _result(run)
@@ -119,9 +133,11 @@ async def finish(host: Host, begun: Begun, end: RunEnd, sink: DatabaseSink) -> R
     return result
 
 
-async def interrupted(host: Host, begun: Begun, end: RunEnd | None, sink: DatabaseSink) -> None:
-    """Write how an attempt ended that the node cancelled: it stops, or the job was
-    ended. The run is tried again only with ``rerun_lost``.
+async def interrupted(
+    host: Host, begun: Begun, end: RunEnd | None, sink: DatabaseSink, cause: str | None
+) -> None:
+    """Write how an attempt ended that the node cancelled, for a cause of the context. The
+    run is tried again only with ``rerun_lost``, and not where its end was requested.
     """
 
     async def write(session: AsyncSession) -> None:
@@ -131,14 +147,9 @@ async def interrupted(host: Host, begun: Begun, end: RunEnd | None, sink: Databa
         command, run = locked
         moment = await now(session)
         _take_facts(run, end)
-        reason = run.kill_reason or STOPPED
-        again = command is not None and command.rerun_lost and run.kill_reason is None
-        add_event(session, run, "killed", moment, reason=reason, **_facts(begun, end, sink))
-        if again:
-            run.status, run.token = "retrying", None
-            announce_runs(session, host, [run.id])
-        else:
-            await end_run(session, host, run, "killed", reason, moment)
+        reason = _BY_CAUSE.get(cause or "", STOPPED)
+        facts = _facts(begun, end, sink)
+        await end_attempt(session, host, run, command, moment, reason, **facts)
 
     await persist(host, write)
 
@@ -233,10 +244,6 @@ async def _outcome_before(host: Host, ctx: Context) -> str | None:
     """How the attempt before this one ended for its node, None for a first one."""
     runs = [run for run in await host.app.jobs.runs(ctx.job.id) if run.outcome is not None]
     return str(runs[-1].outcome) if runs else None
-
-
-def _why_gone(outcome: str | None) -> str:
-    return STOPPED if outcome in {"returned", "stopped"} else LOST
 
 
 def _result(run: CommandJob) -> Result:

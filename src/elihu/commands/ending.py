@@ -1,7 +1,7 @@
 """The end of a run, or of an attempt of it: one transaction writes all that follows."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy import and_, or_, select
@@ -16,7 +16,10 @@ from elihu.commands.signals import announce_runs
 FAILED: Final = ("failed", "timed_out")
 LOST: Final = "the node died"
 STOPPED: Final = "the node was stopped"
-JOB_ENDED: Final = "its job was ended"
+JOB_CANCELLED: Final = "its job was cancelled"
+JOB_GONE: Final = "its job was deleted"
+JOB_KILLED: Final = "its job was killed"
+JOB_STOPPED: Final = "its job was stopped"
 
 
 async def lock_run(session: AsyncSession, run_id: UUID) -> tuple[Command | None, CommandJob] | None:
@@ -91,29 +94,36 @@ def add_event(
     )
 
 
-async def end_lost(
+async def end_attempt(
     session: AsyncSession,
     host: Host,
     run: CommandJob,
     command: Command | None,
     moment: datetime,
-    reason: str = LOST,
+    reason: str,
+    **facts: Any,
 ) -> bool:
-    """Write that the node of a running attempt is gone; whether the run is tried again with
-    another attempt.
+    """Write that its node ended a running attempt or died; whether the run is tried again
+    with another attempt. ``facts`` are those of the event.
     """
-    again = command is not None and command.rerun_lost and run.kill_reason is None
-    stopped = reason == STOPPED or run.kill_reason is not None
-    add_event(session, run, "killed" if stopped else "lost", moment, reason=reason)
+    again = (
+        command is not None
+        and command.rerun_lost
+        and run.kill_reason is None
+        and reason not in {JOB_CANCELLED, JOB_KILLED}
+    )
+    reason = run.kill_reason or reason
+    status: Literal["killed", "lost"] = "lost" if reason == LOST else "killed"
+    add_event(session, run, status, moment, reason=reason, **facts)
     if again:
         run.status = "retrying"
         run.token = None
         await session.flush()
         announce_runs(session, host, [run.id])
-        await raise_alerts(session, host, [] if stopped else [Happened("lost", run)], moment)
+        happened = [Happened("lost", run)] if status == "lost" else []
+        await raise_alerts(session, host, happened, moment)
         return True
-    reason = run.kill_reason or reason
-    await end_run(session, host, run, "killed" if stopped else "lost", reason, moment)
+    await end_run(session, host, run, status, reason, moment)
     return False
 
 

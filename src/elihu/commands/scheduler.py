@@ -74,7 +74,7 @@ class CommandScheduler:
         try:
             end = await running.run()
         except asyncio.CancelledError:
-            await interrupted(self.host, begun, running.end, sink)
+            await interrupted(self.host, begun, running.end, sink, ctx.cause)
             raise
         finally:
             self._kills.remove(begun.token)

@@ -11,7 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from elihu import Job, JobState
 from elihu.commands.admission import Pair, lock_command, pair_of, start_next
 from elihu.commands.alerts import Happened, raise_alerts, send_held
-from elihu.commands.ending import JOB_ENDED, LOST, add_event, end_run, is_active, lock_run
+from elihu.commands.ending import (
+    JOB_CANCELLED,
+    JOB_GONE,
+    LOST,
+    add_event,
+    end_run,
+    is_active,
+    lock_run,
+)
 from elihu.commands.host import Host
 from elihu.commands.models import ACTIVE, CommandJob, CommandJobEvent, Status
 from elihu.commands.signals import announce_runs
@@ -166,10 +174,15 @@ async def _end(host: Host, run_id: UUID, job_id: int, job: Job | None) -> bool:
         moment = await now(session)
         if job is not None and job.state is JobState.CANCELLED:
             status: Status = "cancelled" if run.status == "queued" else "killed"
-            reason = run.kill_reason or job.reason or JOB_ENDED
+            reason = run.kill_reason or _why_cancelled(job)
         else:
-            status, reason = "lost", LOST
+            status, reason = "lost", JOB_GONE if job is None else LOST
         if run.status == "running":
             add_event(session, run, "lost" if status == "lost" else "killed", moment, reason=reason)
         await end_run(session, host, run, status, reason, moment)
     return True
+
+
+def _why_cancelled(job: Job) -> str:
+    own = job.reason not in {None, "cancelled"}
+    return f"{JOB_CANCELLED}: {job.reason}" if own else JOB_CANCELLED

@@ -29,6 +29,7 @@ class LocalAttempt:
     progress is kept, and ``ctx.complete`` writes nothing.
     """
 
+    cause: str | None = None
     committed = False
     on_error_due: str | None = None
 

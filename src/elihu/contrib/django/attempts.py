@@ -26,6 +26,7 @@ logger = logging.getLogger("elihu")
 class _Attempt:
     """What a ``Context`` needs. Progress is not kept."""
 
+    cause: str | None = None
     committed = False
     on_error_due: str | None = None
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum, auto
+from enum import StrEnum, auto
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -16,7 +16,7 @@ from elihu.runtime.attempts.progress import Progress
 from elihu.task import Task, check_timeout
 
 
-class Cause(Enum):
+class Cause(StrEnum):
     """Why the node ends an attempt."""
 
     CANCEL = auto()

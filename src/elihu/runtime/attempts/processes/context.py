@@ -69,6 +69,7 @@ class ChildAttempt:
         self.max_attempts: int = call.get("max_attempts", 1)
         self.log_fields: Mapping[str, Any] = call["log_fields"]
         self.carrier: Mapping[str, str] = call["carrier"]
+        self.cause: str | None = None
         self.on_error_due: str | None = None
         self.waits = ChildWaits(channel)
         self.committed = False
