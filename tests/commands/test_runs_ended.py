@@ -184,7 +184,7 @@ async def test_a_run_whose_node_died_is_lost_or_runs_again_where_asked(
     else:
         assert (done.status, done.reason) == ("lost", "the node died")
         assert events == [(1, "lost")]
-    assert await alerted(workshop) == ["lost"]
+    assert await alerted(workshop) == (["lost", "recovered"] if rerun_lost else ["lost"])
 
 
 async def test_a_run_whose_job_is_gone_is_lost(workshop: Workshop) -> None:

@@ -44,7 +44,6 @@ async def end_run(
     moment: datetime,
 ) -> None:
     """Write the end of a locked run, report it, and let the next one start."""
-    failed_before = await _failed_before(session, run)
     run.status = status
     run.reason = reason
     run.finished_at = moment
@@ -56,7 +55,9 @@ async def end_run(
         happened.append(Happened("failed", run))
     elif status == "lost":
         happened.append(Happened("lost", run))
-    elif status == "succeeded" and failed_before:
+    elif status == "succeeded" and (
+        await _lost_before(session, run) or await _failed_before(session, run)
+    ):
         happened.append(Happened("recovered", run))
     await raise_alerts(session, host, happened, moment)
     if run.command_id is not None and run.environment_id is not None:
@@ -147,6 +148,16 @@ async def _failed_before(session: AsyncSession, run: CommandJob) -> bool:
         .limit(1)
     )
     return await session.scalar(statement) not in {None, "succeeded"}
+
+
+async def _lost_before(session: AsyncSession, run: CommandJob) -> bool:
+    """Whether the node of an earlier attempt of the run died."""
+    if run.attempt < 2:
+        return False
+    statement = select(CommandJobEvent.id).where(
+        CommandJobEvent.command_job_id == run.id, CommandJobEvent.status == "lost"
+    )
+    return await session.scalar(statement.limit(1)) is not None
 
 
 def is_active(run: CommandJob) -> bool:
