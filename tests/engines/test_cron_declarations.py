@@ -6,6 +6,7 @@ import pytest
 
 from elihu.engines.protocol import Engine
 from elihu.engines.protocol.crons import CronDeclaration, CronRow
+from tests.engines.conftest import Opener
 from tests.engines.raw import Raw
 
 OLD_NODE = "00000000-0000-0000-0000-000000000001"
@@ -90,6 +91,30 @@ async def test_restart_of_the_new_release_replaces_the_old_declaration_again(
     assert await stored(engine) == new
     await declare(other, new)
     assert await stored(engine) == new
+
+
+async def test_the_row_of_a_dead_node_holds_no_declaration(
+    engine: Engine, opened: Opener, raw: Raw
+) -> None:
+    new, dying = OLD | {"cron": "0 5 * * *"}, await opened()
+    await start_node(engine, OLD_NODE, OLD)
+    await start_node(dying, NEW_NODE, new)
+    await engine.deregister_node(OLD_NODE)
+
+    async def live() -> bool:
+        (row,) = (await engine.crons()).rows
+        return row.live
+
+    assert await live()
+    await dying.close()
+    if engine.name == "postgres":
+        await raw.execute(
+            "UPDATE node SET beat_at = now() - interval '1 h' WHERE id = %s RETURNING 1", NEW_NODE
+        )
+    assert not await live()
+    assert [node.dead for node in await engine.nodes()] == [True]
+    await declare(engine, OLD)
+    assert await stored(engine) == OLD
 
 
 async def test_number_of_known_declarations_is_bounded(engine: Engine, raw: Raw) -> None:

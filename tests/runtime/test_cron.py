@@ -177,7 +177,7 @@ async def test_a_new_leader_continues_where_the_last_one_was(harnesses: HarnessF
 async def test_fires_what_living_nodes_declare_and_what_was_made_at_run_time(
     harnesses: HarnessFactory, raw: Raw
 ):
-    harness, other = await harnesses(), await harnesses()
+    harness, other = await harnesses(dead_after=3_600), await harnesses()
     cron = await service(harness)
     await declare(harness.engine, timetable_of(declared(name="theirs"), declared(name="nobody's")))
     await other.engine.update_node_info(other.node, {"crons": {"theirs": "1"}})

@@ -13,7 +13,8 @@ from elihu.job import NewJob
 
 
 async def crons(session: Session, names: Sequence[str] | None) -> CronTable:
-    rows = await session.fetch("crons", None if names is None else list(names))
+    wanted = None if names is None else list(names)
+    rows = await session.fetch("crons", wanted, session.config.dead_after)
     first = rows[0]
     fields = CronRow._fields
     found = [CronRow(*(row[field] for field in fields)) for row in rows if row["name"] is not None]
@@ -23,7 +24,8 @@ async def crons(session: Session, names: Sequence[str] | None) -> CronTable:
 async def declare_crons(session: Session, declared: Sequence[CronDeclaration]) -> None:
     if declared:
         names, texts, digests = (list(column) for column in zip(*declared, strict=True))
-        await session.fetch("declare_crons", names, texts, digests, waits=True)
+        dead_after = session.config.dead_after
+        await session.fetch("declare_crons", names, texts, digests, dead_after, waits=True)
 
 
 async def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool:

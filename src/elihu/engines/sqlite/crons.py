@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable, TickJob
 from elihu.engines.sqlite.insert import store
+from elihu.engines.sqlite.locks import Locks
+from elihu.engines.sqlite.nodes import dead_nodes
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import dump, moment, stored_time
 from elihu.engines.sqlite.session import Session
@@ -28,23 +30,19 @@ _FIRE: Final = statement("fire_cron_settle")
 _PRUNE: Final = statement("prune_ticks")
 
 
-def crons(session: Session, names: Sequence[str] | None) -> CronTable:
+def crons(session: Session, locks: Locks, names: Sequence[str] | None) -> CronTable:
     booted = session.row(_BOOTED)
-    rows = [
-        _cron(row)
-        for row in session.rows(_CRONS, {"names": None if names is None else dump(list(names))})
-    ]
+    wanted = None if names is None else dump(list(names))
+    dead = dump(dead_nodes(session, locks))
+    rows = [_cron(row) for row in session.rows(_CRONS, {"names": wanted, "dead": dead})]
     return CronTable(moment(session.now()), moment(booted[0]) if booted else None, rows)
 
 
-def declare_crons(session: Session, declared: Sequence[CronDeclaration]) -> None:
+def declare_crons(session: Session, locks: Locks, declared: Sequence[CronDeclaration]) -> None:
     with session.write():
-        now = session.now()
-        for each in declared:
-            session.execute(
-                _DECLARE,
-                {"name": each.name, "declared": each.values, "digest": each.digest, "now": now},
-            )
+        shared = {"now": session.now(), "dead": dump(dead_nodes(session, locks))}
+        for name, values, digest in declared:
+            session.execute(_DECLARE, shared | {"name": name, "declared": values, "digest": digest})
 
 
 def create_cron(session: Session, name: str, changes: str, paused: bool) -> bool:

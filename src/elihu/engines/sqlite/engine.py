@@ -227,11 +227,11 @@ class SqliteEngine:
         return await self._database.read("ends", waits.ends, pending, room)
 
     async def crons(self, names: Sequence[str] | None = None) -> CronTable:
-        return await self._database.write("crons", crons.crons, names)
+        return await self._database.write("crons", crons.crons, self._locks, names)
 
     async def declare_crons(self, declared: Sequence[CronDeclaration]) -> None:
         if declared:
-            await self._database.write("declare_crons", crons.declare_crons, declared)
+            await self._database.write("declare_crons", crons.declare_crons, self._locks, declared)
 
     async def create_cron(self, name: str, changes: str, paused: bool) -> bool:
         return await self._database.write("create_cron", crons.create_cron, name, changes, paused)

@@ -71,6 +71,11 @@ def remove_dead_node(session: Session, locks: Locks, node: str) -> bool:
     return removed
 
 
+def dead_nodes(session: Session, locks: Locks) -> list[str]:
+    """The nodes whose lock is free and whose row is still there."""
+    return [id_ for (id_,) in session.rows(_PEERS) if locks.is_dead(id_)]
+
+
 def remove_silent_nodes(session: Session, locks: Locks) -> list[str]:
     return [id_ for (id_,) in session.rows(_PEERS) if remove_dead_node(session, locks, id_)]
 

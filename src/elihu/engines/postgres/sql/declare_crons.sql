@@ -1,6 +1,7 @@
 -- Write the declarations of a node's code: names $1, values $2, digests $3. Only a row that differs
--- is written. A declaration that was seen before the stored one replaces it only if no node in the
--- table declares the stored one: an old node that restarts during a release does not roll it back.
+-- is written. A declaration that was seen before the stored one replaces it only if no node with a
+-- heartbeat in the last $4 seconds declares the stored one: an old node that restarts during a
+-- release does not roll it back.
 -- Where the cron expression or the time zone changes, the entry has missed no occurrence. In order
 -- of name: two nodes that start at the same time lock in the same order.
 INSERT INTO elihu.cron AS c (name, declared, digest, digests)
@@ -27,4 +28,4 @@ WHERE c.digest IS DISTINCT FROM excluded.digest
       SELECT d.key, d.value
       FROM elihu.node n,
         json_each_text(CASE json_typeof(n.info -> 'crons') WHEN 'object' THEN n.info -> 'crons' ELSE '{}' END) AS d
-      WHERE d.value IS NOT NULL))
+      WHERE d.value IS NOT NULL AND n.beat_at >= now() - make_interval(secs => $4::float8)))

@@ -1,7 +1,7 @@
 -- Write what a node's code declares of entry :name. Only a row that differs is written. A
--- declaration that was seen before the stored one replaces it only if no node in the table declares
--- the stored one: an old node that restarts during a release does not roll it back. Where the cron
--- expression or the time zone changes, the entry has missed no occurrence.
+-- declaration that was seen before the stored one replaces it only if no node declares the stored
+-- one that is not in :dead (a JSON array): an old node that restarts during a release does not roll
+-- it back. Where the cron expression or the time zone changes, the entry has missed no occurrence.
 INSERT INTO cron (name, declared, digest, digests, last_tick, created_at, updated_at)
 VALUES (:name, :declared, :digest, json_array(:digest), :now, :now, :now)
 ON CONFLICT (name) DO UPDATE SET
@@ -22,4 +22,6 @@ WHERE digest IS NOT excluded.digest
   AND (digest IS NULL
     OR NOT EXISTS (SELECT 1 FROM json_each(digests) WHERE value = excluded.digest)
     OR (SELECT key FROM json_each(digests) WHERE value = excluded.digest) > (SELECT key FROM json_each(digests) WHERE value = digest)
-    OR NOT EXISTS (SELECT 1 FROM node n, json_each(n.info, '$.crons') e WHERE e.key = cron.name AND e.value = cron.digest))
+    OR NOT EXISTS (
+      SELECT 1 FROM node n, json_each(n.info, '$.crons') e
+      WHERE e.key = cron.name AND e.value = cron.digest AND n.id NOT IN (SELECT value FROM json_each(:dead))))
