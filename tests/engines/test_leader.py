@@ -94,6 +94,35 @@ async def test_the_heartbeat_tells_when_the_lease_ends(
     assert (await other.heartbeat(second)).lease_ends_in == 0
 
 
+async def test_a_heartbeat_renews_the_lease_of_the_leader_alone(
+    engine: Engine, other: Engine, raw: Raw
+) -> None:
+    first, second = await node(engine), await node(other)
+    assert (await engine.heartbeat(first)).leads is None
+    await engine.lead(first, 10)
+    assert (await engine.heartbeat(first, lease=100)).leads is True
+    assert (await other.heartbeat(second, lease=100)).leads is False
+    if engine.name == "postgres":
+        assert (await other.heartbeat(second)).lease_ends_in == pytest.approx(100, abs=2)
+    await engine.deregister_node(first)
+    assert not (await engine.heartbeat(first, lease=100)).leads, (
+        "a node without a row leads nothing"
+    )
+
+
+async def test_a_heartbeat_does_not_wait_for_the_leaders_row(engine: Engine, raw: Raw) -> None:
+    if engine.name == "sqlite":
+        pytest.skip("there is no row: the leader holds a lock")
+    first = await node(engine)
+    await engine.lead(first, 10)
+    await raw.execute("BEGIN")
+    await raw.execute("SELECT 1 FROM leader FOR UPDATE")
+    reply = await engine.heartbeat(first, lease=100)
+    await raw.execute("COMMIT")
+    assert (reply.known, reply.leads) == (True, None)
+    assert (await engine.heartbeat(first, lease=100)).leads is True
+
+
 async def test_an_overdue_leader_may_renew_while_nobody_took_over(
     engine: Engine, other: Engine, raw: Raw
 ) -> None:

@@ -21,10 +21,10 @@ class Cut:
         self.cut = False
         beat = type(engine).heartbeat  # type: ignore[attr-defined]
 
-        async def maybe(engine: object, node: str) -> HeartbeatReply:
+        async def maybe(engine: object, node: str, **options: Any) -> HeartbeatReply:
             if self.cut:
                 raise DatabaseUnavailable("cut")
-            reply: HeartbeatReply = await beat(engine, node)
+            reply: HeartbeatReply = await beat(engine, node, **options)
             return reply
 
         monkeypatch.setattr(type(engine), "heartbeat", maybe)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -221,12 +222,12 @@ async def test_no_node_is_removed_while_calls_fail(
     beat = type(harness.engine).heartbeat
     calls = 0
 
-    async def fail_now_and_then(self: object, node: str) -> HeartbeatReply:
+    async def fail_now_and_then(self: object, node: str, **options: Any) -> HeartbeatReply:
         nonlocal calls
         calls += 1
         if calls % 3 == 0:
             raise DatabaseUnavailable("gone")
-        return await beat(self, node)  # type: ignore[arg-type]
+        return await beat(self, node, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(harness.engine), "heartbeat", fail_now_and_then)
     part, _ = heartbeat_thread(harness)
@@ -245,12 +246,12 @@ async def test_an_outage_is_logged_once(
     beat = type(harness.engine).heartbeat
     calls = 0
 
-    async def fail_thrice(self: object, node: str) -> HeartbeatReply:
+    async def fail_thrice(self: object, node: str, **options: Any) -> HeartbeatReply:
         nonlocal calls
         calls += 1
         if calls <= 3:
             raise DatabaseUnavailable("gone")
-        return await beat(self, node)  # type: ignore[arg-type]
+        return await beat(self, node, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(harness.engine), "heartbeat", fail_thrice)
     part, _ = heartbeat_thread(harness)

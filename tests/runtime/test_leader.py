@@ -6,7 +6,7 @@ import pytest
 
 from elihu import DatabaseUnavailable, Elihu
 from elihu.engines.protocol.signals import Signal, SignalKind
-from elihu.runtime.leader.election import LATEST_TRY, Leader
+from elihu.runtime.leader.election import LATEST_TRY, OWN_RENEWAL, Leader
 from elihu.telemetry.events import EngineCalled, LeaderElected, LeaderLost
 from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
@@ -17,15 +17,78 @@ def leads(leader: Leader) -> bool:
     return leader.is_leader
 
 
-async def test_elected_once_and_renewed_at_half_the_lease(harness: NodeHarness):
+def tries(harness: NodeHarness) -> int:
+    """How often the node asked the database for leadership."""
+    return [event.verb for event in harness.of(EngineCalled)].count("lead")
+
+
+@pytest.mark.parametrize(("heartbeat", "part"), [(5, OWN_RENEWAL), (6, 0.5)])
+async def test_elected_once_and_renewed_in_time_without_heartbeats(
+    harnesses: HarnessFactory, heartbeat: float, part: float
+):
+    harness = await harnesses(heartbeat=heartbeat, dead_after=60, lease=10)
     leader = Leader(harness.scope)
     assert not leads(leader)
     ticks = [await leader.tick() for _ in range(3)]
     assert leads(leader)
-    assert [(tick.delay, tick.data) for tick in ticks] == [
-        (harness.config.lease / 2, {"leader": True})
-    ] * 3
+    assert [tick.delay for tick in ticks] == pytest.approx([10 * part] * 3)
+    assert [tick.data for tick in ticks] == [{"leader": True}] * 3
     assert [event.node for event in harness.of(LeaderElected)] == [harness.node]
+
+
+async def test_a_lease_that_heartbeats_renew_needs_no_call_of_its_own(harnesses: HarnessFactory):
+    harness = await harnesses(heartbeat=5, dead_after=60, lease=10)
+    leader = Leader(harness.scope)
+    assert leader.lease is None
+    await leader.tick()
+    for _ in range(3):
+        harness.clock.time += 5
+        reply = await harness.engine.heartbeat(harness.node, lease=leader.lease)
+        leader.renewed(harness.clock.time, held=bool(reply.leads))
+        harness.clock.time += 1
+        tick = await leader.tick()
+        assert leads(leader)
+        assert tick.delay == pytest.approx(5)
+        harness.clock.time -= 1
+    assert tries(harness) == 1
+    harness.clock.time += 6
+    await leader.tick()
+    assert tries(harness) == 2, "no heartbeat has renewed it since"
+
+
+async def test_a_heartbeat_that_finds_another_leader_ends_leadership_at_once(
+    harness: NodeHarness, harnesses: HarnessFactory
+):
+    other = await harnesses()
+    leader, follower = Leader(harness.scope), Leader(other.scope)
+    await leader.tick()
+    await harness.engine.resign(harness.node)
+    await follower.tick()
+    reply = await harness.engine.heartbeat(harness.node, lease=leader.lease)
+    assert reply.leads is False
+    leader.renewed(harness.clock.time, held=False)
+    assert not leads(leader)
+    assert len(harness.of(LeaderLost)) == 1
+    leader.renewed(harness.clock.time, held=True)
+    assert not leads(leader), "the answer is older than what ended it"
+
+
+async def test_a_follower_that_knows_the_lease_does_not_ask(
+    harness: NodeHarness, harnesses: HarnessFactory
+):
+    other = await harnesses()
+    await Leader(harness.scope).tick()
+    follower = Leader(other.scope)
+    follower.lease_ends_in(4.0)
+    await follower.tick()
+    assert tries(other) == 0
+    other.clock.time += 4.0
+    await follower.tick()
+    assert tries(other) == 1, "the lease has ended"
+    follower.lease_ends_in(4.0)
+    follower.receive(Signal(SignalKind.LEADER))
+    await follower.tick()
+    assert tries(other) == 2, "the leader resigned"
 
 
 async def test_only_one_of_two_leads(harness: NodeHarness, harnesses: HarnessFactory):

@@ -56,7 +56,7 @@ class NodeCallbacks:
     cut_off: Callable[[bool], None]
     held: Callable[[], list[Key]]
     describe: Callable[["asyncio.Task[Any]"], tuple[str, int, str] | None]
-    overrides: Callable[[str | None], None]
+    overrides: Callable[[str], None]
 
 
 class Housekeeping:
@@ -195,6 +195,7 @@ class Housekeeping:
         engine = engine_for(replace(self._config, connections=CONNECTIONS), self._bus)
         identity = Identity("")
         callbacks = HeartbeatCallbacks(
+            lease=self._lease,
             replied=self._on_reply,
             rejoined=lambda node: self._rejoin(identity, node),
             cut_off=lambda cut: self._call_node(self._callbacks.cut_off, cut),
@@ -319,8 +320,13 @@ class Housekeeping:
         for service in self._services:
             service.receive(signal)
 
-    def _on_reply(self, reply: HeartbeatReply) -> None:
-        if self._leader is not None:
+    def _lease(self) -> float | None:
+        return None if self._leader is None else self._leader.lease
+
+    def _on_reply(self, reply: HeartbeatReply, asked: float) -> None:
+        if self._leader is not None and reply.known:
+            if reply.leads is not None:
+                self._leader.renewed(asked, held=reply.leads)
             self._leader.lease_ends_in(reply.lease_ends_in)
         if self._reconciler is not None:
             self._reconciler.executes(reply.executes)

@@ -289,7 +289,7 @@ class Node:
                 return execution.task.name, execution.claim.id, producer.queue
         return None
 
-    def _on_overrides(self, digest: str | None) -> None:
+    def _on_overrides(self, digest: str) -> None:
         self.queues.digest_is(digest)
 
     def _on_cut_off(self, cut: bool) -> None:

@@ -174,8 +174,8 @@ class PostgresEngine:
     async def deregister_node(self, node: str) -> None:
         await nodes.deregister_node(self._session, node)
 
-    async def heartbeat(self, node: str) -> HeartbeatReply:
-        return await nodes.heartbeat(self._session, node)
+    async def heartbeat(self, node: str, *, lease: float | None = None) -> HeartbeatReply:
+        return await nodes.heartbeat(self._session, node, lease)
 
     async def peers(self, node: str) -> list[Peer]:
         return await nodes.peers(self._session, node)

@@ -30,12 +30,17 @@ async def deregister_node(session: Session, node: str) -> None:
     await session.fetch("deregister_node", node)
 
 
-async def heartbeat(session: Session, node: str) -> HeartbeatReply:
-    row = await session.fetch_row("heartbeat", node)
+async def heartbeat(session: Session, node: str, lease: float | None) -> HeartbeatReply:
+    row = await session.fetch_row("heartbeat", node, lease)
     assert row is not None
     peers = [Peer(id_, beat, False) for id_, beat in zip(row["ids"], row["beats"], strict=True)]
     return HeartbeatReply(
-        row["known"], peers, row["lease_ends_in"], row["executes"], row["overrides"]
+        row["known"],
+        peers,
+        row["lease_ends_in"],
+        row["executes"],
+        row["overrides"],
+        row["leads"],
     )
 
 

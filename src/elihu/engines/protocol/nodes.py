@@ -17,15 +17,17 @@ class Peer(NamedTuple):
 class HeartbeatReply(NamedTuple):
     """The answer to a heartbeat: whether this node is still registered, the other nodes,
     the seconds until the leader's lease ends (None without a leader, and where there is
-    no lease), whether jobs execute in this node's name, and a digest of the queue
-    overrides that apply to it (None where the engine makes none).
+    no lease), whether jobs execute in this node's name, a digest of the queue overrides
+    that apply to it, and whether the node leads (None where that was not asked, and where
+    the answer would have had to wait for another transaction).
     """
 
     known: bool
     peers: list[Peer]
     lease_ends_in: float | None
     executes: bool
-    overrides: str | None = None
+    overrides: str
+    leads: bool | None
 
 
 class NodeRow(NamedTuple):
@@ -61,8 +63,10 @@ class Nodes(Protocol):
         """Remove the node's row. SQLite: and its lock."""
         ...
 
-    async def heartbeat(self, node: str) -> HeartbeatReply:
-        """Raise the node's beat and read the other nodes."""
+    async def heartbeat(self, node: str, *, lease: float | None = None) -> HeartbeatReply:
+        """Raise the node's beat and read the other nodes. With ``lease``, renew the
+        leadership that the node has for so many seconds.
+        """
         ...
 
     async def peers(self, node: str) -> list[Peer]:

@@ -158,8 +158,8 @@ class SqliteEngine:
     async def deregister_node(self, node: str) -> None:
         await self._database.write("deregister_node", nodes.deregister_node, self._locks, node)
 
-    async def heartbeat(self, node: str) -> HeartbeatReply:
-        return await self._database.write("heartbeat", nodes.heartbeat, self._locks, node)
+    async def heartbeat(self, node: str, *, lease: float | None = None) -> HeartbeatReply:
+        return await self._database.write("heartbeat", nodes.heartbeat, self._locks, node, lease)
 
     async def peers(self, node: str) -> list[Peer]:
         return await self._database.write("peers", nodes.peers, self._locks, node)

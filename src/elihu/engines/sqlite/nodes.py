@@ -1,5 +1,7 @@
 """Membership and leadership. Rows name the nodes; file locks show which of them live."""
 
+import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from elihu.engines.protocol import HeartbeatReply, NodeRow, Peer
@@ -14,6 +16,7 @@ _UPDATE_INFO: Final = statement("update_node_info")
 _REMOVE: Final = statement("remove_dead_node")
 _PEERS: Final = statement("peers")
 _EXECUTES: Final = statement("heartbeat_executes")
+_OVERRIDES: Final = statement("queue_overrides")
 _LASTING: Final = statement("register_node_lasting")
 _NODES: Final = statement("nodes")
 
@@ -47,11 +50,22 @@ def deregister_node(session: Session, locks: Locks, node: str) -> None:
     locks.drop_node(node)
 
 
-def heartbeat(session: Session, locks: Locks, node: str) -> HeartbeatReply:
-    """SQLite: the lock needs no renewal, so nothing is written."""
+def heartbeat(session: Session, locks: Locks, node: str, lease: float | None) -> HeartbeatReply:
+    """SQLite: the locks need no renewal, so nothing is written."""
     ids = [id_ for (id_,) in session.rows(_PEERS)]
-    executes = bool(session.rows(_EXECUTES, {"node": node}))
-    return HeartbeatReply(node in ids, _peers(locks, ids, node), None, executes)
+    known = node in ids
+    return HeartbeatReply(
+        known,
+        _peers(locks, ids, node),
+        None,
+        bool(session.rows(_EXECUTES, {"node": node})),
+        _digest(session.rows(_OVERRIDES, {"node": node})),
+        None if lease is None else known and locks.lead(node),
+    )
+
+
+def _digest(rows: Sequence[Sequence[object]]) -> str:
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def peers(session: Session, locks: Locks, node: str) -> list[Peer]:

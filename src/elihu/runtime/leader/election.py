@@ -16,10 +16,17 @@ from elihu.telemetry.events import LeaderElected, LeaderLost
 
 LATEST_TRY: Final = 1.0
 """Seconds after the end of a lease within which every follower tries to lead."""
+OWN_RENEWAL: Final = 0.6
+"""The part of its life after which a lease is renewed that no heartbeat has renewed at half
+of it.
+"""
 
 
 class Leader(Service):
-    """Renews its lease at half its life, or tries for one when the leader's ends."""
+    """Tries for the lease when that of another node ends. The heartbeats of the node
+    renew it. Where they come less often than twice in its life, or one of them did not
+    renew it, a tick does.
+    """
 
     name: ClassVar = "leader"
     wakes_on: ClassVar = frozenset({SignalKind.LEADER, SignalKind.CHANGED})
@@ -27,6 +34,8 @@ class Leader(Service):
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self._valid_until: float | None = None
+        self._renewed = False
+        self._other_until = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
 
     def receive(self, signal: Signal) -> None:
@@ -34,6 +43,7 @@ class Leader(Service):
         on SQLite each job of another connection is a signal, and a renewal is a write.
         """
         if not self.is_leader:
+            self._other_until = float("-inf")
             super().receive(signal)
 
     @property
@@ -43,10 +53,29 @@ class Leader(Service):
         """
         return self._valid_until is not None and self.scope.clock.monotonic() < self._valid_until
 
-    def lease_ends_in(self, seconds: float | None) -> None:
-        """The seconds until the present lease ends: a follower tries within
-        ``LATEST_TRY`` after that.
+    @property
+    def lease(self) -> float | None:
+        """The seconds for which a heartbeat renews the lease; None for a follower."""
+        return self.scope.config.lease if self.is_leader else None
+
+    def renewed(self, asked: float, *, held: bool) -> None:
+        """A heartbeat, sent at ``asked`` by the monotonic clock, renewed the lease or found
+        that the node does not hold it.
         """
+        if not self.is_leader:
+            return
+        if held:
+            self._valid_until = asked + self.scope.config.lease
+            self._renewed = True
+        else:
+            self._follow()
+            self.wake()
+
+    def lease_ends_in(self, seconds: float | None) -> None:
+        """The seconds until the present lease ends. A follower does not try before that,
+        and tries within ``LATEST_TRY`` after it.
+        """
+        self._other_until = self.scope.clock.monotonic() + (seconds or 0.0)
         if seconds == 0 and self._timer:
             return  # a timer is set already: another random delay would only postpone it
         self._cancel_try()
@@ -58,6 +87,11 @@ class Leader(Service):
     async def tick(self) -> Tick:
         scope = self.scope
         asked = scope.clock.monotonic()
+        if self.is_leader and self._renewed:
+            self._renewed = False
+            return Tick(self._renewal_in(asked), {"leader": True})
+        if self._valid_until is None and asked < self._other_until:
+            return self._wait()
         try:
             held = await scope.engine.lead(scope.identity.node, scope.config.lease)
         except BaseException:
@@ -65,14 +99,15 @@ class Leader(Service):
             raise
         if not held:
             self._follow()
-            return Tick(scope.config.heartbeat + random.random() * LATEST_TRY, {"leader": False})
+            return self._wait()
         elected = self._valid_until is None
         if ACTIVE and elected:
             reach("after election")
         self._valid_until = asked + scope.config.lease
+        self._renewed = False
         if elected and LeaderElected in scope.bus:
             scope.bus.emit(LeaderElected(node=scope.identity.node))
-        return Tick(scope.config.lease / 2, {"leader": True})
+        return Tick(self._renewal_in(asked), {"leader": True})
 
     async def stop(self) -> None:
         """Resign, also as a follower: its last attempt to lead may have succeeded without
@@ -93,6 +128,17 @@ class Leader(Service):
                 "expires: %s",
                 error,
             )
+
+    def _wait(self) -> Tick:
+        delay = self.scope.config.heartbeat + random.random() * LATEST_TRY
+        return Tick(delay, {"leader": False})
+
+    def _renewal_in(self, now: float) -> float:
+        """Seconds until a tick renews the lease."""
+        assert self._valid_until is not None
+        lease = self.scope.config.lease
+        part = OWN_RENEWAL if self.scope.config.heartbeat <= lease / 2 else 0.5
+        return max(self._valid_until - (1 - part) * lease - now, 0.0)
 
     def _try(self) -> None:
         self._timer = None

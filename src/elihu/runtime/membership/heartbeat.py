@@ -31,11 +31,14 @@ FRESH: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatCallbacks:
-    """What the heartbeat reports, each called in the heartbeat's event loop: an answer
-    of the database, a new identity, and whether the node is cut off from the database.
+    """What the heartbeat asks and reports, each called in the heartbeat's event loop: the
+    seconds for which to renew the lease (None where the node does not lead), an answer of
+    the database with the monotonic time of the call, a new identity, and whether the node
+    is cut off from the database.
     """
 
-    replied: Callable[[HeartbeatReply], None]
+    lease: Callable[[], float | None]
+    replied: Callable[[HeartbeatReply, float], None]
     rejoined: Callable[[str], None]
     cut_off: Callable[[bool], None]
 
@@ -116,7 +119,8 @@ class Heartbeat:
     async def _beat(self, engine: Engine) -> list[Peer]:
         if ACTIVE:
             reach("before heartbeat")
-        reply = await engine.heartbeat(self.node)
+        asked = self._clock.monotonic()
+        reply = await engine.heartbeat(self.node, lease=self._callbacks.lease())
         if not reply.known:
             removed = self.node
             await self.register(engine)
@@ -126,7 +130,7 @@ class Heartbeat:
                 self.node,
             )
             self._callbacks.rejoined(self.node)
-        self._callbacks.replied(reply)
+        self._callbacks.replied(reply, asked)
         return reply.peers
 
     def _replied(self) -> None:

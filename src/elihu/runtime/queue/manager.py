@@ -137,7 +137,7 @@ class QueueManager(Service):
         self._known = None
         super().wake()
 
-    def digest_is(self, digest: str | None) -> None:
+    def digest_is(self, digest: str) -> None:
         """A heartbeat read this digest of the overrides."""
         self._digest, self._digest_at = digest, self.scope.clock.monotonic()
         if self._known is not None and self._known[0] != digest:
