@@ -11,7 +11,7 @@ from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-_COLUMNS = ("at", "user_name", "via", "action", "object_name", "before", "after")
+_COLUMNS = ("at", "user_name", "via", "address", "action", "object_name", "before", "after")
 
 
 @click.group(cls=ExtraGroup, extra="elihu[web]")

@@ -11,6 +11,7 @@ from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_arguments, read_json
 
 if TYPE_CHECKING:
+    from elihu.app import Elihu
     from elihu.schedule import CronEntry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -145,11 +146,18 @@ def create(
 
     TASK and its arguments are checked if the app has tasks.
     """
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import open_app, run
 
     chosen = _chosen(given_options)
+    facts = _named(name) | {"after": {"cron": cron, "task": task, **chosen}}
+    work = audited(
+        "cron_entry.add",
+        lambda app: app.crons.create(name, cron, task, **chosen),
+        lambda _: facts,
+    )
     with flags_named(given_options, {"tags": "--tag"}):
-        entry = run(open_app(options), lambda app: app.crons.create(name, cron, task, **chosen))
+        entry = run(open_app(options), work)
     _print(options, entry, "created")
 
 
@@ -169,10 +177,18 @@ def update(options: SharedOptions, /, name: str, **changes: Any) -> None:
     if not chosen:
         raise click.UsageError("expected at least one option to change, got none")
 
+    from elihu.cli.audit_rows import record
     from elihu.cli.load_app import open_app, run
 
+    async def change(app: "Elihu") -> "CronEntry":
+        before = await app.crons.get(name)
+        after = await app.crons.update(name, **chosen)
+        old, new = ({each: getattr(entry, each) for each in chosen} for entry in (before, after))
+        await record(app, "cron_entry.change", **_named(name), before=old, after=new)
+        return after
+
     with flags_named(changes, {"tags": "--tag"}):
-        entry = run(open_app(options), lambda app: app.crons.update(name, **chosen))
+        entry = run(open_app(options), change)
     _print(options, entry, "updated")
 
 
@@ -185,10 +201,12 @@ def delete(options: SharedOptions, /, name: str) -> None:
 
     It was created at run time, or no living node declares it any more.
     """
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import cell, print_json
 
-    run(open_app(options), lambda app: app.crons.delete(name))
+    work = audited("cron_entry.delete", lambda app: app.crons.delete(name), lambda _: _named(name))
+    run(open_app(options), work)
     if options.json:
         print_json({"name": name, "deleted": True})
         return
@@ -201,10 +219,12 @@ def delete(options: SharedOptions, /, name: str) -> None:
 @pass_shared_options
 def run_now(options: SharedOptions, /, name: str) -> None:
     """Enqueue the job of an entry now and print its id. The schedule does not change."""
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
-    job = run(open_app(options), lambda app: app.crons.run_now(name))
+    work = audited("cron_entry.run", lambda app: app.crons.run_now(name), lambda _: _named(name))
+    job = run(open_app(options), work)
     if options.json:
         print_json({"id": job.id, "state": job.state, "queue": job.queue, "conflict": job.conflict})
         return
@@ -221,9 +241,18 @@ def _verb(verb: str, past: str, line: str) -> None:
     @shared_options
     @pass_shared_options
     def command(options: SharedOptions, /, name: str) -> None:
+        from elihu.cli.audit_rows import audited
         from elihu.cli.load_app import open_app, run
 
-        _print(options, run(open_app(options), lambda app: getattr(app.crons, verb)(name)), past)
+        work = audited(
+            f"cron_entry.{verb}", lambda app: getattr(app.crons, verb)(name), lambda _: _named(name)
+        )
+        _print(options, run(open_app(options), work), past)
+
+
+def _named(name: str) -> dict[str, Any]:
+    """Which entry an audit row is of."""
+    return {"object_id": name, "object_name": name}
 
 
 def _chosen(given_options: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from elihu.cli.parse import flags_named, read_arguments, read_delay, read_json, 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from elihu.app import Elihu
     from elihu.relay import Relay
     from elihu.task import Task
 
@@ -78,6 +79,7 @@ def enqueue(
     if "meta" in chosen:
         chosen["meta"] = read_json("--meta", chosen["meta"])
 
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
     from elihu.relay import TIMEOUT, check_timeout
@@ -94,14 +96,19 @@ def enqueue(
         print_json(
             run(
                 app,
-                lambda _: _result(
-                    found, prepared.asubmit(*positions, **keywords), limit, app.config.max_result
-                ),
+                lambda app: _result(app, found, prepared.asubmit(*positions, **keywords), limit),
             )
         )
         return
     with flags_named(using, {"tags": "--tag"}):
-        job = run(app, lambda _: found.using(**chosen).aenqueue(*positions, **keywords))
+        job = run(
+            app,
+            audited(
+                "job.enqueue",
+                lambda _: found.using(**chosen).aenqueue(*positions, **keywords),
+                lambda job: None if job.conflict else {"object_id": job.id, "object_name": task},
+            ),
+        )
     if options.json:
         print_json({"id": job.id, "state": job.state, "queue": job.queue, "conflict": job.conflict})
         return
@@ -111,21 +118,23 @@ def enqueue(
 
 
 async def _result(
+    app: "Elihu",
     task: "Task[..., Any]",
     submitted: "Coroutine[Any, Any, Relay[Any]]",
     timeout: float | None,
-    limit: int,
 ) -> Any:
     """The result of the job as plain JSON. An exception of the task becomes a
     ``Failure``.
     """
+    from elihu.cli.audit_rows import record
     from elihu.errors import ElihuError
 
     relay = await submitted
+    await record(app, "job.enqueue", object_id=relay.ref, object_name=task.name)
     try:
         value = await relay.aresult(timeout)
     except ElihuError:
         raise
     except Exception as error:
         raise Failure(f"job {relay.ref} failed: {type(error).__name__}: {error}") from error
-    return json.loads(task.codec.encode_result(value, limit))
+    return json.loads(task.codec.encode_result(value, app.config.max_result))

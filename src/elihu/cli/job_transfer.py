@@ -45,6 +45,7 @@ def import_jobs(options: SharedOptions, /, file: TextIO) -> None:
     """
     from sys import stderr
 
+    from elihu.cli.audit_rows import audited
     from elihu.cli.job_lines import store_lines
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
@@ -53,7 +54,14 @@ def import_jobs(options: SharedOptions, /, file: TextIO) -> None:
         if stderr.isatty():
             click.echo(f"\r{done.stored:,} stored, {done.known:,} known", err=True, nl=False)
 
-    done = run(open_app(options), lambda app: store_lines(app, file, progress))
+    done = run(
+        open_app(options),
+        audited(
+            "job.import",
+            lambda app: store_lines(app, file, progress),
+            lambda done: {"after": {"stored": done.stored}} if done.stored else None,
+        ),
+    )
     if stderr.isatty():
         click.echo(err=True)
     if options.json:

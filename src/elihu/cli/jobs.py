@@ -14,6 +14,9 @@ from elihu.job import Job, JobState
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+AUDITED: Final = 100
+"""Ids of jobs that an audit row names."""
+
 ERROR_SHOWN: Final = 60
 """Characters of a job's reason in the table."""
 
@@ -193,11 +196,21 @@ def update(options: SharedOptions, /, job_id: int, **changes: Any) -> None:
     if "meta" in chosen:
         chosen["meta"] = read_json("--meta", chosen["meta"])
 
+    from elihu.cli.audit_rows import record
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
+    async def change(app: Any) -> Job:
+        before = await app.jobs.get(job_id)
+        after: Job = await app.jobs.update(job_id, **chosen)
+        await record(
+            app, "job.change", object_id=job_id, object_name=after.task,
+            before=_values(before, chosen), after=_values(after, chosen),
+        )  # fmt: skip
+        return after
+
     with flags_named(changes, {"tags": "--tag"}):
-        job = run(open_app(options), lambda app: app.jobs.update(job_id, **chosen))
+        job = run(open_app(options), change)
     if options.json:
         print_json(_fields(job))
         return
@@ -214,10 +227,12 @@ def stop(options: SharedOptions, /, job_id: int) -> None:
     The job becomes available at once. The old attempt sees ctx.cancelled and may
     overlap the next one; its outcome is ignored.
     """
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
-    run(open_app(options), lambda app: app.jobs.stop(job_id))
+    facts = {"object_id": job_id}
+    run(open_app(options), audited("job.stop", lambda app: app.jobs.stop(job_id), lambda _: facts))
     if options.json:
         print_json({"stopped": 1})
         return
@@ -264,7 +279,8 @@ def _verb(name: str, past: str, line: str) -> None:
         if not chosen:
             raise click.UsageError("expected ids or a filter, got none")
 
-        from elihu.cli.bulk import apply_to_jobs, count_affected
+        from elihu.cli.audit_rows import audited
+        from elihu.cli.bulk import BulkOutcome, apply_to_jobs, count_affected
         from elihu.cli.load_app import open_app, run
         from elihu.cli.output import on_terminal, print_json
 
@@ -274,7 +290,16 @@ def _verb(name: str, past: str, line: str) -> None:
             if count:
                 jobs_text = "1 job" if count == 1 else f"{count:,} jobs"
                 click.confirm(f"{name} {jobs_text}?", abort=True, err=True)
-        outcome = run(app, lambda app: apply_to_jobs(app, name, chosen))
+
+        def facts(outcome: BulkOutcome) -> dict[str, Any] | None:
+            done = outcome.changed + outcome.signalled
+            ids = chosen.get("ids", [])
+            after = {**chosen, "changed": done} | ({"ids": ids[:AUDITED]} if ids else {})
+            one = {"object_id": ids[0]} if len(ids) == 1 else {}
+            return {"after": after} | one if done else None
+
+        work = audited(f"job.{name}", lambda app: apply_to_jobs(app, name, chosen), facts)
+        outcome = run(app, work)
         if options.json:
             print_json(
                 ({} if name == "kill" else {past: outcome.changed})
@@ -298,6 +323,11 @@ def _verb(name: str, past: str, line: str) -> None:
 
 def _signalled(verb: str, count: int) -> str:
     return f"{_ENDING[verb]} {count:,} running {'job' if count == 1 else 'jobs'}"
+
+
+def _values(job: Job, names: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a job that options of these names change."""
+    return {name: getattr(job, "scheduled_at" if name == "run_at" else name) for name in names}
 
 
 def _fields(job: Job) -> dict[str, Any]:

@@ -79,13 +79,13 @@ def add(
     """Make a key and print it: it is shown only now."""
     from elihu.accounts import keys as rules
     from elihu.accounts import users
-    from elihu.accounts.roles import COMMAND_LINE
+    from elihu.cli.audit_rows import actor
     from elihu.cli.output import print_json
 
     async def work(session: "AsyncSession") -> dict[str, Any]:
         key, text = await rules.add(
             session,
-            COMMAND_LINE,
+            actor(),
             await users.named(session, user),
             name=name,
             role=role,
@@ -108,10 +108,10 @@ def add(
 def revoke(options: SharedOptions, /, key_id: UUID) -> None:
     """Delete a key: it signs in no more."""
     from elihu.accounts import keys as rules
-    from elihu.accounts.roles import COMMAND_LINE
+    from elihu.cli.audit_rows import actor
 
     async def work(session: "AsyncSession") -> None:
-        await rules.revoke(session, COMMAND_LINE, await rules.get(session, key_id))
+        await rules.revoke(session, actor(), await rules.get(session, key_id))
 
     in_transaction(options, work)
     click.echo(f"key {key_id} revoked")

@@ -91,8 +91,10 @@ def scale(options: SharedOptions, /, name: str, limit: int, node: str | None) ->
         options,
         name,
         node,
+        "scale",
         f"scaled to {limit:,}",
         lambda app: app.queues.scale(name, limit, node=node),
+        limit=limit,
     )
 
 
@@ -108,7 +110,15 @@ def start(options: SharedOptions, /, name: str, limit: int | None, node: str | N
     The queue may be new. A stopped queue needs no LIMIT. Nodes that were started with
     --queues do not serve it, unless --node names one.
     """
-    _change(options, name, node, "started", lambda app: app.queues.start(name, limit, node=node))
+    _change(
+        options,
+        name,
+        node,
+        "start",
+        "started",
+        lambda app: app.queues.start(name, limit, node=node),
+        limit=limit,
+    )
 
 
 def _verb(verb: str, past: str, line: str) -> None:
@@ -120,16 +130,26 @@ def _verb(verb: str, past: str, line: str) -> None:
     @shared_options
     @pass_shared_options
     def command(options: SharedOptions, /, name: str, node: str | None) -> None:
-        _change(options, name, node, past, lambda app: getattr(app.queues, verb)(name, node=node))
+        _change(
+            options, name, node, verb, past, lambda app: getattr(app.queues, verb)(name, node=node)
+        )
 
 
 def _change(
-    options: SharedOptions, name: str, node: str | None, past: str, change: Callable[[Any], Any]
+    options: SharedOptions,
+    name: str,
+    node: str | None,
+    verb: str,
+    past: str,
+    change: Callable[[Any], Any],
+    **settings: Any,
 ) -> None:
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import cell, print_json
 
-    unanswered = run(open_app(options), change)
+    facts = {"object_id": name, "object_name": name, "after": {"node": node, **settings}}
+    unanswered = run(open_app(options), audited(f"queue.{verb}", change, lambda _: facts))
     if unanswered:
         nodes = ", ".join(map(cell, unanswered))
         click.echo(f"elihu: warning: no answer yet from the nodes {nodes}", err=True)

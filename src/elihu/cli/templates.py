@@ -1,6 +1,6 @@
 """``elihu templates``."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -8,6 +8,11 @@ from elihu.cli.complete import NamesOf
 from elihu.cli.group import Group
 from elihu.cli.options import SharedOptions, pass_shared_options, shared_options
 from elihu.cli.parse import flags_named, read_delay, read_json_or_stdin
+
+if TYPE_CHECKING:
+    from elihu.api.template_sync import Synced
+    from elihu.app import Elihu
+    from elihu.template import Template
 
 _NO_LIMIT = "none"
 _COLUMNS = (
@@ -116,12 +121,15 @@ def create(options: SharedOptions, /, code: str, **fields: Any) -> None:
         if name not in chosen:
             raise click.UsageError(f"{flag}: missing")
 
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import AppNeed, open_app, run
 
+    facts = {"object_id": code, "object_name": chosen["name"], "after": chosen}
+    work = audited(
+        "template.add", lambda app: app.templates.create(code, **chosen), lambda _: facts
+    )
     with flags_named(fields, {}):
-        template = run(
-            open_app(options, need=AppNeed.APP), lambda app: app.templates.create(code, **chosen)
-        )
+        template = run(open_app(options, need=AppNeed.APP), work)
     _print_done(options, template, "created")
 
 
@@ -136,12 +144,20 @@ def update(options: SharedOptions, /, code: str, **fields: Any) -> None:
     if not chosen:
         raise click.UsageError("expected at least one option to change, got none")
 
+    from elihu.cli.audit_rows import record
     from elihu.cli.load_app import AppNeed, open_app, run
 
-    with flags_named(fields, {}):
-        template = run(
-            open_app(options, need=AppNeed.APP), lambda app: app.templates.update(code, **chosen)
+    async def change(app: "Elihu") -> "Template":
+        before = await app.templates.get(code)
+        after = await app.templates.update(code, **chosen)
+        old = {name: getattr(before, name) for name in chosen}
+        await record(
+            app, "template.change", object_id=code, object_name=after.name, before=old, after=chosen
         )
+        return after
+
+    with flags_named(fields, {}):
+        template = run(open_app(options, need=AppNeed.APP), change)
     _print_done(options, template, "updated")
 
 
@@ -151,10 +167,13 @@ def update(options: SharedOptions, /, code: str, **fields: Any) -> None:
 @pass_shared_options
 def delete(options: SharedOptions, /, code: str) -> None:
     """Delete a template. Its jobs that have not started will be discarded."""
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import open_app, run
     from elihu.cli.output import print_json
 
-    run(open_app(options), lambda app: app.templates.delete(code))
+    facts = {"object_id": code}
+    work = audited("template.delete", lambda app: app.templates.delete(code), lambda _: facts)
+    run(open_app(options), work)
     if options.json:
         print_json({"code": code, "deleted": True})
         return
@@ -167,12 +186,16 @@ def delete(options: SharedOptions, /, code: str) -> None:
 @pass_shared_options
 def sync(options: SharedOptions, /, force: bool) -> None:
     """Create or update the templates declared by the app's tasks."""
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import field_values, print_json
 
-    synced = field_values(
-        run(open_app(options, need=AppNeed.TASKS), lambda app: app.templates.sync(force))
-    )
+    def facts(done: "Synced") -> dict[str, Any] | None:
+        changed = {"created": list(done.created), "updated": list(done.updated)}
+        return {"after": changed} if any(changed.values()) else None
+
+    work = audited("template.sync", lambda app: app.templates.sync(force), facts)
+    synced = field_values(run(open_app(options, need=AppNeed.TASKS), work))
     if options.json:
         print_json(synced)
         return
@@ -219,12 +242,18 @@ def enqueue(options: SharedOptions, /, code: str, context: str, when: Any, **usi
     if "timeout" in chosen:
         chosen["timeout"] = read_delay(chosen["timeout"])
 
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
 
     app = open_app(options, need=AppNeed.APP)
+    work = audited(
+        "template.enqueue",
+        lambda app: app.templates.enqueue(code, values, run=when, **chosen),
+        lambda job: None if job.conflict else {"object_id": code, "after": {"job": job.id}},
+    )
     with flags_named(using, {}):
-        job = run(app, lambda app: app.templates.enqueue(code, values, run=when, **chosen))
+        job = run(app, work)
     if options.json:
         print_json(
             {

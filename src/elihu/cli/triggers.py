@@ -69,6 +69,7 @@ def scan(options: SharedOptions, /, name: str, count: bool) -> None:
     """Enqueue a job for each record that matches and has none."""
     from dataclasses import asdict
 
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import AppNeed, open_app, run
     from elihu.cli.output import print_json
 
@@ -81,7 +82,7 @@ def scan(options: SharedOptions, /, name: str, count: bool) -> None:
         else:
             click.echo(f"{matched:,} records match")
         return
-    counts = run(app, lambda _: trigger.scan())
+    counts = run(app, audited("trigger.scan", lambda _: trigger.scan(), lambda _: _named(name)))
     if options.json:
         print_json(asdict(counts))
         return
@@ -112,6 +113,7 @@ def run_records(
     """
     import json
 
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import AppNeed, open_app, run
 
     app = open_app(options, need=AppNeed.TASKS)
@@ -126,7 +128,10 @@ def run_records(
         ]
         return [job.id for job in jobs]
 
-    for job_id in run(app, enqueue):
+    def facts(ids: list[int]) -> dict[str, Any]:
+        return _named(name) | {"after": {"jobs": ids[:100]}}
+
+    for job_id in run(app, audited("trigger.run", enqueue, facts)):
         click.echo(json.dumps(job_id))
 
 
@@ -136,11 +141,7 @@ def run_records(
 @pass_shared_options
 def pause(options: SharedOptions, /, name: str) -> None:
     """Stop the scans of a trigger. Stored jobs still run."""
-    from elihu.cli.load_app import AppNeed, open_app, run
-
-    app = open_app(options, need=AppNeed.TASKS)
-    entry = app.triggers.get(name).scan_task.name
-    run(app, lambda app: app.crons.pause(entry))
+    _change(options, name, "pause")
 
 
 @triggers.command("resume")
@@ -149,11 +150,24 @@ def pause(options: SharedOptions, /, name: str) -> None:
 @pass_shared_options
 def resume(options: SharedOptions, /, name: str) -> None:
     """Resume the scans of a trigger."""
+    _change(options, name, "resume")
+
+
+def _change(options: SharedOptions, name: str, verb: str) -> None:
+    from elihu.cli.audit_rows import audited
     from elihu.cli.load_app import AppNeed, open_app, run
 
     app = open_app(options, need=AppNeed.TASKS)
     entry = app.triggers.get(name).scan_task.name
-    run(app, lambda app: app.crons.resume(entry))
+    change = audited(
+        f"trigger.{verb}", lambda app: getattr(app.crons, verb)(entry), lambda _: _named(name)
+    )
+    run(app, change)
+
+
+def _named(name: str) -> dict[str, Any]:
+    """Which trigger an audit row is of."""
+    return {"object_id": name, "object_name": name}
 
 
 def _row(trigger: "Trigger") -> dict[str, Any]:

@@ -58,12 +58,12 @@ def add(
 ) -> None:
     """Add a user. The tables of accounts are made where there are none."""
     from elihu.accounts import users as rules
-    from elihu.accounts.roles import COMMAND_LINE
+    from elihu.cli.audit_rows import actor
 
     password = None if no_password else asked_password(stdin=password_stdin)
 
     async def work(session: "AsyncSession") -> str:
-        return (await rules.add(session, COMMAND_LINE, name, role, password)).name
+        return (await rules.add(session, actor(), name, role, password)).name
 
     click.echo(f"user {in_transaction(options, work, make=True)} added ({role})")
 
@@ -117,10 +117,10 @@ def disable(options: SharedOptions, /, name: str) -> None:
 def rm(options: SharedOptions, /, name: str) -> None:
     """Delete a user with sessions and keys. Audit rows stay."""
     from elihu.accounts import users as rules
-    from elihu.accounts.roles import COMMAND_LINE
+    from elihu.cli.audit_rows import actor
 
     async def work(session: "AsyncSession") -> None:
-        await rules.delete(session, COMMAND_LINE, await rules.named(session, name))
+        await rules.delete(session, actor(), await rules.named(session, name))
 
     in_transaction(options, work)
     click.echo(f"user {name} deleted")
@@ -134,13 +134,13 @@ def sign_out(options: SharedOptions, /, name: str) -> None:
     """End a user's sessions in all browsers. Keys still work."""
     from elihu.accounts import audit, signed_in
     from elihu.accounts import users as rules
-    from elihu.accounts.roles import COMMAND_LINE
+    from elihu.cli.audit_rows import actor
 
     async def work(session: "AsyncSession") -> int:
         user = await rules.named(session, name)
         await audit.record(
             session,
-            COMMAND_LINE,
+            actor(),
             "user.sign_out",
             rules.KIND,
             object_id=user.id,
@@ -154,9 +154,9 @@ def sign_out(options: SharedOptions, /, name: str) -> None:
 
 def _change(options: SharedOptions, name: str, **values: Any) -> None:
     from elihu.accounts import users as rules
-    from elihu.accounts.roles import COMMAND_LINE
+    from elihu.cli.audit_rows import actor
 
     async def work(session: "AsyncSession") -> None:
-        await rules.change(session, COMMAND_LINE, await rules.named(session, name), **values)
+        await rules.change(session, actor(), await rules.named(session, name), **values)
 
     in_transaction(options, work)

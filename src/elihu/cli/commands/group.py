@@ -10,7 +10,7 @@ import click
 from elihu.cli.group import ExtraGroup, Failure, nearest
 from elihu.cli.options import SharedOptions, shared_options
 from elihu.cli.scheduler import EXTRA
-from elihu.errors import InvalidFields, NameTaken, SchemaError, UnknownTask
+from elihu.errors import InvalidFields, NameTaken, UnknownTask
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -60,11 +60,11 @@ class Workspace:
         """Leave an audit row in the transaction of a change."""
         if self.audits:
             from elihu.accounts.audit import record
-            from elihu.accounts.roles import COMMAND_LINE
+            from elihu.cli.audit_rows import actor
 
             await record(
                 session,
-                COMMAND_LINE,
+                actor(),
                 f"{kind}.{action}",
                 kind,
                 object_id=object_id,
@@ -78,6 +78,7 @@ def with_workspace(options: SharedOptions, work: "Callable[[Workspace], Awaitabl
     """Do something with the scheduler of the app, and close both. Raises
     ``SchemaOutdated`` where its tables are absent.
     """
+    from elihu.cli.audit_rows import has_accounts
     from elihu.cli.load_app import open_app, run
     from elihu.commands import CommandScheduler, Host
     from elihu.commands.host import RUN_TASK
@@ -92,19 +93,11 @@ def with_workspace(options: SharedOptions, work: "Callable[[Workspace], Awaitabl
         else:
             host = Host(app, Sessions(app))
         try:
-            return await work(Workspace(host, audits=await _has_accounts(app)))
+            return await work(Workspace(host, audits=await has_accounts(app)))
         finally:
             await host.sessions.aclose()
 
     return run(open_app(options), whole)
-
-
-async def _has_accounts(app: "Elihu") -> bool:
-    try:
-        await app.tables.check("accounts")
-    except SchemaError:
-        return False
-    return True
 
 
 async def command_named(session: "AsyncSession", name: str) -> "Command":
