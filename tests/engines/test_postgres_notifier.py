@@ -3,6 +3,7 @@ happens when the connection goes.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -110,6 +111,20 @@ async def test_a_probe_comes_back_and_is_delivered_to_nobody(engine: PostgresEng
     await engine.notify([Signal(SignalKind.PROBE, "of somebody else"), Signal(SignalKind.LEADER)])
     await recorder.until(Signal(SignalKind.LEADER))
     await notifier.stop()
+
+
+async def test_a_probe_of_its_own_breaks_no_silence(engine: PostgresEngine) -> None:
+    recorder = SignalRecorder()
+    notifier = engine.notifier()
+    assert notifier.silence() == math.inf
+    await notifier.start(recorder)
+    assert await notifier.probe()
+    assert notifier.silence() == math.inf
+    await engine.notify([Signal(SignalKind.PROBE, "of another node"), Signal(SignalKind.LEADER)])
+    await recorder.until(Signal(SignalKind.LEADER))
+    assert notifier.silence() < 60
+    await notifier.stop()
+    assert notifier.silence() == math.inf
 
 
 async def test_a_probe_that_nobody_listens_for_fails(engine: PostgresEngine) -> None:

@@ -1,13 +1,14 @@
 """Whether announcements arrive, and what happens when they do not."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import pytest
 
 from elihu import DatabaseUnavailable, Elihu
 from elihu.engines.protocol.signals import Signal, SignalKind
-from elihu.runtime.listener import Listener
+from elihu.runtime.listener import NEXT_TEST, Listener
 from elihu.telemetry.events import JobStopped, NotifierSwitched, TickFailed
 from tests.engines.raw import Raw
 from tests.runtime.conftest import HarnessFactory
@@ -20,6 +21,8 @@ class Deaf:
 
     def __init__(self) -> None:
         self.works: bool | Exception = True
+        self.quiet = math.inf
+        self.probes = 0
         self.deliver: Callable[[Signal], None] | None = None
 
     async def start(self, deliver: Callable[[Signal], None]) -> None:
@@ -29,9 +32,13 @@ class Deaf:
         self.deliver = None
 
     async def probe(self) -> bool:
+        self.probes += 1
         if isinstance(self.works, Exception):
             raise self.works
         return self.works
+
+    def silence(self) -> float:
+        return self.quiet
 
 
 async def test_the_mode_switches_with_an_event_and_a_line_of_log_each_way(
@@ -57,6 +64,24 @@ async def test_a_probe_that_fails_means_polling(harness: NodeHarness):
     with pytest.raises(DatabaseUnavailable):
         await listener.tick()
     assert not listener.works
+
+
+async def test_tests_one_heartbeat_after_the_last_announcement(harness: NodeHarness):
+    heartbeat = harness.config.heartbeat
+    notifier = Deaf()
+    listener = Listener(harness.scope, notifier, harness.hub)
+    assert (await listener.tick()).delay == pytest.approx(NEXT_TEST * heartbeat)
+    notifier.quiet = 0.25 * heartbeat
+    assert (await listener.tick()).delay == pytest.approx(0.75 * heartbeat)
+    assert notifier.probes == 1
+    notifier.quiet = heartbeat
+    await listener.tick()
+    assert notifier.probes == 2
+    notifier.works = False
+    await listener.tick()
+    notifier.quiet = 0.0
+    await listener.tick()
+    assert notifier.probes == 4, "a test that failed is repeated whatever arrives"
 
 
 async def test_its_signals_reach_the_hub(harness: NodeHarness):

@@ -1,8 +1,6 @@
-"""Receives the signals of other processes, and tests with each heartbeat whether they
-arrive.
-"""
+"""Receives the signals of other processes, and tests whether they arrive."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from elihu.engines.protocol.signals import Notifier, Signal, SignalKind
 from elihu.errors import DatabaseError
@@ -10,10 +8,16 @@ from elihu.runtime.announcer import Hub
 from elihu.runtime.service import Scope, Service, Tick, logger
 from elihu.telemetry.events import NotifierSwitched
 
+NEXT_TEST: Final = 0.95
+"""The part of a heartbeat after which a node tests again. The others, which heard its last
+test, wait for a whole one: so of all idle nodes one tests.
+"""
+
 
 class Listener(Service):
     """Passes the notifier's signals to the hub. ``works`` is false while announcements do
-    not arrive.
+    not arrive: one heartbeat after the last one a test shows whether they do. A test of
+    another node is an announcement here.
     """
 
     name: ClassVar = "notifier"
@@ -33,12 +37,16 @@ class Listener(Service):
         await self._notifier.stop()
 
     async def tick(self) -> Tick:
-        try:
-            self._switch(await self._notifier.probe())
-        except DatabaseError:
-            self._switch(False)
-            raise
-        return Tick(self.scope.config.heartbeat, {"mode": "listening" if self.works else "polling"})
+        heartbeat = self.scope.config.heartbeat
+        left = heartbeat - self._notifier.silence()
+        if not self.works or left <= 0:
+            try:
+                self._switch(await self._notifier.probe())
+            except DatabaseError:
+                self._switch(False)
+                raise
+            left = NEXT_TEST * heartbeat
+        return Tick(left, {"mode": "listening" if self.works else "polling"})
 
     def _switch(self, works: bool) -> None:
         if works == self.works:

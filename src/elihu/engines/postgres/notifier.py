@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import secrets
 import weakref
 from collections.abc import Callable, Sequence
@@ -76,6 +77,9 @@ class PostgresNotifier:
         """
         return self._line is not None and await self._line.probe(self._sender)
 
+    def silence(self) -> float:
+        return math.inf if self._line is None else self._line.silence()
+
 
 class _Line:
     """One listening connection. It connects again by itself."""
@@ -90,6 +94,7 @@ class _Line:
         self._probes: dict[str, asyncio.Future[None]] = {}
         self._check: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
+        self._received_at = -math.inf
         self._failed_probes = 0
         self._replace_after = _FIRST_REPLACEMENT
         self._replaced_at = float("-inf")
@@ -133,6 +138,9 @@ class _Line:
         self._failed_probes = 0
         self._replace_after = _FIRST_REPLACEMENT
         return True
+
+    def silence(self) -> float:
+        return self._clock.monotonic() - self._received_at
 
     async def _listen(self) -> None:
         try:
@@ -190,6 +198,7 @@ class _Line:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._received_at = -math.inf
         if connection is not None:
             connection.terminate()
 
@@ -214,10 +223,13 @@ class _Line:
         signal = signal_of(payload)
         if signal is None:
             return
+        answer = self._probes.get(signal.payload) if signal.kind is SignalKind.PROBE else None
+        if answer is None:
+            self._received_at = self._clock.monotonic()
+        elif not answer.done():
+            answer.set_result(None)
         if signal.kind is not SignalKind.PROBE:
             self._hand_over(signal)
-        elif (answer := self._probes.get(signal.payload)) is not None and not answer.done():
-            answer.set_result(None)
 
     def _hand_over(self, signal: Signal) -> None:
         for deliver in list(self.receivers):

@@ -68,3 +68,9 @@ class Notifier(Protocol):
     async def probe(self) -> bool:
         """Whether a signal that is sent now arrives within two seconds."""
         ...
+
+    def silence(self) -> float:
+        """Seconds since a signal arrived that was no probe of this process; infinite where
+        none has, or where no connection listens.
+        """
+        ...

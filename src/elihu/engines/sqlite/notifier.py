@@ -2,6 +2,7 @@
 these; one check costs about two microseconds.
 """
 
+import math
 from collections.abc import Callable
 
 from elihu.engines.protocol.signals import Signal, SignalKind
@@ -40,6 +41,9 @@ class SqliteNotifier:
 
     async def probe(self) -> bool:
         return True
+
+    def silence(self) -> float:
+        return math.inf
 
     def _changed(self) -> None:
         self._announced(Signal(SignalKind.CHANGED))
