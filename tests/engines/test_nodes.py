@@ -1,5 +1,6 @@
 """Nodes: who there is, who lives, and that only the dead are buried."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -190,3 +191,32 @@ async def test_the_digest_of_overrides_changes_with_those_that_apply(engine: Eng
     own = await digest()
     await engine.set_queue(QueueOverride("mail", paused=True))
     assert len({before, own, await digest()}) == 3
+
+
+async def test_a_leaders_digest_changes_with_cron_entries_and_nodes(
+    engine: Engine, other: Engine
+) -> None:
+    first = await node(engine)
+
+    async def digest() -> str | None:
+        return (await engine.heartbeat(first, lease=10)).crons
+
+    assert (await engine.heartbeat(first)).crons is None
+    digests = [await digest()]
+    assert await digest() == digests[0]
+    await engine.create_cron("c", "{}", False)
+    digests.append(await digest())
+    assert await digest() == digests[1]
+    (row,) = (await engine.crons()).rows
+    await engine.fire_cron(row, [], row.last_tick + timedelta(seconds=1))
+    digests.append(await digest())
+    await engine.change_cron("c", row.rev, None, paused=True, anew=False)
+    digests.append(await digest())
+    await node(other)
+    digests.append(await digest())
+    assert len({*digests}) == 5
+
+
+async def test_a_heartbeat_reads_the_databases_time(engine: Engine) -> None:
+    reply = await engine.heartbeat(await node(engine))
+    assert reply.now == pytest.approx((await engine.crons()).now.timestamp(), abs=60)

@@ -3,6 +3,7 @@ test moves.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -43,6 +44,21 @@ class HandClock:
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.time, UTC)
+
+
+class Every:
+    """A poll that comes so many seconds after the last one, or after the last look."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.looks: list[float] = []
+        """Seconds since a look, for the next polls that are due."""
+
+    def interval(self) -> float:
+        return self.seconds
+
+    def since_look(self) -> float:
+        return self.looks.pop(0) if self.looks else math.inf
 
 
 class NodeHarness:
@@ -141,7 +157,7 @@ class NodeHarness:
             ),
             progress=Progress(self.scope),
             abandoned=self.abandoned,
-            poll=lambda: poll,
+            poll=Every(poll),
             prefetch=prefetch,
         )
         self._producers.append(producer)

@@ -9,11 +9,19 @@ import pytest
 
 from elihu import CronEntry, Elihu
 from elihu.engines.protocol.crons import CronRow
+from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.job import JobFilter, NewJob
 from elihu.runtime.leader.cron import Cron, Rounds, declare
 from elihu.runtime.leader.election import Leader
 from elihu.task import Timetable
-from elihu.telemetry.events import CronFailed, CronFired, CronSkipped, JobStopped, Ticked
+from elihu.telemetry.events import (
+    CronFailed,
+    CronFired,
+    CronSkipped,
+    EngineCalled,
+    JobStopped,
+    Ticked,
+)
 from elihu.triggers import Tasks
 from tests.engines.raw import Raw
 from tests.runtime.conftest import HarnessFactory
@@ -72,6 +80,71 @@ async def test_an_entry_of_this_moment_has_missed_nothing(harness: NodeHarness):
     tick = await cron.tick()
     assert tick.data == {"fired_count": 0}
     assert await jobs(harness) == 0
+
+
+def reads(harness: NodeHarness) -> int:
+    """How often the entries were read."""
+    return [event.verb for event in harness.of(EngineCalled)].count("crons")
+
+
+async def test_entries_that_a_heartbeat_finds_unchanged_are_not_read(
+    harness: NodeHarness, raw: Raw
+):
+    cron = await service(harness, declared(queue="default"))
+
+    async def read(digest: str | None, now: float) -> int:
+        """How often the tick after a heartbeat reads the entries."""
+        cron.heartbeat_read(digest, now)
+        before = reads(harness)
+        await cron.tick()
+        return reads(harness) - before
+
+    now = harness.clock.time + 7.0
+    assert await read("one", now) == 1, "they may have changed before the heartbeat"
+    assert await read("one", now) == 0
+    assert await read("two", now) == 1
+    assert await read("two", now) == 0
+    assert await read("two", now + 1) == 1, "the database's clock was set"
+    cron.receive(Signal(SignalKind.CRON))
+    assert await read("two", now + 1) == 1, "a change was announced"
+    assert await read(None, now + 1) == 1
+    assert await read("two", now + 1) == 1
+    harness.clock.time += 1.6 * harness.config.poll
+    before = reads(harness)
+    await cron.tick()
+    assert reads(harness) == before + 1, "no heartbeat has answered since"
+
+
+async def test_an_entry_is_read_when_it_is_due_whatever_heartbeats_find(
+    harness: NodeHarness, raw: Raw
+):
+    cron = await service(harness, declared(queue="default"))
+    cron.heartbeat_read("one", harness.clock.time)
+    await cron.tick()
+    before = reads(harness)
+    await settled_ago(harness, raw, HOUR)
+    for _ in range(2):
+        harness.clock.time += 3_600
+        await cron._leader.tick()
+        cron.heartbeat_read("one", harness.clock.time)
+        await cron.tick()
+    assert reads(harness) == before + 2
+    assert await jobs(harness) == 1
+
+
+async def test_an_entry_that_fails_is_tried_again_at_each_poll(harness: NodeHarness, raw: Raw):
+    cron = await service(harness, declared(queue="default"))
+    await settled_ago(harness, raw, HOUR)
+    fire = harness.engine.fire_cron
+
+    async def refuse(*args: object) -> None:
+        raise RuntimeError("refused")
+
+    cron.heartbeat_read("one", harness.clock.time)
+    harness.engine.fire_cron = refuse  # type: ignore[method-assign, assignment]
+    assert (await cron.tick()).data == {"fired_count": 0}
+    harness.engine.fire_cron = fire  # type: ignore[method-assign]
+    assert (await cron.tick()).data == {"fired_count": 1}
 
 
 async def test_a_tick_that_is_due_becomes_a_job_once(harness: NodeHarness, raw: Raw):

@@ -10,10 +10,10 @@ from elihu import DatabaseUnavailable, Elihu, JobState
 from elihu.engines.protocol import Ack, Exchange
 from elihu.engines.protocol.signals import SignalKind
 from elihu.job import JobFilter
-from elihu.runtime.membership.heartbeat import FRESH
 from elihu.runtime.queue.ledger import Key
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.queue.reconciler import Reconciler
+from elihu.runtime.service import FRESH
 from elihu.telemetry.events import JobStarted
 from tests.engines.raw import Ago, Raw
 from tests.runtime.harness import NodeHarness

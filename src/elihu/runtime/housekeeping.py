@@ -26,7 +26,7 @@ from elihu.runtime.leader.election import Leader
 from elihu.runtime.leader.expiry import Expiry
 from elihu.runtime.leader.lifeline import Lifeline
 from elihu.runtime.leader.pruner import Pruner
-from elihu.runtime.leader.stager import Stager
+from elihu.runtime.leader.stager import Look, Stager
 from elihu.runtime.loop_monitor import LoopMonitor
 from elihu.runtime.membership.heartbeat import Heartbeat, HeartbeatCallbacks
 from elihu.runtime.membership.rollups import RollUpWriter
@@ -98,8 +98,15 @@ class Housekeeping:
         self._serving = False
         self._deaths = 0
         self._leader: Leader | None = None
+        self._stager: Stager | None = None
+        self._cron: Cron | None = None
         self._reconciler: Reconciler | None = None
         self._services: list[Service] = []
+
+    @property
+    def look(self) -> Look | None:
+        """The last look of this node's stager for available jobs."""
+        return None if self._stager is None else self._stager.look
 
     async def start(self) -> str:
         """Start the thread and return the node's identity. Raises ``DatabaseError``."""
@@ -276,11 +283,13 @@ class Housekeeping:
         if not self._leads:
             return [reconciler, writer]
         self._leader = leader = Leader(scope)
+        self._cron = cron = Cron(scope, leader, self._timetable)
         expiry = Expiry(scope, leader)
+        self._stager = stager = Stager(scope, leader, expiry)
         return [
             leader,
-            Stager(scope, leader, expiry),
-            Cron(scope, leader, self._timetable),
+            stager,
+            cron,
             Lifeline(scope, leader),
             expiry,
             Pruner(scope, leader),
@@ -328,6 +337,8 @@ class Housekeeping:
             if reply.leads is not None:
                 self._leader.renewed(asked, held=reply.leads)
             self._leader.lease_ends_in(reply.lease_ends_in)
+        if self._cron is not None:
+            self._cron.heartbeat_read(reply.crons, reply.now)
         if self._reconciler is not None:
             self._reconciler.executes(reply.executes)
         self._call_node(self._callbacks.overrides, reply.overrides)

@@ -1,9 +1,10 @@
 """A node: its parts, started in order and stopped in reverse."""
 
 import asyncio
+import math
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +58,23 @@ class Program:
     app: object | None = None
     queues: Mapping[str, int] = field(default_factory=dict)
     split: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PollOfQueue:
+    """When the poll of a queue is due. The stager of a node that leads looks into all
+    queues.
+    """
+
+    queue: str
+    seconds: Callable[[], float]
+    looked: Callable[[str], float]
+
+    def interval(self) -> float:
+        return self.seconds()
+
+    def since_look(self) -> float:
+        return self.looked(self.queue)
 
 
 class Node:
@@ -263,7 +281,7 @@ class Node:
             executor=self._executor,
             progress=self.progress,
             abandoned=self.abandoned,
-            poll=self._poll,
+            poll=PollOfQueue(queue, self._poll, self._since_look),
             start_budget=self._start_budget,
             prefetch=0 if self._start_budget else self._prefetch.get(queue, 0),
         )
@@ -272,6 +290,12 @@ class Node:
 
     def _poll(self) -> float:
         return self._config.poll if self.listener.works else self._config.poll_fallback
+
+    def _since_look(self, queue: str) -> float:
+        look = self.housekeeping.look
+        if look is None or queue in look.queues:
+            return math.inf
+        return self.scope.clock.monotonic() - look.at
 
     def _fetch_soon(self) -> None:
         for producer in self.producers:

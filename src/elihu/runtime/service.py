@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 FIRST_BACKOFF: Final = 0.1
 LONGEST_BACKOFF: Final = 2.0
+FRESH: Final = 1.5
+"""So many heartbeats what one has read counts."""
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 

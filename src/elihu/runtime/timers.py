@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 
 async def pause(event: asyncio.Event, seconds: float) -> None:
@@ -19,16 +20,32 @@ async def when(event: asyncio.Event, call: Callable[[], None]) -> None:
     call()
 
 
-class Poll:
-    """Calls ``call`` every ``interval()`` seconds, between ``start`` and ``stop``."""
+class PollTimes(Protocol):
+    """When a poll is due."""
 
-    def __init__(self, interval: Callable[[], float], call: Callable[[], None]) -> None:
-        self._interval = interval
+    def interval(self) -> float:
+        """Seconds between two polls."""
+        ...
+
+    def since_look(self) -> float:
+        """Seconds since another part of the program found that a poll would find nothing;
+        infinite where none did.
+        """
+        ...
+
+
+class Poll:
+    """Calls ``call`` every ``interval()`` seconds, between ``start`` and ``stop``. A look of
+    another part counts as a call.
+    """
+
+    def __init__(self, times: PollTimes, call: Callable[[], None]) -> None:
+        self._times = times
         self._call = call
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._interval(), self._again)
+        self._call_in(self._times.interval())
 
     def stop(self) -> None:
         if self._timer:
@@ -42,5 +59,12 @@ class Poll:
             self.start()
 
     def _again(self) -> None:
-        self._call()
-        self.start()
+        left = self._times.interval() - self._times.since_look()
+        if left > 0:
+            self._call_in(left)
+        else:
+            self._call()
+            self.start()
+
+    def _call_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._again)

@@ -40,7 +40,9 @@ async def heartbeat(session: Session, node: str, lease: float | None) -> Heartbe
         row["lease_ends_in"],
         row["executes"],
         row["overrides"],
+        row["now"],
         row["leads"],
+        row["crons"],
     )
 
 

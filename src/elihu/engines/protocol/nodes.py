@@ -18,8 +18,10 @@ class HeartbeatReply(NamedTuple):
     """The answer to a heartbeat: whether this node is still registered, the other nodes,
     the seconds until the leader's lease ends (None without a leader, and where there is
     no lease), whether jobs execute in this node's name, a digest of the queue overrides
-    that apply to it, and whether the node leads (None where that was not asked, and where
-    the answer would have had to wait for another transaction).
+    that apply to it, the database's time in Unix seconds, whether the node leads (None
+    where that was not asked, and where the answer would have had to wait for another
+    transaction), and a digest of the cron entries and the ids of the nodes (None where
+    leadership was not asked for).
     """
 
     known: bool
@@ -27,7 +29,9 @@ class HeartbeatReply(NamedTuple):
     lease_ends_in: float | None
     executes: bool
     overrides: str
+    now: float
     leads: bool | None
+    crons: str | None
 
 
 class NodeRow(NamedTuple):

@@ -1,7 +1,6 @@
 """Membership and leadership. Rows name the nodes; file locks show which of them live."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Final
 
 from elihu.engines.protocol import HeartbeatReply, NodeRow, Peer
@@ -17,6 +16,7 @@ _REMOVE: Final = statement("remove_dead_node")
 _PEERS: Final = statement("peers")
 _EXECUTES: Final = statement("heartbeat_executes")
 _OVERRIDES: Final = statement("queue_overrides")
+_CRONS: Final = statement("heartbeat_crons")
 _LASTING: Final = statement("register_node_lasting")
 _NODES: Final = statement("nodes")
 
@@ -60,11 +60,13 @@ def heartbeat(session: Session, locks: Locks, node: str, lease: float | None) ->
         None,
         bool(session.rows(_EXECUTES, {"node": node})),
         _digest(session.rows(_OVERRIDES, {"node": node})),
-        None if lease is None else known and locks.lead(node),
+        session.now(),
+        None if lease is None else known and locks.leader() == node,
+        None if lease is None else _digest([*session.rows(_CRONS), ids]),
     )
 
 
-def _digest(rows: Sequence[Sequence[object]]) -> str:
+def _digest(rows: object) -> str:
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable
 from elihu.engines.protocol.signals import SignalKind
 from elihu.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from elihu.runtime.leader.election import Leader
-from elihu.runtime.service import Scope, Service, Tick, logger
+from elihu.runtime.service import FRESH, Scope, Service, Tick, logger
 from elihu.schedule import CronSpec, Due, due_occurrences, dump_values, load_values
 from elihu.task import Timetable
 from elihu.telemetry.bus import Bus
@@ -33,6 +33,10 @@ CLOCK_AHEAD: Final = timedelta(minutes=1)
 FIRST_RETRY: Final = 1.0
 LONGEST_RETRY: Final = 60.0
 """Seconds until an entry that timed out is tried again, doubling from the first."""
+CLOCK_STEP: Final = 0.1
+"""Seconds by which the database's clock moves against this machine's before the entries are
+read again.
+"""
 MOST_TIMEOUTS: Final = 3
 """A round ends after this many timeouts. Entries that did not time out come first in the
 next one.
@@ -103,6 +107,11 @@ class Rounds:
         self._plans: dict[str, _Plan] = {}
         self._failed: dict[str, int] = {}
         self._retries: dict[str, _Retry] = {}
+
+    @property
+    def failed(self) -> bool:
+        """Whether one of the entries could not be fired."""
+        return bool(self._failed)
 
     async def fire(self, node: str, *, go_on: Callable[[], bool] = lambda: True) -> Fired:
         """Fire all due entries in the name of ``node``. Ends early once ``go_on`` returns
@@ -227,10 +236,22 @@ class Rounds:
                 known.pop(name)
 
 
+class _Read(NamedTuple):
+    """What a heartbeat read: a digest of the entries and the nodes, when that was by the
+    monotonic clock, and how far the database's clock is from that.
+    """
+
+    digest: str
+    at: float
+    offset: float
+
+
 class Cron(Service):
-    """Fires entries on the leader, whenever one is due and at each poll. On every node,
-    writes the declarations of its code again from time to time: once the last node of a
-    newer release is gone, those of the remaining nodes count.
+    """Fires entries on the leader, whenever one is due. The entries are read then, when a
+    change is announced, and at each poll for which no heartbeat found them unchanged.
+
+    On every node, writes the declarations of its code again from time to time: once the
+    last node of a newer release is gone, those of the remaining nodes count.
     """
 
     name: ClassVar = "cron"
@@ -242,22 +263,58 @@ class Cron(Service):
         self._timetable = timetable
         self._rounds = Rounds(scope.engine, timetable, scope.bus, scope.clock.monotonic)
         self._declared_at = scope.clock.monotonic()
+        self._last: _Read | None = None
+        self._fired: _Read | None = None
+        self._due_at = float("-inf")
+        self._wakes = 0
+
+    def wake(self) -> None:
+        """Read the entries again at once."""
+        self._wakes += 1
+        self._fired = None
+        super().wake()
+
+    def heartbeat_read(self, digest: str | None, now: float) -> None:
+        """A heartbeat read this digest of the entries and the nodes (None: it read none),
+        and the database's time.
+        """
+        at = self.scope.clock.monotonic()
+        self._last = None if digest is None else _Read(digest, at, now - at)
+        if self._fired is not None and self._last is not None and not self._unchanged:
+            self.wake()
 
     async def tick(self) -> Tick:
         scope = self.scope
         await self._declare_again()
         if not self._leader.is_leader:
+            self._fired = None
             return Tick(min(FOLLOW, scope.config.poll), {"fired_count": 0})
         asked = scope.clock.monotonic()
+        if self._unchanged and asked < self._due_at:
+            return Tick(self._delay(), {"fired_count": 0})
+        last, wakes = self._last, self._wakes
         fired = await self._rounds.fire(scope.identity.node, go_on=lambda: self._leader.is_leader)
         scope.announcer.queues(fired.queues)
-        spent = scope.clock.monotonic() - asked
-        delay = (
-            scope.config.poll
-            if fired.wait is None
-            else min(scope.config.poll, max(fired.wait - spent, SHORTEST_DELAY))
+        self._due_at = float("inf") if fired.wait is None else asked + fired.wait
+        complete = self._leader.is_leader and not self._rounds.failed
+        self._fired = last if complete and wakes == self._wakes else None
+        return Tick(self._delay(), {"fired_count": fired.jobs})
+
+    @property
+    def _unchanged(self) -> bool:
+        """Whether a heartbeat of late found the entries as the last round read them."""
+        last, fired = self._last, self._fired
+        return (
+            last is not None
+            and fired is not None
+            and last.digest == fired.digest
+            and abs(last.offset - fired.offset) < CLOCK_STEP
+            and self.scope.clock.monotonic() - last.at < FRESH * self.scope.config.poll
         )
-        return Tick(delay, {"fired_count": fired.jobs})
+
+    def _delay(self) -> float:
+        wait = self._due_at - self.scope.clock.monotonic()
+        return min(self.scope.config.poll, max(wait, SHORTEST_DELAY))
 
     async def _declare_again(self) -> None:
         scope = self.scope

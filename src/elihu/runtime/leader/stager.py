@@ -1,6 +1,6 @@
 """Staging: due jobs become available, and queues with available jobs are announced."""
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from elihu.failpoints import ACTIVE, reach
 from elihu.runtime.leader.election import Leader
@@ -18,9 +18,16 @@ REFRESH: Final = 2.0
 """Seconds for which the served queues are not read again."""
 
 
+class Look(NamedTuple):
+    """The queues that had available jobs, ``at`` by the monotonic clock."""
+
+    at: float
+    queues: frozenset[str]
+
+
 class Stager(Service):
     """Stages on the leader, every ``stager.interval``. After a full batch the next one
-    follows at once.
+    follows at once. ``look`` is its last look for available jobs.
     """
 
     name: ClassVar = "stager"
@@ -29,6 +36,7 @@ class Stager(Service):
         super().__init__(scope)
         self._leader = leader
         self._expiry = expiry
+        self.look: Look | None = None
         self._looked_up: dict[str, float] = {}
         self._fetching: set[str] = set()
         self._ready_at = float("-inf")
@@ -46,6 +54,7 @@ class Stager(Service):
         if ready:
             took = self.scope.clock.monotonic() - begun
             self._ready_at = begun + READY_PAUSE * took
+            self.look = Look(begun, frozenset(staged))
         if ACTIVE and any(staged.values()):
             reach("inside staging")
         self.scope.announcer.queues(await self._fetched_now(staged))

@@ -7,7 +7,6 @@ and drops its attempts.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 from uuid import uuid4
 
 from elihu.clock import Clock
@@ -24,9 +23,6 @@ from elihu.runtime.service import backoff_after, logger
 from elihu.runtime.timers import pause
 from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import NodeRemoved
-
-FRESH: Final = 1.5
-"""So many heartbeats what one has read counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ class RollUpWriter(Service):
 
     async def _write(self) -> int:
         counts = self.scope.counts
-        rows = counts.take()
+        if not (rows := counts.take()):
+            return 0
         try:
             await self.scope.engine.write_rollups(counts.writer, rows)
         except BaseException:

@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from elihu.engines.protocol import QueueOverride
-from elihu.runtime.membership.heartbeat import FRESH
 from elihu.runtime.queue.producer import Producer
-from elihu.runtime.service import Scope, Service, Tick
+from elihu.runtime.service import FRESH, Scope, Service, Tick
 from elihu.telemetry.events import (
     QueuePaused,
     QueueResumed,

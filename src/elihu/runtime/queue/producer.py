@@ -7,7 +7,6 @@ wake (announcement, an attempt's end, the poll)
 """
 
 import asyncio
-from collections.abc import Callable
 
 from elihu.engines.protocol import Ack, Exchange, Position
 from elihu.errors import DatabaseTimeout, DataRefused
@@ -24,7 +23,7 @@ from elihu.runtime.queue.start_budget import StartBudget
 from elihu.runtime.queue.starter import CUT_OFF, PAUSED, Starter
 from elihu.runtime.queue.wakes import Wakes
 from elihu.runtime.service import FIRST_BACKOFF, Scope, backoff_after, log_restart, logger
-from elihu.runtime.timers import Poll, pause
+from elihu.runtime.timers import Poll, PollTimes, pause
 from elihu.task import Registry
 from elihu.telemetry.events import QueueShutdown
 
@@ -45,7 +44,7 @@ class Producer:
         executor: Executor,
         progress: Progress,
         abandoned: Abandoned,
-        poll: Callable[[], float],
+        poll: PollTimes,
         start_budget: StartBudget | None = None,
         prefetch: int = 0,
     ) -> None:

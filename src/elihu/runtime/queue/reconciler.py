@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from elihu.runtime.leader.lifeline import available_queues, awaited_ends
-from elihu.runtime.membership.heartbeat import FRESH
 from elihu.runtime.queue.ledger import Key
-from elihu.runtime.service import Scope, Service, Tick, logger
+from elihu.runtime.service import FRESH, Scope, Service, Tick, logger
 
 
 class Reconciler(Service):
