@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from elihu import Elihu
+from tests.fixtures.warm import Warm
 from tests.lifecycle.nodes import PROGRAMS, Processes
 
 
@@ -23,9 +24,9 @@ async def app(database_url: str, tables: None) -> AsyncIterator[Elihu]:
 
 
 @pytest.fixture
-async def processes(database_url: str, tmp_path: Path) -> AsyncIterator[Processes]:
+async def processes(database_url: str, tmp_path: Path, warm: Warm) -> AsyncIterator[Processes]:
     """Starts processes on the test's database, and sees that none is left."""
-    processes = Processes(database_url, tmp_path)
+    processes = Processes(database_url, tmp_path, warm)
     yield processes
     await processes.close()
     assert not [

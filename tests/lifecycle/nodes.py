@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from elihu.job import NewJob
+from tests.fixtures.warm import Started, Warm
 
 PROGRAMS = Path(__file__).parent / "programs"
 BOUND = 30.0
@@ -31,7 +32,9 @@ SETTINGS = {
 class Process:
     """One process; ``lines`` is what it has printed, and ``errors`` what it has logged."""
 
-    def __init__(self, process: asyncio.subprocess.Process, printed: Callable[[], None]) -> None:
+    def __init__(
+        self, process: "asyncio.subprocess.Process | Fork", printed: Callable[[], None]
+    ) -> None:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._process = process
@@ -74,11 +77,67 @@ class Process:
         self._printed()
 
 
-class Processes:
-    """The processes of one test, on one database."""
+class Fork:
+    """A fork of the warm process, with what ``Process`` needs of one of ``asyncio``."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(
+        self, started: Started, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader
+    ) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        self._started = started
+
+    @classmethod
+    async def start(
+        cls, warm: Warm, arguments: tuple[str, ...], folder: Path, environ: dict[str, str]
+    ) -> "Fork":
+        readers, theirs = [], []
+        for _ in ("stdout", "stderr"):
+            read, write = os.pipe()
+            theirs.append(write)
+            readers.append(await _reader_of(read))
+        given = os.open(os.devnull, os.O_RDONLY)
+        try:
+            started = await asyncio.to_thread(
+                warm.start, arguments, folder, environ, (given, theirs[0], theirs[1])
+            )
+        finally:
+            for descriptor in (given, *theirs):
+                os.close(descriptor)
+        return cls(started, *readers)
+
+    @property
+    def pid(self) -> int:
+        return self._started.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._started.poll()
+
+    def send_signal(self, number: int) -> None:
+        self._started.send_signal(number)
+
+    async def wait(self) -> int:
+        return await asyncio.to_thread(self._started.wait, BOUND)
+
+
+async def _reader_of(descriptor: int) -> asyncio.StreamReader:
+    """Reads a pipe; its end is closed with the end of what is written."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    return reader
+
+
+class Processes:
+    """The processes of one test, on one database. With ``warm`` they are forks of it,
+    which begin without imports; a failpoint is read by an import, and needs another.
+    """
+
+    def __init__(self, url: str, folder: Path, warm: Warm | None = None) -> None:
         self.all: list[Process] = []
+        self._warm = warm
         self._folder = folder
         self._printed = asyncio.Event()
         self._environ = {
@@ -95,14 +154,18 @@ class Processes:
         environ = self._environ | {
             f"ELIHU_{name}": value for name, value in (SETTINGS | settings).items()
         }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "elihu", *arguments),
-            cwd=self._folder,
-            env=environ,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process: asyncio.subprocess.Process | Fork
+        if self._warm and "TEST_FAILPOINT" not in settings:
+            process = await Fork.start(self._warm, arguments, self._folder, environ)
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "elihu", *arguments),
+                cwd=self._folder,
+                env=environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
         self.all.append(Process(process, self._printed.set))
         return self.all[-1]
 

@@ -56,7 +56,7 @@ async def test_two_nodes_act_on_each_record_once(
     """On SQLite the locked actions of both share the file's one write lock: neither node
     is starved, and none meets a locked database.
     """
-    await act_with_two_nodes(app, database_url, invoices, processes, 400)
+    await act_with_two_nodes(app, database_url, invoices, processes, 200)
 
 
 @pytest.mark.more
