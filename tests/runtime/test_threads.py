@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import itertools
 import subprocess
 import sys
 import threading
@@ -136,3 +137,47 @@ def test_a_call_that_never_ends_does_not_keep_the_process():
         [sys.executable, "-c", NEVER_ENDS], check=False, capture_output=True, text=True, timeout=20
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_a_call_that_waits_does_not_hold_up_those_that_came_with_it(threads: Threads):
+    gate, all_started = threading.Event(), threading.Barrier(22, timeout=10)
+    await asyncio.gather(*(threads.run(all_started.wait) for _ in range(22)))
+    waiting = [asyncio.create_task(threads.run(gate.wait)) for _ in range(2)]
+    others = [asyncio.create_task(threads.run(lambda: 1)) for _ in range(20)]
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*others) == [1] * 20
+    assert not any(task.done() for task in waiting)
+    gate.set()
+    assert await asyncio.gather(*waiting) == [True, True]
+
+
+async def test_answers_that_come_while_the_loop_is_busy_are_delivered_together(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+):
+    await threads.run(lambda: None)
+    loop = asyncio.get_running_loop()
+    deliver, deliveries = loop.call_soon_threadsafe, itertools.count()
+    monkeypatch.setattr(
+        loop, "call_soon_threadsafe", lambda call: (next(deliveries), deliver(call))
+    )
+    made = threading.Semaphore(0)
+    tasks = [asyncio.create_task(threads.run(made.release)) for _ in range(20)]
+    await asyncio.sleep(0)
+    for _ in tasks:  # the loop waits
+        assert made.acquire(timeout=5)
+    await asyncio.gather(*tasks)
+    assert next(deliveries) <= 2
+
+
+async def test_a_cancelled_caller_leaves_its_thread_to_be_waited_for(threads: Threads):
+    gate, live = threading.Event(), set[asyncio.Future[object]]()
+    first = asyncio.create_task(threads.run(gate.wait, live))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    assert len(live) == 1
+    second = asyncio.create_task(threads.run(gate.is_set, live))
+    await asyncio.sleep(0)
+    gate.set()
+    assert await second is True
+    assert not live

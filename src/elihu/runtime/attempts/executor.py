@@ -24,7 +24,13 @@ from elihu.runtime.attempts.execution import Cause, Execution
 from elihu.runtime.attempts.frameworks import with_frameworks
 from elihu.runtime.attempts.middleware import Middleware, compose
 from elihu.runtime.attempts.processes.pool import ProcessPool
-from elihu.runtime.attempts.surroundings import Around, await_inside, begin_fresh, call_inside
+from elihu.runtime.attempts.surroundings import (
+    Around,
+    await_inside,
+    begin_fresh,
+    call_fresh,
+    call_inside,
+)
 from elihu.runtime.attempts.template_check import TemplateCheck
 from elihu.runtime.attempts.threads import Threads
 from elihu.task import ResultNotStored
@@ -71,6 +77,9 @@ class Executor:
                     kwargs[task.context_parameter] = execution.context
                 begin_fresh()
                 value = await task.fn(*args, **kwargs)
+            elif task.run_in == "thread" and not self._middlewares:
+                args, kwargs = task.codec.decode(execution.claim.args)
+                value = await self._call_thread(execution, args, kwargs)
             else:
                 value = await self._run(execution)
         except _OUTCOMES as outcome:
@@ -125,16 +134,26 @@ class Executor:
         self, execution: Execution, args: Sequence[Any], kwargs: dict[str, Any], ctx: Context
     ) -> Any:
         task = execution.task
+        if task.run_in == "thread":
+            return await self._call_thread(execution, args, kwargs)
         if task.context_parameter:
             kwargs[task.context_parameter] = ctx
+        return await await_inside(self._all_arounds(), ctx, partial(task.fn, *args, **kwargs))
+
+    async def _call_thread(
+        self, execution: Execution, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        task, arounds = execution.task, self._all_arounds()
+        if task.context_parameter:
+            kwargs[task.context_parameter] = execution.context
         call = partial(task.fn, *args, **kwargs)
-        if task.run_in == "loop":
-            return await await_inside(self._all_arounds(), ctx, call)
+        if arounds:
+            call = partial(call_inside, arounds, execution.context, call)
+        else:
+            call = partial(call_fresh, call)
         if execution.threads is None:
             execution.threads = set()
-        return await self._threads.run(
-            partial(call_inside, self._all_arounds(), ctx, call), execution.threads
-        )
+        return await self._threads.run(call, execution.threads)
 
     def _all_arounds(self) -> Sequence[Around]:
         return with_frameworks(self._arounds)

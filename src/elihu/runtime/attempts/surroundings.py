@@ -18,13 +18,19 @@ def call_inside(arounds: Sequence[Around], ctx: Context, call: Callable[[], Any]
     """Call a function inside the context managers of ``arounds``. The first one is the
     outermost.
     """
-    begin_fresh()
     if not arounds:
-        return call()
+        return call_fresh(call)
+    begin_fresh()
     with ExitStack() as stack:
         for around in arounds:
             stack.enter_context(around(ctx))
         return call()
+
+
+def call_fresh(call: Callable[[], Any]) -> Any:
+    """Call a function that nothing surrounds."""
+    begin_fresh()
+    return call()
 
 
 async def await_inside(
