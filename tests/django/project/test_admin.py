@@ -11,10 +11,11 @@ from django.utils.timezone import template_localtime
 from elihu.contrib.django import app
 from elihu.contrib.django.models import Job, Run
 from elihu.contrib.django.testing import drain
-from tests.django.project.shop.tasks import end, mail, ran, ship
+from tests.django.project.shop.tasks import add, end, mail, ran, ship
 
 JOBS = "/admin/elihu/job/"
 RUNS = "/admin/elihu/run/"
+NODE = "00000000-0000-0000-0000-000000000001"
 
 
 def user_with(*permissions: str) -> Client:
@@ -61,6 +62,25 @@ def test_pages_show_jobs_and_runs(failed: Run) -> None:
     assert "a wrong value" in client.get(RUNS).content.decode()
     run = client.get(f"{RUNS}{failed.pk}/change/").content.decode()
     assert "Traceback (most recent call last)" in run
+
+
+def test_a_job_that_waits_in_its_node_has_not_started(db: None) -> None:
+    client = user_with("view_job")
+    started = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+    job = Job.objects.get(pk=add.enqueue(1, b=2).id)
+    rows = Job.objects.filter(pk=job.pk)
+    for ahead, expected in ((1, None), (None, started)):
+        rows.update(
+            state="executing", claim=1, attempt=1, node=NODE, ahead=ahead, started_at=started
+        )
+        assert Job.objects.get(pk=job.pk).started_at == expected
+        result = add.get_result(str(job.pk))
+        assert (result.status == "RUNNING", result.started_at is None) == (not ahead, bool(ahead))
+        assert result.attempts == (0 if ahead else 1)
+        for page in (JOBS, f"{JOBS}{job.pk}/change/"):
+            text = client.get(page).content.decode()
+            assert (f"{template_localtime(started):%Y-%m-%d %H:%M:%S}" in text) == (not ahead)
+    assert Job.objects.only("state").get(pk=job.pk).state == "executing"
 
 
 def test_a_run_is_found_by_its_id(failed: Run) -> None:

@@ -1,6 +1,6 @@
 """Jobs and runs as Django's models, to be read alone. ``app.jobs`` changes them."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.db import NotSupportedError, models
 
@@ -8,6 +8,8 @@ from elihu import JobState, RunOutcome
 from elihu.contrib.django.fields import Json, Moment, RunId, Text
 from elihu.contrib.django.project import project_app
 from elihu.contrib.django.tables import table
+
+_OF_A_CLAIM: Final = {"state", "claim", "ahead", "started_at"}
 
 
 class FromJobs(models.Manager):
@@ -47,6 +49,7 @@ class Job(ReadOnly):
     attempt = models.IntegerField()
     max_attempts = models.IntegerField()
     claim = models.IntegerField()
+    ahead = models.IntegerField(null=True)
     args = Json()
     meta = Json(null=True)
     tags = Json()
@@ -61,6 +64,20 @@ class Job(ReadOnly):
     node = Text(null=True)
     template = models.TextField(null=True)
     identifier = models.TextField(null=True)
+
+    @classmethod
+    def from_db(cls, db: Any, field_names: Any, values: Any) -> Any:
+        """``started_at`` of a job that waits in its node for a slot is None: the row has the
+        time of the claim there.
+        """
+        job = super().from_db(db, field_names, values)
+        if (
+            set(field_names) >= _OF_A_CLAIM
+            and job.state == JobState.EXECUTING
+            and job.ahead == job.claim
+        ):
+            job.started_at = None
+        return job
 
     class Meta:
         managed = False

@@ -18,7 +18,6 @@ MARK: Final = "django_task"
 """The key of a job's meta that holds what only Django knows of its task."""
 
 _STATUS: Final = {
-    JobState.EXECUTING: TaskResultStatus.RUNNING,
     JobState.COMPLETED: TaskResultStatus.SUCCESSFUL,
     JobState.DISCARDED: TaskResultStatus.FAILED,
     JobState.CANCELLED: TaskResultStatus.FAILED,
@@ -94,10 +93,12 @@ def _result(task: Any, job: Any, runs: Sequence[Any]) -> TaskResult:
     starts = [as_in_django(run.started_at) for run in counted]
     if job.started_at is not None:
         starts.append(as_in_django(job.started_at))
+    running = job.state == JobState.EXECUTING and job.started_at is not None
+    status = _STATUS.get(JobState(job.state), TaskResultStatus.READY)
     result = TaskResult(
         task=task,
         id=str(job.id),
-        status=_STATUS.get(JobState(job.state), TaskResultStatus.READY),
+        status=TaskResultStatus.RUNNING if running else status,
         enqueued_at=as_in_django(job.inserted_at),
         started_at=min(starts, default=None),
         last_attempted_at=max(starts, default=None),
@@ -136,5 +137,7 @@ def _worker_ids(job: Any, counted: Sequence[Any]) -> list[str]:
     has no row of its own.
     """
     nodes = [run.node or "" for run in counted]
-    nodes += [job.node or ""] * (job.attempt - len(nodes))
-    return nodes[len(nodes) - job.attempt :]
+    waits = job.state == JobState.EXECUTING and job.started_at is None
+    attempts = job.attempt - waits
+    nodes += [job.node or ""] * (attempts - len(nodes))
+    return nodes[len(nodes) - attempts :]
