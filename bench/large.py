@@ -1,9 +1,9 @@
 """Large tables as months of work leave them, made with SQL: what ``bench.pages`` asks for."""
 
-import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -12,6 +12,8 @@ import asyncpg
 from elihu import Elihu
 from elihu.commands import CommandScheduler
 from elihu.commands.rules import commands, crons, environments, schedules
+from elihu.engines.select import engine_for
+from elihu.telemetry.bus import Bus
 
 COMMANDS: Final = 50
 ENVIRONMENTS: Final = ("production", "staging")
@@ -125,10 +127,7 @@ SELECT period, CAST(:now / period AS INTEGER) * period - step.n * period, 'q' ||
 FROM kept JOIN step ON step.n BETWEEN first AND last, task
 """,
 }
-NODES_OF: Final = {
-    "postgres": "INSERT INTO elihu.node (id, name, info) VALUES ($1::uuid, $2, $3::json)",
-    "sqlite": "INSERT INTO node (id, name, info) VALUES (:id, :name, :info)",
-}
+BEATS_AHEAD: Final = "UPDATE elihu.node SET beat_at = now() + interval '1 day'"
 
 
 async def fill(app: Elihu, jobs: int, runs: int) -> None:
@@ -143,16 +142,36 @@ async def fill(app: Elihu, jobs: int, runs: int) -> None:
 
 
 async def fill_history(app: Elihu) -> None:
-    """Add the events of the runs, and nodes with what each of them counted in two days of
-    minutes and 90 of hours.
+    """Add the events of the runs, and what each node counted in two days of minutes and 90
+    of hours.
     """
-    info = json.dumps({"queues": {f"q{number}": 100 for number in range(10)}})
-    work: list[tuple[Mapping[str, str], Mapping[str, Any]]] = [(EVENTS, {})]
-    for number in range(NODES):
-        node = str(_NODE if number == 0 else uuid5(_NODE, str(number)))
-        work.append((NODES_OF, {"id": node, "name": f"node {number}", "info": info}))
-        work.append((ROLLUPS, {"node": node}))
-    await _execute(app, work)
+    counts = [(ROLLUPS, {"node": node}) for node in _nodes()]
+    await _execute(app, [(EVENTS, {}), *counts])
+
+
+@asynccontextmanager
+async def living_nodes(app: Elihu) -> AsyncIterator[None]:
+    """Let the nodes of ``fill`` and ``fill_history`` count as living: their locks are held
+    (SQLite), or their last heartbeat is a day ahead (PostgreSQL).
+    """
+    engine = engine_for(app.config, Bus())
+    await engine.open()
+    try:
+        info: dict[str, object] = {"queues": {f"q{number}": 100 for number in range(10)}}
+        for number, node in enumerate(_nodes()):
+            await engine.deregister_node(node)
+            await engine.register_node(node, f"node {number}", info)
+        if engine.name == "postgres":
+            connected = await asyncpg.connect(app.config.database_url)
+            await connected.execute(BEATS_AHEAD)
+            await connected.close()
+        yield
+    finally:
+        await engine.close()
+
+
+def _nodes() -> list[str]:
+    return [str(_NODE if number == 0 else uuid5(_NODE, str(number))) for number in range(NODES)]
 
 
 async def _add_commands(app: Elihu) -> None:

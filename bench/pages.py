@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.large import fill, fill_history
+from bench.large import fill, fill_history, living_nodes
 from elihu import Elihu
 from elihu.testing.postgres import PostgresServer
 from elihu.web import create_app, guard
@@ -78,6 +78,7 @@ async def measure(url: str, jobs: int, rounds: int, only: str) -> None:
         keep_what_is_loaded()
         transport = httpx.ASGITransport(web, client=("127.0.0.1", 1))
         async with (
+            living_nodes(app),
             lifespan(web),
             httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as http,
         ):
