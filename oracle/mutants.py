@@ -206,7 +206,7 @@ async def break_tables(name: str | None, database: Database) -> None:
         await database.change(MUTANTS[name].tables)
 
 
-def _ignore(queues: Iterable[str]) -> None:
+def _ignore(queues: Iterable[str], /, *, only_here: bool = False) -> None:
     return None
 
 

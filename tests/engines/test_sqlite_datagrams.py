@@ -12,9 +12,11 @@ import pytest
 from elihu.config import Config
 from elihu.engines.protocol import Engine
 from elihu.engines.protocol.signals import Signal, SignalKind
+from elihu.engines.sqlite import datagrams
 from elihu.engines.sqlite import notifier as notifiers
 from elihu.engines.sqlite.datagrams import Datagrams
 from elihu.engines.sqlite.engine import SqliteEngine
+from elihu.job import NewJob
 from elihu.telemetry.bus import Bus
 from tests.engines.builders import put
 from tests.engines.sqlite_support import outcome
@@ -75,6 +77,28 @@ async def test_every_engine_but_its_own_is_announced_to(engine: Engine, other: E
     assert recorders[0].signals == []
     for each in (mine, *others):
         await each.stop()
+
+
+@pytest.mark.usefixtures("never_looks")
+async def test_a_job_is_announced_by_the_thread_that_committed_it(
+    engine: Engine, other: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(datagrams, "BETWEEN", 3_600.0)
+    notifier, recorder = other.notifier(), SignalRecorder()
+    await notifier.start(recorder)
+    silent = [
+        NewJob(task="t", hold=True),
+        NewJob(task="t", delay=60.0),
+        NewJob(task="t", notify=False),
+    ]
+    assert not any(row.announced for row in await engine.insert(silent))
+    assert all(row.announced for row in await engine.insert([NewJob(task="t"), *silent]))
+    await recorder.until(lambda: recorder.signals == [JOBS])
+    (later,) = await engine.insert([NewJob(task="t")])
+    assert not later.announced, "the announcer joins what follows within a moment"
+    await engine.notify([Signal(SignalKind.LEADER)])
+    await recorder.until(lambda: recorder.signals == [JOBS, Signal(SignalKind.LEADER)])
+    await notifier.stop()
 
 
 @pytest.mark.usefixtures("never_looks")

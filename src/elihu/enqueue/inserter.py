@@ -3,16 +3,24 @@ announced after the commit.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
 
-from elihu.engines.protocol import Counts, Engine, Inserted, are_alike
+from elihu.engines.protocol import Counts, Engine, Inserted, are_alike, queues_to_announce
 from elihu.enqueue.bulk import distinct_identifiers
 from elihu.errors import DataRefused
-from elihu.job import JobState, NewJob
+from elihu.job import NewJob
 
 BATCH_ROWS: Final = 1_000
 BATCH_BYTES: Final = 4 * 1_048_576
+
+
+class Announce(Protocol):
+    """Announces queues that have available jobs: in this process alone where the engine has
+    told the others.
+    """
+
+    def __call__(self, names: Iterable[str], /, *, only_here: bool = False) -> None: ...
 
 
 class _Pending(NamedTuple):
@@ -28,7 +36,7 @@ class Inserter:
     statement of its own, since it may wait for another transaction.
     """
 
-    def __init__(self, engine: Engine, announce: Callable[[Iterable[str]], None]) -> None:
+    def __init__(self, engine: Engine, announce: Announce) -> None:
         self._engine = engine
         self._announce = announce
         self._waiting: list[_Pending] = []
@@ -52,14 +60,8 @@ class Inserter:
         """
         distinct_identifiers(jobs)
         inserted = await self._engine.insert(jobs)
-        self._announce(
-            {
-                row.woken or new.queue
-                for new, row in zip(jobs, inserted, strict=True)
-                if new.notify
-                and (row.woken or (row.state is JobState.AVAILABLE and not row.conflict))
-            }
-        )
+        queues = queues_to_announce(jobs, inserted)
+        self._announce(queues, only_here=all(row.announced for row in inserted))
         return inserted
 
     async def bulk(self, jobs: Sequence[NewJob]) -> Sequence[Inserted] | Counts:

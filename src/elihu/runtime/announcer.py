@@ -91,9 +91,15 @@ class Announcer:
         self._closing = asyncio.Event()
         self._failure_log = failure_log
 
-    def queues(self, names: Iterable[str]) -> None:
-        """Announce that these queues have available jobs."""
-        self.announce([Signal(SignalKind.JOBS, name) for name in names])
+    def queues(self, names: Iterable[str], *, only_here: bool = False) -> None:
+        """Announce that these queues have available jobs, with ``only_here`` in this
+        process alone.
+        """
+        signals = [Signal(SignalKind.JOBS, name) for name in names]
+        if only_here:
+            self._hub.deliver(signals)
+        else:
+            self.announce(signals)
 
     def ended(self, ids: Iterable[int]) -> None:
         """Announce that these awaited jobs, or attempts of them, ended."""

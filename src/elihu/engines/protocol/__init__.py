@@ -3,7 +3,7 @@
 from elihu.engines.protocol.crons import CronDeclaration, CronRow, CronTable, TickJob
 from elihu.engines.protocol.engine import Engine
 from elihu.engines.protocol.exchange import Ack, AckStatus, ClaimedJob, Exchange, Position
-from elihu.engines.protocol.insert import Counts, Inserted, are_alike
+from elihu.engines.protocol.insert import Counts, Inserted, are_alike, queues_to_announce
 from elihu.engines.protocol.jobs import BulkResult
 from elihu.engines.protocol.maintenance import Expired, Pruned, Rescued, Staged
 from elihu.engines.protocol.nodes import HeartbeatReply, NodeRow, Peer
@@ -49,4 +49,5 @@ __all__ = [
     "TickJob",
     "Wait",
     "are_alike",
+    "queues_to_announce",
 ]

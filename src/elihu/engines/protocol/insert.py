@@ -1,6 +1,6 @@
 """Storing jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from operator import attrgetter
@@ -14,6 +14,7 @@ class Inserted(NamedTuple):
     now.
 
     ``woken`` is the queue of a holder that the conflict changed and that is available.
+    ``announced`` is true where the engine has told other processes of its queue.
     """
 
     id: int
@@ -23,6 +24,7 @@ class Inserted(NamedTuple):
     conflict: bool
     unique_key: str | None
     woken: str | None = None
+    announced: bool = False
 
 
 class Counts(NamedTuple):
@@ -46,6 +48,15 @@ def are_alike(jobs: Sequence[NewJob]) -> bool:
         return False
     same = _ALL_BUT_TWO(first)
     return all(job.unique_key is not None and _ALL_BUT_TWO(job) == same for job in jobs)
+
+
+def queues_to_announce(jobs: Iterable[NewJob], stored: Iterable[Inserted]) -> set[str]:
+    """The queues that have available jobs after ``jobs`` were stored."""
+    return {
+        row.woken or new.queue
+        for new, row in zip(jobs, stored, strict=True)
+        if new.notify and (row.woken or (row.state is JobState.AVAILABLE and not row.conflict))
+    }
 
 
 class Insert(Protocol):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,8 @@ LARGEST: Final = 30_000
 """The most bytes of a datagram; every system of ours takes as many."""
 LONGEST_PATH: Final = 100
 """The most bytes of a socket's path; the limit of the system is a little above."""
+BETWEEN: Final = 0.01
+"""Seconds after a signal in which ``send_first`` sends none."""
 
 
 _names: Final[WeakKeyDictionary[object, set[str]]] = WeakKeyDictionary()
@@ -39,6 +42,7 @@ class Datagrams:
         self._known = _names.setdefault(app, set())
         self._folder = path.with_name(f"{path.name}-wake")
         self._own: dict[str, tuple[asyncio.AbstractEventLoop, socket.socket]] = {}
+        self._sent_at = float("-inf")
 
     def listen(self, deliver: Callable[[Signal], None]) -> str | None:
         """Call ``deliver`` in the running loop's thread for each signal of other engines.
@@ -80,6 +84,7 @@ class Datagrams:
         """Send signals to the other engines on this database. A socket whose process has
         ended is removed.
         """
+        self._sent_at = time.monotonic()
         with contextlib.suppress(OSError), self._within_reach() as folder:
             with os.scandir(folder) as entries:
                 names = [entry.name for entry in entries if entry.name not in self._known]
@@ -96,6 +101,15 @@ class Datagrams:
                                 (self._folder / name).unlink(missing_ok=True)
                         except OSError:
                             continue  # it has enough to read, or is another user's
+
+    def send_first(self, signals: Sequence[Signal]) -> bool:
+        """``send`` unless that was called a moment ago, and return whether it was called
+        now. For the thread of a connection, right after its commit.
+        """
+        if time.monotonic() - self._sent_at < BETWEEN:
+            return False
+        self.send(signals)
+        return True
 
     def _make_folder(self) -> None:
         """Make the folder, for those who may use the database."""
@@ -143,4 +157,5 @@ def _datagrams(signals: Sequence[Signal]) -> Iterator[bytes]:
             yield lines
             lines = b""
         lines += line
-    yield lines
+    if lines:
+        yield lines

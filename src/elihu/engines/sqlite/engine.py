@@ -114,7 +114,8 @@ class SqliteEngine:
         migrations.remove_schema(self._database.path, self._database.schema, name)
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        return await self._database.write("insert", insert.insert, jobs) if jobs else []
+        given = jobs, self._database.datagrams
+        return await self._database.write("insert", insert.insert_and_announce, *given)
 
     async def insert_bulk(self, jobs: Sequence[NewJob]) -> int:
         return await self._database.write("insert_bulk", insert.insert_bulk, jobs)
@@ -142,8 +143,7 @@ class SqliteEngine:
 
     async def notify(self, signals: Sequence[Signal]) -> None:
         """SQLite: by datagram, since looking for commits takes longer."""
-        if signals:
-            self._database.datagrams.send(signals)
+        self._database.datagrams.send(signals)
 
     async def stage(self, limit: int, *, ready: bool = True) -> Staged:
         return await self._database.write("stage", maintenance.stage, limit, ready=ready)

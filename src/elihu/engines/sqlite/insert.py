@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Any, Final
 
-from elihu.engines.protocol import Inserted
+from elihu.engines.protocol import Inserted, Signal, SignalKind, queues_to_announce
 from elihu.engines.replacing import REPLACEABLE, Replacement, replacements
+from elihu.engines.sqlite.datagrams import Datagrams
 from elihu.engines.sqlite.queries import LARGEST, flat, portions, statement, with_rows
 from elihu.engines.sqlite.rows import MICROSECONDS, dump, moment, nearest, stored_time
 from elihu.engines.sqlite.session import Session
@@ -28,6 +29,19 @@ _REPLACE: Final = statement("insert_replace")
 _IDENTIFIERS: Final = statement("insert_identifiers")
 _WIDTH: Final = 18
 _ARGS, _KEY, _IDENTIFIER = 5, 9, 17
+
+
+def insert_and_announce(
+    session: Session, jobs: Sequence[NewJob], datagrams: Datagrams
+) -> list[Inserted]:
+    """SQLite: announced in the thread that committed, since the event loop hears of the
+    commit a moment later.
+    """
+    stored = insert(session, jobs) if jobs else []
+    signals = [Signal(SignalKind.JOBS, queue) for queue in queues_to_announce(jobs, stored)]
+    if signals and datagrams.send_first(signals):
+        return [row._replace(announced=True) for row in stored]
+    return stored
 
 
 def insert(session: Session, jobs: Sequence[NewJob]) -> list[Inserted]:
