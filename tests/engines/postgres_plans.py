@@ -201,6 +201,17 @@ def exchange_plain_ahead(
     return [*plain, free // 2, [0.25] * len(claims)]
 
 
+def exchange_fetch(
+    node: str,
+    free: int,
+    _claims: Sequence[tuple[int, int]] = (),
+    *,
+    after: tuple[int, datetime, int] = FRONT,
+) -> list[Any]:
+    """The values of exchange_fetch.sql, which acknowledges nothing."""
+    return exchange_plain(node, free, after=after)[:7]
+
+
 async def node_in(connection: Any) -> str:
     """A node."""
     node = str(uuid4())

@@ -18,6 +18,7 @@ from tests.engines.postgres_plans import (
     _fill,
     examined,
     exchange,
+    exchange_fetch,
     exchange_plain,
     exchange_plain_ahead,
     fetched,
@@ -41,6 +42,7 @@ def large(postgres_server: PostgresServer) -> Iterator[str]:
 
 VALUES = {
     "exchange": exchange,
+    "exchange_fetch": exchange_fetch,
     "exchange_plain": exchange_plain,
     "exchange_plain_ahead": exchange_plain_ahead,
 }

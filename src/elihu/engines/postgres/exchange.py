@@ -42,12 +42,11 @@ async def exchange(
     if ACTIVE and acks:
         asyncio.get_running_loop().call_later(_UNDER_WAY, reach, "inside acknowledge")
     completed, *ages = session.retention.ages.values()
+    wanted = (node, queue, free, *(after or _FRONT), list(exclude))
+    if not acks and ahead is None:
+        return _exchanged(await session.fetch("exchange", *wanted, part="fetch"))
     values = (
-        node,
-        queue,
-        free,
-        *(after or _FRONT),
-        list(exclude),
+        *wanted,
         session.retention.special,
         completed,
         [ack.id for ack in plain],

@@ -17,8 +17,9 @@ _SCHEMA: Final = re.compile(r"\belihu\.")
 _CLOCK: Final = re.compile(r"\b(?:now|statement_timestamp|clock_timestamp)\(\)")
 _FILTER: Final = "/* filter */"
 _CLAIMS: Final = "exchange_claims"
-"""A part of two statements, which takes the place of its mark."""
+"""A part of three statements, which takes the place of its mark."""
 _PLAIN: Final = "exchange_plain"
+_FETCH: Final = "exchange_fetch"
 _PLAIN_AHEAD: Final = "exchange_plain_ahead"
 """That statement where claims wait in the node."""
 
@@ -63,7 +64,7 @@ class Queries:
 
 def _complete(name: str, text: str, claims: str) -> str:
     sql = _with_columns(text.replace(f"/* {_CLAIMS} */", claims))
-    return without_ahead(sql) if name == _PLAIN else with_ahead(sql)
+    return without_ahead(sql) if name in {_PLAIN, _FETCH} else with_ahead(sql)
 
 
 def _with_columns(sql: str) -> str:

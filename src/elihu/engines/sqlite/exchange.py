@@ -54,14 +54,13 @@ def exchange(
         "after_id": after.id if after else 0,
         "exclude": dump(exclude),
         "special": retention.special,
+        "now": None,
         **retention.ages,
     }
     if not acks and (free <= 0 or not session.row(_PEEK, where)[0]):
         return Exchange([], [])
     with session.write():
         acked = _acknowledge(session, where, acks, ahead) if acks else []
-        if not acks:
-            where["now"] = session.now()
         if ACTIVE and acks:
             reach("inside acknowledge")
         claims = _claim(session, where, ahead) if free > 0 else []
@@ -105,7 +104,7 @@ def _acknowledge(
 
 
 def _claim(session: Session, where: dict[str, Any], ahead: int | None) -> list[ClaimedJob]:
-    (found,) = session.row(_CLAIMS_AHEAD if ahead else _CLAIMS, where)
+    found, where["now"] = session.row(_CLAIMS_AHEAD if ahead else _CLAIMS, where)
     rows = json.loads(found)
     if rows and ahead:
         where["at_once"] = dump([row[_ID] for row in rows[: where["free"] - ahead]])
