@@ -56,6 +56,28 @@ async def test_fetches_no_more_than_its_free_slots(
     assert await harness.engine.counts() == {"default": {"completed": 40}}
 
 
+async def test_a_job_of_an_idle_node_begins_before_the_producer_takes_note_of_the_answer(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+):
+    order: list[str] = []
+
+    async def t() -> None:
+        order.append("job")
+
+    def noted(*_: Any, **more: Any) -> None:
+        if more["claimed"]:
+            order.append("note")
+
+    harness.task(t, name="t")
+    await harness.put()
+    producer = harness.producer()
+    monkeypatch.setattr(producer._wakes, "fetched", noted)
+    await producer.start()
+    await harness.until(lambda: len(order) == 2)
+    await stop(producer)
+    assert order == ["job", "note"]
+
+
 async def test_highest_priority_first(harness: NodeHarness):
     order: list[int] = []
 
@@ -299,8 +321,8 @@ async def test_a_job_of_an_unknown_task_is_given_back_reported_and_its_name_left
     assert excluded[-1] == ("strange",)
     assert await harness.state(again) is JobState.AVAILABLE
     harness.clock.time += 100 * UNKNOWN_TASK_DELAY
-    producer.fetch_soon()
     await harness.put()
+    producer.fetch_soon()
     await harness.until(lambda: len(harness.of(JobStopped)) == 2)
     assert excluded[-1] == ("strange",), "the name is left alone while the node runs"
     assert len(harness.of(TaskUnknown)) == 1

@@ -70,10 +70,8 @@ class Producer:
         self._idle_now = asyncio.Event()
         self._idle_waits = 0
         self._task: asyncio.Task[None] | None = None
-        self._fetching = False
-        self._cut_off = False
-        self._ending = False
-        self._closed = False
+        self._fetching = self._cut_off = False
+        self._ending = self._closed = False
         self._more_expected = True
         self._generation = 0
         self._after: Position | None = None
@@ -358,6 +356,8 @@ class Producer:
             reach("after claim")
         if node == self._scope.identity.node:
             self.starter.claimed(answer.claims, node, free - (ahead or 0))
+            if answer.claims and not acks:
+                await asyncio.sleep(0)  # jobs of a node that was idle begin before what follows
         if free:
             if answer.claims or not acks:
                 self._wakes.fetched(claimed=bool(answer.claims))
