@@ -229,4 +229,6 @@ def _unique(job: NewJob, now: float) -> tuple[str | None, float | None]:
 
 
 def _inserted(id_: int, row: tuple[Any, ...]) -> Inserted:
-    return Inserted(id_, JobState(row[0]), moment(row[11]), moment(row[12]), False, row[_KEY])
+    inserted_at = moment(row[11])
+    scheduled_at = inserted_at if row[12] == row[11] else moment(row[12])
+    return Inserted(id_, JobState(row[0]), inserted_at, scheduled_at, False, row[_KEY])
