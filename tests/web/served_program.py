@@ -78,7 +78,7 @@ async def main(url: str, schema: str) -> None:
     async with Elihu(url, schema=schema, secret_key=new_key()) as app:
         await app.migrate("commands")
         await app.migrate("accounts")
-        bound = socket.socket()
+        bound = socket.socket(proto=socket.IPPROTO_TCP)  # which asyncio looks at, to not wait
         bound.bind(("127.0.0.1", 0))
         bound.listen()
         web = create_app(app)

@@ -62,7 +62,7 @@ class Server:
                 f'one with "elihu users add NAME --role admin", or listen at 127.0.0.1 '
                 f"({self._where()})"
             )
-        self._socket = _bind(self._settings)
+        self._socket = bind(self._settings)
         self.address = self._url(self._socket)
 
     async def serve(self, stopping: asyncio.Event) -> None:
@@ -162,17 +162,18 @@ async def has_users(app: Elihu) -> bool:
         await sessions.aclose()
 
 
-def _bind(settings: WebConfig) -> socket.socket:
+def bind(settings: WebConfig) -> socket.socket:
     """A listening socket. One in the file system is for its owner alone. Raises
     ``ConfigError``.
     """
     try:
         if settings.unix is not None:
             return _bind_unix(settings.unix)
-        family, *_, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends the parts of an answer at once only where the protocol is told
+        bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         bound.listen(_BACKLOG)
