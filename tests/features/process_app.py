@@ -6,6 +6,10 @@ from contextlib import asynccontextmanager
 
 from elihu import Context, Elihu, RelayTimeout
 
+WAITS = 4
+WAIT = 3.0
+"""Seconds: a node needs two looks at a blocked queue, which are a second apart."""
+
 
 @asynccontextmanager
 async def lifespan(app: Elihu) -> AsyncIterator[int]:
@@ -28,19 +32,25 @@ def looks(*, ctx: Context = Context()) -> tuple[bool, int]:
 
 
 @app.task(name="app.waits", run_in="process", record=True)
-def waits(seconds: float) -> str:
-    """What the error of a wait says that ended without an answer."""
-    try:
-        follows.submit(7).result(timeout=seconds)
-    except RelayTimeout as error:
-        return str(error)
-    return "answered"
+def waits(text: str) -> str:
+    """What the error of a wait says that ended without an answer, once it holds ``text``."""
+    relay = follows.submit(7)
+    for _ in range(WAITS):
+        try:
+            relay.result(timeout=WAIT)
+        except RelayTimeout as error:
+            if text in (said := str(error)):
+                return said
+    return "nothing"
 
 
 @app.task(name="app.awaits", run_in="process", record=True)
-async def awaits(seconds: float) -> str:
-    try:
-        await (await follows.asubmit(7)).aresult(timeout=seconds)
-    except RelayTimeout as error:
-        return str(error)
-    return "answered"
+async def awaits(text: str) -> str:
+    relay = await follows.asubmit(7)
+    for _ in range(WAITS):
+        try:
+            await relay.aresult(timeout=WAIT)
+        except RelayTimeout as error:
+            if text in (said := str(error)):
+                return said
+    return "nothing"

