@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elihu.errors import AccountError as AccountError
     from elihu.errors import ActionCommitted as ActionCommitted
     from elihu.errors import ArgumentsTooLarge as ArgumentsTooLarge
+    from elihu.errors import ChangedMeanwhile as ChangedMeanwhile
     from elihu.errors import ClaimLost as ClaimLost
     from elihu.errors import CommandError as CommandError
     from elihu.errors import ConfigError as ConfigError
@@ -128,6 +129,7 @@ _MODULES = {
         "UserExists",
         "UserNotFound",
         "ArgumentsTooLarge",
+        "ChangedMeanwhile",
         "ClaimLost",
         "ConfigError",
         "CronError",

@@ -40,6 +40,7 @@ ElihuError
 │   ├── RelayTimeout (TimeoutError)   waiting: no end in time
 │   └── ResultNotRecorded             waiting: the job completed without a stored result
 │       └── ResultTooLarge            the result is larger than ``max_result``
+├── ChangedMeanwhile                  what is stored is not what was expected
 ├── UnknownQueue (LookupError)        no queue has this name
 ├── UnknownNode (LookupError)         no node has this id
 ├── TemplateError                     a template
@@ -321,6 +322,15 @@ class ResultNotRecorded(JobError):
 
 class ResultTooLarge(ResultNotRecorded):
     """The job completed with a result larger than ``max_result`` bytes."""
+
+
+class ChangedMeanwhile(ElihuError):
+    """What is stored is no longer what was given as ``expected``: another change came
+    first, and nothing was changed.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: expected what was read, got another: it was changed meanwhile")
 
 
 class UnknownQueue(ElihuError, LookupError):

@@ -22,8 +22,8 @@ fields.
   while `next` is not null.
 - Times are RFC 3339 with a zone; durations are seconds unless the name says `_ms`.
 - What people edit has an `ETag`. `PATCH` and `DELETE` with `If-Match` are refused with 412 where
-  another user was first; `current` and `given` in the answer have both texts. Of jobs, cron entries
-  and templates the ETag is compared just before the change, and not in its transaction.
+  another user was first; `current` and `given` in the answer have both texts. Of two who change the
+  same ETag at once, one is refused.
 - `POST` that starts a run, and `POST /api/system/jobs`, take `Idempotency-Key`: a repeated request
   does nothing and has the same answer, for a day.
 - An error is a problem document (RFC 9457): `status`, `title`, `detail`, `code` (the name of the

@@ -1,5 +1,6 @@
 """What every change leaves, and what no reading does."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -13,6 +14,9 @@ from sqlalchemy import func, select
 
 from elihu import Elihu
 from elihu.accounts.models import AuditEntry
+from elihu.api.crons import Crons
+from elihu.api.jobs import Jobs
+from elihu.api.templates import Templates
 from elihu.commands.models import CommandJob, CommandJobEvent
 from elihu.orm.sessions import Sessions
 from elihu.web.pages.visits import PageRoute
@@ -233,7 +237,7 @@ ENTRY = {"name": "nightly", "cron": "0 3 * * *", "task": "render"}
 KIND = {"code": "bill", "name": "Bill", "task": "render", "schema": {"type": "object"}}
 
 
-@pytest.mark.parametrize(
+WITH_DIGESTS = pytest.mark.parametrize(
     ("path", "key", "created", "change"),
     [
         ("system/crons", "name", ENTRY, {"priority": 2}),
@@ -242,6 +246,52 @@ KIND = {"code": "bill", "name": "Bill", "task": "render", "schema": {"type": "ob
         ("users", "id", {"name": "bob", "role": "view"}, {"role": "run"}),
     ],
 )
+
+
+def let_two_read_before_one_writes(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next two reads of what is behind a path end together."""
+    kinds: dict[str, Any] = {
+        "system/crons": Crons, "system/templates": Templates, "system/jobs": Jobs,
+    }  # fmt: skip
+    kind = kinds.get(path)
+    if kind is None:
+        return  # users are locked before they are read
+    get, both, waiting = kind.get, asyncio.Barrier(2), [True, True]
+
+    async def read(self: Any, *given: Any) -> Any:
+        found = await get(self, *given)
+        if waiting and waiting.pop():
+            await both.wait()
+        return found
+
+    monkeypatch.setattr(kind, "get", read)
+
+
+@WITH_DIGESTS
+@pytest.mark.parametrize("second", ["PATCH", "DELETE"])
+async def test_of_two_who_change_it_at_once_one_wins(
+    admin: httpx.AsyncClient,
+    path: str,
+    key: str,
+    created: Any,
+    change: Any,
+    second: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = (await admin.post(f"/api/{path}", json=created)).json()
+    where = f"/api/{path}/{made[key]}"
+    read = {"If-Match": (await admin.get(where)).headers["etag"]}
+    let_two_read_before_one_writes(path, monkeypatch)
+    body: dict[str, Any] = {"json": change} if second == "PATCH" else {}
+    answers = await asyncio.gather(
+        admin.patch(where, json=change, headers=read),
+        admin.request(second, where, headers=read, **body),
+    )
+    (lost,) = (answer.status_code for answer in answers if answer.status_code >= 300)
+    assert lost in ({412} if second == "PATCH" else {412, 404})
+
+
+@WITH_DIGESTS
 async def test_who_read_an_older_state_neither_changes_nor_deletes(
     admin: httpx.AsyncClient, path: str, key: str, created: Any, change: Any
 ) -> None:

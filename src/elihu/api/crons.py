@@ -13,6 +13,7 @@ from elihu.engines.protocol import Engine
 from elihu.engines.protocol.crons import CronRow, CronTable
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.errors import (
+    ChangedMeanwhile,
     CronError,
     CronNotFound,
     DatabaseUnavailable,
@@ -139,11 +140,14 @@ class Crons:
         max_attempts: int | None = None,
         tags: Iterable[str] | None = None,
         meta: Mapping[str, Any] | None = None,
+        expected: CronEntry | None = None,
     ) -> CronEntry:
         """Change an entry. ``args``, ``tags`` and ``meta`` are replaced as a whole. After
         a change of its times an entry has missed no ticks.
 
-        Raises as ``create`` does.
+        ``expected`` is the entry as it was read: where it has changed since, but for what
+        firing changes, nothing is changed, and ``ChangedMeanwhile`` is raised. Raises as
+        ``create`` does too.
         """
         job = _checked(
             _given(queue=queue, priority=priority, max_attempts=max_attempts, tags=tags, meta=meta)
@@ -168,7 +172,7 @@ class Crons:
                 any(values[key] != value for key, value in times.items()),
             )
 
-        return await self._change(name, change)
+        return await self._change(name, change, expected)
 
     async def pause(self, name: str) -> CronEntry:
         """Stop an entry until ``resume``."""
@@ -197,14 +201,15 @@ class Crons:
 
         return await self._change(name, change)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, *, expected: CronEntry | None = None) -> None:
         """Delete an entry made at run time, or one that no living node's code declares.
 
         Raises ``CronError`` for any other: the next start of a node would restore it.
+        ``expected`` is as for ``update``.
         """
         engine = await self._client().writing("crons.delete()")
         for _ in range(_TRIES):
-            row = await self._row(name)
+            row = await self._row(name, expected)
             if row.declared is not None and (
                 row.live or self._registry.timetable.get(name) or not await living_nodes(engine)
             ):
@@ -218,11 +223,16 @@ class Crons:
         row = await self._row(name)
         return await self._client().insert(job_of(values_of(row)))
 
-    async def _change(self, name: str, decide: Callable[[CronRow], "_Change"]) -> CronEntry:
+    async def _change(
+        self,
+        name: str,
+        decide: Callable[[CronRow], "_Change"],
+        expected: CronEntry | None = None,
+    ) -> CronEntry:
         """Change the entry. After a concurrent change of the entry, decide again."""
         engine = await self._client().writing("crons: a change")
         for _ in range(_TRIES):
-            row = await self._row(name)
+            row = await self._row(name, expected)
             change = decide(row)
             if await engine.change_cron(
                 name, row.rev, change.changes, paused=change.paused, anew=change.anew
@@ -234,8 +244,14 @@ class Crons:
         self._client().announcer.announce([Signal(SignalKind.CRON)])
         return await self.get(name)
 
-    async def _row(self, name: str) -> CronRow:
-        return _only(await (await self._engine()).crons([check_name("name", name)]), name)
+    async def _row(self, name: str, expected: CronEntry | None = None) -> CronRow:
+        table = await (await self._engine()).crons([check_name("name", name)])
+        row = _only(table, name)
+        if expected is not None and _as_configured(entry_of(row, table.now)) != _as_configured(
+            expected
+        ):
+            raise ChangedMeanwhile(f"cron {name!r}")
+        return row
 
     def _new_job(self, task: str, args: Mapping[str, Any], options: dict[str, Any]) -> NewJob:
         text = self._plain(args)
@@ -292,6 +308,11 @@ class _Change(NamedTuple):
     changes: str | None
     paused: bool
     anew: bool
+
+
+def _as_configured(entry: CronEntry) -> CronEntry:
+    """The entry without what firing and the start of nodes change."""
+    return replace(entry, next_at=None, fired_at=None, job_id=None, fires=False)
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -143,9 +143,20 @@ class Jobs:
         """
         return await self._apply("retry", ids, filters)
 
-    async def delete(self, *ids: int, **filters: One) -> int:
-        """Delete jobs that are not executing, with their runs."""
-        return await self._apply("delete", ids, filters)
+    async def delete(self, *ids: int, expected: Job | None = None, **filters: One) -> int:
+        """Delete jobs that are not executing, with their runs.
+
+        ``expected``, in place of ids and filters, deletes this one while it is as it was
+        read. Raises ``ChangedMeanwhile`` and ``JobNotFound`` then.
+        """
+        if expected is None:
+            return await self._apply("delete", ids, filters)
+        if ids or filters:
+            raise InvalidOption("expected: expected no ids and no filter beside it, got some")
+        engine = await self._client().writing("jobs.delete()")
+        result = await engine.delete(JobFilter(), replace(expected, conflict=False))
+        self._announce(result)
+        return int(result.changed)
 
     async def hold(self, *ids: int, **filters: One) -> int:
         """Suspend scheduled, available and retryable jobs."""
@@ -178,8 +189,11 @@ class Jobs:
         max_attempts: int | None = None,
         tags: Iterable[str] | None = None,
         meta: Mapping[str, Any] | None = None,
+        expected: Job | None = None,
     ) -> Job:
         """Change an unfinished job that is not executing. ``args`` replaces all keywords.
+        ``expected`` is the job as it was read: where it has changed since, nothing is
+        changed, and ``ChangedMeanwhile`` is raised.
 
         ``args`` are checked against the task's signature if the task is registered here,
         and against the schema of the job's template. The unique key does not change.
@@ -199,7 +213,8 @@ class Jobs:
             meta=None if meta is None else check_meta("meta", meta)[1] or "{}",
         )
         engine = await self._client().writing("jobs.update()")
-        job, result = await engine.update(_check_id(job_id), changes)
+        known = None if expected is None else replace(expected, conflict=False)
+        job, result = await engine.update(_check_id(job_id), changes, known)
         self._announce(result)
         return job
 

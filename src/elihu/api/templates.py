@@ -19,6 +19,7 @@ from elihu.duration import Duration
 from elihu.engines.protocol import Engine
 from elihu.engines.protocol.templates import Place
 from elihu.errors import (
+    ChangedMeanwhile,
     InvalidContext,
     InvalidOption,
     TemplateExists,
@@ -86,11 +87,15 @@ class Templates:
             raise TemplateExists(f"template {code!r} exists already")
         return stored
 
-    async def update(self, code: str, **changes: Unpack[TemplateFields]) -> Template:
+    async def update(
+        self, code: str, *, expected: Template | None = None, **changes: Unpack[TemplateFields]
+    ) -> Template:
         """Change fields of a template. A new task changes the queue too if this app
         knows the task.
 
-        Raises ``UnknownTemplate``, and what ``create`` raises for a field.
+        ``expected`` is the template as it was read: where it has changed since, nothing is
+        changed, and ``ChangedMeanwhile`` is raised. Raises ``UnknownTemplate``, and what
+        ``create`` raises for a field, too.
         """
         if not changes:
             raise InvalidOption(f"template {code!r}: expected fields to change, got none")
@@ -100,16 +105,21 @@ class Templates:
         engine = await self._client().writing("templates.update()")
         while True:
             template = await self._get(engine, code)
+            if expected is not None and template.revision != expected.revision:
+                raise ChangedMeanwhile(f"template {code!r}")
             changed = replace(_as_new(template), **checked)
             if stored := await engine.change_template(changed, _revision(), template.revision):
                 return stored
 
-    async def delete(self, code: str) -> None:
+    async def delete(self, code: str, *, expected: Template | None = None) -> None:
         """Delete a template. Its jobs that have not started are discarded when a node
-        fetches them. Raises ``UnknownTemplate``.
+        fetches them. ``expected`` is as for ``update``. Raises ``UnknownTemplate``.
         """
         engine = await self._client().writing("templates.delete()")
-        if not await engine.remove_template(check_name("code", code)):
+        known = None if expected is None else expected.revision
+        if not await engine.remove_template(check_name("code", code), known):
+            if expected is not None and await engine.template(code) is not None:
+                raise ChangedMeanwhile(f"template {code!r}")
             raise UnknownTemplate(code)
 
     async def get(self, code: str) -> Template:

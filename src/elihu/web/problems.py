@@ -35,6 +35,7 @@ _TITLES: Final = {
 }
 _STATUS: Final[Sequence[tuple[type[ElihuError], int]]] = (
     (elihu.RecordChanged, 412),
+    (elihu.ChangedMeanwhile, 412),
     (elihu.NameTaken, 409),
     (elihu.InvalidFields, 422),
     (elihu.UnknownTask, 422),

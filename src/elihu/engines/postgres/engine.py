@@ -234,8 +234,8 @@ class PostgresEngine:
     async def retry(self, where: JobFilter) -> BulkResult:
         return await jobs.retry(self._session, where)
 
-    async def delete(self, where: JobFilter) -> BulkResult:
-        return await jobs.delete(self._session, where)
+    async def delete(self, where: JobFilter, expected: Job | None = None) -> BulkResult:
+        return await jobs.delete(self._session, where, expected)
 
     async def hold(self, where: JobFilter) -> BulkResult:
         return await jobs.hold(self._session, where)
@@ -243,8 +243,10 @@ class PostgresEngine:
     async def release(self, where: JobFilter) -> BulkResult:
         return await jobs.release(self._session, where)
 
-    async def update(self, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
-        return await jobs.update(self._session, job_id, changes)
+    async def update(
+        self, job_id: int, changes: JobChanges, expected: Job | None = None
+    ) -> tuple[Job, BulkResult]:
+        return await jobs.update(self._session, job_id, changes, expected)
 
     async def position(self, job_id: int) -> int | None:
         return await jobs.position(self._session, job_id)
@@ -333,8 +335,8 @@ class PostgresEngine:
     async def change_template(self, new: NewTemplate, revision: str, known: str) -> Template | None:
         return await templates.change_template(self._session, new, revision, known)
 
-    async def remove_template(self, code: str) -> bool:
-        return await templates.remove_template(self._session, code)
+    async def remove_template(self, code: str, known: str | None = None) -> bool:
+        return await templates.remove_template(self._session, code, known)
 
     async def template(self, code: str) -> Template | None:
         return await templates.template(self._session, code)

@@ -8,12 +8,14 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.filters import LARGEST_ID, SMALLEST_ID, Where, conditions, storable_ids
 from elihu.engines.postgres.rows import ROWS, Row, job_of
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import BulkResult
 from elihu.engines.rows import PageOfJobs
 from elihu.errors import (
+    ChangedMeanwhile,
     DatabaseUnavailable,
     DataRefused,
     InvalidTransition,
@@ -104,8 +106,17 @@ async def retry(session: Session, where: JobFilter) -> BulkResult:
     return await _change(session, "retry", where, _RETRYABLE)
 
 
-async def delete(session: Session, where: JobFilter) -> BulkResult:
-    return await _change(session, "delete", where, _DELETABLE)
+async def delete(session: Session, where: JobFilter, expected: Job | None) -> BulkResult:
+    if expected is None:
+        return await _change(session, "delete", where, _DELETABLE)
+
+    async def work(connection: Connection) -> Row | None:
+        await _lock(session, connection, expected)
+        return await connection.fetchrow(session.sql["delete_job"], expected.id)
+
+    row = await session.transaction("delete", work)
+    ended = frozenset({expected.id} if row is not None and row["awaited"] else ())
+    return BulkResult(int(row is not None), frozenset(), frozenset(), ended)
 
 
 async def hold(session: Session, where: JobFilter) -> BulkResult:
@@ -134,11 +145,12 @@ async def stop(session: Session, job_id: int) -> BulkResult:
     )
 
 
-async def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
+async def update(
+    session: Session, job_id: int, changes: JobChanges, expected: Job | None
+) -> tuple[Job, BulkResult]:
     if not storable_ids([job_id]):
         raise JobNotFound(job_id)
-    row = await session.fetch_row(
-        "update",
+    values = (
         job_id,
         changes.args,
         changes.queue,
@@ -147,8 +159,14 @@ async def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Jo
         changes.max_attempts,
         None if changes.tags is None else list(changes.tags),
         changes.meta,
-        waits=True,
     )
+
+    async def work(connection: Connection) -> Row | None:
+        if expected is not None:
+            await _lock(session, connection, expected)
+        return await connection.fetchrow(session.sql["update"], *values)
+
+    row = await session.transaction("update", work)
     if row is None:
         if (found := await get(session, job_id)) is None:
             raise JobNotFound(job_id)
@@ -159,6 +177,15 @@ async def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Jo
     job = job_of(row)
     queues = {job.queue} if job.state is JobState.AVAILABLE else set()
     return job, BulkResult(1, frozenset(queues), frozenset())
+
+
+async def _lock(session: Session, connection: Connection, expected: Job) -> None:
+    """Lock a job. Raises ``JobNotFound``, and ``ChangedMeanwhile`` where it differs."""
+    row = await connection.fetchrow(session.sql["lock_job"], expected.id)
+    if row is None:
+        raise JobNotFound(expected.id)
+    if job_of(row) != expected:
+        raise ChangedMeanwhile(f"job {expected.id}")
 
 
 async def position(session: Session, job_id: int) -> int | None:

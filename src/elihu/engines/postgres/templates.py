@@ -21,8 +21,8 @@ async def change_template(
     )
 
 
-async def remove_template(session: Session, code: str) -> bool:
-    return await session.fetch_value("remove_template", code, waits=True) is not None
+async def remove_template(session: Session, code: str, known: str | None) -> bool:
+    return await session.fetch_value("remove_template", code, known, waits=True) is not None
 
 
 async def template(session: Session, code: str) -> Template | None:

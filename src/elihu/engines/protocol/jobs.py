@@ -72,8 +72,10 @@ class Jobs(Protocol):
         """
         ...
 
-    async def delete(self, where: JobFilter) -> BulkResult:
-        """Remove jobs that are not executing, with their runs."""
+    async def delete(self, where: JobFilter, expected: Job | None = None) -> BulkResult:
+        """Remove jobs that are not executing, with their runs. With ``expected`` only this
+        one. Raises ``JobNotFound`` then, and ``ChangedMeanwhile`` where it differs.
+        """
         ...
 
     async def hold(self, where: JobFilter) -> BulkResult:
@@ -84,9 +86,12 @@ class Jobs(Protocol):
         """Make suspended jobs available or scheduled, by their time."""
         ...
 
-    async def update(self, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
-        """Change an unfinished job that is not executing. Raises ``JobNotFound`` and
-        ``InvalidTransition``.
+    async def update(
+        self, job_id: int, changes: JobChanges, expected: Job | None = None
+    ) -> tuple[Job, BulkResult]:
+        """Change an unfinished job that is not executing. Raises ``JobNotFound``,
+        ``InvalidTransition`` and, where it differs from ``expected``,
+        ``ChangedMeanwhile``.
         """
         ...
 

@@ -36,8 +36,10 @@ class Templates(Protocol):
         """
         ...
 
-    async def remove_template(self, code: str) -> bool:
-        """Remove a template. False where there is none."""
+    async def remove_template(self, code: str, known: str | None = None) -> bool:
+        """Remove a template, with ``known`` only if that is its revision. False where
+        there is none.
+        """
         ...
 
     async def template(self, code: str) -> Template | None:

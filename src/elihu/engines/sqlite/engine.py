@@ -284,8 +284,8 @@ class SqliteEngine:
     async def retry(self, where: JobFilter) -> BulkResult:
         return await jobs.in_pieces(self._database, "retry", jobs.retry, where)
 
-    async def delete(self, where: JobFilter) -> BulkResult:
-        return await jobs.in_pieces(self._database, "delete", jobs.delete, where)
+    async def delete(self, where: JobFilter, expected: Job | None = None) -> BulkResult:
+        return await jobs.remove(self._database, where, expected)
 
     async def hold(self, where: JobFilter) -> BulkResult:
         return await jobs.in_pieces(self._database, "hold", jobs.hold, where)
@@ -293,8 +293,10 @@ class SqliteEngine:
     async def release(self, where: JobFilter) -> BulkResult:
         return await jobs.in_pieces(self._database, "release", jobs.release, where)
 
-    async def update(self, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
-        return await self._database.write("update", jobs.update, job_id, changes)
+    async def update(
+        self, job_id: int, changes: JobChanges, expected: Job | None = None
+    ) -> tuple[Job, BulkResult]:
+        return await self._database.write("update", jobs.update, job_id, changes, expected)
 
     async def position(self, job_id: int) -> int | None:
         return await self._database.read("position", jobs.position, job_id)
@@ -354,20 +356,18 @@ class SqliteEngine:
         )
 
     async def thin_rollups(self, minutes: float, hours: float, limit: int) -> int:
-        return await self._database.write(
-            "thin_rollups", rollups.thin_rollups, minutes, hours, limit
-        )
+        given = minutes, hours, limit
+        return await self._database.write("thin_rollups", rollups.thin_rollups, *given)
 
     async def add_template(self, new: NewTemplate, revision: str) -> Template | None:
         return await self._database.write("add_template", templates.add_template, new, revision)
 
     async def change_template(self, new: NewTemplate, revision: str, known: str) -> Template | None:
-        return await self._database.write(
-            "change_template", templates.change_template, new, revision, known
-        )
+        given = new, revision, known
+        return await self._database.write("change_template", templates.change_template, *given)
 
-    async def remove_template(self, code: str) -> bool:
-        return await self._database.write("remove_template", templates.remove_template, code)
+    async def remove_template(self, code: str, known: str | None = None) -> bool:
+        return await self._database.write("remove_template", templates.remove_template, code, known)
 
     async def template(self, code: str) -> Template | None:
         return await self._database.read("template", templates.template, code)

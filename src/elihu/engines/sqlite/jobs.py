@@ -16,7 +16,7 @@ from elihu.engines.sqlite.filters import LARGEST_ID, is_storable, where
 from elihu.engines.sqlite.queries import statement
 from elihu.engines.sqlite.rows import ROWS, dump, job_from, run_from, stored_time
 from elihu.engines.sqlite.session import Session
-from elihu.errors import InvalidTransition, JobNotFound, UniqueConflict
+from elihu.errors import ChangedMeanwhile, InvalidTransition, JobNotFound, UniqueConflict
 from elihu.job import FINISHED, Job, JobChanges, JobFilter, JobPage, JobState, Run
 
 PIECE: Final = 1_000
@@ -99,10 +99,14 @@ def position(session: Session, job_id: int) -> int | None:
     return place
 
 
-def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Job, BulkResult]:
+def update(
+    session: Session, job_id: int, changes: JobChanges, expected: Job | None
+) -> tuple[Job, BulkResult]:
     if not is_storable(job_id):
         raise JobNotFound(job_id)
     with session.write():
+        if expected is not None:
+            _check(session, expected)
         parameters = {
             "id": job_id,
             "now": session.now(),
@@ -125,6 +129,16 @@ def update(session: Session, job_id: int, changes: JobChanges) -> tuple[Job, Bul
             )
     queues = {job.queue} if job.state is JobState.AVAILABLE else set()
     return job, BulkResult(1, frozenset(queues), frozenset())
+
+
+def _check(session: Session, expected: Job) -> Job:
+    """Raises ``JobNotFound``, and ``ChangedMeanwhile`` where the job differs."""
+    job = get(session, expected.id)
+    if job is None:
+        raise JobNotFound(expected.id)
+    if job != expected:
+        raise ChangedMeanwhile(f"job {expected.id}")
+    return job
 
 
 def stop(session: Session, job_id: int) -> BulkResult:
@@ -280,6 +294,24 @@ def retry(session: Session, parameters: Parameters, targets: list[Target]) -> Bu
 def delete(session: Session, parameters: Parameters, targets: list[Target]) -> BulkResult:
     session.execute(_DELETE, parameters)
     return BulkResult(len(targets), frozenset(), frozenset(), _ended(targets))
+
+
+async def remove(database: Database, where: JobFilter, expected: Job | None) -> BulkResult:
+    """Delete the jobs of a filter, or the one that is expected."""
+    if expected is None:
+        return await in_pieces(database, "delete", delete, where)
+    return await database.write("delete", delete_expected, expected)
+
+
+def delete_expected(session: Session, expected: Job) -> BulkResult:
+    with session.write():
+        job = _check(session, expected)
+        if job.state is JobState.EXECUTING:
+            return BulkResult(0, frozenset(), frozenset())
+        ids = dump([job.id])
+        ((_, _, _, awaited),) = session.rows(_STOPPED, {"ids": ids})
+        session.execute(_DELETE, {"ids": ids})
+    return BulkResult(1, frozenset(), frozenset(), frozenset({job.id} if awaited else ()))
 
 
 @_bulk(WAITING - {JobState.SUSPENDED})

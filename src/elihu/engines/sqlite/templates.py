@@ -30,9 +30,9 @@ def change_template(
     return _written(session, _CHANGE, asdict(new) | {"revision": revision, "known": known})
 
 
-def remove_template(session: Session, code: str) -> bool:
+def remove_template(session: Session, code: str, known: str | None) -> bool:
     with session.write():
-        return session.row(_REMOVE, {"code": code}) is not None
+        return session.row(_REMOVE, {"code": code, "known": known}) is not None
 
 
 def template(session: Session, code: str) -> Template | None:

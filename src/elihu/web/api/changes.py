@@ -2,18 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Header, Request
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from elihu import DataRefused
+from elihu import ChangedMeanwhile, DataRefused
 from elihu.accounts import requests
 from elihu.accounts.roles import Actor
 from elihu.web.context import Context
 from elihu.web.problems import Problem
+
+T = TypeVar("T")
 
 LONGEST_KEY: Final = 200
 _TRIES: Final = 3
@@ -52,6 +55,27 @@ def wanted_version(if_match: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise Problem(412, "If-Match: expected the ETag of this resource")
     return int(text)
+
+
+def expected_of(
+    if_match: str | None, current: BaseModel, given: Mapping[str, Any], read: T
+) -> T | None:
+    """What must still be stored when the change is written: ``read``, shown as ``current``,
+    or None where any state will do. Raises ``Problem`` where the client read another.
+    """
+    check_tag(if_match, current, given)
+    return None if if_match is None or if_match.strip() == "*" else read
+
+
+@asynccontextmanager
+async def answering_lost(
+    read: Callable[[], Awaitable[BaseModel]], given: Mapping[str, Any]
+) -> AsyncIterator[None]:
+    """Answer a change that another one preceded with what ``read`` returns then."""
+    try:
+        yield
+    except ChangedMeanwhile as error:
+        raise changed(await read(), given) from error
 
 
 def check_tag(if_match: str | None, current: BaseModel, given: Mapping[str, Any]) -> None:

@@ -1,13 +1,15 @@
 """``/api/system/crons``: the cron entries of tasks."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from elihu import Elihu
 from elihu.accounts.roles import Role
-from elihu.web.api.changes import IfMatch, check_tag, digest_tag
+from elihu.web.api.changes import IfMatch, answering_lost, digest_tag, expected_of
 from elihu.web.api.jobs import JobOut, Text
 from elihu.web.api.paging import Page
 from elihu.web.api.routes import Resource
@@ -147,10 +149,13 @@ async def change_entry(
 ) -> EntryOut:
     """Change an entry until it is reset."""
     context = context_of(request)
-    before = EntryOut.model_validate(await context.app.crons.get(name))
-    values = given.model_dump(exclude_none=True)
-    check_tag(if_match, _compared(before), values)
-    shown = EntryOut.model_validate(await context.app.crons.update(name, **values))
+    crons, values = context.app.crons, given.model_dump(exclude_none=True)
+    async with answering_lost(partial(_current, context.app, name), values):
+        entry = await crons.get(name)
+        before = EntryOut.model_validate(entry)
+        expected = expected_of(if_match, _compared(before), values, entry)
+        changed = await crons.update(name, expected=expected, **values)
+    shown = EntryOut.model_validate(changed)
     await record(
         context, actor, "cron_entry.change", KIND, object_id=name, object_name=name,
         before=before.model_dump(include=set(values)), after=shown.model_dump(include=set(values)),
@@ -165,10 +170,15 @@ async def delete_entry(
 ) -> None:
     """Delete an entry that no code declares."""
     context = context_of(request)
-    entry = EntryOut.model_validate(await context.app.crons.get(name))
-    check_tag(if_match, _compared(entry), {})
-    await context.app.crons.delete(name)
+    async with answering_lost(partial(_current, context.app, name), {}):
+        entry = await context.app.crons.get(name)
+        shown = _compared(EntryOut.model_validate(entry))
+        await context.app.crons.delete(name, expected=expected_of(if_match, shown, {}, entry))
     await record(context, actor, "cron_entry.delete", KIND, object_id=name, object_name=name)
+
+
+async def _current(app: Elihu, name: str) -> EntryOut:
+    return _compared(EntryOut.model_validate(await app.crons.get(name)))
 
 
 def _compared(entry: EntryOut) -> EntryOut:

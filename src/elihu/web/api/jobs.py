@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Request, Response
@@ -9,7 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from elihu import Elihu, Job, JobState, JobSummary, RunOutcome
 from elihu.accounts.roles import Role
-from elihu.web.api.changes import IdempotencyKey, IfMatch, check_tag, digest_tag, once
+from elihu.web.api.changes import (
+    IdempotencyKey,
+    IfMatch,
+    answering_lost,
+    digest_tag,
+    expected_of,
+    once,
+)
 from elihu.web.api.paging import After, Limit, Page
 from elihu.web.api.routes import Resource
 from elihu.web.audit_rows import record
@@ -270,10 +278,13 @@ async def change_job(
 ) -> JobOut:
     """Change an unfinished job that is not executing."""
     context = context_of(request)
-    before = _whole(await context.app.jobs.get(job_id))
+    app, wanted = context.app, given.model_dump(mode="json", exclude_none=True)
     values = given.model_dump(exclude_none=True)
-    check_tag(if_match, before, given.model_dump(mode="json", exclude_none=True))
-    shown = _whole(await context.app.jobs.update(job_id, **values))
+    async with answering_lost(partial(_current, app, job_id), wanted):
+        job = await app.jobs.get(job_id)
+        before = _whole(job)
+        expected = expected_of(if_match, before, wanted, job)
+        shown = _whole(await app.jobs.update(job_id, expected=expected, **values))
     await record(
         context, actor, "job.change", KIND, object_id=job_id, object_name=shown.task,
         before={name: getattr(before, _COLUMN.get(name, name)) for name in values},
@@ -289,11 +300,18 @@ async def delete_job(
 ) -> None:
     """Delete a job that is not executing, with its runs."""
     context = context_of(request)
-    job = await context.app.jobs.get(job_id)
-    check_tag(if_match, _whole(job), {})
-    if not await context.app.jobs.delete(job_id):
+    async with answering_lost(partial(_current, context.app, job_id), {}):
+        job = await context.app.jobs.get(job_id)
+        expected = expected_of(if_match, _whole(job), {}, job)
+        which: dict[str, Any] = {"expected": expected} if expected else {"ids": [job_id]}
+        deleted = await context.app.jobs.delete(**which)
+    if not deleted:
         raise Problem(409, f"job {job_id} is executing: cancel or kill it first")
     await record(context, actor, "job.delete", KIND, object_id=job_id, object_name=job.task)
+
+
+async def _current(app: Elihu, job_id: int) -> JobOut:
+    return _whole(await app.jobs.get(job_id))
 
 
 @jobs.get("/{id}/runs")

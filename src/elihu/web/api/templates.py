@@ -1,13 +1,15 @@
 """``/api/system/templates``: job kinds in the database."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from elihu import Elihu
 from elihu.accounts.roles import Role
-from elihu.web.api.changes import IfMatch, check_tag, digest_tag
+from elihu.web.api.changes import IfMatch, answering_lost, digest_tag, expected_of
 from elihu.web.api.jobs import JobOut, Text
 from elihu.web.api.paging import Limit, Page
 from elihu.web.api.routes import Resource
@@ -138,10 +140,14 @@ async def change_template(
 ) -> TemplateOut:
     """Change a job kind. Stored jobs keep what they have."""
     context = context_of(request)
-    before = TemplateOut.model_validate(await context.app.templates.get(code))
+    templates = context.app.templates
     values = given.model_dump(exclude_none=True, by_alias=True)
-    check_tag(if_match, before, values)
-    shown = TemplateOut.model_validate(await context.app.templates.update(code, **values))
+    async with answering_lost(partial(_current, context.app, code), values):
+        template = await templates.get(code)
+        before = TemplateOut.model_validate(template)
+        expected = expected_of(if_match, before, values, template)
+        changed = await templates.update(code, expected=expected, **values)
+    shown = TemplateOut.model_validate(changed)
     old = before.model_dump(by_alias=True)
     await record(
         context, actor, "template.change", KIND, object_id=code, object_name=shown.name,
@@ -157,7 +163,13 @@ async def delete_template(
 ) -> None:
     """Delete a job kind. Its jobs stay."""
     context = context_of(request)
-    template = TemplateOut.model_validate(await context.app.templates.get(code))
-    check_tag(if_match, template, {})
-    await context.app.templates.delete(code)
+    async with answering_lost(partial(_current, context.app, code), {}):
+        template = await context.app.templates.get(code)
+        shown = TemplateOut.model_validate(template)
+        expected = expected_of(if_match, shown, {}, template)
+        await context.app.templates.delete(code, expected=expected)
     await record(context, actor, "template.delete", KIND, object_id=code)
+
+
+async def _current(app: Elihu, code: str) -> TemplateOut:
+    return TemplateOut.model_validate(await app.templates.get(code))

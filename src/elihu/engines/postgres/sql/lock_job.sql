@@ -1,0 +1,5 @@
+-- Job $1, locked.
+SELECT /* job columns */
+FROM elihu.job
+WHERE id = $1
+FOR UPDATE
