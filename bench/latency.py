@@ -2,7 +2,7 @@
 time, on an idle worker.
 
 The limit stores a job and claims it; on PostgreSQL another connection claims it after a
-NOTIFY.
+NOTIFY. In another process it is claimed after a NOTIFY or a datagram.
 """
 
 import asyncio
@@ -57,7 +57,15 @@ async def ours(tables: Tables, case: Case) -> Figures:
 
 
 async def limit(tables: Tables, case: Case) -> Figures:
-    """The same for both cases."""
+    """Plain SQL."""
+    if case.worker == ELSEWHERE:
+        async with worker("limit", tables) as started, open_limit(tables) as sql:
+
+            async def send_there() -> float:
+                await sql.send_from(time.monotonic())
+                return await started()
+
+            return await sample(send_there, case.jobs)
     async with open_limit(tables) as sql:
 
         async def send() -> float:
@@ -95,35 +103,42 @@ async def here(tables: Tables) -> AsyncIterator[Node]:
 
 @contextlib.asynccontextmanager
 async def elsewhere(tables: Tables) -> AsyncIterator[Node]:
-    """A node in another process, which prints a line at each start. Both read the same
-    monotonic clock.
+    """A node in another process."""
+    async with worker("elihu", tables) as started, tables.app() as app:
+
+        @app.task(name="bench.note")
+        async def note(sent: float) -> None: ...
+
+        yield Node(note, started)
+
+
+@contextlib.asynccontextmanager
+async def worker(of: str, tables: Tables) -> AsyncIterator[Callable[[], Awaitable[float]]]:
+    """A worker in another process, which prints a line at each start. Both read the same
+    monotonic clock. Yields what waits for the next start.
     """
-    worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.worker", tables.url, tables.schema),
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.worker", of, tables.url, tables.schema),
         cwd=Path(__file__).parents[1],
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    lines = worker.stdout
+    assert process.stdin is not None
+    assert process.stdout is not None
+    lines = process.stdout
+
+    async def started() -> float:
+        return float(await lines.readline())
+
     try:
-        async with tables.app() as app:
-
-            @app.task(name="bench.note")
-            async def note(sent: float) -> None: ...
-
-            async def started() -> float:
-                return float(await lines.readline())
-
-            await lines.readline()
-            yield Node(note, started)
-        worker.stdin.close()
-        await worker.wait()
+        await lines.readline()
+        yield started
+        process.stdin.close()
+        await process.wait()
     finally:
-        if worker.returncode is None:
-            worker.kill()
-            await worker.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 SUBJECT = Subject("latency", cases, ours, limit)

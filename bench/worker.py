@@ -1,13 +1,16 @@
-"""A node that reports when its jobs start: `python -m bench.worker URL SCHEMA`, until
-standard input ends.
+"""A worker that reports when its jobs start, until standard input ends: `python -m
+bench.worker elihu URL SCHEMA` is a node, and `limit` in place of `elihu` plain SQL.
 """
 
 import asyncio
 import sys
 import time
 
+from bench.limit import claim_announced, open_limit
 from bench.loop import run
 from bench.tables import Tables
+
+SLOTS = 10
 
 
 async def work(tables: Tables) -> None:
@@ -18,12 +21,25 @@ async def work(tables: Tables) -> None:
 
         @app.task(name="bench.note")
         async def note(sent: float) -> None:
-            print(time.monotonic() - sent, flush=True)
+            report(sent)
 
         async with app.running():
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.read)
 
 
+async def work_plainly(tables: Tables) -> None:
+    """The same by plain SQL: claim a job when it is announced, and complete it."""
+    async with open_limit(tables) as sql, claim_announced(sql, SLOTS, report):
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+def report(sent: float) -> None:
+    """A job that was sent then starts now."""
+    print(time.monotonic() - sent, flush=True)
+
+
 if __name__ == "__main__":
-    run(work(Tables(sys.argv[1], sys.argv[2])))
+    works = {"elihu": work, "limit": work_plainly}
+    run(works[sys.argv[1]](Tables(sys.argv[2], sys.argv[3])))

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from bench.compare.programs.own_tables import backlog, install, pending, tables_of
-from bench.compare.programs.protocol import Request, Worker, sample
-from bench.limit import open_limit
+from bench.compare.programs.protocol import Request, Worker
+from bench.limit import claim_announced, open_limit
 
-__all__ = ["backlog", "bulk", "install", "latency", "pending", "sender", "work"]
+__all__ = ["backlog", "bulk", "install", "pending", "sender", "work"]
 
 ROWS = 5_000
 IDLE = 0.05
@@ -30,7 +30,10 @@ async def sender(url: str, callers: int) -> AsyncIterator[Callable[[float], Awai
     async with open_limit(tables_of(url)) as sql:
         waiting: list[asyncio.Future[None]] = []
 
-        async def send(_sent: float) -> None:
+        async def send(sent: float) -> None:
+            if sent:
+                await sql.send_from(sent)
+                return
             stored = asyncio.get_running_loop().create_future()
             waiting.append(stored)
             if len(waiting) < callers:
@@ -46,8 +49,15 @@ async def sender(url: str, callers: int) -> AsyncIterator[Callable[[float], Awai
 
 
 async def work(request: Request, worker: Worker) -> None:
-    """Complete a batch and fetch the next in one statement; nothing is executed."""
+    """Complete a batch and fetch the next in one statement; nothing is executed. A worker
+    that reports claims a job when it is announced, and completes it then.
+    """
     async with open_limit(tables_of(request.url)) as sql:
+        if request.report:
+            async with claim_announced(sql, request.slots, worker.note):
+                worker.ready()
+                await worker.stopped()
+            return
         worker.ready()
         stopped = asyncio.create_task(worker.stopped())
         claimed = await sql.exchange([], request.slots)
@@ -57,17 +67,3 @@ async def work(request: Request, worker: Worker) -> None:
             else:
                 await asyncio.wait({stopped}, timeout=IDLE)
             claimed = await sql.exchange(claimed, request.slots)
-
-
-async def latency(request: Request) -> list[float]:
-    """Store a job and claim it; on PostgreSQL another connection claims it after a
-    NOTIFY.
-    """
-    async with open_limit(tables_of(request.url)) as sql:
-
-        async def one() -> float:
-            sent = time.monotonic()
-            await sql.send()
-            return time.monotonic() - sent
-
-        return await sample(one, request)

@@ -8,7 +8,6 @@ A program is a module with these coroutines and context managers:
     pending(url)             yields ``count()``: the jobs that are not finished
     work(request, worker)    run jobs until ``worker.stopped()`` returns
     backlog(url, kind, rows) optional: add rows of the kind ``finished`` or ``scheduled``
-    latency(request)         optional: the seconds from storing to starting, in its own way
 
 Each job calls ``worker.note(sent)`` and nothing else.
 """
@@ -219,8 +218,6 @@ async def latency(program: Any, request: Request) -> dict[str, list[float]]:
     """The seconds from the call that stores a job to its start in an idle worker, one
     job at a time. The first job does not count.
     """
-    if hasattr(program, "latency"):
-        return {"latencies": await program.latency(request)}
     async with (
         idle_worker(request) as started,
         program.sender(request.url, 1) as send,
