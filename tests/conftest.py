@@ -18,13 +18,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked ``more`` take long. They run with ``script/test --more``."""
+    """Tests marked ``more`` take long, and those marked ``sqlite_first`` do the same on each
+    engine. They run with ``script/test --more``, the latter on PostgreSQL.
+    """
     if os.environ.get("ELIHU_TEST_MORE"):
         return
-    long = [item for item in items if item.get_closest_marker("more")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    later = [item for item in items if _is_for_later(item)]
+    if later:
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if not _is_for_later(item)]
+
+
+def _is_for_later(item: pytest.Item) -> bool:
+    if item.get_closest_marker("sqlite_first"):
+        callspec = getattr(item, "callspec", None)
+        if callspec and "postgres" in callspec.params.values():
+            return True
+    return item.get_closest_marker("more") is not None
 
 
 def pytest_collection_finish() -> None:

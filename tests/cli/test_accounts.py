@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.cli.shell import Shell
+
+pytestmark = pytest.mark.sqlite_first
 
 
 def test_a_user_is_added_changed_and_deleted(shell: Shell) -> None:

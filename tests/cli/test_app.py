@@ -4,6 +4,8 @@ import pytest
 
 from tests.cli.shell import Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.mark.parametrize(
     ("name", "source", "expected"),

@@ -7,6 +7,8 @@ import pytest
 
 from tests.cli.shell import Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 APP = """
 from elihu import Elihu, Tasks
 

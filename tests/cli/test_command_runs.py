@@ -14,6 +14,8 @@ from elihu.commands import CommandScheduler
 from tests.cli.shell import Shell
 from tests.support import BUSY_MACHINE, QUICK
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class Served:
     """A shell whose database has a node that runs commands."""

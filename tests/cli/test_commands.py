@@ -9,6 +9,8 @@ from elihu.cli.commands.transfer import local_zone
 from elihu.commands.secrets import new_key
 from tests.cli.shell import Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture
 def kept(shell: Shell) -> Shell:

@@ -18,6 +18,8 @@ from elihu.cli.known_names import KNOWN
 from elihu.cli.main import COMMANDS, cli
 from tests.cli.shell import Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 TRIGGERS = """
 from elihu import Elihu
 from sqlalchemy import create_engine

@@ -8,6 +8,8 @@ import pytest
 from tests.cli.shell import BOUND, Shell
 from tests.cli.test_node import read_until
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def on_terminal(shell: Shell, *arguments: str, answer: str | None) -> tuple[int, str]:
     """Run a command on a terminal and answer its question, if one is expected."""

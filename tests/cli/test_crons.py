@@ -6,6 +6,8 @@ import pytest
 
 from tests.cli.shell import Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 CRON_SHOP = """
 from elihu import Elihu
 

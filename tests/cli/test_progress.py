@@ -13,6 +13,8 @@ from elihu.cli.signals import DUPLICATE_WINDOW, StopSignals
 from elihu.cli.start import ending
 from elihu.errors import DatabaseUnavailable
 
+pytestmark = pytest.mark.sqlite_first
+
 Counts = dict[str, dict[str, int]]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.cli.shell import Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 WORKS = """
 import asyncio
 from elihu import Context, Elihu

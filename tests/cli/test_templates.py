@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.cli.shell import Shell
+
+pytestmark = pytest.mark.sqlite_first
 
 SCHEMA = json.dumps({"properties": {"a": {"type": "integer"}}, "required": ["a"]})
 MAKE = ("--name", "Add two numbers", "--task", "shop.add", "--json-schema")

@@ -8,6 +8,8 @@ from sqlalchemy import create_engine
 from tests.cli.shell import Shell
 from tests.triggers.store import driver_url
 
+pytestmark = pytest.mark.sqlite_first
+
 APP = """
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from elihu.cli.main import cli
 from tests.cli.shell import BOUND, Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),

@@ -16,6 +16,8 @@ import pytest
 
 from tests.cli.shell import Process, Shell
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture
 def page(shell: Shell) -> Iterator[tuple[Process, str]]:

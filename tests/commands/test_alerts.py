@@ -17,6 +17,8 @@ from elihu.commands.webhook import DeliveryFailed, is_public, post, signature
 from tests.commands.receivers import Receiver, mails, webhooks
 from tests.commands.workshop import Workshop, until
 
+pytestmark = pytest.mark.sqlite_first
+
 SECRET = "signing-secret"
 
 

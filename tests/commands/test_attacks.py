@@ -17,6 +17,8 @@ from elihu.commands.rules import commands, variables
 from elihu.commands.runner import CommandRun, environment
 from tests.commands.runner.support import Run
 
+pytestmark = pytest.mark.sqlite_first
+
 HOSTILE = {
     "double quote": '"; touch MARK; "',
     "single quote": "'; touch MARK; '",

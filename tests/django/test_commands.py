@@ -12,7 +12,10 @@ MANAGE = ("-m", "tests.django.project.manage")
 SHIP = "tests.django.project.shop.tasks.ship"
 WHERE = "tests.django.project.shop.tasks.where"
 
-pytestmark = pytest.mark.timeout(240)  # each test starts several processes
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.sqlite_first,
+]  # each test starts several processes
 
 
 class Shell:

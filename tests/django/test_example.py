@@ -34,7 +34,10 @@ assert Article.objects.get().stock == 101
 print(Job.objects.get(task="shop.tasks.report").result)
 """
 
-pytestmark = pytest.mark.timeout(240)  # each test starts several processes
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.sqlite_first,
+]  # each test starts several processes
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import pytest
 
 from tests.django.support import environ, run
 
+pytestmark = pytest.mark.sqlite_first
+
 MODULE = """
 import sys
 from urllib.parse import urlsplit

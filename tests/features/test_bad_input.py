@@ -21,6 +21,8 @@ from elihu import (
 )
 from tests.support import EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture
 def t(app: Elihu) -> Task[..., Any]:

@@ -18,6 +18,8 @@ from elihu import (
 )
 from tests.support import BUSY_MACHINE, QUICK
 
+pytestmark = pytest.mark.sqlite_first
+
 URLS: dict[str, str] = {
     "": "nothing",
     "jobs.db": "without a scheme",

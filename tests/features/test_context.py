@@ -11,6 +11,8 @@ from elihu import Context, Elihu, InvalidOption, JobState, RunOutcome, Task
 from elihu.telemetry.events import JobStarted, TickFailed
 from tests.support import EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_a_task_sees_its_job_and_attempt(app: Elihu, events: EventRecorder):
     views: list[Any] = []

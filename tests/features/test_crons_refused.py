@@ -19,6 +19,8 @@ from elihu import (
 )
 from tests.features.cron_tasks import nightly
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class TestRefused:
     @pytest.fixture

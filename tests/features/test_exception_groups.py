@@ -10,6 +10,8 @@ from elihu import Cancel, Context, Discard, Elihu, JobState, Retry, RunOutcome, 
 from tests.features import surrounded_app as s
 from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 busy, reset = ConnectionError("the server is busy"), ConnectionResetError("gone")
 nested = ExceptionGroup("outer", [ExceptionGroup("inner", [Cancel("enough")]), Cancel("enough")])
 

@@ -13,6 +13,8 @@ from elihu import Cancel, Context, Elihu, InvalidOption, JobState, Snooze, Task
 from elihu.telemetry.events import JobStopped
 from tests.support import QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class State:
     """What a lifespan yields, and the order of what happened to it."""

@@ -9,6 +9,8 @@ import pytest
 
 from elihu import Elihu, Tasks, WrongLoop
 
+pytestmark = pytest.mark.sqlite_first
+
 SET_UP = {
     "site_a/__init__.py": "ready = False\n",
     "site_a/jobs.py": "from elihu import Elihu\njobs = Elihu({url!r})\n",

@@ -3,10 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
+
 from elihu import Context, Elihu, JobState, Snooze, Unique
 from tests.engines.raw import raw_for
 from tests.features import surrounded_app as s
 from tests.support import BUSY_MACHINE, QUICK, EventRecorder
+
+pytestmark = pytest.mark.sqlite_first
 
 
 async def fire(app: Elihu, task: str, *, missed: int = 1) -> None:

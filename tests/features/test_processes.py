@@ -23,6 +23,8 @@ from tests.features import process_app
 from tests.features import process_tasks as p
 from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture
 def app(app: Elihu) -> Elihu:

@@ -28,6 +28,8 @@ from elihu.remote_errors import rebuild
 from tests.features.relays import Boom, looked, refs
 from tests.support import QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class Choosy(Exception):
     """Cannot be made without two values."""

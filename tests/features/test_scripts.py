@@ -11,6 +11,8 @@ import pytest
 from elihu import Elihu
 from tests.support import BUSY_MACHINE, QUICK
 
+pytestmark = pytest.mark.sqlite_first
+
 NO_FORK_WARNING = "ignore:This process:DeprecationWarning"
 """Python 3.12 and later warn of each fork of a process with threads."""
 

@@ -22,6 +22,8 @@ from elihu import (
 from elihu.telemetry.events import AcknowledgementRefused, JobExpired, JobStarted
 from tests.support import QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture
 async def app(database_url: str, tables: None) -> AsyncIterator[Elihu]:

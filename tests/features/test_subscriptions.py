@@ -11,6 +11,8 @@ from sqlalchemy import select
 
 from tests.support import QUICK
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture
 async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:

@@ -10,6 +10,8 @@ from elihu import Context, Elihu, InvalidOption, JobState, Task
 from tests.features import surrounded_app as s
 from tests.support import BUSY_MACHINE, QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture
 async def around(database_url: str) -> AsyncIterator[Elihu]:

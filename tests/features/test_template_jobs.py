@@ -26,6 +26,8 @@ from elihu.telemetry.bus import Bus
 from tests.features.template_tasks import create, declare
 from tests.support import EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_a_job_of_a_template_runs_with_its_context(app: Elihu, events: EventRecorder) -> None:
     called = declare(app)

@@ -16,6 +16,8 @@ from elihu import (
 )
 from tests.features.template_tasks import SCHEMA, create, declare
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_a_template_is_created_read_changed_and_deleted(app: Elihu) -> None:
     declare(app)

@@ -15,6 +15,8 @@ from tests.engines.postgres_support import engine_on
 from tests.engines.test_postgres_rights import drop, worker_url
 from tests.lifecycle.nodes import Process, Processes, job
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def supervised(
     processes: Processes, command: str = "start", number: int = 2, **settings: str

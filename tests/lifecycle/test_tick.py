@@ -6,8 +6,12 @@ import json
 import signal
 from functools import partial
 
+import pytest
+
 from elihu import Elihu, JobState
 from tests.lifecycle.nodes import Process, Processes, job
+
+pytestmark = pytest.mark.sqlite_first
 
 
 def began(process: Process) -> bool:

@@ -21,6 +21,8 @@ from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.runtime.workbench import SOON, Gate, at_work
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_a_thread_that_does_not_end_is_abandoned(
     harnesses: HarnessFactory, gate: Gate, caplog: pytest.LogCaptureFixture

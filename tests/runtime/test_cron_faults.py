@@ -14,6 +14,8 @@ from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.runtime.test_cron import HOUR, declared, row, service, settled_ago, timetable_of
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def time_out(harness: NodeHarness, monkeypatch: pytest.MonkeyPatch, names: set[str]) -> list[str]:
     """Let ``fire_cron`` time out for these entries; returns the entries that it is called

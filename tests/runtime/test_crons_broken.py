@@ -7,6 +7,8 @@ import pytest
 from elihu import Elihu, InvalidCron
 from tests.engines.raw import Raw
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.mark.parametrize(
     ("changes", "error"),

@@ -13,6 +13,8 @@ from tests.runtime.harness import NodeHarness
 from tests.runtime.test_heartbeat import heartbeat_thread
 from tests.support import QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class Cut:
     """The line of all heartbeats to the database."""

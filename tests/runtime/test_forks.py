@@ -9,6 +9,8 @@ import pytest
 
 from tests.runtime.test_started_programs import Program, until
 
+pytestmark = pytest.mark.sqlite_first
+
 TASKS = """
 import multiprocessing as mp
 

@@ -10,6 +10,8 @@ from elihu import Context, Elihu
 from elihu.telemetry.events import AbandonedEnded, AttemptAbandoned, JobStopped
 from tests.support import QUICK, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class Running:
     """How many calls of a task run at once."""

@@ -13,6 +13,8 @@ from elihu.telemetry.events import (
 from tests.runtime.harness import NodeHarness
 from tests.runtime.workbench import Gate, at_work, endless
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_a_killed_task_is_cancelled_and_its_job_tried_again(
     harness: NodeHarness, caplog: pytest.LogCaptureFixture

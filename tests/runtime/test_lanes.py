@@ -16,6 +16,8 @@ from elihu.runtime.service import FIRST_BACKOFF
 from tests.runtime.harness import NodeHarness
 from tests.runtime.producers import gated, stop
 
+pytestmark = pytest.mark.sqlite_first
+
 LIMIT = 90
 THIRD = LIMIT // 3
 

@@ -13,6 +13,8 @@ from elihu.telemetry.bus import Bus
 from elihu.telemetry.events import LeaderElected, LoopBlocked, Ticked
 from tests.support import EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 BLOCK = 1.8
 
 

@@ -12,6 +12,8 @@ from elihu.runtime.queue.nested_waits import NestedWaits
 from elihu.telemetry.events import JobStarted, QueueBlockedByWaits, Ticked
 from tests.support import BUSY_MACHINE, EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 HINT = "held by attempts that wait for jobs of the same queue"
 
 

@@ -9,6 +9,8 @@ import pytest
 from elihu.runtime.attempts.progress import Progress
 from tests.runtime.harness import NodeHarness
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_a_report_during_a_write_is_written_too(
     harness: NodeHarness, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,8 @@ from tests.runtime.harness import NodeHarness
 from tests.runtime.test_heartbeat import heartbeat_thread
 from tests.support import EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class Fatal(BaseException):
     """Ends the task that it is raised in."""

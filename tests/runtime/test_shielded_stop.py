@@ -16,6 +16,8 @@ from elihu.runtime.shielded_stop import ShieldedStop
 from elihu.telemetry.events import JobStarted, NodeStopped
 from tests.support import EventRecorder
 
+pytestmark = pytest.mark.sqlite_first
+
 Run = Callable[[AbstractAsyncContextManager[Node], asyncio.Event], Coroutine[Any, Any, None]]
 
 

@@ -15,9 +15,12 @@ import pytest
 from elihu.processes.proc import read_stat
 from elihu.processes.tree import MARK, kill_started_by, started_by
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self").exists(), reason="needs /proc to look at other processes"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not Path("/proc/self").exists(), reason="needs /proc to look at other processes"
+    ),
+    pytest.mark.sqlite_first,
+]
 
 APP = """
 import multiprocessing, os, signal, subprocess, sys, time

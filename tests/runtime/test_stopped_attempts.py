@@ -19,6 +19,8 @@ from tests.runtime.conftest import HarnessFactory
 from tests.runtime.harness import NodeHarness
 from tests.runtime.workbench import SOON, Gate, at_work, endless
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_a_stopped_attempt_sees_it_keeps_running_and_is_refused(harness: NodeHarness):
     began, saw, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()

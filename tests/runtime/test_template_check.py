@@ -17,6 +17,8 @@ from elihu.telemetry.events import EngineCalled, JobRaised, JobStopped
 from elihu.template import NewTemplate
 from tests.runtime.harness import NodeHarness
 
+pytestmark = pytest.mark.sqlite_first
+
 INTEGER = {"properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from elihu.runtime.attempts.threads import Threads
 
+pytestmark = pytest.mark.sqlite_first
+
 COLOUR: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
 
 NEVER_ENDS = """

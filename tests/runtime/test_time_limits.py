@@ -9,6 +9,8 @@ from elihu.telemetry.events import (
 from tests.runtime.harness import NodeHarness
 from tests.runtime.workbench import SOON, Gate, at_work, endless
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def test_an_attempt_that_runs_too_long_is_ended(
     harness: NodeHarness, caplog: pytest.LogCaptureFixture

@@ -15,6 +15,8 @@ from tests.triggers.models import Invoice
 from tests.triggers.store import Store
 from tests.triggers.test_run import act, declared
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def fail(invoice: Invoice, session: Any, ctx: Any) -> None:
     raise ValueError("broken")

@@ -13,6 +13,8 @@ from tests.triggers.store import Store
 from tests.triggers.test_run import declared
 from tests.triggers.test_together import jobs_of, run_stored, write
 
+pytestmark = pytest.mark.sqlite_first
+
 WARNING = "run_on stores no job for rows written by insert(), update() or the bulk methods"
 TABLE = cast(Table, Invoice.__table__)
 

@@ -18,6 +18,8 @@ from elihu.web.guard import Proxies, Rates, host_name, is_same_origin
 from elihu.web.pages.visits import safe_path
 from tests.web.conftest import BASE, Clients, add_user
 
+pytestmark = pytest.mark.sqlite_first
+
 PAUSE = "/api/system/queues/default/pause"
 
 

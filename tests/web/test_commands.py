@@ -14,6 +14,8 @@ from elihu import Elihu
 from elihu.commands.scheduler import CommandScheduler
 from elihu.commands.secrets import new_key
 
+pytestmark = pytest.mark.sqlite_first
+
 SECRET = "hunter2-is-no-password"
 
 

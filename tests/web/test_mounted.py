@@ -14,6 +14,8 @@ from elihu.accounts.roles import Actor, Role
 from elihu.web import create_app
 from elihu.web.app import lifespan
 
+pytestmark = pytest.mark.sqlite_first
+
 
 async def user(connection: HTTPConnection) -> Actor | None:
     name = connection.headers.get("x-user")

@@ -15,6 +15,8 @@ from elihu.web.app import PUBLIC as PUBLIC_PATHS
 from elihu.web.pages.visits import PageRoute
 from tests.web.conftest import Clients, add_key, add_user
 
+pytestmark = pytest.mark.sqlite_first
+
 NOBODY = UUID(int=1)
 FILES = "/static/{name}"
 OWN = {"crons_preview_cron", "account_change_preferences", "account_change_password"}

@@ -17,6 +17,8 @@ from elihu.orm.sessions import Sessions
 from elihu.web import streams
 from tests.web.conftest import Clients, add_key, add_user
 
+pytestmark = pytest.mark.sqlite_first
+
 
 class Opened:
     """The events of an open stream."""

@@ -26,7 +26,7 @@ PAGES = (
 PICTURES = os.environ.get("ELIHU_TEST_PICTURES", "")
 """A folder: the pictures of the documentation are written there."""
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.sqlite_first]
 
 
 def axe() -> str:

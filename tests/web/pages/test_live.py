@@ -15,6 +15,8 @@ from elihu.web.live import LivePages
 from tests.web.pages.conftest import Browser
 from tests.web.pages.counting import counted
 
+pytestmark = pytest.mark.sqlite_first
+
 ANN = Actor("ann", Role.VIEW, "session")
 
 
