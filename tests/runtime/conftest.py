@@ -1,13 +1,18 @@
 """An app on each engine, and the parts of a node on their own."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from elihu import Elihu
+from elihu.runtime.attempts.processes.import_path import AppLocation
+from elihu.runtime.attempts.processes.pool import ProcessPool
+from elihu.runtime.attempts.progress import Progress
 from tests.engines.raw import Raw, raw_for
 from tests.runtime.harness import NodeHarness, open_harness
+from tests.runtime.processes_support import Station, Stations, pids
 from tests.runtime.workbench import Gate
 from tests.support import QUICK, EventRecorder
 
@@ -60,3 +65,25 @@ async def gate() -> AsyncIterator[Gate]:
     yield gate
     gate.open.set()
     gate.async_open.set()
+
+
+@pytest.fixture
+async def stations(sqlite_url: str) -> AsyncIterator[Stations]:
+    opened: list[Station] = []
+    harness = await open_harness(sqlite_url)
+
+    async def make(app: object = None, *, needed: bool = False, **settings: Any) -> Station:
+        config = replace(harness.config, **settings)
+        opened.append(
+            Station(
+                Progress(harness.scope),
+                ProcessPool(config, AppLocation(config, app, needed=needed)),
+            )
+        )
+        return opened[-1]
+
+    yield make
+    for station in opened:
+        await station.children.close()
+    await harness.close()
+    assert pids() == []

@@ -8,107 +8,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
-from elihu import NotImportable, ProcessDied, Task, Tasks
-from elihu.engines.protocol import ClaimedJob
-from elihu.outcome import Complete, Ending, Failed
+from elihu import NotImportable, ProcessDied, Tasks
+from elihu.outcome import Complete, Failed
 from elihu.processes.memory import asked, resident
-from elihu.runtime.attempts.complete_in_transaction import Completer
-from elihu.runtime.attempts.execution import Cause, Execution
+from elihu.runtime.attempts.execution import Cause
 from elihu.runtime.attempts.processes import pool
-from elihu.runtime.attempts.processes.import_path import AppLocation
 from elihu.runtime.attempts.processes.node_logging import describe_logging
-from elihu.runtime.attempts.processes.pool import ProcessPool
 from elihu.runtime.attempts.processes.protocol import frame
-from elihu.runtime.attempts.progress import Progress
+from elihu.runtime.attempts.processes.tickets import Tickets
 from tests.features import process_tasks as p
-from tests.runtime.harness import open_harness
-
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-class Station:
-    """The children of a node that has no database to speak of, and executions for them."""
-
-    def __init__(self, progress: Progress, children: ProcessPool) -> None:
-        self.children = children
-        self._progress = progress
-        self._number = 0
-
-    def execution(self, task: Task[..., Any], **args: Any) -> Execution:
-        self._number += 1
-        claim = ClaimedJob(
-            id=self._number, claim=1, task=task.name, args=json.dumps(args), attempt=1,
-            max_attempts=1, orphans=0, priority=0, scheduled_at=NOW,
-            inserted_at=NOW, started_at=NOW, tags=(), options=None,
-            meta=None, unique_key=None, awaited=True,
-            template=None, identifier=None, expires_at=None, occurrence=None,
-        )  # fmt: skip
-        return Execution(
-            claim,
-            "default",
-            "node",
-            task,
-            None,
-            self._progress,
-            0.0,
-            Completer(self._progress.scope),
-        )
-
-    async def run(self, task: Task[..., Any], **args: Any) -> Ending:
-        return (await self.children.run(self.execution(task, **args), wanted=True)).ending
-
-    async def value(self, task: Task[..., Any], **args: Any) -> Any:
-        ending = await self.run(task, **args)
-        assert isinstance(ending, Complete), ending
-        return json.loads(ending.value or "null")
-
-
-Stations = Callable[..., Awaitable[Station]]
-
-
-@pytest.fixture
-async def stations(sqlite_url: str) -> AsyncIterator[Stations]:
-    opened: list[Station] = []
-    harness = await open_harness(sqlite_url)
-
-    async def make(app: object = None, *, needed: bool = False, **settings: Any) -> Station:
-        config = replace(harness.config, **settings)
-        opened.append(
-            Station(
-                Progress(harness.scope),
-                ProcessPool(config, AppLocation(config, app, needed=needed)),
-            )
-        )
-        return opened[-1]
-
-    yield make
-    for station in opened:
-        await station.children.close()
-    await harness.close()
-    assert pids() == []
-
-
-def pids() -> list[int]:
-    return [
-        child.pid
-        for child in psutil.Process().children()
-        if "elihu.runtime.attempts.processes" in child.cmdline()
-    ]
-
-
-async def until(found: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not found():  # noqa: ASYNC110 - another process makes it so
-            await asyncio.sleep(0.02)
+from tests.runtime.processes_support import Stations, pids, until
 
 
 async def test_a_child_is_kept_and_replaced_after_so_many_jobs(stations: Stations):
@@ -123,7 +36,7 @@ async def test_as_many_children_as_jobs_at_once_and_what_they_inherit(stations: 
     station = await stations()
     inherited = await asyncio.gather(*(station.value(p.inherited) for _ in range(2)))
     own_loop = ["anon_inode", "socket", "socket"]
-    assert inherited == [["", [*own_loop, "socket"]]] * 2
+    assert inherited == [["", sorted([*own_loop, "socket", "pipe"])]] * 2
     kept = set(pids())
     assert len(kept) == 2
     assert {await station.value(p.pid) for _ in range(3)} <= kept
@@ -265,9 +178,13 @@ async def test_closing_ends_what_nobody_waits_for(stations: Stations, tmp_path: 
 def test_the_end_of_the_line_ends_a_child(tmp_path: Path):
     """Where the kernel has no parent-death signal, this is what a killed node leaves."""
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "elihu.runtime.attempts.processes", str(theirs.fileno())]
-    with ours, theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as child:
+    tickets = Tickets()
+    tickets.issue([1])
+    inherited = [theirs.fileno(), tickets.descriptor]
+    command = [sys.executable, "-m", "elihu.runtime.attempts.processes", *map(str, inherited)]
+    with ours, theirs, subprocess.Popen(command, pass_fds=inherited) as child:
         theirs.close()
+        tickets.close()
         call = {
             "task": "deaf",
             "module": p.__name__,
@@ -291,7 +208,7 @@ def test_the_end_of_the_line_ends_a_child(tmp_path: Path):
                 },
             )
         )
-        ours.sendall(frame("perform", call))
+        ours.sendall(frame("perform", 1, call))
         while not list(tmp_path.iterdir()):
             time.sleep(0.02)
         ours.close()

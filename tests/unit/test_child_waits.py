@@ -17,8 +17,8 @@ class Node:
         self._connection = connection
         self._frames = Frames()
 
-    def tell(self, text: str) -> None:
-        self._connection.sendall(frame("blocked", text))
+    def tell(self, text: str, job: int = 1) -> None:
+        self._connection.sendall(frame("blocked", job, text))
 
     def told(self) -> list[Message]:
         """The messages so far."""
@@ -34,7 +34,7 @@ def pair() -> Iterator[tuple[ChildWaits, Node]]:
     ours, theirs = socket.socketpair()
     with ours:
         channel = Channel(theirs.detach())
-        yield ChildWaits(channel), Node(ours)
+        yield ChildWaits(channel, 1), Node(ours)
         channel._socket.close()
 
 
@@ -65,6 +65,13 @@ def test_what_the_node_found_belongs_to_the_waits_of_that_time(
     assert waits.hint() is None
     node.tell("other")
     assert waits.hint() == "other"
+
+
+def test_what_the_node_found_of_another_job_is_not_for_this(pair: tuple[ChildWaits, Node]) -> None:
+    waits, node = pair
+    waits.begin([1])
+    node.tell("other", job=2)
+    assert waits.hint() is None
 
 
 def test_after_the_job_the_node_is_told_nothing(pair: tuple[ChildWaits, Node]) -> None:

@@ -17,7 +17,7 @@ class Process:
     its node.
 
     Start it in a thread that lives as long as the node, since the kernel's parent-death
-    signal follows the thread. It inherits ``descriptor`` and the standard output and
+    signal follows the thread. It inherits ``descriptors`` and the standard output and
     error; its input is empty. ``environment`` is its whole environment, by default that
     of the node. ``ended`` is called in the event loop.
     """
@@ -25,7 +25,7 @@ class Process:
     def __init__(
         self,
         command: Sequence[str],
-        descriptor: int,
+        descriptors: Sequence[int],
         ended: Callable[[], None],
         *,
         environment: Mapping[str, str] | None = None,
@@ -33,7 +33,7 @@ class Process:
         self._popen = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            pass_fds=(descriptor,),
+            pass_fds=descriptors,
             start_new_session=True,
             env=environment,
         )

@@ -151,7 +151,10 @@ class CommandRun(asyncio.Protocol):
             assert self._transport is not None
             try:
                 self._process = Process(
-                    command_line(theirs.fileno()), theirs.fileno(), self._gone.set, environment={}
+                    command_line(theirs.fileno()),
+                    (theirs.fileno(),),
+                    self._gone.set,
+                    environment={},
                 )
             except BaseException:
                 self._transport.close()

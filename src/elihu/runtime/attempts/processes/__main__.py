@@ -1,4 +1,4 @@
-"""``python -m elihu.runtime.attempts.processes DESCRIPTOR``: a node starts its children
+"""``python -m elihu.runtime.attempts.processes DESCRIPTOR TICKETS``: a node starts its children
 so.
 """
 
@@ -6,4 +6,4 @@ import sys
 
 from elihu.runtime.attempts.processes.worker import main
 
-main(int(sys.argv[1]))
+main(int(sys.argv[1]), int(sys.argv[2]))

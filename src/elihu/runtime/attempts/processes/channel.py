@@ -39,16 +39,16 @@ class Channel:
                 self._take(0)
             return self._received.popleft()
 
-    def arrived(self, kind: str) -> list[Message]:
-        """The messages of this kind that have arrived and are not received. Does not
-        wait.
+    def arrived(self, kind: str, number: int) -> list[Message]:
+        """The messages of this kind about this job that have arrived and are not
+        received. Does not wait.
         """
         if not self._reading.acquire(blocking=False):
             return []
         try:
             with suppress(BlockingIOError, EOFError):
                 self._take(socket.MSG_DONTWAIT)
-            return [message for message in self._received if message[0] == kind]
+            return [each for each in self._received if each[0] == kind and each[1] == number]
         finally:
             self._reading.release()
 

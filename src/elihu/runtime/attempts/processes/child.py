@@ -4,15 +4,16 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Callable
-from typing import Final, Protocol, cast
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, cast
 
-from elihu.attempt_waits import AttemptWaits
-from elihu.context import Context
 from elihu.errors import ProcessDied
 from elihu.processes.spawn import Process, ending
+from elihu.runtime.attempts.processes.call import Call
 from elihu.runtime.attempts.processes.node_logging import receive_record
 from elihu.runtime.attempts.processes.protocol import Frames, Message, frame
+from elihu.runtime.attempts.processes.tickets import Tickets
 
 READ_AFTER_END: Final = 0.2
 """Seconds after the end of a child in which its last messages are still read."""
@@ -21,45 +22,37 @@ END_AFTER_CLOSE: Final = 1.0
 """Seconds that a child has to end after it closed its connection."""
 
 
-class Listener(Protocol):
-    """Whose job the child runs."""
-
-    @property
-    def context(self) -> Context: ...
-
-    @property
-    def waits(self) -> AttemptWaits: ...
-
-    def report(self, progress: str) -> None: ...
-
-
 class Child(asyncio.Protocol):
-    """Runs one job at a time. ``jobs`` counts them; ``begun`` is whether the last one
-    has begun. ``gone`` is set, and ``on_gone`` called, when the process has ended and
-    all its messages are read. A child that is ``leaving`` takes no more jobs.
+    """Runs one job at a time, in the order of ``calls``: those that it has been given and
+    not answered. ``jobs`` counts all of them, ``answers`` the answers. ``gone`` is set,
+    and ``on_gone`` called, when the process has ended and all its messages are read. A
+    child that is ``leaving`` takes no more jobs. ``kept`` is true while it is idle.
     """
 
     def __init__(self, on_gone: Callable[["Child"], None]) -> None:
+        self.calls: deque[Call] = deque()
         self.jobs = 0
-        self.begun = False
+        self.answers = 0
         self.gone = asyncio.Event()
         self.leaving = False
+        self.kept = False
         self._killed_for: str | None = None
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
+        self._tickets = Tickets()
+        self._unsent: list[Call] = []
         self._process: Process | None = None
         self._transport: asyncio.Transport | None = None
-        self._listener: Listener | None = None
-        self._answer: asyncio.Future[Message] | None = None
 
     async def start(self, setup: bytes) -> None:
         """Start the process, which begins with this message. Raises ``OSError``."""
         ours, theirs = socket.socketpair()
         with theirs:
             await self._loop.create_unix_connection(lambda: self, sock=ours)
+            inherited = (theirs.fileno(), self._tickets.descriptor)
             try:
-                self._process = Process(_command(theirs.fileno()), theirs.fileno(), self._ended)
+                self._process = Process(_command(inherited), inherited, self._ended)
             except BaseException:
                 self._hang_up()
                 raise
@@ -77,54 +70,58 @@ class Child(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether it has a job that it has not answered."""
-        return self._answer is not None and not self._answer.done()
+        return bool(self.calls)
 
-    async def perform(self, call: bytes, listener: Listener) -> Message:
-        """Its answer to this message. Raises ``ProcessDied``; cancelling it leaves the
-        child with its job.
+    def give(self, call: Call) -> None:
+        """Let it run this job after those that it has. Calls of one turn of the loop are
+        written together.
         """
+        call.first = not self.jobs
         self.jobs += 1
-        self.begun = False
-        self._listener = listener
-        answer: asyncio.Future[Message] = self._loop.create_future()
-        self._answer = answer
-        self._write(call)
+        self.calls.append(call)
+        if not self._unsent:
+            self._loop.call_soon(self._send)
+        self._unsent.append(call)
         if self.gone.is_set():
             self._fail()
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            if answer.cancelled():
-                self._answer = self._loop.create_future()
-            raise
 
-    def tell_cancelled(self) -> None:
-        """Let ``ctx.cancelled`` be true in the job that it runs."""
-        if self.busy:
-            self._write(frame("cancel"))
+    def take_back(self) -> list[Call]:
+        """The calls that it has not begun, which it will not run."""
+        numbers = self._tickets.take_back()
+        numbers.update(call.number for call in self._unsent)
+        self._unsent.clear()
+        taken = [call for call in self.calls if call.number in numbers]
+        if taken:
+            self.calls = deque(call for call in self.calls if call.number not in numbers)
+            self.jobs -= len(taken)
+        return taken
 
-    def tell_blocked(self, text: str) -> None:
-        """Name it in the error of the waits of the job that it runs."""
-        if self.busy:
-            self._write(frame("blocked", text))
+    def tell_cancelled(self, call: Call) -> None:
+        """Let ``ctx.cancelled`` be true in this job."""
+        if call in self.calls:
+            self._send()
+            self._write(frame("cancel", call.number))
 
-    async def interrupt(self, grace: float) -> Message | None:
-        """End the job and the process: after ``grace`` seconds by force. The answer
-        that it still gave.
+    def tell_blocked(self, call: Call, text: str) -> None:
+        """Name it in the error of the waits of this job."""
+        if call in self.calls:
+            self._send()
+            self._write(frame("blocked", call.number, text))
+
+    async def interrupt(self, call: Call, grace: float) -> Message | None:
+        """End this job, which runs, and the process: after ``grace`` seconds by force.
+        The answer that it still gave.
         """
         self.leaving = True
+        call.answer = answer = self._loop.create_future()
         if self._process:
             self._process.terminate()
         await self._go(grace)
-        answered = (
-            self._answer is not None and self._answer.done() and self._answer.exception() is None
-        )
-        return self._answer.result() if self._answer and answered else None
+        return answer.result() if answer.done() and answer.exception() is None else None
 
     async def retire(self, grace: float) -> None:
         """Let it end in good order, after ``grace`` seconds by force."""
         self.leaving = True
-        self._listener = None
         self._write(frame("end"))
         await self._go(grace)
 
@@ -165,27 +162,36 @@ class Child(asyncio.Protocol):
             self._part()
 
     def _received(self, message: Message) -> None:
+        listener = self.calls[0].listener if self.calls else None
         match message:
-            case ["begun"]:
-                self.begun = True
             case ["progress", text]:
-                if self._listener:
-                    self._listener.report(text)
+                if listener:
+                    listener.report(text)
             case ["waits", ids]:
-                if self._listener:
-                    self._listener.waits.begin(ids)
+                if listener:
+                    listener.waits.begin(ids)
             case ["waited", ids]:
-                if self._listener:
-                    self._listener.waits.end(ids)
+                if listener:
+                    listener.waits.end(ids)
             case ["log", fields]:
-                if self._listener:
-                    self._listener.context.log.handle(logging.makeLogRecord(fields))
+                if listener:
+                    listener.context.log.handle(logging.makeLogRecord(fields))
             case ["record", target, fields]:
                 receive_record(target, fields)
             case _:
                 self.leaving = self.leaving or message[0] == "unable"
-                if self._answer and not self._answer.done():
-                    self._answer.set_result(message)
+                if self.calls:
+                    self.answers += 1
+                    answer = self.calls.popleft().answer
+                    if not answer.done():
+                        answer.set_result(message)
+
+    def _send(self) -> None:
+        """Write the calls that are not written."""
+        if self._unsent and self._transport:
+            unsent, self._unsent = self._unsent, []
+            self._tickets.issue(call.number for call in unsent)
+            self._write(b"".join([call.data for call in unsent]))
 
     def _write(self, data: bytes) -> None:
         if self._transport:
@@ -207,18 +213,23 @@ class Child(asyncio.Protocol):
         if not self.gone.is_set():
             self.gone.set()
             self._fail()
+            self._tickets.close()
             self._on_gone(self)
 
     def _fail(self) -> None:
-        if self._answer and not self._answer.done():
-            status = self._process.status if self._process else None
-            self._answer.set_exception(
-                ProcessDied(self._killed_for or f"the process of the task {ending(status)}")
-            )
+        for call in self.take_back():
+            call.begun = False
+            self._died(call)
+        while self.calls:
+            self._died(self.calls.popleft())
+
+    def _died(self, call: Call) -> None:
+        status = self._process.status if self._process else None
+        call.fail(ProcessDied(self._killed_for or f"the process of the task {ending(status)}"))
 
 
-def _command(descriptor: int) -> list[str]:
-    return [sys.executable, *_flags(), "-m", __package__, str(descriptor)]
+def _command(descriptors: Iterable[int]) -> list[str]:
+    return [sys.executable, *_flags(), "-m", __package__, *map(str, descriptors)]
 
 
 def _flags() -> list[str]:

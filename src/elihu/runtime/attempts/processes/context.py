@@ -27,9 +27,10 @@ class ChildWaits(AttemptWaits):
     that a task left running may wait on.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, number: int) -> None:
         super().__init__()
         self._channel = channel
+        self._number = number
         self._lock = threading.Lock()
         self._outdated = 0
         self._closed = False
@@ -44,11 +45,11 @@ class ChildWaits(AttemptWaits):
             super().end(ids)
             self._send("waited", ids)
             if not self.jobs:
-                self._outdated = len(self._channel.arrived("blocked"))
+                self._outdated = len(self._channel.arrived("blocked", self._number))
 
     def hint(self) -> str | None:
-        found = self._channel.arrived("blocked")[self._outdated :]
-        return found[-1][1] if found else None
+        found = self._channel.arrived("blocked", self._number)[self._outdated :]
+        return found[-1][2] if found else None
 
     def close(self) -> None:
         with self._lock:
@@ -64,14 +65,14 @@ class ChildAttempt:
     reports of threads that a task left running are dropped.
     """
 
-    def __init__(self, channel: Channel, call: Mapping[str, Any]) -> None:
+    def __init__(self, channel: Channel, number: int, call: Mapping[str, Any]) -> None:
         self.attempt: int = call.get("attempt", 1)
         self.max_attempts: int = call.get("max_attempts", 1)
         self.log_fields: Mapping[str, Any] = call["log_fields"]
         self.carrier: Mapping[str, str] = call["carrier"]
         self.cause: str | None = None
         self.on_error_due: str | None = None
-        self.waits = ChildWaits(channel)
+        self.waits = ChildWaits(channel, number)
         self.committed = False
         self._job: Mapping[str, Any] | None = call.get("job")
         self._channel = channel
@@ -142,18 +143,19 @@ class ChildContext(Context):
     log lines through it.
     """
 
-    __slots__ = ("_channel", "_child_attempt", "_logger", "_waiting")
+    __slots__ = ("_channel", "_child_attempt", "_logger", "_number", "_waiting")
 
-    def __init__(self, attempt: ChildAttempt, channel: Channel, state: Any) -> None:
+    def __init__(self, attempt: ChildAttempt, channel: Channel, number: int, state: Any) -> None:
         super().__init__(attempt, state)
         self._child_attempt = attempt
         self._channel = channel
+        self._number = number
         self._logger: logging.Logger | None = None
         self._waiting = 0
 
     @property
     def cancelled(self) -> bool:
-        if not self._cancelled and self._channel.arrived("cancel"):
+        if not self._cancelled and self._channel.arrived("cancel", self._number):
             self.cancel()
         return super().cancelled
 

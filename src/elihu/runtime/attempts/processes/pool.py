@@ -4,6 +4,7 @@ replaced after ``max_jobs_per_child``.
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from elihu.config import Config
@@ -12,10 +13,12 @@ from elihu.outcome import Cancel, Complete, Discard, Ending, Failed, Retry, Snoo
 from elihu.processes.memory import resident, shown
 from elihu.runtime.attempts.error_text import set_traceback
 from elihu.runtime.attempts.execution import Cause, Execution
+from elihu.runtime.attempts.processes.call import Call, TakenBack
 from elihu.runtime.attempts.processes.child import Child
 from elihu.runtime.attempts.processes.errors import unpack
 from elihu.runtime.attempts.processes.import_path import AppLocation
-from elihu.runtime.attempts.processes.protocol import Message, frame
+from elihu.runtime.attempts.processes.protocol import Message
+from elihu.runtime.attempts.processes.sharing import Sharing
 
 logger = logging.getLogger("elihu")
 
@@ -41,8 +44,8 @@ class Answer(NamedTuple):
 
 
 class ProcessPool:
-    """At most as many children as jobs that run in them at the same time. Each runs one
-    job at a time.
+    """At most as many children as jobs that are in them at the same time. Each runs one
+    job at a time; short jobs may wait in one child for each other: ``sharing``.
     """
 
     def __init__(self, config: Config, origin: AppLocation, *, with_context: bool = False) -> None:
@@ -51,6 +54,7 @@ class ProcessPool:
         self._origin = origin
         self._all: set[Child] = set()
         self._idle: list[Child] = []
+        self._sharing = Sharing(self._idle, config.max_jobs_per_child)
         self._running = 0
         self._closed = False
         self._freed = asyncio.Event()
@@ -65,15 +69,22 @@ class ProcessPool:
 
         Raises ``NotImportable``, and ``OSError`` where no process can be started.
         """
-        call = self._call(execution, wanted)
+        fields = self._fields(execution, wanted)
+        task, alone = execution.task.name, self._config.max_memory is not None
         self._running += 1
         try:
             while True:
-                child = await self._take()
+                child = None if alone or self._closed else self._sharing.child_for(task)
+                if child is None:
+                    child = await self._take()
+                child.kept = False
+                call = Call(execution, fields)
                 try:
                     return await self._perform(child, call, execution)
+                except TakenBack:
+                    alone = True
                 except ProcessDied as error:
-                    if child.begun or child.jobs == 1:
+                    if call.begun or call.first:
                         return Answer(Failed(error.with_traceback(None)))
                 finally:
                     execution.context.on_cancel = execution.waits.on_blocked = None
@@ -87,6 +98,7 @@ class ProcessPool:
         order if that takes no more than ``CLOSE_GRACE``.
         """
         self._closed = True
+        self._sharing.stop()
         if self._memory_timer:
             self._memory_timer.cancel()
         for child in list(self._all):
@@ -113,27 +125,42 @@ class ProcessPool:
             return False
         return True
 
-    async def _perform(self, child: Child, call: bytes, execution: Execution) -> Answer:
-        execution.context.on_cancel = child.tell_cancelled
-        execution.waits.on_blocked = child.tell_blocked
+    async def _perform(self, child: Child, call: Call, execution: Execution) -> Answer:
+        execution.context.on_cancel = partial(child.tell_cancelled, call)
+        execution.waits.on_blocked = partial(child.tell_blocked, call)
+        child.give(call)
         try:
-            return _answer_from(await child.perform(call, execution))
+            answer = await call.answer
         except asyncio.CancelledError as cancelled:
-            if child.busy:
+            if call in child.calls and self._is_running(child, call):
                 given_back = execution.cause in {Cause.RELEASE, Cause.LOST}
                 parting = self._interrupt(
-                    child, STOP_GRACE if given_back else self._config.kill_grace
+                    child, call, STOP_GRACE if given_back else self._config.kill_grace
                 )
                 await asyncio.wait([parting])
                 match parting.result():
-                    case ["error", packed]:
+                    case ["error", packed, _]:
                         set_traceback(cancelled, packed["traceback"])
             raise
+        match answer:
+            case [*_, float() as seconds]:
+                self._sharing.note(execution.task.name, seconds)
+        return _answer_from(answer)
 
-    def _call(self, execution: Execution, wanted: bool) -> bytes:
+    def _is_running(self, child: Child, call: Call) -> bool:
+        """Whether ending the child is what ends this call, after those that wait in the
+        child are taken back. The first call of a child is: it may hang in its imports.
+        """
+        waiting = child.take_back()
+        for other in waiting:
+            if other is not call:
+                other.fail(TakenBack())
+        return call.first if call in waiting else child.calls[-1] is call
+
+    def _fields(self, execution: Execution, wanted: bool) -> dict[str, Any]:
         task = execution.task
         module, qualname = self._origin.task(task)
-        call: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "task": task.name,
             "module": module,
             "qualname": qualname,
@@ -144,12 +171,12 @@ class ProcessPool:
             "carrier": dict(execution.carrier),
         }
         if task.context_parameter or self._with_context:
-            call |= {
+            fields |= {
                 "attempt": execution.attempt,
                 "max_attempts": execution.max_attempts,
                 "job": execution.read_job(),
             }
-        return frame("perform", call)
+        return fields
 
     async def _take(self) -> Child:
         while True:
@@ -178,16 +205,23 @@ class ProcessPool:
         return child
 
     def _put_back(self, child: Child) -> None:
-        """Keep it for the next job, unless it has ended, ends, or has run enough jobs."""
+        """Keep it for the next job, unless it has others, is kept already, has ended,
+        ends, or has run enough jobs.
+        """
+        if child.calls or child.kept:
+            return
+        self._sharing.close(child)
         if not child.ready:
             return
         if self._closed or child.jobs >= self._config.max_jobs_per_child or self._excess(child):
             self._retire(child)
         else:
+            child.kept = True
             self._idle.append(child)
 
     def _retire(self, child: Child) -> None:
         """Let it end in good order, in the background."""
+        child.leaving = True
         self._farewells.add(
             task := asyncio.get_running_loop().create_task(
                 child.retire(max(self._config.kill_grace, CLOSE_GRACE))
@@ -195,14 +229,17 @@ class ProcessPool:
         )
         task.add_done_callback(self._farewells.discard)
 
-    def _interrupt(self, child: Child, grace: float) -> asyncio.Task[Message | None]:
+    def _interrupt(self, child: Child, call: Call, grace: float) -> asyncio.Task[Message | None]:
         """End its job. The task continues when its caller is cancelled."""
-        self._farewells.add(task := asyncio.get_running_loop().create_task(child.interrupt(grace)))
+        self._farewells.add(
+            task := asyncio.get_running_loop().create_task(child.interrupt(call, grace))
+        )
         task.add_done_callback(self._farewells.discard)
         return task
 
     def _gone(self, child: Child) -> None:
         self._all.discard(child)
+        self._sharing.close(child)
         if child in self._idle:
             self._idle.remove(child)
         self._freed.set()
@@ -227,11 +264,11 @@ class ProcessPool:
 
 def _answer_from(answer: Message) -> Answer:
     match answer:
-        case ["done", value, problem, too_large]:
+        case ["done", value, problem, too_large, _]:
             return Answer(Complete(value, problem, too_large))
-        case ["outcome", kind, reason, delay, raised]:
+        case ["outcome", kind, reason, delay, raised, _]:
             return Answer(_outcome(kind, reason, delay), raised)
-        case ["error" | "unable", packed]:
+        case ["error", packed, _] | ["unable", packed]:
             return Answer(Failed(unpack(packed)))
     raise ProcessDied(f"the process of the task sent an unknown message: {answer[0]!r}")
 

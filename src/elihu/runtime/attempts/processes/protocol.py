@@ -4,27 +4,29 @@ bytes; the first element names the message.
 To the child:
 
     setup, FIELDS   the first: settings of the interpreter, and which app it serves
-    perform, CALL   run this job
-    cancel          set ``ctx.cancelled`` for the job that runs; ignored when none runs
-    blocked, TEXT   the slots that would run what the job waits for are held by such waits;
-                    ignored when none runs
+    perform, NUMBER, CALL
+                    run this job, if its ticket is there: ``tickets``.
+    cancel, NUMBER  set ``ctx.cancelled`` for this job; ignored when it has ended
+    blocked, NUMBER, TEXT
+                    the slots that would run what the job waits for are held by such waits;
+                    ignored when it has ended
     end             leave the lifespan and end
 
 From the child:
 
-    begun                           the job is about to run: where a child dies before,
-                                    another can run it
     progress, JSON                  as ``ctx.progress`` wrote it
     log, FIELDS                     of a log record of ``ctx.log``
     record, TARGET, FIELDS          of any other log record, and whose handlers take it:
                                     a logger's by its name, all, or the terminal
     waits, IDS                      the job waits for these jobs
     waited, IDS                     it no longer does
-    done, VALUE, PROBLEM, TOO_LARGE an answer: the task returned; VALUE is JSON text or
-                                    None, PROBLEM why it could not be written
-    outcome, KIND, REASON, DELAY, RAISED
+    done, VALUE, PROBLEM, TOO_LARGE, SECONDS
+                                    an answer: the task returned; VALUE is JSON text or
+                                    None, PROBLEM why it could not be written, SECONDS
+                                    how long the job took
+    outcome, KIND, REASON, DELAY, RAISED, SECONDS
                                     an answer: the task returned or raised an outcome
-    error, ERROR                    an answer: the task raised an error
+    error, ERROR, SECONDS           an answer: the task raised an error
     unable, ERROR                   an answer: the task did not run, because the child
                                     could not be set up; it ends now
 """

@@ -10,6 +10,7 @@ import contextvars
 import locale
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -33,6 +34,7 @@ from elihu.runtime.attempts.processes.node_logging import (
     begin_logging,
 )
 from elihu.runtime.attempts.processes.task_loader import TaskLoader
+from elihu.runtime.attempts.processes.tickets import HeldTickets
 from elihu.runtime.attempts.surroundings import await_inside, call_inside
 from elihu.storable_text import clean
 from elihu.task import ResultNotStored, Task
@@ -51,8 +53,9 @@ class Interrupted(BaseException):
 class Worker:
     """Serves the node at the other end of the channel until an ``end`` message or SIGTERM."""
 
-    def __init__(self, channel: Channel, guardian: Guardian) -> None:
+    def __init__(self, channel: Channel, tickets: HeldTickets, guardian: Guardian) -> None:
         self._channel = channel
+        self._tickets = tickets
         self._guardian = guardian
         self._loader: TaskLoader
         self._loop = asyncio.new_event_loop()
@@ -105,28 +108,28 @@ class Worker:
         while not self._ending:
             try:
                 match self._interruptibly(self._channel.receive):
-                    case ["perform", call]:
+                    case ["perform", number, call] if self._tickets.has(number):
+                        began = time.monotonic()
                         self._guardian.job_begins(uuid4().hex)
-                        self._channel.send("begun")
-                        answer = self._base.copy().run(self._perform, call)
+                        answer = self._base.copy().run(self._perform, number, call)
                         end_forked_child(node)
                         _flush_output()
                         self._restore_locale()
                         if not self._ending:
                             self._guardian.job_ended()
-                        self._channel.send(*answer)
+                        self._channel.send(*answer, round(time.monotonic() - began, 6))
                     case ["end"]:
                         return
             except Interrupted:
                 return
 
-    def _perform(self, call: Mapping[str, Any]) -> tuple[Any, ...]:
+    def _perform(self, number: int, call: Mapping[str, Any]) -> tuple[Any, ...]:
         try:
             task, is_async = self._loader.task(call["task"], call["module"], call["qualname"])
             args, kwargs = task.codec.decode(call["args"])
-            attempt = ChildAttempt(self._channel, call)
+            attempt = ChildAttempt(self._channel, number, call)
             current_attempt.set(attempt)
-            self._context = ChildContext(attempt, self._channel, self._state)
+            self._context = ChildContext(attempt, self._channel, number, self._state)
             if task.context_parameter is not None:
                 kwargs[task.context_parameter] = self._context
             try:
@@ -232,9 +235,11 @@ def _flush_output() -> None:
             stream.flush()
 
 
-def main(descriptor: int) -> None:
-    """Serve the node at the other end of this socket."""
+def main(descriptor: int, tickets: int) -> None:
+    """Serve the node at the other end of this socket, which also holds the other end of
+    this pipe.
+    """
     guardian = Guardian()
     guardian.start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        Worker(Channel(descriptor), guardian).serve()
+        Worker(Channel(descriptor), HeldTickets(tickets), guardian).serve()
