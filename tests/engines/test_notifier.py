@@ -72,6 +72,20 @@ async def test_every_kind_arrives(notifier: Notifier, other: Engine) -> None:
     await recorder.until(lambda: set(sent) <= set(recorder.signals))
 
 
+@pytest.mark.parametrize(
+    "queue",
+    ["plain", "ümlaut \U0001f600", 'it\'s "quoted"', "\\", "\\' ; SELECT 1", "/* payload */$1"],
+)
+async def test_any_name_arrives_alone_as_it_was_sent(
+    notifier: Notifier, other: Engine, queue: str
+) -> None:
+    recorder = SignalRecorder()
+    await notifier.start(recorder)
+    await put(other)
+    await other.notify([Signal(SignalKind.JOBS, queue)])
+    await recorder.until(lambda: Signal(SignalKind.JOBS, queue) in recorder.signals)
+
+
 async def test_the_probe_finds_that_it_works(notifier: Notifier) -> None:
     await notifier.start(SignalRecorder())
     assert await notifier.probe()

@@ -16,3 +16,9 @@ def payload_of(signal: Signal) -> str:
     """``kind:payload``. A payload that is too long is left out, which means all."""
     text = text_of(signal)
     return text if len(text.encode()) <= _LONGEST_PAYLOAD else f"{signal.kind.value}:"
+
+
+def notification(sql: str, channel: str, payload: str) -> str:
+    """``sql`` with the channel and the payload at their marks. NOTIFY takes no parameters."""
+    literal = payload.replace("\\", "\\\\").replace("'", "''")
+    return sql.replace("/* channel */", channel).replace("/* payload */", literal)

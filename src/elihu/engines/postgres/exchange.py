@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from elihu.engines.postgres.channel import channel_of, payload_of
+from elihu.engines.postgres.channel import channel_of, notification, payload_of
+from elihu.engines.postgres.connect import Connection
 from elihu.engines.postgres.rows import Row
 from elihu.engines.postgres.session import Session
 from elihu.engines.protocol import Ack, AckStatus, ClaimedJob, Exchange, Position
@@ -103,9 +104,17 @@ async def ack_statuses(
 
 
 async def notify(session: Session, signals: Sequence[Signal]) -> None:
-    if signals:
-        payloads = list(dict.fromkeys(map(payload_of, signals)))
-        await session.fetch("notify", channel_of(session.config.schema), payloads)
+    payloads = list(dict.fromkeys(map(payload_of, signals)))
+    channel = channel_of(session.config.schema)
+    if len(payloads) == 1:
+        sql = notification(session.sql["notify_one"], channel, payloads[0])
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(sql)
+
+        await session.call("notify", work)
+    elif payloads:
+        await session.fetch("notify", channel, payloads)
 
 
 def _unless_empty(values: list[str | None]) -> list[str | None] | None:
