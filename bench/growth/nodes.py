@@ -58,5 +58,5 @@ NODES = Growth(
     about="one queue of 100 slots in each node",
     sizes=(1, 2, 4, 8, 16),
     at=at,
-    jobs=lambda _size: 60_000,
+    jobs=lambda _size: 150_000,
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from elihu.clock import TEST_FILES
+from elihu.engines.sqlite.checkpoints import WAL_LIMIT
 from elihu.errors import ConfigError, DatabaseUnavailable
 
 OLDEST: Final = (3, 40, 0)
@@ -17,7 +18,6 @@ BUSY_SHARE: Final = 0.8
 """The part of a call's deadline that it waits for another process's lock. The rest is
 for the error.
 """
-WAL_LIMIT: Final = 64 * 1024 * 1024
 RETRY_WAL: Final = 0.01
 _EPOCH: Final = 2_440_587.5
 """The Julian day at which Unix time begins."""

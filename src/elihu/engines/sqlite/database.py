@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from elihu.config import Config
+from elihu.engines.sqlite import checkpoints
 from elihu.engines.sqlite.connection import check_library, connect, database_path
 from elihu.engines.sqlite.datagrams import Datagrams
 from elihu.engines.sqlite.migrations import schema_version
@@ -74,6 +75,7 @@ class Database:
                     "elihu-sqlite-writer",
                     partial(_writer_connection, self.path, self._config),
                     timeout,
+                    checkpoints.adapt,
                 ),
                 DatabaseThread(
                     "elihu-sqlite-reader",

@@ -48,16 +48,22 @@ FORK_PATIENCE: Final = 2.0
 class DatabaseThread:
     """Executes calls of one event loop on the connection that ``connect`` makes.
 
-    ``timeout`` is the deadline of each call in seconds. A thread that has ended is not
-    started again: an engine that is opened again makes another.
+    ``timeout`` is the deadline of each call in seconds. ``each_second`` is called with the
+    connection and its file, at most so often, before a call. A thread that has ended is
+    not started again: an engine that is opened again makes another.
     """
 
     def __init__(
-        self, name: str, connect: Callable[[], sqlite3.Connection], timeout: float
+        self,
+        name: str,
+        connect: Callable[[], sqlite3.Connection],
+        timeout: float,
+        each_second: Callable[[sqlite3.Connection, Path], None] | None = None,
     ) -> None:
         self._name = name
         self._connect = connect
         self._timeout = timeout
+        self._each_second = each_second
         self._queue: SimpleQueue[Call | None] = SimpleQueue()
         self._answers: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._delivering = False
@@ -207,6 +213,8 @@ class DatabaseThread:
             self._check_due = time.monotonic() + CHECK
             if not _is_there(*self._file):
                 self._disconnect()
+            elif self._connection is not None and self._each_second is not None:
+                self._each_second(self._connection, self._file[0])
         if self._connection is None:
             self._connection = self._connect()
             self._file = _file_of(self._connection)
