@@ -18,7 +18,10 @@ from bench.compare.servers import Server
 BOUND: Final = 120.0
 """The most seconds of one program or of one answer of it."""
 STOP_WITHIN: Final = 30.0
-HIDDEN: Final = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+HIDDEN: Final = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+"""Variables that no program gets. Elihu runs from its source: without bytecode on the disk
+each start would compile it, while the modules of peers are compiled by their installation.
+"""
 
 
 class Failed(Exception):
