@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from elihu import InvalidSchema
-from elihu.json_schema import Problem, Schema
+from elihu.json_schema.validator import Problem, Schema
 from tests.support import Stopwatch
 
 SOON = 3.0

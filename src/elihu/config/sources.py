@@ -1,7 +1,6 @@
 """The sources of settings: flags, keyword arguments, environment and file."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -101,6 +100,8 @@ def find_file(folder: Path) -> ConfigFile | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

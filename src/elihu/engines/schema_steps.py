@@ -20,7 +20,7 @@ lines may say:
 
 import re
 from collections.abc import Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
 from elihu.engines.protocol import CORE, ChainName
@@ -80,14 +80,13 @@ def parse(name: str, sql: str, chain: ChainName = CORE) -> Migration:
     )
 
 
-def load(package: str, chain: ChainName = CORE) -> tuple[Migration, ...]:
-    """The migrations of one chain in an engine's package, oldest first."""
-    folder = files(package).joinpath("migrations", *([] if chain == CORE else [chain]))
+def load(engine: Path, chain: ChainName = CORE) -> tuple[Migration, ...]:
+    """The migrations of one chain in an engine's folder, oldest first."""
+    folder = engine.joinpath("migrations", *([] if chain == CORE else [chain]))
     return tuple(
         sorted(
             parse(file.name, file.read_text(encoding="utf-8"), chain)
-            for file in folder.iterdir()
-            if file.name.endswith(".sql")
+            for file in folder.glob("*.sql")
         )
     )
 

@@ -4,8 +4,6 @@ import calendar
 from itertools import groupby
 from typing import Final
 
-from cron_descriptor import ExpressionDescriptor, Options
-
 from elihu.schedule.grammar import Expression
 
 REBOOT_WORDS: Final = "When a node starts while no other node is alive"
@@ -57,6 +55,8 @@ def _ranges(values: list[int]) -> str:
 
 
 def _sentence(fields: list[str]) -> str:
+    from cron_descriptor import ExpressionDescriptor, Options
+
     return str(
         ExpressionDescriptor(
             " ".join(fields), Options(use_24hour_time_format=True, locale_code="en_US")

@@ -2,7 +2,6 @@
 driver is imported.
 """
 
-import sqlite3
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -205,7 +204,7 @@ class SqlAlchemy(Link):
         if self.engine == "postgres":
             return Cursors(self)
         raw = self.raw_sqlite()
-        if isinstance(raw, sqlite3.Connection):
+        if _kind_of(raw) is Sqlite3:
             return Sqlite3(raw)
         return Aiosqlite(raw) if hasattr(raw, "execute_fetchall") else self
 
@@ -311,11 +310,19 @@ _KINDS: Final[dict[tuple[str, str], type[Link]]] = {
 
 def link_to(connection: object) -> Link:
     """The adapter for a connection. Raises ``InvalidOption`` for any other object."""
+    kind = _kind_of(connection)
+    if kind is None:
+        given = type(connection)
+        raise InvalidOption(f"conn: {EXPECTED}, got a {given.__module__}.{given.__qualname__}")
+    return kind(connection)
+
+
+def _kind_of(connection: object) -> type[Link] | None:
+    """Found by name: no driver is loaded for that."""
     for base in type(connection).__mro__:
         if kind := _KINDS.get((base.__module__, base.__name__)):
-            return kind(connection)
-    kind_of = type(connection)
-    raise InvalidOption(f"conn: {EXPECTED}, got a {kind_of.__module__}.{kind_of.__qualname__}")
+            return kind
+    return None
 
 
 def _is_two_phase(connection: Any) -> bool:

@@ -2,7 +2,6 @@
 error stays the driver's, since the transaction is the caller's.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
@@ -43,17 +42,16 @@ def on_postgres(error: Exception, schema: str) -> Exception:
 def on_sqlite(error: Exception) -> Exception:
     """The error to raise in place of ``error``: itself unless it is a refusal."""
     for inner in _chain(error):
-        match inner:
-            case ElihuError():
-                return inner
-            case sqlite3.OperationalError() if any(
-                words in str(inner) for words in _NO_SQLITE_TABLES
-            ):
-                return SchemaOutdated(
-                    f'conn: expected the tables of Elihu, got "{inner}": run "elihu migrate"'
-                )
-            case sqlite3.IntegrityError() | sqlite3.DataError():
-                return DataRefused(f"conn: SQLite refuses a value: {inner}")
+        if isinstance(inner, ElihuError):
+            return inner
+        # A program on PostgreSQL does not load the module.
+        kinds = {base.__name__ for base in type(inner).__mro__ if base.__module__ == "sqlite3"}
+        if "OperationalError" in kinds and any(words in str(inner) for words in _NO_SQLITE_TABLES):
+            return SchemaOutdated(
+                f'conn: expected the tables of Elihu, got "{inner}": run "elihu migrate"'
+            )
+        if kinds & {"IntegrityError", "DataError"}:
+            return DataRefused(f"conn: SQLite refuses a value: {inner}")
     return error
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Final, TypeVar
 
 import asyncpg
@@ -58,7 +59,7 @@ logger = logging.getLogger("elihu")
 
 @cache
 def _load(chain: ChainName) -> tuple[Migration, ...]:
-    return load(__package__, chain)
+    return load(Path(__file__).parent, chain)
 
 
 def _steps(chain: ChainName) -> tuple[Migration, ...]:

@@ -4,7 +4,7 @@
 
 import re
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from elihu.clock import TEST_SCHEMAS
@@ -12,6 +12,7 @@ from elihu.engines.ahead import with_ahead, without_ahead
 from elihu.engines.postgres.filters import Where
 from elihu.engines.postgres.rows import ROWS, TEXT_ROWS
 
+_FOLDER: Final = Path(__file__).with_name("sql")
 _COMMENT_LINES: Final = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 _SCHEMA: Final = re.compile(r"\belihu\.")
 _CLOCK: Final = re.compile(r"\b(?:now|statement_timestamp|clock_timestamp)\(\)")
@@ -40,8 +41,7 @@ class Queries:
     def __init__(self, schema: str) -> None:
         texts = {
             file.name.removesuffix(".sql"): _COMMENT_LINES.sub("", file.read_text(encoding="utf-8"))
-            for file in files(__package__).joinpath("sql").iterdir()
-            if file.name.endswith(".sql")
+            for file in _FOLDER.glob("*.sql")
         }
         claims = texts.pop(_CLAIMS)
         texts[_PLAIN_AHEAD] = texts[_PLAIN]

@@ -1,13 +1,14 @@
 """The migrations as statements, for scripts and for connections of callers."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 from elihu.engines.postgres.queries import in_schema
 from elihu.engines.protocol import CORE
 from elihu.engines.schema_steps import Migration, load
 
-MIGRATIONS: Final = load(__package__)
+MIGRATIONS: Final = load(Path(__file__).parent)
 
 LOCK_TIMEOUT: Final = 2.0
 """Seconds for which a step waits for a lock. Behind a step that waits for a strong lock,

@@ -35,7 +35,7 @@ _WHERE: Final = "the database"
 
 @cache
 def _load(chain: ChainName) -> tuple[Migration, ...]:
-    return load(__package__, chain)
+    return load(Path(__file__).parent, chain)
 
 
 def _steps(chain: ChainName) -> tuple[Migration, ...]:

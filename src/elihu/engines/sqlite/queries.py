@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from elihu.engines.sqlite.rows import ROWS, TEXT_ROWS
 
 T = TypeVar("T")
+
+_FOLDER: Final = Path(__file__).with_name("sql")
 
 LARGEST: Final = 512
 """Rows of values in one statement. A row has at most 18 values; SQLite's limit is 32,766
@@ -19,7 +21,7 @@ def statement(name: str) -> str:
     """The statement of ``sql/<name>.sql``, without its comment lines and with the columns
     of a job at their mark.
     """
-    lines = (files(__package__) / "sql" / f"{name}.sql").read_text("utf-8").splitlines()
+    lines = (_FOLDER / f"{name}.sql").read_text("utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("--"))
     return TEXT_ROWS.select(ROWS.select(text))
 

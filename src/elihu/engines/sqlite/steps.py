@@ -1,11 +1,12 @@
 """The migrations as statements, for scripts and for connections of callers."""
 
 import sqlite3
+from pathlib import Path
 from typing import Final
 
 from elihu.engines.schema_steps import Migration, load
 
-MIGRATIONS: Final = load(__package__)
+MIGRATIONS: Final = load(Path(__file__).parent)
 
 
 def statements(step: Migration, _schema: str) -> tuple[str, ...]:

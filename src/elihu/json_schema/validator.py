@@ -12,9 +12,6 @@ from elihu.json_schema.structure import DIALECT, Structure, check_depth, pointer
 from elihu.json_schema.words import problem
 from elihu.task import show
 
-LARGEST: Final = 65_536
-"""Bytes of JSON that a schema may have."""
-
 MOST_STEPS: Final = 5_000_000
 """The most work for a value, estimated from its size alone."""
 
