@@ -3,13 +3,14 @@ and every change of state is a legal one.
 """
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     precondition,
@@ -245,6 +246,13 @@ class Engines(EnginesInStep):
         assert self.both(act) is (self.before[number] is JobState.AVAILABLE)
 
 
+EXAMPLES = 25 if os.environ.get("ELIHU_TEST_MORE") else 10
+PHASES = (Phase.generate,)
+"""Not to shrink: that takes longer than the test may, and fails to keep the example of a
+race. Nor to explain, which traces each line, also of calls that a driver makes.
+"""
+
+
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as runner:
@@ -275,8 +283,10 @@ def test_the_engines_agree(
         run_state_machine_as_test(
             Engines,
             settings=settings(
-                max_examples=25,
+                max_examples=EXAMPLES,
                 stateful_step_count=40,
+                phases=PHASES,
+                print_blob=True,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
