@@ -70,6 +70,7 @@ def test_plots_are_those_of_the_results() -> None:
     drawn = draw(results.read(results.FILE), AXES)
     kept = {path.name: path.read_text() for path in results.FOLDER.glob("growth-*.svg")}
     assert kept == drawn
+    assert set(drawn) == {f"growth-{name}.svg" for name in GROWTHS}
 
 
 def test_a_plot_is_small_and_names_both_engines() -> None:
