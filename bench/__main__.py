@@ -7,7 +7,8 @@ new tables, so a named database keeps its own.
 
 Elihu and plain SQL take turns, round by round, and a figure is the median of its
 rounds. Compare figures of one run only. `relay` and `gather` are compared with another
-subject of ours, not with plain SQL. `start` waits for whole minutes.
+subject of ours, `stage` and `delay` with what is wanted, not with plain SQL. `start`
+waits for whole minutes.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from bench import (
     off_loop,
     output,
     relay,
+    stager,
     trigger,
 )
 from bench.loop import run
@@ -49,6 +51,8 @@ SUBJECTS = {
         off_loop.PROCESS,
         relay.SUBJECT,
         gather.SUBJECT,
+        stager.STAGE,
+        stager.DELAY,
         trigger.SCAN,
         trigger.ACT,
         trigger.CHUNKS,

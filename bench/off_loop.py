@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from bench.subject import Case, Figures, Options, Subject, expect, rate, slots_of
 from bench.tables import Tables
@@ -35,6 +36,10 @@ while data := line.recv(65_536):
 tasks = Tasks(prefix="bench.")
 
 
+@tasks.task(name="loop")
+async def in_loop(number: int) -> None: ...
+
+
 @tasks.task(name="thread")
 def in_thread(number: int) -> None: ...
 
@@ -50,7 +55,7 @@ def cases(options: Options) -> list[Case]:
     ]
 
 
-def ours(task: Task[[int], None]) -> Callable[[Tables, Case], Awaitable[Figures]]:
+def ours(task: Task[[int], Any]) -> Callable[[Tables, Case], Awaitable[Figures]]:
     """One node in this process. The first ``slots`` jobs start its threads or children
     and do not count.
     """

@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 
 from bench.compare import servers
-from bench.compare.contestants import ELIHU, PLAIN_SQL, Contestant
+from bench.compare.contestants import BOUND, ELIHU, PLAIN_SQL, Contestant
 from bench.compare.environments import Interpreter, Unavailable, python_of, version_of
 from bench.compare.measure import Figures
 from bench.compare.processes import Failed, Side
@@ -58,6 +58,7 @@ class Comparison:
         """
         self._versions["Python"] = base.text
         pythons = await asyncio.to_thread(self._install, base, peers)
+        pythons[BOUND] = pythons[ELIHU]
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elihu-bench-")))
             postgres = Postgres(stack.enter_context(PostgresServer(durable=True)))

@@ -52,6 +52,11 @@ PLAIN_SQL: Final = Contestant(
     engines=("postgresql", "sqlite"),
     slots=500,
 )
+BOUND: Final = Contestant(
+    name="bound",
+    settings="what bounds a row of Elihu's own; it stands in a table of its own",
+    engines=("postgresql", "sqlite"),
+)
 PEERS: Final = (
     Contestant(
         name="pgqueuer",

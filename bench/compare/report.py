@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Final
 
-from bench.compare.contestants import CONTESTANTS, LIMIT, OURS, OWN
+from bench.compare.bounds import BY_NAME
+from bench.compare.contestants import BOUND, CONTESTANTS, LIMIT, OURS, OWN
 
 MORE: Final = frozenset({"jobs/s"})
 """Units of which more is better."""
@@ -24,6 +25,12 @@ and for the best of the peers. The limit is plain SQL that does the same work on
 or an interpreter that does nothing. A contestant on Redis stands in the rows of PostgreSQL.
 [Latency](latency.md) says where the time of one job goes, and [the job of a
 trigger](trigger-speed.md) what a trigger costs.
+"""
+BOUNDS_LEGEND: Final = """\
+Both sides are Elihu, or what it could have at most, measured in turn in the same run. The ratio is
+more than 1 where Elihu is better than the bound, and wanted is the least ratio that the design
+asks for. A drain beside other rows is as it should be when it is within the spread of the clean
+one. [What a job off the event loop costs](off-loop.md) says how the bounds are made.
 """
 
 
@@ -139,6 +146,34 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def bounds_table(figures: Iterable[Figure]) -> str:
+    """Markdown, with Elihu's figure, its bound and the least ratio that is wanted."""
+    head = ["measured", "bound", "engine", "unit", OURS, "bound's figure", "ratio", "wanted"]
+    lines = [line(head), line(["---"] * 4 + ["---:"] * 4)]
+    for (subject, engine, _, unit), sides in summaries(figures).items():
+        if OURS not in sides:
+            continue
+        wanted = BY_NAME[subject].wanted.get(unit)
+        lines.append(
+            line(
+                [
+                    *(subject, BY_NAME[subject].text, engine, unit),
+                    *(plain_cell(sides, name) for name in (OURS, BOUND.name)),
+                    ratio(unit, sides, BOUND.name),
+                    NOTHING if wanted is None else f"{wanted:.2f}",
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def plain_cell(sides: Mapping[str, Summary], name: str) -> str:
+    """A figure without a ratio."""
+    if name not in sides:
+        return NOTHING
+    return f"{number(sides[name].value)} ±{sides[name].spread:.0f} %"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What a run was made with."""
@@ -159,12 +194,14 @@ class Run:
 
 def document(run: Run, figures: Sequence[Figure]) -> str:
     """The whole page."""
+    own = [figure for figure in figures if figure.subject in BY_NAME]
     parts = [
         "# Speed beside other job queues\n",
         f"{run.head()}\n",
         CONDITIONS,
         LEGEND,
-        table(figures),
+        table([figure for figure in figures if figure.subject not in BY_NAME]),
+        *(["## Elihu beside its own bounds\n", BOUNDS_LEGEND, bounds_table(own)] if own else []),
         "## Contestants\n",
         "\n".join(
             [

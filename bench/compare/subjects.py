@@ -6,7 +6,8 @@ from functools import partial
 from typing import Final
 
 from bench.compare import measure
-from bench.compare.contestants import LIMIT, OWN, Contestant
+from bench.compare.bounds import BOUNDS, MOST, Bound
+from bench.compare.contestants import BOUND, ELIHU, LIMIT, OWN, Contestant
 from bench.compare.measure import Figures
 from bench.compare.processes import Side
 
@@ -86,7 +87,9 @@ def drain(
 
 def on(engines: Sequence[str]) -> Callable[[Contestant], bool]:
     """Who is measured on one of these engines."""
-    return lambda contestant: bool(set(engines) & set(contestant.engines))
+    return lambda contestant: (
+        contestant is not BOUND and bool(set(engines) & set(contestant.engines))
+    )
 
 
 def inserts(count: Count) -> Sequence[Case]:
@@ -231,10 +234,25 @@ def starts(_count: Count) -> Sequence[Case]:
             subject="start",
             engines=ANY,
             setting="",
-            takes_part=lambda _each: True,
+            takes_part=on(ANY),
             measure=measure.start,
         )
     ]
+
+
+def own_bounds(count: Count) -> Sequence[Case]:
+    """Elihu beside its own bounds, on both engines."""
+
+    def case(bound: Bound, engine: str) -> Case:
+        return Case(
+            subject=bound.name,
+            engines=(engine,),
+            setting="",
+            takes_part=lambda each: each in {ELIHU, BOUND},
+            measure=lambda side: bound.measure(side, count(MOST)),
+        )
+
+    return [case(bound, engine) for engine in ("postgresql", "sqlite") for bound in BOUNDS]
 
 
 SUBJECTS: Final[dict[str, Callable[[Count], Sequence[Case]]]] = {
@@ -245,6 +263,7 @@ SUBJECTS: Final[dict[str, Callable[[Count], Sequence[Case]]]] = {
     "latency": latencies,
     "idle": idles,
     "start": starts,
+    "bounds": own_bounds,
     "large": large,
 }
 DEFAULT: Final = tuple(name for name in SUBJECTS if name != "large")

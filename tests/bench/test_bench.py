@@ -19,11 +19,13 @@ SMALL = (
 UNITS = {each: {"jobs_per_second"} for each in ("insert", "bulk", "drain", "thread", "process")}
 UNITS |= {each: {"p50_ms", "p99_ms"} for each in ("latency", "relay")} | {"gather": {"seconds"}}
 UNITS |= {each: {"seconds"} for each in ("dispatch", "at_once")}
+UNITS |= {"stage": {"seconds"}, "delay": {"p50_ms", "latest_ms"}}
 UNITS |= {"output": {"seconds", "node_mib", "supervisor_mib"}}
 BESIDE = {"relay": "latency", "gather": "drain", "output": "pipe"}
 BESIDE |= {"dispatch": "plain rows", "at_once": "processes"}
+BESIDE |= {"stage": "wanted", "delay": "wanted"}
 ALWAYS = {"insert", "drain", "latency"}
-ALONE = {("pipe", "supervisor_mib")}
+ALONE = {("pipe", "supervisor_mib"), ("wanted", "p50_ms")}
 """What the other side does not have."""
 
 

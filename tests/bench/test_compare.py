@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.bounds import ROWS
 from bench.compare.__main__ import main
+from bench.compare.bounds import BOUNDS
 from bench.compare.comparison import Comparison
-from bench.compare.contestants import CONTESTANTS, ELIHU, PEERS, PLAIN_SQL
+from bench.compare.contestants import BOUND, CONTESTANTS, ELIHU, PEERS, PLAIN_SQL
 from bench.compare.environments import Unavailable, find_python
 from bench.compare.measure import Figures, drain, insert
 from bench.compare.processes import Failed, Side, program
@@ -54,6 +56,27 @@ async def test_a_measurement_that_fails_is_named_and_the_others_go_on(
     assert comparison.described().left_out == [
         f"bulk (sqlite), round {number}, elihu: no table" for number in (1, 2)
     ]
+
+
+async def test_elihu_is_measured_beside_its_bounds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = ["100,000 due jobs staged", "drain beside 1,000,000 finished jobs"]
+    some = [each for each in cases("bounds", 12) if each.engine == "sqlite"]
+    some = [each for each in some if each.subject in names]
+    monkeypatch.setitem(SUBJECTS, "bounds", lambda _count: some)
+    comparison = Comparison(rounds=1, most_jobs=12)
+    sides = {ELIHU: sys.executable, BOUND: sys.executable}
+    await comparison.measure(["bounds"], {"sqlite": Sqlite(tmp_path)}, sides)
+    assert not comparison.failed
+    assert [(figure.subject, figure.of) for figure in comparison.figures] == [
+        (name, of) for name in names for of in ("elihu", "bound")
+    ]
+
+
+def test_each_bound_is_measured() -> None:
+    assert {each.name for each in BOUNDS} == {each.subject for each in cases("bounds")}
+    assert len(ROWS) + 2 == len(BOUNDS)
 
 
 async def test_jobs_that_are_not_stored_are_an_error(tmp_path: Path) -> None:

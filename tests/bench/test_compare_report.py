@@ -2,9 +2,10 @@
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
-from bench.compare.report import Figure, Run, better, document, number, table
+from bench.compare.report import Figure, Run, better, bounds_table, document, number, table
 from bench.compare.servers import shape
 
 
@@ -43,6 +44,24 @@ def test_a_row_has_medians_spread_and_ratios() -> None:
         *("drain", "sqlite", "jobs/s", "200 ±5 %", "400 ±0 % (0.50)", "20.0 ±50 % (10.00)"),
         *("0.50", "10.00 huey"),
     ]
+
+
+def test_elihu_beside_its_bounds_stands_in_a_table_of_its_own() -> None:
+    measured = [
+        replace(each, subject="gather of 10,000 jobs", unit="s")
+        for each in [*figures("elihu", 1, 3), *figures("bound", 1)]
+    ]
+    *_, row = cells(bounds_table(measured))
+    assert row == [
+        *("gather of 10,000 jobs", "a drain of the same jobs", "sqlite", "s"),
+        *("2.00 ±50 %", "1.00 ±0 %", "0.50", "0.67"),
+    ]
+    run = Run(date="", machine="", versions={}, rounds=1, contestants=[], left_out=[])
+    text = document(run, [*measured, *figures("huey", 5)])
+    before, after = text.split("## Elihu beside its own bounds")
+    assert "gather" not in before
+    assert "huey" not in after
+    assert "## Elihu beside" not in document(run, figures("huey", 5))
 
 
 def test_of_times_less_is_better() -> None:

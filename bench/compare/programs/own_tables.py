@@ -25,6 +25,17 @@ BACKLOGS: Final = {
           now() + interval '1 day' + i * interval '1 second'
         FROM generate_series(1, $1) i""",
 }
+FILE_BACKLOGS: Final = {
+    "finished": """
+        INSERT INTO job
+          (state, task, args, node, claim, attempt, started_at, finished_at, prune_at)
+        SELECT 'completed', 'bench.note', '{"sent": 0.0}', 'gone', 1, 1,
+          unixepoch() - 3600, unixepoch() - 3600, unixepoch() + 86400 FROM n""",
+    "scheduled": """
+        INSERT INTO job (state, task, args, scheduled_at)
+        SELECT 'scheduled', 'bench.note', '{"sent": 0.0}', unixepoch() + 86400 + i FROM n""",
+}
+NUMBERS: Final = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
 
 
 def tables_of(url: str) -> Tables:
@@ -61,6 +72,11 @@ async def pending(url: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
 
 async def backlog(url: str, kind: str, rows: int) -> None:
     """Add rows of this kind."""
+    if url.startswith(SQLITE):
+        with closing(sqlite3.connect(url.removeprefix(SQLITE), timeout=30)) as file, file:
+            file.execute(f"{NUMBERS} {FILE_BACKLOGS[kind]}", (rows,))
+            file.execute("ANALYZE")
+        return
     connection: Any = await asyncpg.connect(driver_url(url))
     try:
         await connection.execute(BACKLOGS[kind], rows)
