@@ -1,8 +1,15 @@
 """Forms of the engine: cron entries, templates, crontabs, and failures that are alike."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
 import pytest
 
 from elihu import Elihu, JobState
+from elihu.api.crons import Crons
+from elihu.api.jobs import Jobs
+from elihu.api.templates import Templates
 from elihu.commands.rules import commands, environments, schedules
 from elihu.orm.sessions import Sessions
 from tests.web.pages.conftest import SECRET, Browser, Things
@@ -50,6 +57,49 @@ async def test_a_cron_entry_is_made_changed_and_deleted(browser: Browser, app: E
     assert "nightly is deleted" in gone.text()
     assert await app.crons.list() == []
     assert "cron entry: delete" in (await browser.get("/audit")).text()
+
+
+def change_after_the_next_read(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, change: Callable[[], Awaitable[Any]]
+) -> None:
+    """Let another writer come between the next read of one and what follows it."""
+    get, pending = kind.get, [change]
+
+    async def read(self: Any, *given: Any) -> Any:
+        found = await get(self, *given)
+        if pending:
+            await pending.pop()()
+        return found
+
+    monkeypatch.setattr(kind, "get", read)
+
+
+@pytest.mark.parametrize("kind", ["entry", "template", "job"])
+async def test_who_saves_after_another_sees_what_is_stored(
+    browser: Browser, app: Elihu, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change: Callable[[], Awaitable[Any]]
+    verbs: Any
+    await app.crons.create("nightly", "0 3 * * *", "invoices.render", args={"invoice": 7})
+    if kind == "entry":
+        path = to = "/entries/nightly"
+        change = partial(app.crons.update, "nightly", priority=5)
+        fields, verbs = ENTRY | {"queue": "default"}, Crons
+    elif kind == "template":
+        path = to = "/templates/render/edit"
+        await app.templates.create("render", "Render", "invoices.render", {"type": "object"})
+        change = partial(app.templates.update, "render", display_order=5)
+        fields, verbs = TEMPLATE, Templates
+    else:
+        job_id = (await app.crons.run_now("nightly")).id
+        path, to = f"/jobs/{job_id}", f"/jobs/{job_id}/change"
+        change = partial(app.jobs.update, job_id, priority=5)
+        fields, verbs = {"queue": "other", "priority": "0", "max_attempts": "20"}, Jobs
+    seen = form_of(await browser.get(path))
+    change_after_the_next_read(monkeypatch, verbs, change)
+    late = await browser.post(to, **fields, **seen)
+    assert late.answer.status_code == 412
+    assert "5" in late.text()
 
 
 async def test_secret_arguments_of_an_entry_are_kept_and_not_shown(

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from elihu import CronEntry, ElihuError, UnknownTask
+from elihu import ChangedMeanwhile, CronEntry, ElihuError, UnknownTask
 from elihu.secret_names import is_secret_name
 from elihu.web.pages.editing import whole
 from elihu.web.pages.kept import preview_of
@@ -107,7 +107,9 @@ async def change_entry(visit: EditVisit, name: str) -> Response:
         return _form(visit, entry, _as_typed(visit), errors, both=_both(visit, entry))
     if not errors and changes:
         try:
-            after = _facts(await crons.update(name, **changes))
+            after = _facts(await crons.update(name, expected=entry, **changes))
+        except ChangedMeanwhile:
+            return await change_entry(visit, name)
         except ElihuError as error:
             errors = _at_field(error)
         else:

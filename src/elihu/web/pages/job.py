@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from elihu import ElihuError, Job, JobState
+from elihu import ChangedMeanwhile, ElihuError, Job, JobState
 from elihu.secret_names import is_secret_name
 from elihu.web.pages.editing import whole
 from elihu.web.pages.texts import plural
@@ -67,7 +67,9 @@ async def change_job(visit: EditVisit, job_id: int) -> Response:
             errors["run_at"] = "expected a time with a zone: 2026-10-22T14:00:00Z"
     if not errors and values:
         try:
-            await visit.context.app.jobs.update(job_id, **values)
+            await visit.context.app.jobs.update(job_id, expected=job, **values)
+        except ChangedMeanwhile:
+            return await change_job(visit, job_id)
         except ElihuError as error:
             field = str(error).partition(":")[0]
             errors[field if field in typed else "args"] = str(error)

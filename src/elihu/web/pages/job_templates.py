@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from elihu import ElihuError, Template, UnknownTask
+from elihu import ChangedMeanwhile, ElihuError, Template, UnknownTask
 from elihu.web.pages.editing import decimal, whole
 from elihu.web.pages.visits import EditVisit, PageRoute, RunVisit, ViewVisit, Visit
 
@@ -109,7 +109,9 @@ async def change_template(visit: EditVisit, code: str) -> Response:
     changes: Any = {name: value for name, value in values.items() if value != before[name]}
     if not errors and changes:
         try:
-            after = _facts(await templates.update(code, **changes))
+            after = _facts(await templates.update(code, expected=template, **changes))
+        except ChangedMeanwhile:
+            return await change_template(visit, code)
         except ElihuError as error:
             errors = _at_field(error)
         else:
