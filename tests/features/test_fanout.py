@@ -70,7 +70,7 @@ async def test_the_parts_are_counted_in_other_processes(web: httpx.AsyncClient):
     finally:
         for node in nodes:
             node.terminate()
-        await asyncio.gather(*(node.wait() for node in nodes))
+        await asyncio.gather(*(node.communicate() for node in nodes))  # its pipe ends too
     expected = Counter(WORD.findall(inspect.getsource(argparse).lower()))
     assert (answer["parts"], answer["counted"], answer["missing"]) == (16, 16, {})
     assert answer["words"] == dict(expected.most_common(20))

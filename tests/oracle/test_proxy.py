@@ -35,7 +35,7 @@ async def connect(proxy: Proxy) -> Streams:
 async def ask(streams: Streams, text: bytes) -> bytes:
     reader, writer = streams
     writer.write(text)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await reader.read(100)
 
 

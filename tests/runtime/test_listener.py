@@ -112,7 +112,7 @@ async def test_signals_of_another_process_arrive(harness: NodeHarness, harnesses
     harness.hub.join(heard.put_nowait)
     await other.put(queue="mail")
     await other.engine.notify([Signal(SignalKind.JOBS, "mail")])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         signal = await heard.get()
     assert signal == Signal(SignalKind.JOBS, "mail")
     await listener.stop()

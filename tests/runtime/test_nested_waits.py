@@ -18,7 +18,7 @@ HINT = "held by attempts that wait for jobs of the same queue"
 
 
 async def until_reported(events: EventRecorder) -> QueueBlockedByWaits:
-    await events.count(QueueBlockedByWaits, 1, within=5)
+    await events.count(QueueBlockedByWaits, 1)
     return events.of(QueueBlockedByWaits)[0]
 
 

@@ -59,7 +59,7 @@ async def test_hurry_ends_the_wait(harness: NodeHarness):
     await asyncio.sleep(0)
     assert not stopping.done()
     now.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stopping
     assert await harness.results(job_id) == ["returned"]
 
@@ -116,7 +116,7 @@ async def test_a_thread_that_does_not_end_is_returned_and_its_outcome_ignored(
     assert await harness.results(job_id) == ["returned"]
     gate.set()
     assert execution.handle is not None
-    await asyncio.wait([execution.handle], timeout=5)
+    await asyncio.wait([execution.handle], timeout=20)
     assert await harness.results(job_id) == ["returned"]
     assert await harness.state(job_id) is JobState.AVAILABLE
 
@@ -191,7 +191,7 @@ async def test_claims_that_arrive_while_it_stops_are_given_back(
     stopping = asyncio.create_task(stop(producer, grace=NEVER))
     await asyncio.sleep(0)
     go_on.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stopping
     assert not harness.of(JobStarted)
     assert await harness.results(job_id) == ["returned"]
@@ -213,7 +213,7 @@ async def test_a_stop_whose_ends_cannot_be_written_ends_all_the_same(
     with monkeypatch.context() as patched:
         patched.setattr(harness.engine, "exchange", away)
         gate.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await stop(producer)
     assert "the ends of 1 attempts were not written in time" in caplog.text
 
@@ -249,7 +249,7 @@ async def test_a_removed_node_drops_its_attempts_and_sends_none(
     monkeypatch.setattr(harness.engine, "exchange", watched)
     handles = [execution.handle for execution in producer.running.values()]
     producer.lose_all()
-    await asyncio.wait([handle for handle in handles if handle], timeout=5)
+    await asyncio.wait([handle for handle in handles if handle], timeout=20)
     assert wait_idle(producer)
     await stop(producer)
     assert sent == []
@@ -265,5 +265,5 @@ async def test_a_removal_ends_the_wait_of_a_stop(harness: NodeHarness):
     stopping = asyncio.create_task(stop(producer, grace=NEVER))
     await asyncio.sleep(0)
     producer.lose_all()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stopping

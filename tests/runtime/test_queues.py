@@ -225,7 +225,7 @@ async def test_the_stop_of_a_node_is_not_held_up_by_a_queue_that_finishes(
     await manager.start()
     await several(began, 1)
     await said(harness, manager, QueueOverride("default", served=False))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await manager.stop()
         (producer,) = manager.producers
         await producer.stop(grace=0, now=asyncio.Event())

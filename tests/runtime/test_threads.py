@@ -121,7 +121,7 @@ async def test_a_thread_that_cannot_be_started_fails_that_call_alone(
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="new thread"):
             await threads.run(lambda: 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await threads.run(lambda: 2) == 2
 
 
@@ -146,7 +146,7 @@ async def test_a_call_that_waits_does_not_hold_up_those_that_came_with_it(thread
     await asyncio.gather(*(threads.run(all_started.wait) for _ in range(22)))
     waiting = [asyncio.create_task(threads.run(gate.wait)) for _ in range(2)]
     others = [asyncio.create_task(threads.run(lambda: 1)) for _ in range(20)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await asyncio.gather(*others) == [1] * 20
     assert not any(task.done() for task in waiting)
     gate.set()
@@ -166,7 +166,7 @@ async def test_answers_that_come_while_the_loop_is_busy_are_delivered_together(
     tasks = [asyncio.create_task(threads.run(made.release)) for _ in range(20)]
     await asyncio.sleep(0)
     for _ in tasks:  # the loop waits
-        assert made.acquire(timeout=5)
+        assert made.acquire(timeout=20)
     await asyncio.gather(*tasks)
     assert next(deliveries) <= 2
 

@@ -40,7 +40,7 @@ def chromium() -> str:
 async def serving(app: Elihu) -> AsyncIterator[str]:
     """The address of a server that runs commands too."""
     scheduler = CommandScheduler(app)
-    bound = socket.socket()
+    bound = socket.socket(proto=socket.IPPROTO_TCP)  # its parts are sent at once
     bound.bind(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(
@@ -57,7 +57,7 @@ async def serving(app: Elihu) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await asyncio.wait([task], timeout=5)
+            await asyncio.wait([task], timeout=20)
             bound.close()
 
 
