@@ -20,8 +20,10 @@ Figures = Mapping[str, float]
 LOOK: Final = 0.005
 PAUSE: Final = 0.02
 """Seconds between two jobs of latency."""
-SETTLE: Final = 5.0
-"""Seconds that an idle worker gets before it is looked at."""
+SETTLE: Final = 15.0
+"""Seconds that an idle worker gets before it is looked at. PostgreSQL counts the transactions
+of a connection at its next statement: those of a start come many seconds later.
+"""
 STARTS: Final = 5
 """Starts of an interpreter in one round."""
 IMPORT: Final = """
