@@ -77,10 +77,9 @@ class _Plot:
         yield text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 42, self._axis, "middle")
         for number, each in enumerate(self._series):
             yield from self._line(each, LEFT + number * 320)
-            made = (
-                f"{NAMES[each.engine]}: {each.about}; {each.versions}, {each.machine}, {each.date}"
-            )
-            yield text(LEFT, HEIGHT - 24 + 15 * number, made, "small")
+            made = f"{each.versions}, {each.machine}, {each.date}"
+            yield text(LEFT, HEIGHT - 26 + 15 * number, made, "small")
+        yield text(LEFT, HEIGHT - 41, self._series[0].about, "small")
         yield "</svg>"
 
     def _line(self, series: Series, x: int) -> Iterator[str]:
@@ -92,7 +91,8 @@ class _Plot:
             yield f'<path class="{series.engine} spread" d="M{at[0]} {low}V{high}"/>'
             yield mark(series.engine, *at)
         yield mark(series.engine, x + 6, TOP - 22)
-        words = f"{NAMES[series.engine]}: {series.ratio:.2f} of the first rate at the last"
+        ratio = f"{series.ratio:.2f}" if series.ratio >= 0.1 else f"{series.ratio:.2g}"
+        words = f"{NAMES[series.engine]}: {ratio} of the first rate at the last"
         yield text(x + 18, TOP - 18, words)
 
     def _x(self, size: int) -> float:
