@@ -5,6 +5,10 @@ import os
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")  # a busy machine may take its time for an example
 
 pytest_plugins = ["elihu.testing.plugin", "tests.fixtures.databases", "tests.fixtures.programs"]
 
@@ -23,10 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if os.environ.get("ELIHU_TEST_MORE"):
         return
-    later = [item for item in items if _is_for_later(item)]
-    if later:
-        config.hook.pytest_deselected(items=later)
-        items[:] = [item for item in items if not _is_for_later(item)]
+    config.hook.pytest_deselected(items=[item for item in items if _is_for_later(item)])
+    items[:] = [item for item in items if not _is_for_later(item)]
 
 
 def _is_for_later(item: pytest.Item) -> bool:
