@@ -1,6 +1,7 @@
 -- At most $1 of the jobs that failed last: discarded ones, and retryable ones among those that are due first. The ids of the
 -- former come from the index alone: the planner would sort all discarded jobs.
-SELECT latest.id, latest.task, latest.queue, latest.state, latest.at, run.error_type, left(coalesce(run.error, latest.reason), 500) AS error
+SELECT latest.id, latest.task, latest.queue, latest.state, latest.at, run.error_type,
+  left(coalesce(run.error, latest.reason), 500) AS error
 FROM (
   SELECT * FROM (
     SELECT id, claim, task, queue, state, finished_at AS at, reason FROM elihu.job

@@ -9,7 +9,10 @@ UNION ALL
 SELECT 'executing' AS state, count(*) AS jobs FROM (SELECT 1 FROM elihu.job WHERE state = 'executing'
   ORDER BY node, id LIMIT $1::integer) AS found
 UNION ALL
-SELECT state, count(*) FROM (SELECT state FROM elihu.job WHERE state IN ('scheduled','retryable') ORDER BY scheduled_at, id LIMIT $1::integer) AS found GROUP BY state
+SELECT state, count(*)
+FROM (SELECT state FROM elihu.job
+  WHERE state IN ('scheduled','retryable')
+  ORDER BY scheduled_at, id LIMIT $1::integer) AS found GROUP BY state
 UNION ALL
 SELECT 'completed', count(*) FROM (SELECT 1 FROM elihu.job WHERE state = 'completed' AND prune_at IS NULL AND state IN ('completed','discarded','cancelled')
   ORDER BY finished_at LIMIT $1::integer) AS found

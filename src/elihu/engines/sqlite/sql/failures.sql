@@ -1,6 +1,7 @@
 -- A bounded number of the jobs that failed last: discarded ones, and retryable ones among those that
 -- are due first.
-SELECT latest.id, latest.task, latest.queue, latest.state, latest.at, run.error_type, substr(coalesce(run.error, latest.reason), 1, 500) AS error
+SELECT latest.id, latest.task, latest.queue, latest.state, latest.at, run.error_type,
+  substr(coalesce(run.error, latest.reason), 1, 500) AS error
 FROM (
   SELECT * FROM (
     SELECT id, claim, task, queue, state, finished_at AS at, reason FROM job INDEXED BY job_failed
