@@ -238,7 +238,7 @@ async def test_a_second_task_that_is_cancelled_loses_nothing(harness: NodeHarnes
 def test_one_exchange_where_the_engine_has_one_writer() -> None:
     lanes = Lanes(NoWork(), two=False, woken=asyncio.Event())
     lanes.fetched(LIMIT, LIMIT, LIMIT, 0, 0.0)
-    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, 2 * TRIAL)
+    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, TRIAL)
     with lanes.exchange(THIRD):
         assert not lanes.may_send(LIMIT, LIMIT, 0, LIMIT)
     assert lanes.size(LIMIT, LIMIT) == LIMIT
@@ -248,7 +248,7 @@ def test_one_exchange_where_the_engine_has_one_writer() -> None:
 def test_one_exchange_for_few_slots(limit: int, two: bool) -> None:
     lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
     lanes.fetched(limit, limit, limit, 0, 0.0)
-    lanes.fetched(limit, limit, limit, limit, 2 * TRIAL)
+    lanes.fetched(limit, limit, limit, limit, TRIAL)
     with lanes.exchange(limit // 3):
         assert lanes.may_send(limit, 0, 5, limit) is two
         assert not lanes.may_send(1, limit, 5, limit), "few ends while attempts run"
@@ -261,7 +261,7 @@ def test_one_exchange_for_few_slots(limit: int, two: bool) -> None:
 def test_an_answer_with_fewer_jobs_ends_the_second_exchange() -> None:
     lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
     lanes.fetched(LIMIT, LIMIT, LIMIT, 0, 0.0)
-    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, 2 * TRIAL)
+    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, TRIAL)
     assert lanes.size(LIMIT, LIMIT) == THIRD
     lanes.fetched(THIRD, THIRD - 1, LIMIT, 0, 3 * TRIAL)
     assert lanes.size(LIMIT, LIMIT) == LIMIT
@@ -270,7 +270,7 @@ def test_an_answer_with_fewer_jobs_ends_the_second_exchange() -> None:
 def test_a_failure_ends_the_second_exchange() -> None:
     lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
     lanes.fetched(LIMIT, LIMIT, LIMIT, 0, 0.0)
-    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, 2 * TRIAL)
+    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, TRIAL)
     with pytest.raises(LookupError), lanes.exchange(THIRD):
         raise LookupError
     assert (lanes.under_way, lanes.reserved) == (0, 0)
@@ -284,6 +284,9 @@ def test_one_exchange_where_no_ends_are_sent() -> None:
         assert lanes.size(LIMIT, LIMIT) == LIMIT
     lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, 9.0)
     assert lanes.size(LIMIT, LIMIT) == THIRD
+    for now in range(10, 15):
+        lanes.fetched(THIRD, THIRD, LIMIT, 0, float(now))
+    assert lanes.size(LIMIT, LIMIT) == LIMIT, "they are written elsewhere now"
 
 
 async def test_slots_whose_ends_are_written_are_filled_together() -> None:
@@ -310,14 +313,29 @@ async def test_slots_whose_ends_are_written_are_filled_together() -> None:
     assert lanes.may_send(0, 1, 9, 10), "another exchange has passed"
 
 
-@pytest.mark.parametrize(("one", "two", "kept"), [(100, 130, True), (130, 100, False)])
-def test_the_faster_way_is_kept_and_compared_again(one: int, two: int, kept: bool) -> None:
+@pytest.mark.parametrize(("two", "one", "kept"), [(1_300, 50, True), (1_000, 65, False)])
+def test_the_other_way_is_tried_and_the_faster_one_kept(two: int, one: int, kept: bool) -> None:
     phases, now = _Phases(), 10.0
-    for _ in range(2):
-        assert not phases.both(0, now)
-        now += TRIAL * 1.01
-        assert phases.both(one, now)
-        now += TRIAL * 1.01
-        assert phases.both(two, now) is kept
-        assert phases.both(50, now + KEPT / 2) is kept
-        now += KEPT * 1.01
+    assert phases.both(LIMIT, now)
+    assert phases.both(0, now + KEPT / 2)
+    now += KEPT
+    assert not phases.both(two, now), "one at a time is tried"
+    assert not phases.both(0, now + TRIAL / 2)
+    now += TRIAL * 1.01
+    assert phases.both(one, now) is kept
+    assert phases.both(two if kept else 20 * one, now + KEPT / 2) is kept
+    now += KEPT * 1.01
+    assert phases.both(0, now) is not kept, "the other way is tried again"
+    assert phases.both(0, now + TRIAL * 1.01) is kept, "it brought nothing"
+
+
+def test_a_way_that_was_kept_is_the_first_of_the_next_deep_queue() -> None:
+    phases, now = _Phases(), 10.0
+    phases.both(0, now)
+    assert not phases.both(100, now + KEPT), "one at a time is tried"
+    phases.restart()
+    assert phases.both(100, now + KEPT + TRIAL), "the trial has not ended"
+    assert not phases.both(100, now + 2 * KEPT + TRIAL)
+    assert not phases.both(100, now + 2 * KEPT + 3 * TRIAL), "one is faster"
+    phases.restart()
+    assert not phases.both(100, now + 9 * KEPT)

@@ -5,9 +5,11 @@ while a queue is deep, a second exchange starts before the first has answered, a
 fetches for a third of the slots: two thirds are under way, and one runs.
 
 Small exchanges cost both sides more for each job. That pays where a core is free
-meanwhile, and loses on a busy machine. So both ways are compared every few seconds by the
-ends that they bring. There is no second exchange while ends come one by one or are
-written elsewhere, for few slots, or on an engine with one writer.
+meanwhile, and loses on a busy machine. So the other way is tried every few seconds, and
+kept where it brings more ends. Two are the first way: a trial at the start would also
+measure how long the second connection takes to be made. There is no second exchange while
+ends come one by one or are written elsewhere, for few slots, or on an engine with one
+writer.
 
 An attempt that ended in its own transaction leaves a free slot and nothing to send. An
 exchange for that slot alone costs as much as one for ten. So it waits for half of the
@@ -24,11 +26,9 @@ from elihu.clock import SystemClock
 FEWEST: Final = 60
 """The fewest slots with which two exchanges are faster than one."""
 TRIAL: Final = 0.1
-"""Seconds for which each way is tried."""
+"""Seconds for which the other way is tried."""
 KEPT: Final = 2.0
-"""Seconds for which the faster way is kept."""
-_LARGE: Final = 0.75
-"""The part of a lane's slots that makes an exchange worth to be the second."""
+"""Seconds for which the faster way is kept until the other one is tried."""
 
 
 class Work(Protocol):
@@ -93,7 +93,7 @@ class Lanes:
             return ends > 0 or (free > 0 and not waits)
         if not self._both or self.under_way > 1:
             return False
-        return (ends if running else max(ends, free)) >= limit // 3 * _LARGE
+        return (ends if running else max(ends, free)) >= limit // 3
 
     def size(self, free: int, limit: int) -> int:
         """For how many of these slots one exchange fetches."""
@@ -128,7 +128,7 @@ class Lanes:
             self._set_deep(False)
         elif asked >= limit // 3 or limit < FEWEST:
             self._set_deep(self._two and limit >= FEWEST)
-        if self._deep:
+        if self._deep and (ends or self._both):
             self._both = self._phases.both(ends, now)
 
     def close(self) -> None:
@@ -144,7 +144,8 @@ class Lanes:
 
     def _set_deep(self, deep: bool) -> None:
         if deep != self._deep:
-            self._deep, self._both, self._phases = deep, False, _Phases()
+            self._deep, self._both = deep, False
+            self._phases.restart()
 
     async def stop(self) -> None:
         """End the second task, also while it waits for an answer."""
@@ -169,32 +170,34 @@ class Lanes:
 
 
 class _Phases:
-    """One exchange at a time, then two, then whichever brought more ends a second."""
+    """Two exchanges at a time or one, whichever brings more ends a second."""
 
     def __init__(self) -> None:
-        self._both = False
-        self._length = TRIAL
+        self._kept = True
+        self.restart()
+
+    def restart(self) -> None:
+        """Measure anew, and go on with the way that was kept."""
+        self._rate: float | None = None  # of the way that is kept, while the other is tried
         self._since: float | None = None
         self._ends = 0
-        self._rate_of_one = 0.0
 
     def both(self, ends: int, now: float) -> bool:
         """Whether two exchanges are under way from now on, after so many ends more."""
         if self._since is None:
             self._since = now
-            return self._both
-        self._ends += ends
-        seconds = now - self._since
-        if seconds >= self._length:
-            if not self._ends and not self._both:  # nothing to compare by
-                self._since, self._length = now, TRIAL
-                return False
-            rate = self._ends / seconds
-            self._since, self._ends = now, 0
-            if self._length == KEPT:
-                self._both, self._length = False, TRIAL
-            elif not self._both:
-                self._both, self._rate_of_one = True, rate
-            else:
-                self._both, self._length = rate > self._rate_of_one, KEPT
-        return self._both
+        else:
+            self._ends += ends
+            self._compare(now - self._since, now)
+        return self._kept if self._rate is None else not self._kept
+
+    def _compare(self, seconds: float, now: float) -> None:
+        if seconds < (KEPT if self._rate is None else TRIAL):
+            return
+        rate = self._ends / seconds
+        if self._rate is None:
+            self._rate = rate
+        else:
+            two, one = (self._rate, rate) if self._kept else (rate, self._rate)
+            self._kept, self._rate = two > one, None
+        self._since, self._ends = now, 0
