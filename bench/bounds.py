@@ -51,7 +51,7 @@ ROWS: Final = {
     "threads ahead": Row(_AHEAD, off_loop.ours(off_loop.in_thread), off_loop.thread_pool),
     "processes": Row(_PLAIN, off_loop.ours(off_loop.in_process), beside_loop(off_loop.round_trip)),
     "processes ahead": Row(_AHEAD, off_loop.ours(off_loop.in_process), off_loop.round_trip),
-    "relay": Row(Case(jobs=100, worker=latency.ELSEWHERE), relay.ours, latency.ours),
+    "relay": Row(Case(jobs=60, worker=latency.ELSEWHERE), relay.ours, latency.ours),
     "gather": Row(Case(slots=SLOTS, jobs=gather.JOBS), gather.ours, gather.drained),
     "stage": Row(Case(jobs=stager.DUE), stager.staged, stager.wanted),
     "delay": Row(Case(slots=SLOTS, jobs=stager.DELAYED), stager.delayed, stager.wanted_start),

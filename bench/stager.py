@@ -25,7 +25,7 @@ DUE: Final = 100_000
 DELAYED: Final = 200
 AHEAD: Final = 1.5
 """Seconds until the first job with a delay is due."""
-SPAN: Final = 4.0
+SPAN: Final = 2.5
 """Seconds in which the others become due."""
 WANTED: Final = 2.0
 SLACK: Final = 0.05

@@ -13,7 +13,7 @@ from bench.compare.measure import Figures
 from bench.compare.processes import Side, program
 
 MOST: Final = 1_000_000
-DRAIN: Final = 30_000
+DRAIN: Final = 20_000
 Measure = Callable[[Side, int], Awaitable[Figures]]
 """The figures of one side, with at most so many jobs."""
 UNITS: Final = {

@@ -24,7 +24,8 @@ in favour of Elihu, for times and memory too. The last two columns repeat this r
 and for the best of the peers. The limit is plain SQL that does the same work on the same tables,
 or an interpreter that does nothing. A contestant on Redis stands in the rows of PostgreSQL.
 [Latency](latency.md) says where the time of one job goes, [the job of a drain](drain-speed.md) what
-bounds a drain, and [the job of a trigger](trigger-speed.md) what a trigger costs.
+bounds a drain, [off the event loop](off-loop.md) what threads and processes add, and [the job of a
+trigger](trigger-speed.md) what a trigger costs.
 """
 BOUNDS_LEGEND: Final = """\
 Both sides are Elihu, or what it could have at most, measured in turn in the same run. The ratio is
