@@ -315,3 +315,25 @@ async def test_a_node_that_stops_gives_back_what_its_children_do(
         stored = await app.jobs.get(job.id)
         assert (stored.state, stored.attempt) == (JobState.AVAILABLE, 0)
         assert [run.outcome for run in await app.jobs.runs(job.id)] == [RunOutcome.RETURNED]
+
+
+@pytest.mark.parametrize("prefetch", [0, 100])
+async def test_a_kill_and_a_time_limit_spare_the_short_jobs_around(
+    app: Elihu, events: EventRecorder, tmp_path: Path, prefetch: int
+):
+    folder = str(tmp_path)
+    app.override(kill_grace=0.3)
+    before = [await p.pid.aenqueue() for _ in range(15)]
+    killed = await p.deaf.using(max_attempts=1).aenqueue(folder)
+    late = await p.deaf.using(timeout=2, max_attempts=1).aenqueue(folder)
+    after = [await p.pid.aenqueue() for _ in range(30)]
+    async with app.running({"default": {"limit": 3, "prefetch": prefetch}}):
+        await until(lambda: bool(names(tmp_path, "deaf began")))
+        assert await app.jobs.kill(killed.id) == 1
+        for job in (killed, late):
+            await events.stored(job.id, {JobState.DISCARDED})
+        for job in (*before, *after):
+            await events.stored(job.id, {JobState.COMPLETED})
+    reasons = [(await app.jobs.get(job.id)).reason for job in (killed, late)]
+    assert reasons == ["killed", "timeout: ran longer than 2 s"]
+    assert children() == []
