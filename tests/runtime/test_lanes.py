@@ -10,7 +10,7 @@ import pytest
 from elihu.engines.protocol import Ack, Exchange
 from elihu.errors import DatabaseUnavailable
 from elihu.job import JobFilter, JobState, NewJob
-from elihu.runtime.queue.lanes import FEWEST, KEPT, TRIAL, Lanes, _Phases
+from elihu.runtime.queue.lanes import FEWEST, FIRST, KEPT, TRIAL, Lanes, _Phases
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.service import FIRST_BACKOFF
 from tests.runtime.harness import NodeHarness
@@ -313,17 +313,17 @@ async def test_slots_whose_ends_are_written_are_filled_together() -> None:
     assert lanes.may_send(0, 1, 9, 10), "another exchange has passed"
 
 
-@pytest.mark.parametrize(("two", "one", "kept"), [(1_300, 50, True), (1_000, 65, False)])
+@pytest.mark.parametrize(("two", "one", "kept"), [(195, 50, True), (150, 65, False)])
 def test_the_other_way_is_tried_and_the_faster_one_kept(two: int, one: int, kept: bool) -> None:
     phases, now = _Phases(), 10.0
     assert phases.both(LIMIT, now)
-    assert phases.both(0, now + KEPT / 2)
-    now += KEPT
+    assert phases.both(0, now + FIRST / 2)
+    now += FIRST
     assert not phases.both(two, now), "one at a time is tried"
     assert not phases.both(0, now + TRIAL / 2)
     now += TRIAL * 1.01
     assert phases.both(one, now) is kept
-    assert phases.both(two if kept else 20 * one, now + KEPT / 2) is kept
+    assert phases.both(10 * two if kept else 20 * one, now + KEPT / 2) is kept
     now += KEPT * 1.01
     assert phases.both(0, now) is not kept, "the other way is tried again"
     assert phases.both(0, now + TRIAL * 1.01) is kept, "it brought nothing"
@@ -332,10 +332,10 @@ def test_the_other_way_is_tried_and_the_faster_one_kept(two: int, one: int, kept
 def test_a_way_that_was_kept_is_the_first_of_the_next_deep_queue() -> None:
     phases, now = _Phases(), 10.0
     phases.both(0, now)
-    assert not phases.both(100, now + KEPT), "one at a time is tried"
+    assert not phases.both(100, now + FIRST), "one at a time is tried"
     phases.restart()
-    assert phases.both(100, now + KEPT + TRIAL), "the trial has not ended"
-    assert not phases.both(100, now + 2 * KEPT + TRIAL)
-    assert not phases.both(100, now + 2 * KEPT + 3 * TRIAL), "one is faster"
+    assert phases.both(100, now + FIRST + TRIAL), "the trial has not ended"
+    assert not phases.both(100, now + 3 * FIRST)
+    assert not phases.both(100, now + 3 * FIRST + 2 * TRIAL), "one is faster"
     phases.restart()
     assert not phases.both(100, now + 9 * KEPT)

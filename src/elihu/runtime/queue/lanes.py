@@ -6,10 +6,9 @@ fetches for a third of the slots: two thirds are under way, and one runs.
 
 Small exchanges cost both sides more for each job. That pays where a core is free
 meanwhile, and loses on a busy machine. So the other way is tried every few seconds, and
-kept where it brings more ends. Two are the first way: a trial at the start would also
-measure how long the second connection takes to be made. There is no second exchange while
-ends come one by one or are written elsewhere, for few slots, or on an engine with one
-writer.
+kept where it brings more ends. Two are the first way, for longer than a trial, since the
+second connection must be made meanwhile. There is no second exchange while ends come one
+by one or are written elsewhere, for few slots, or on an engine with one writer.
 
 An attempt that ended in its own transaction leaves a free slot and nothing to send. An
 exchange for that slot alone costs as much as one for ten. So it waits for half of the
@@ -25,6 +24,8 @@ from elihu.clock import SystemClock
 
 FEWEST: Final = 60
 """The fewest slots with which two exchanges are faster than one."""
+FIRST: Final = 0.3
+"""Seconds of two exchanges before one is tried for the first time."""
 TRIAL: Final = 0.1
 """Seconds for which the other way is tried."""
 KEPT: Final = 2.0
@@ -174,6 +175,7 @@ class _Phases:
 
     def __init__(self) -> None:
         self._kept = True
+        self._length = FIRST
         self.restart()
 
     def restart(self) -> None:
@@ -192,12 +194,12 @@ class _Phases:
         return self._kept if self._rate is None else not self._kept
 
     def _compare(self, seconds: float, now: float) -> None:
-        if seconds < (KEPT if self._rate is None else TRIAL):
+        if seconds < (self._length if self._rate is None else TRIAL):
             return
         rate = self._ends / seconds
         if self._rate is None:
             self._rate = rate
         else:
             two, one = (self._rate, rate) if self._kept else (rate, self._rate)
-            self._kept, self._rate = two > one, None
+            self._kept, self._rate, self._length = two > one, None, KEPT
         self._since, self._ends = now, 0
