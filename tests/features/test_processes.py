@@ -334,6 +334,8 @@ async def test_a_kill_and_a_time_limit_spare_the_short_jobs_around(
             await events.stored(job.id, {JobState.DISCARDED})
         for job in (*before, *after):
             await events.stored(job.id, {JobState.COMPLETED})
+        deaf = {int(name.split()[-1]) for name in names(tmp_path, "deaf began")}
+        await until(lambda: deaf.isdisjoint(each.pid for each in children()))
     reasons = [(await app.jobs.get(job.id)).reason for job in (killed, late)]
     assert reasons == ["killed", "timeout: ran longer than 2 s"]
     assert children() == []
