@@ -181,7 +181,7 @@ async def update(
 
 async def _lock(session: Session, connection: Connection, expected: Job) -> None:
     """Lock a job. Raises ``JobNotFound``, and ``ChangedMeanwhile`` where it differs."""
-    row = await connection.fetchrow(session.sql["lock_job"], expected.id)
+    row = await connection.fetchrow(session.sql["get_locked"], expected.id)
     if row is None:
         raise JobNotFound(expected.id)
     if job_of(row) != expected:
