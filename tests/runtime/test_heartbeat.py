@@ -70,7 +70,7 @@ def heartbeat_thread(harness: NodeHarness) -> tuple[Housekeeping, Reports]:
             cut_off=reports.was_cut_off,
             held=list,
             describe=lambda task: None,
-            overrides=lambda digest: None,
+            replied=lambda reply: None,
         ),
     ), reports
 

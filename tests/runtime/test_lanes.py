@@ -10,7 +10,7 @@ import pytest
 from elihu.engines.protocol import Ack, Exchange
 from elihu.errors import DatabaseUnavailable
 from elihu.job import JobFilter, JobState, NewJob
-from elihu.runtime.queue.lanes import FEWEST, FIRST, KEPT, TRIAL, Lanes, _Phases
+from elihu.runtime.queue.lanes import FEWEST, FIRST, KEPT, MOST_OTHERS, TRIAL, Lanes, _Phases
 from elihu.runtime.queue.producer import Producer
 from elihu.runtime.service import FIRST_BACKOFF
 from tests.runtime.harness import NodeHarness
@@ -256,6 +256,17 @@ def test_one_exchange_for_few_slots(limit: int, two: bool) -> None:
         with lanes.exchange(limit // 3):
             assert not lanes.may_send(limit, limit, 0, limit)
     assert lanes.size(limit, limit) == (limit // 3 if two else limit)
+
+
+def test_one_exchange_beside_many_nodes() -> None:
+    others = MOST_OTHERS
+    lanes = Lanes(NoWork(), two=True, woken=asyncio.Event(), others=lambda: others)
+    lanes.fetched(LIMIT, LIMIT, LIMIT, 0, 0.0)
+    lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, TRIAL)
+    assert lanes.size(LIMIT, LIMIT) == THIRD
+    others += 1
+    lanes.fetched(THIRD, THIRD, LIMIT, THIRD, 2 * TRIAL)
+    assert lanes.size(LIMIT, LIMIT) == LIMIT
 
 
 def test_an_answer_with_fewer_jobs_ends_the_second_exchange() -> None:

@@ -56,7 +56,7 @@ class NodeCallbacks:
     cut_off: Callable[[bool], None]
     held: Callable[[], list[Key]]
     describe: Callable[["asyncio.Task[Any]"], tuple[str, int, str] | None]
-    overrides: Callable[[str], None]
+    replied: Callable[[HeartbeatReply], None]
 
 
 class Housekeeping:
@@ -341,7 +341,7 @@ class Housekeeping:
             self._cron.heartbeat_read(reply.crons, reply.now)
         if self._reconciler is not None:
             self._reconciler.executes(reply.executes)
-        self._call_node(self._callbacks.overrides, reply.overrides)
+        self._call_node(self._callbacks.replied, reply)
 
     def _rejoin(self, identity: Identity, node: str) -> None:
         identity.node = node

@@ -11,6 +11,7 @@ from typing import Any
 from elihu.clock import Clock
 from elihu.config import Config
 from elihu.config.slots import prefetch_of
+from elihu.engines.protocol import HeartbeatReply
 from elihu.engines.protocol.signals import Signal, SignalKind
 from elihu.engines.select import engine_for
 from elihu.processes.forks import guard_forks
@@ -140,7 +141,7 @@ class Node:
                 cut_off=self._on_cut_off,
                 held=self._held,
                 describe=self._describe,
-                overrides=self._on_overrides,
+                replied=self._on_reply,
             ),
             counts=self.scope.counts,
         )
@@ -313,8 +314,9 @@ class Node:
                 return execution.task.name, execution.claim.id, producer.queue
         return None
 
-    def _on_overrides(self, digest: str) -> None:
-        self.queues.digest_is(digest)
+    def _on_reply(self, reply: HeartbeatReply) -> None:
+        self.scope.identity.others = len(reply.peers)
+        self.queues.digest_is(reply.overrides)
 
     def _on_cut_off(self, cut: bool) -> None:
         for producer in self.producers:

@@ -46,11 +46,12 @@ def log_restart(what: str, task: asyncio.Task[None]) -> None:
 
 class Identity:
     """The node's present identity, which changes when the node was removed and rejoins;
-    and the identity of the database.
+    how many other nodes its last heartbeat found; and the identity of the database.
     """
 
     def __init__(self, node: str) -> None:
         self.node = node
+        self.others = 0
         self.installation = ""
 
 

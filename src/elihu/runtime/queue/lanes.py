@@ -10,13 +10,17 @@ kept where it brings more ends. Two are the first way, for longer than a trial, 
 second connection must be made meanwhile. There is no second exchange while ends come one
 by one or are written elsewhere, for few slots, or on an engine with one writer.
 
+The exchanges of several nodes overlap anyway. A node that adds a second one gains, and all
+together lose: each fetch passes what the others are fetching. So beside more than
+``MOST_OTHERS`` nodes there is one.
+
 An attempt that ended in its own transaction leaves a free slot and nothing to send. An
 exchange for that slot alone costs as much as one for ten. So it waits for half of the
 slots, and at most as long as the last exchange took: a slot is empty that long anyway.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -26,6 +30,8 @@ FEWEST: Final = 60
 """The fewest slots with which two exchanges are faster than one."""
 FIRST: Final = 0.3
 """Seconds of two exchanges before one is tried for the first time."""
+MOST_OTHERS: Final = 7
+"""The most other nodes beside which a node has two exchanges."""
 TRIAL: Final = 0.1
 """Seconds for which the other way is tried."""
 KEPT: Final = 2.0
@@ -52,14 +58,18 @@ class Work(Protocol):
 class Lanes:
     """``under_way`` exchanges fetch for ``reserved`` slots. The producer's own task sends
     the first; ``start_second`` starts a task that sends others while the queue is deep.
-    ``woken`` is set when there may be something to send.
+    ``others`` is how many other nodes there are. ``woken`` is set when there may be
+    something to send.
     """
 
-    def __init__(self, work: Work, *, two: bool, woken: asyncio.Event) -> None:
+    def __init__(
+        self, work: Work, *, two: bool, woken: asyncio.Event, others: Callable[[], int] = lambda: 0
+    ) -> None:
         self.under_way = 0
         self.reserved = 0
         self._work = work
         self._two = two
+        self._others = others
         self._woken = woken
         self._deep = False
         self._both = False
@@ -128,7 +138,8 @@ class Lanes:
         if claimed < asked:
             self._set_deep(False)
         elif asked >= limit // 3 or limit < FEWEST:
-            self._set_deep(self._two and limit >= FEWEST)
+            two = self._two and limit >= FEWEST and self._others() <= MOST_OTHERS
+            self._set_deep(two)
         if self._deep and (ends or self._both):
             self._both = self._phases.both(ends, now)
 

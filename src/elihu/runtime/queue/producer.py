@@ -61,7 +61,8 @@ class Producer:
         self._poll = Poll(poll, self.fetch_soon)
         self._wakes = Wakes(self.fetch_soon)
         self._woken = asyncio.Event()
-        self._lanes = Lanes(self, two=scope.engine.overlaps and not prefetch, woken=self._woken)
+        two = scope.engine.overlaps and not prefetch
+        self._lanes = Lanes(self, two=two, woken=self._woken, others=lambda: scope.identity.others)
         self._ledger = Ledger(scope, queue, wake=self._woken.set, freed=self._lanes.freed)
         self.attempts = AttemptRunner(scope, self._ledger, executor, progress, abandoned)
         self._start_budget = start_budget or StartBudget()
