@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -14,14 +15,15 @@ from elihu.commands.scheduler import CommandScheduler
 from elihu.commands.secrets import new_key
 from elihu.commands.watch import watch
 from elihu.orm.sessions import Sessions
+from tests.commands.runner.support import living
 from tests.commands.workshop import Workshop, until
 
 FOREVER = "echo begun; exec sleep 300"
 
 
-async def begun(workshop: Workshop, **given: Any) -> CommandJob:
+async def begun(workshop: Workshop, text: str = FOREVER, **given: Any) -> CommandJob:
     """A run that is under way."""
-    command = await workshop.command(FOREVER, **given)
+    command = await workshop.command(text, **given)
     where = await workshop.environment()
     run = await workshop.run(command, environment_id=where.id)
     await workshop.until_output(run, "begun")
@@ -65,6 +67,28 @@ async def test_a_run_whose_job_is_ended_is_killed_and_alerts_nobody(
     events = [(event.status, event.reason) for event in await serving.events(run.id)]
     assert events == [("started", None), ("killed", f"its job was {done}")]
     assert await alerted(serving) == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_command_whose_job_is_stopped_ends(serving: Workshop, again: bool) -> None:
+    mark = f"TEST_RUN={uuid4()}"
+    first: list[int] = []
+
+    async def replaced(number: int) -> bool:
+        """Whether so many run, and none of the first ones."""
+        now = living(mark)
+        return len(now) == number and not set(first) & set(now)
+
+    run = await begun(serving, f"echo begun; {mark} exec sleep 300", rerun_lost=again)
+    await until(lambda: replaced(1))
+    first += living(mark)
+    assert run.job_id is not None
+    await serving.app.jobs.stop(run.job_id)
+    await until(lambda: replaced(int(again)))
+    after = await serving.until(run, {"running" if again else "killed"})
+    events = [(event.status, event.reason) for event in await serving.events(run.id)]
+    assert events[1] == ("killed", "its job was stopped")
+    assert (after.attempt, len(events)) == ((2, 3) if again else (1, 2))
 
 
 async def test_a_run_whose_job_is_cancelled_before_it_starts_is_cancelled(

@@ -33,9 +33,14 @@ from elihu.orm.sessions import now
 FIRST_RETRY: Final = 15.0
 LONGEST_RETRY: Final = 3_600.0
 
-_BY_CAUSE: Final = {"cancel": JOB_CANCELLED, "kill": JOB_KILLED, "lost": LOST}
-"""What the reason of a run says where the node cancelled its attempt, else the stop of
-the node.
+_BY_CAUSE: Final = {
+    "cancel": JOB_CANCELLED,
+    "kill": JOB_KILLED,
+    "lost": LOST,
+    "stop": JOB_STOPPED,
+}
+"""What the reason of a run says where the node ended its attempt, else the stop of the
+node.
 """
 _BY_OUTCOME: Final = {
     "cancelled": JOB_CANCELLED,
@@ -136,8 +141,9 @@ async def finish(host: Host, begun: Begun, end: RunEnd, sink: DatabaseSink) -> R
 async def interrupted(
     host: Host, begun: Begun, end: RunEnd | None, sink: DatabaseSink, cause: str | None
 ) -> None:
-    """Write how an attempt ended that the node cancelled, for a cause of the context. The
-    run is tried again only with ``rerun_lost``, and not where its end was requested.
+    """Write how an attempt ended that its node did not leave to run, for a cause of the
+    context. The run is tried again only with ``rerun_lost``, and not where its end was
+    requested.
     """
 
     async def write(session: AsyncSession) -> None:

@@ -11,6 +11,7 @@ from elihu import Context, Elihu, Tasks
 from elihu.commands.attempts import Begun, begin, finish, interrupted
 from elihu.commands.deliveries import deliver
 from elihu.commands.dispatch import dispatch, dispatch_boot
+from elihu.commands.ending import JOB_STOPPED
 from elihu.commands.host import ALERT_TASK, DISPATCH_TASK, RUN_TASK, Host
 from elihu.commands.kills import Kills
 from elihu.commands.pruning import prune
@@ -71,14 +72,26 @@ class CommandScheduler:
         sink = DatabaseSink(self.host, begun.run_id, begun.attempt)
         running = CommandRun(begun.spec, sink)
         self._kills.add(begun.token, running)
+
+        async def kill_stopped() -> None:
+            """A job that was taken from the node may run elsewhere at once."""
+            await ctx.wait_cancelled()
+            if ctx.cause == "stop":
+                running.stop(JOB_STOPPED)
+
+        watching = asyncio.create_task(kill_stopped())
         try:
             end = await running.run()
         except asyncio.CancelledError:
             await interrupted(self.host, begun, running.end, sink, ctx.cause)
             raise
         finally:
+            watching.cancel()
             self._kills.remove(begun.token)
             sink.close()
+        if end.status == "killed" and end.reason == JOB_STOPPED:
+            await interrupted(self.host, begun, end, sink, ctx.cause)
+            return None
         return await finish(self.host, begun, end, sink)
 
     def _tasks(self) -> Tasks:
