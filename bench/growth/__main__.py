@@ -61,12 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     calls.add_argument("--kept", type=natural, default=3_000_000, help="finished jobs")
     calls.add_argument("--rounds", type=natural, default=30, help="rounds, the median counts")
     given = parser.parse_args(arguments)
+    if given.step == "plot":
+        for name, text in draw(results.read(given.results), AXES).items():
+            (given.folder / name).write_text(text)
+        return
     logging.getLogger("elihu").setLevel(logging.ERROR)
     if given.step == "verbs":
         asyncio.run(verbs(given.kept, given.rounds))
-    elif given.step == "plot":
-        for name, text in draw(results.read(given.results), AXES).items():
-            (given.folder / name).write_text(text)
     else:
         run(drain_all(given))
 

@@ -22,6 +22,7 @@ ONLY_POSTGRES_FILES = {
     "url.py",
 }
 ONLY_SQLITE_FILES = {
+    "checkpoints.py",  # of the write-ahead log
     "connection.py",
     "database.py",  # the threads
     "datagrams.py",  # what NOTIFY is for PostgreSQL

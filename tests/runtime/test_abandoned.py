@@ -157,6 +157,7 @@ async def test_with_too_many_abandoned_threads_no_more_thread_jobs_are_fetched(
             ("thread", 2)
         ]
         assert caplog.text.count("this node fetches no more jobs of that kind until one ends") == 1
+        await bench.producer.fetch_ended()
         waiting = [await harness.put("t"), await harness.put("old")]
         await bench.run("other")
         await ran.wait()

@@ -69,6 +69,11 @@ class Run:
     async def end(self) -> RunEnd:
         return await self.command.run()
 
+    async def gone(self) -> None:
+        """Return when the supervisor has ended."""
+        async with asyncio.timeout(20):
+            await self.command._gone.wait()
+
     @property
     def left(self) -> list[int]:
         return living(f"TEST_MARK={self.mark}")
@@ -78,6 +83,7 @@ async def ended(text: str, **options: Any) -> tuple[RunEnd, KeptOutput]:
     """How a command ends, and its output. Nothing of it is left."""
     run = Run(text, **options)
     end = await run.end()
+    await run.gone()
     assert run.left == []
     return end, run.sink
 

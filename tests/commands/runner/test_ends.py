@@ -1,6 +1,5 @@
 """How a command ends is in its end, and nothing of it is left."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -256,8 +255,7 @@ supervisor.UNKILLABLE = 0.1
         for pid in run.left:
             os.kill(pid, signal.SIGKILL)
         await until(lambda: run.left == [])
-        async with asyncio.timeout(20):
-            await run.command._gone.wait()
+        await run.gone()
 
 
 async def test_a_terminated_supervisor() -> None:
