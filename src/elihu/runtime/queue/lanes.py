@@ -34,6 +34,10 @@ MOST_OTHERS: Final = 7
 """The most other nodes beside which a node has two exchanges."""
 TRIAL: Final = 0.1
 """Seconds for which the other way is tried."""
+MARGIN: Final = 1.1
+"""So many times more ends one exchange has to bring to be kept, since a trial is short."""
+UNMEASURED: Final = 2
+"""Answers after a change of the way that are not measured: they bring ends of the way before."""
 KEPT: Final = 2.0
 """Seconds for which the faster way is kept until the other one is tried."""
 
@@ -192,13 +196,19 @@ class _Phases:
     def restart(self) -> None:
         """Measure anew, and go on with the way that was kept."""
         self._rate: float | None = None  # of the way that is kept, while the other is tried
+        self._begin()
+
+    def _begin(self) -> None:
         self._since: float | None = None
+        self._answers = 0
         self._ends = 0
 
     def both(self, ends: int, now: float) -> bool:
         """Whether two exchanges are under way from now on, after so many ends more."""
         if self._since is None:
-            self._since = now
+            self._answers += 1
+            if self._answers == UNMEASURED:
+                self._since = now
         else:
             self._ends += ends
             self._compare(now - self._since, now)
@@ -212,5 +222,5 @@ class _Phases:
             self._rate = rate
         else:
             two, one = (self._rate, rate) if self._kept else (rate, self._rate)
-            self._kept, self._rate, self._length = two > one, None, KEPT
-        self._since, self._ends = now, 0
+            self._kept, self._rate, self._length = two * MARGIN > one, None, KEPT
+        self._begin()
