@@ -215,9 +215,10 @@ class Context:
 
     @property
     def cause(self) -> str | None:
-        """Why this attempt was asked to end, None before and in a child process:
-        ``"cancel"`` or ``"kill"`` where that was requested of its job, ``"release"``
-        where its node stops, or another value of ``Cause``.
+        """Why this attempt was asked to end, None before: ``"cancel"``, ``"kill"`` or
+        ``"stop"`` where that was requested of its job, ``"timeout"``, ``"release"`` where
+        its node stops, ``"lost"`` where its node was removed, ``"cut_off"`` or ``"fence"``
+        where the node has had no answer from the database for too long.
         """
         return self._attempt.cause if self._attempt else None
 

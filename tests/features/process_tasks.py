@@ -169,7 +169,7 @@ async def waits_to_be_told(folder: str, how: str, *, ctx: Context = Context()) -
         await ctx.wait_cancelled()
     while not ctx.cancelled:
         time.sleep(0.01)  # noqa: ASYNC251 - the loop has nothing else to do
-    return "told"
+    return ctx.cause or "told"
 
 
 @process(run_in="process")

@@ -60,6 +60,21 @@ async def test_a_leader_asks_by_its_heartbeats_alone(nodes: list[EventRecorder])
     assert counts.total() <= MOST_OTHERS, f"leadership, cron entries, queues and polls: {counts}"
 
 
+async def test_a_heartbeat_tells_a_node_how_many_others_there_are(
+    database_url: str, tables: None, schema: str
+) -> None:
+    """A node beside many others sends one exchange at a time."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for _ in range(2):
+            app = Elihu(database_url, schema=schema, **IDLE)
+            app.task(name="t")(task)
+            events = EventRecorder(app)
+            found.append((await stack.enter_async_context(app.running()), events))
+        node, events = found[0]
+        await events.until(lambda: node.scope.identity.others == 1)
+
+
 async def test_another_node_asks_for_jobs_too(nodes: list[EventRecorder]) -> None:
     counts = await calls_of(nodes[1])
     assert counts.pop("heartbeat") == BEATS

@@ -38,6 +38,11 @@ class NoWork:
     def failed_beside(self, error: BaseException) -> None: ...
 
 
+def lanes_of(*, two: bool, woken: asyncio.Event) -> Lanes:
+    """The lanes of a node that is alone."""
+    return Lanes(NoWork(), two=two, woken=woken, others=lambda: 0)
+
+
 class Link:
     """The engine's exchange, and what passes it: ``under_way`` and the most at a time,
     how many wait until it is ``open``, the slots and ends of each, what has failed. The
@@ -245,7 +250,7 @@ async def test_a_second_task_that_is_cancelled_loses_nothing(harness: NodeHarnes
 
 
 def test_one_exchange_where_the_engine_has_one_writer() -> None:
-    lanes = Lanes(NoWork(), two=False, woken=asyncio.Event())
+    lanes = lanes_of(two=False, woken=asyncio.Event())
     lanes.fetched(LIMIT, LIMIT, LIMIT, 0, 0.0)
     lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, TRIAL)
     with lanes.exchange(THIRD):
@@ -255,7 +260,7 @@ def test_one_exchange_where_the_engine_has_one_writer() -> None:
 
 @pytest.mark.parametrize(("limit", "two"), [(FEWEST - 1, False), (FEWEST, True)])
 def test_one_exchange_for_few_slots(limit: int, two: bool) -> None:
-    lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
+    lanes = lanes_of(two=True, woken=asyncio.Event())
     lanes.fetched(limit, limit, limit, 0, 0.0)
     lanes.fetched(limit, limit, limit, limit, TRIAL)
     with lanes.exchange(limit // 3):
@@ -279,7 +284,7 @@ def test_one_exchange_beside_many_nodes() -> None:
 
 
 def test_an_answer_with_fewer_jobs_ends_the_second_exchange() -> None:
-    lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
+    lanes = lanes_of(two=True, woken=asyncio.Event())
     lanes.fetched(LIMIT, LIMIT, LIMIT, 0, 0.0)
     lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, TRIAL)
     assert lanes.size(LIMIT, LIMIT) == THIRD
@@ -288,7 +293,7 @@ def test_an_answer_with_fewer_jobs_ends_the_second_exchange() -> None:
 
 
 def test_a_failure_ends_the_second_exchange() -> None:
-    lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
+    lanes = lanes_of(two=True, woken=asyncio.Event())
     lanes.fetched(LIMIT, LIMIT, LIMIT, 0, 0.0)
     lanes.fetched(LIMIT, LIMIT, LIMIT, LIMIT, TRIAL)
     with pytest.raises(LookupError), lanes.exchange(THIRD):
@@ -298,7 +303,7 @@ def test_a_failure_ends_the_second_exchange() -> None:
 
 
 def test_one_exchange_where_no_ends_are_sent() -> None:
-    lanes = Lanes(NoWork(), two=True, woken=asyncio.Event())
+    lanes = lanes_of(two=True, woken=asyncio.Event())
     for now in range(9):
         lanes.fetched(LIMIT, LIMIT, LIMIT, 0, float(now))
         assert lanes.size(LIMIT, LIMIT) == LIMIT
@@ -311,7 +316,7 @@ def test_one_exchange_where_no_ends_are_sent() -> None:
 
 async def test_slots_whose_ends_are_written_are_filled_together() -> None:
     woken = asyncio.Event()
-    lanes = Lanes(NoWork(), two=False, woken=woken)
+    lanes = lanes_of(two=False, woken=woken)
     with lanes.exchange(10):
         await asyncio.sleep(0.001)
     assert lanes.may_send(0, 1, 9, 10), "an end that is not of this kind waits for nothing"

@@ -80,10 +80,10 @@ async def test_a_job_sees_its_cancellation_without_being_interrupted(
         execution = station.execution(p.waits_to_be_told, folder=str(tmp_path), how=how)
         running = asyncio.create_task(station.children.run(execution, wanted=True))
         await until((tmp_path / f"{how} began").exists)
-        execution.context.cancel()
+        execution.end(Cause.STOP)
         answer = await running
         assert isinstance(answer.ending, Complete)
-        assert answer.ending.value == '"told"'
+        assert answer.ending.value == '"stop"', "the cause"
     (child,) = pids()
     assert await station.value(p.pid) == child
 

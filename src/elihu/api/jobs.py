@@ -154,7 +154,8 @@ class Jobs:
         if ids or filters:
             raise InvalidOption("expected: expected no ids and no filter beside it, got some")
         engine = await self._client().writing("jobs.delete()")
-        result = await engine.delete(JobFilter(), replace(expected, conflict=False))
+        where = JobFilter(ids=(expected.id,))
+        result = await engine.delete(where, replace(expected, conflict=False))
         self._announce(result)
         return int(result.changed)
 

@@ -17,7 +17,7 @@ BATCH_BYTES: Final = 4 * 1_048_576
 
 class Announce(Protocol):
     """Announces queues that have available jobs: in this process alone where the engine has
-    told the others.
+    announced them to the others.
     """
 
     def __call__(self, names: Iterable[str], /, *, only_here: bool = False) -> None: ...

@@ -172,7 +172,7 @@ def bind(settings: WebConfig) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # asyncio sends the parts of an answer at once only where the protocol is told
+        # asyncio sends the parts of an answer at once only on a socket that names its protocol
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)

@@ -14,7 +14,7 @@ class Inserted(NamedTuple):
     now.
 
     ``woken`` is the queue of a holder that the conflict changed and that is available.
-    ``announced`` is true where the engine has told other processes of its queue.
+    ``announced`` is true where the engine has announced its queue to other processes.
     """
 
     id: int

@@ -67,7 +67,7 @@ class Lanes:
     """
 
     def __init__(
-        self, work: Work, *, two: bool, woken: asyncio.Event, others: Callable[[], int] = lambda: 0
+        self, work: Work, *, two: bool, woken: asyncio.Event, others: Callable[[], int]
     ) -> None:
         self.under_way = 0
         self.reserved = 0

@@ -303,8 +303,8 @@ async def delete_job(
     async with answering_lost(partial(_current, context.app, job_id), {}):
         job = await context.app.jobs.get(job_id)
         expected = expected_of(if_match, _whole(job), {}, job)
-        which: dict[str, Any] = {"expected": expected} if expected else {"ids": [job_id]}
-        deleted = await context.app.jobs.delete(**which)
+        ids = () if expected else (job_id,)
+        deleted = await context.app.jobs.delete(*ids, expected=expected)
     if not deleted:
         raise Problem(409, f"job {job_id} is executing: cancel or kill it first")
     await record(context, actor, "job.delete", KIND, object_id=job_id, object_name=job.task)

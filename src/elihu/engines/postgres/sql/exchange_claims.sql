@@ -1,5 +1,6 @@
--- The last part of exchange.sql, exchange_plain.sql and exchange_fetch.sql, not a statement: fetch, and answer. The first
--- columns are the fields of ClaimedJob and begin with the order of fetch. The row without an id has
+-- The last part of exchange.sql, exchange_plain.sql and exchange_fetch.sql, not a statement: fetch,
+-- and answer. The first columns are the fields of ClaimedJob and begin with the order of fetch. The
+-- row without an id has
 -- the time at which the others were claimed, and the ids acknowledged. Rare values are NULL where they
 -- are what most jobs have, since decoding a time or an array costs more than the rest of a row:
 -- inserted_at where it is scheduled_at, tags where there are none.

@@ -8,7 +8,8 @@ WITH mine AS (
 ), lease AS (
   UPDATE elihu.leader SET expires_at = now() + make_interval(secs => $2::float8)
   WHERE EXISTS (SELECT FROM mine) AND single = ANY(ARRAY(
-    SELECT single FROM elihu.leader WHERE node = $1::uuid AND $2::float8 IS NOT NULL FOR NO KEY UPDATE SKIP LOCKED))
+    SELECT single FROM elihu.leader WHERE node = $1::uuid AND $2::float8 IS NOT NULL
+    FOR NO KEY UPDATE SKIP LOCKED))
   RETURNING node
 )
 SELECT EXISTS (SELECT FROM mine) AS known,
@@ -22,8 +23,11 @@ SELECT EXISTS (SELECT FROM mine) AS known,
   extract(epoch FROM now())::float8 AS now,
   CASE
     WHEN EXISTS (SELECT FROM lease) THEN true
-    WHEN $2::float8 IS NOT NULL AND NOT EXISTS (SELECT FROM elihu.leader WHERE node = $1::uuid) THEN false
+    WHEN $2::float8 IS NOT NULL
+      AND NOT EXISTS (SELECT FROM elihu.leader WHERE node = $1::uuid) THEN false
   END AS leads,
-  CASE WHEN $2::float8 IS NOT NULL THEN (SELECT md5(coalesce(string_agg(o, ';' ORDER BY o), '')) FROM (
-     SELECT (c.name, c.rev, c.paused, c.last_tick)::text AS o FROM elihu.cron c UNION ALL SELECT n.id::text FROM elihu.node n) all_of_it)
+  CASE WHEN $2::float8 IS NOT NULL THEN (
+    SELECT md5(coalesce(string_agg(o, ';' ORDER BY o), '')) FROM (
+      SELECT (c.name, c.rev, c.paused, c.last_tick)::text AS o FROM elihu.cron c
+      UNION ALL SELECT n.id::text FROM elihu.node n) all_of_it)
   END AS crons

@@ -24,4 +24,5 @@ WHERE digest IS NOT excluded.digest
     OR (SELECT key FROM json_each(digests) WHERE value = excluded.digest) > (SELECT key FROM json_each(digests) WHERE value = digest)
     OR NOT EXISTS (
       SELECT 1 FROM node n, json_each(n.info, '$.crons') e
-      WHERE e.key = cron.name AND e.value = cron.digest AND n.id NOT IN (SELECT value FROM json_each(:dead))))
+      WHERE e.key = cron.name AND e.value = cron.digest
+        AND n.id NOT IN (SELECT value FROM json_each(:dead))))

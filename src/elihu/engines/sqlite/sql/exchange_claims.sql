@@ -2,9 +2,10 @@
 -- them. They come as one JSON text, since rows of RETURNING are fetched one by one, each with a
 -- turn of the interpreter's lock. The columns are the fields of ClaimedJob without
 -- started_at, which is :now; tags are NULL where there are none, inserted_at where it is scheduled_at.
--- Of jobs that wait in the node, one that has started once has no expiry. A node that is not registered gets nothing. Times are in
--- microseconds, since JSON shows fifteen digits of a double. :now is NULL where nothing was acknowledged before; the second column is
--- the time that counts, so that no statement of its own has to read the clock.
+-- Of jobs that wait in the node, one that has started once has no expiry. A node that is not
+-- registered gets nothing. Times are in microseconds, since JSON shows fifteen digits of a double.
+-- :now is NULL where nothing was acknowledged before; the second column is the time that counts, so
+-- that no statement of its own has to read the clock.
 SELECT json_group_array(json_array(priority, CAST(scheduled_at * 1000000.0 + 0.5 AS INTEGER), id, claim + 1, task, args, attempt + 1, max_attempts,
   orphans, awaited, options, meta, unique_key, template, identifier, CAST(expires_at/*ahead  * iif(started_at IS NULL, 1.0, NULL) ahead*/ * 1000000.0 + 0.5 AS INTEGER),
   CAST(occurrence * 1000000.0 + 0.5 AS INTEGER), nullif(tags, '[]'), nullif(CAST(inserted_at * 1000000.0 + 0.5 AS INTEGER),

@@ -47,15 +47,16 @@ class Child(asyncio.Protocol):
 
     async def start(self, setup: bytes) -> None:
         """Start the process, which begins with this message. Raises ``OSError``."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            await self._loop.create_unix_connection(lambda: self, sock=ours)
-            inherited = (theirs.fileno(), self._tickets.descriptor)
-            try:
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                await self._loop.create_unix_connection(lambda: self, sock=ours)
+                inherited = (theirs.fileno(), self._tickets.descriptor)
                 self._process = Process(_command(inherited), inherited, self._ended)
-            except BaseException:
-                self._hang_up()
-                raise
+        except BaseException:
+            self._hang_up()
+            self._tickets.close()
+            raise
         self._write(setup)
 
     @property
@@ -100,7 +101,7 @@ class Child(asyncio.Protocol):
         """Let ``ctx.cancelled`` be true in this job."""
         if call in self.calls:
             self._send()
-            self._write(frame("cancel", call.number))
+            self._write(frame("cancel", call.number, call.listener.context.cause))
 
     def tell_blocked(self, call: Call, text: str) -> None:
         """Name it in the error of the waits of this job."""

@@ -155,9 +155,14 @@ class ChildContext(Context):
 
     @property
     def cancelled(self) -> bool:
-        if not self._cancelled and self._channel.arrived("cancel", self._number):
+        if not self._cancelled and (messages := self._channel.arrived("cancel", self._number)):
+            self._child_attempt.cause = messages[0][2]
             self.cancel()
         return super().cancelled
+
+    @property
+    def cause(self) -> str | None:
+        return super().cause if self.cancelled else None
 
     async def wait_cancelled(self) -> None:
         if not self.cancelled:

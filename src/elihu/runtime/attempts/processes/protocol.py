@@ -6,7 +6,9 @@ To the child:
     setup, FIELDS   the first: settings of the interpreter, and which app it serves
     perform, NUMBER, CALL
                     run this job, if its ticket is there: ``tickets``.
-    cancel, NUMBER  set ``ctx.cancelled`` for this job; ignored when it has ended
+    cancel, NUMBER, CAUSE
+                    set ``ctx.cancelled`` and ``ctx.cause`` for this job; ignored when it
+                    has ended
     blocked, NUMBER, TEXT
                     the slots that would run what the job waits for are held by such waits;
                     ignored when it has ended

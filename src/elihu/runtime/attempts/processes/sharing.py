@@ -52,7 +52,7 @@ class Sharing:
         typical = self._typical.get(task, _LONG)
         if typical > SHORT:
             return None
-        most = min(MOST, int(PATIENCE / max(typical, PATIENCE / MOST)))
+        most = int(PATIENCE / max(typical, PATIENCE / MOST))
         able = [each for each in self._open if each.ready and each.jobs < self._max_jobs]
         child = min(able, key=_load) if able else None
         if child is None or len(able) < self._width or len(child.calls) >= most:
